@@ -1,0 +1,61 @@
+# maskgate: everything a person or a machine needs, from a fresh clone.
+# Prerequisites: Python 3.11+, a Rust toolchain, make.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
+export VIRTUAL_ENV = $(CURDIR)/$(VENV)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-rust test-python test-pg15 check format clean
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(BIN)/maturin: constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q maturin
+	@touch $@
+
+# One stamp for packages and kernel: maturin builds the extension and has pip install what pyproject names.
+$(VENV)/.ready: $(BIN)/maturin pyproject.toml constraints.txt $(RUST_SOURCES)
+	@echo "setting up: Python packages and the Rust kernel (the first time takes a few minutes)"
+	@$(BIN)/maturin develop --release --locked -q -E embedded,test,check
+	@touch $@
+
+setup: $(VENV)/.ready ## the virtual environment and the compiled kernel
+
+demo: setup ## the worked example, end to end, on an embedded PostgreSQL
+	@$(BIN)/maskgate demo
+
+test: test-rust test-python ## every test that needs no extra server
+
+test-rust: $(BIN)/maturin
+	cargo test --locked -q --workspace --exclude maskgate-kernel
+
+test-python: setup
+	$(BIN)/python -m pytest -q
+
+test-pg15: setup ## the SQL corpus on Debian's PostgreSQL 15 (apt-get install postgresql-15)
+	MASKGATE_TEST_PG15=1 $(BIN)/python -m pytest -q -m pg15
+
+check: setup ## format, lint, types, stubs, room boundaries, file lengths
+	$(BIN)/ruff format --check python tests benchmarks
+	$(BIN)/ruff check python tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest gateway._kernel
+	$(BIN)/lint-imports
+	cargo fmt --check
+	cargo clippy --locked -q --workspace --all-targets -- -D warnings
+	$(BIN)/python -m pytest -q tests/boundary
+
+format: setup ## rewrite the sources in the one style
+	$(BIN)/ruff format python tests benchmarks
+	$(BIN)/ruff check --fix -q python tests benchmarks
+	cargo fmt
+
+clean: ## remove what the build made
+	rm -rf target $(VENV) python/gateway/*.so

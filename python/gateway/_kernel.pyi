@@ -1,0 +1,95 @@
+"""The compiled half of maskgate. Strings of JSON cross the boundary for plans and reports; rows never
+cross it unmasked.
+
+Column type (used in `Output.type` and in a stream's plan) is a JSON object with "kind", one of
+
+    bool int2 int4 int8 float4 float8 numeric text bytea date time timetz timestamp timestamptz
+    interval uuid json jsonb enum oid inet cidr macaddr macaddr8 bit array
+
+plus "precision" and "scale" for numeric when the typmod has them (Arrow decimal128 when
+1 <= p <= 38 and 0 <= s <= p, else text), "labels" (in sort order) for enum, and "element" (a column
+type) for array. `text` stands for every type whose binary form is its UTF-8 text (text, varchar,
+bpchar, name, "char", xml, citext). A domain is sent as its base type. Everything else is cast to
+text by the server before it is streamed.
+
+Treatment is a JSON object: {"name": "clear", "scan": bool} | {"name": "redact", "label": str} |
+{"name": "null"} | {"name": "partial", "first": int, "last": int, "char": str} |
+{"name": "token", "domain": str, "key_id": str} | {"name": "year"} | {"name": "scan"}.
+"""
+
+from typing import final
+
+__version__: str
+
+def lineage(tree: str, server_major: int) -> str:
+    """Lineage of one analysed query as a JSON object.
+
+    `tree` is the detail of PostgreSQL's "rewritten parse tree:" notice, `server_major` 15 to 18.
+
+    {"outputs": [{"name": str, "type_oid": int, "typmod": int, "shape": "bare"|"text"|"computed",
+                  "columns": [[relation_oid, attnum], ...]}, ...],
+     "control": [{"column": [relation_oid, attnum], "use": "WHERE"|"JOIN"|...}, ...],
+     "mentions": [{"column": [...], "use": "unused mention"}, ...],
+     "relations": [{"oid": int, "kind": "r"|"v"|..., "direct": bool}, ...],
+     "functions": [oid, ...], "operators": [oid, ...], "types": [oid, ...],
+     "params": [{"number": int, "type_oid": int, "location": int}, ...],
+     "row_security": bool,
+     "digest": hex digest of the tree with location fields removed}
+
+    `relations[].direct`: named by the statement itself rather than through a view. `functions` holds
+    each function OID that the statement can call: plain, operator, aggregate, window, cast and
+    support functions; `types` each type whose input or output function a cast through text calls.
+
+    Raises gateway.errors.StatementRefused when the tree is not one plain SELECT, and
+    gateway.errors.NotUnderstood for any tag, field or kind that is not on this server version's list.
+    """
+
+@final
+class Chunk:
+    """Bytes that may leave, with what the log must say of them."""
+
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def digest(self) -> str:
+        """BLAKE3 of `data`, hex."""
+
+@final
+class MaskedStream:
+    """COPY BINARY bytes in, masked and encoded chunks out; raw values exist only inside.
+
+    `plan` is a JSON object:
+    {"format": "arrow"|"ndjson"|"csv", "metadata": {str: str}, "infinity": "error"|"null",
+     "limit_rows": int|null,
+     "columns": [{"name": str, "type": column type, "treatment": treatment}, ...]}
+    `token_key` is 32 bytes. Chunks are cut by row count and by masked size alone.
+
+    Raises gateway.errors.InvalidRequest for a treatment that the type cannot take (at construction),
+    gateway.errors.Unrepresentable for a value without an Arrow form, and
+    gateway.errors.UpstreamFailed for bytes that are not the promised COPY stream.
+    """
+
+    def __init__(self, plan: str, token_key: bytes) -> None: ...
+    def head(self) -> Chunk:
+        """The bytes before the first row (Arrow schema message, CSV header, nothing for NDJSON)."""
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Take the next COPY bytes (any split), give the chunks that are full. Releases the GIL."""
+
+    def finish(self) -> list[Chunk]:
+        """The rest and the end-of-stream marker; an error if the COPY trailer has not come and the
+        row limit was not reached."""
+
+    @property
+    def rows(self) -> int:
+        """Rows given out so far."""
+
+    @property
+    def truncated(self) -> bool:
+        """`limit_rows` was reached and at least one more row came: feed nothing more."""
+
+    def report(self) -> str:
+        """JSON: {"cells_masked": {column name: {treatment: n}}, "detectors": {column name:
+        {detector: {"cells": n, "spans": n}}}, "infinities": n} so far."""

@@ -1,0 +1,146 @@
+"""The nouns every room shares: frozen values, no behaviour that reaches outside.
+
+Rooms do not import each other; they speak in these. Times are timezone-aware UTC. An identifier of
+a relation or a type is PostgreSQL's OID; a column is (relation OID, attribute number).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One authenticated agent or person: issuer + subject, never a shared account."""
+
+    issuer: str
+    subject: str
+    name: str  # what people read; the identity claim's value
+    groups: frozenset[str]
+    actor: str | None  # RFC 8693 `act`: the person an agent works for
+    token_fingerprint: str  # BLAKE3 of the token, hex; the token itself is never kept
+    expires_at: datetime
+
+    @property
+    def key(self) -> str:
+        """The unique name of this identity in grants and records."""
+        return f"{self.issuer}#{self.subject}"
+
+
+class GrantState(StrEnum):
+    PENDING = "pending"
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    DENIED = "denied"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Leave for one identity to read some tables of one connection for a limited time."""
+
+    id: str
+    identity: str  # Identity.key
+    connection: str
+    tables: tuple[str, ...]  # "schema.table", resolved at request; ("*",) = all classified tables
+    purpose: str
+    state: GrantState
+    requested_at: datetime
+    duration_s: int
+    not_before: datetime | None  # set when it becomes active
+    expires_at: datetime | None
+    max_rows: int | None  # rows released over the life of the grant; None = no limit
+    rows_released: int = 0
+    decided_by: str | None = None  # Identity.key of approver/denier/revoker, or "auto:RULE"
+    decided_at: datetime | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A base column as the catalog knows it."""
+
+    relation: int
+    attnum: int
+    schema: str
+    table: str
+    name: str
+    type_oid: int
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.table}.{self.name}"
+
+
+class Shape(StrEnum):
+    """How base columns reach an output column."""
+
+    BARE = "bare"  # a Var or relabelled Var all the way down
+    TEXT = "text"  # bare, then cast to its text form by the type's output function
+    COMPUTED = "computed"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output column of an analysed statement."""
+
+    name: str
+    type: Mapping[str, Any]  # the decoder's column type; see _kernel.pyi, `MaskedStream`
+    shape: Shape
+    columns: tuple[Column, ...]  # OUT(c): every base column whose value reaches it
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A base column that decides which rows come, how many, or in which order; or is only named."""
+
+    column: Column
+    where: str  # "WHERE", "JOIN", "GROUP BY", "ORDER BY", "DISTINCT", … or "unused mention"
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What one statement does, as PostgreSQL's own tree says it."""
+
+    text: str  # as the agent sent it
+    server_text: str  # what will run: parameters inlined, casts to text added
+    server_tree: str  # digest of the approved tree without locations, hex; never the tree
+    outputs: tuple[Output, ...]
+    control: tuple[Use, ...]
+    mentions: tuple[Use, ...]
+    tables: tuple[str, ...]  # "schema.table" of every relation the agent's text reads
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What happens to a column's values; the names are those of docs/policy.md."""
+
+    name: str  # clear redact null partial token year scan deny
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def protects(self) -> bool:
+        return self.name != "clear"
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDecision:
+    """The treatment of one output column, and the sentence that says why."""
+
+    name: str
+    treatment: Treatment
+    reason: str
+    columns: tuple[str, ...]  # "schema.table.column"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Step 4's answer: one treatment an output column."""
+
+    columns: tuple[ColumnDecision, ...]
+    policy_hash: str
+    notes: tuple[str, ...] = ()

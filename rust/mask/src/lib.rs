@@ -1,0 +1,3 @@
+//! Arrow in, masked Arrow out.
+
+#![forbid(unsafe_code)]

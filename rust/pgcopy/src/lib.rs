@@ -1,0 +1,3 @@
+//! COPY BINARY bytes to Arrow arrays.
+
+#![forbid(unsafe_code)]

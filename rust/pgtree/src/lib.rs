@@ -1,0 +1,3 @@
+//! PostgreSQL's analysed query tree to column lineage.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,14 @@
+//! `gateway._kernel`: a table of contents. Each module holds one thing Python may call.
+
+mod errors;
+mod lineage;
+
+use pyo3::prelude::*;
+
+/// The compiled half of maskgate.
+#[pymodule(gil_used = true)]
+fn _kernel(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    m.add_function(wrap_pyfunction!(lineage::lineage, m)?)?;
+    Ok(())
+}
