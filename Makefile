@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_QUIET = 1
 export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
