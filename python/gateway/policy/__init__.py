@@ -1,0 +1,10 @@
+"""Which treatment each column gets, and whether a statement's use of it is allowed.
+
+Refuses to guess: a column that no rule names is protected, two rules of equal reach that disagree
+do not load, and a use of a protected column that is not a bare output is refused.
+"""
+
+from gateway.policy.decide import decide
+from gateway.policy.rules import Policy
+
+__all__ = ["Policy", "decide"]

@@ -1,0 +1,119 @@
+"""Step 4: from lineage to one treatment an output column, or a refusal that says what to write.
+
+The rule of `expressions = "refuse"`: a protected column may appear as a bare output column and in
+no other way. Every other use (an expression, a predicate, a join, grouping, ordering, a limit, a
+mention that is not selected, arms of a UNION with different treatments) is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.errors import OutOfScope, ProtectedUse
+from gateway.model import (
+    Analysis,
+    Column,
+    ColumnDecision,
+    Decision,
+    Grant,
+    Output,
+    Shape,
+    Treatment,
+)
+from gateway.policy.rules import Policy
+
+#: Column types whose text the detectors read when `text = "scan"`.
+_TEXT_KINDS = frozenset({"text", "json", "jsonb", "enum"})
+
+
+def decide(grant: Grant, analysis: Analysis, policy: Policy) -> Decision:
+    """One treatment for each output column of the statement, with its reason.
+
+    Raises OutOfScope when a relation is outside the grant, ProtectedUse when a protected column is
+    used otherwise than as a bare output column.
+    """
+    _check_scope(grant, analysis, policy)
+    for use in (*analysis.control, *analysis.mentions):
+        treatment, reason = policy.treatment_of(use.column, analysis.related.get(use.column, ()))
+        if treatment.protects:
+            raise _misuse(use.column, treatment, reason, use.where)
+    columns = tuple(_output(output, analysis, policy) for output in analysis.outputs)
+    return Decision(columns=columns, policy_hash=policy.hash, notes=analysis.notes)
+
+
+def _check_scope(grant: Grant, analysis: Analysis, policy: Policy) -> None:
+    if "*" in grant.tables:
+        outside = [name for name in analysis.tables if not _classified(name, analysis, policy)]
+        scope = "every table the policy classifies"
+    else:
+        outside = [name for name in analysis.tables if name not in grant.tables]
+        scope = ", ".join(grant.tables)
+    if outside:
+        raise OutOfScope(
+            f"{', '.join(sorted(outside))} is outside the grant, which covers {scope}",
+            hint="ask for a grant that names it: POST /v1/grants",
+        )
+
+
+def _classified(name: str, analysis: Analysis, policy: Policy) -> bool:
+    schema, _, table = name.partition(".")
+    return policy.classifies(schema, table) or name in analysis.views
+
+
+def _output(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecision:
+    found = [
+        (column, *policy.treatment_of(column, analysis.related.get(column, ())))
+        for column in output.columns
+    ]
+    names = tuple(str(column) for column in output.columns)
+    protected = [entry for entry in found if entry[1].protects]
+    if not protected:
+        return _clear(output, policy, names)
+    column, treatment, reason = protected[0]
+    if treatment.name == "deny":
+        raise ProtectedUse(
+            f"{column} may not be selected ({reason})",
+            hint=f"leave {column.name} out of the select list",
+        )
+    if output.shape is Shape.COMPUTED:
+        raise _misuse(column, treatment, reason, f"an expression (output column {output.name!r})")
+    if any(entry[1] != treatment for entry in found):
+        raise ProtectedUse(
+            f"output column {output.name!r} mixes {', '.join(names)}, whose treatments differ",
+            hint="select them as separate columns, or in separate statements",
+        )
+    return ColumnDecision(output.name, treatment, _because(reason, found), names)
+
+
+def _clear(output: Output, policy: Policy, names: tuple[str, ...]) -> ColumnDecision:
+    kind = _innermost_kind(output)
+    scanned = policy.scan_clear_text and kind in _TEXT_KINDS
+    reason = "clear" if names else "computed without a table's column"
+    if scanned:
+        reason += ", and its text is scanned"
+    return ColumnDecision(output.name, Treatment("clear", {"scan": scanned}), reason, names)
+
+
+def _innermost_kind(output: Output) -> str:
+    kind = output.type
+    while kind.get("kind") == "array":
+        kind = kind["element"]
+    return str(kind.get("kind"))
+
+
+def _because(reason: str, found: Iterable[tuple[Column, Treatment, str]]) -> str:
+    reasons = dict.fromkeys([reason, *(entry[2] for entry in found)])
+    return "; ".join(reasons)
+
+
+def _misuse(column: Column, treatment: Treatment, reason: str, where: str) -> ProtectedUse:
+    hints = {
+        "deny": f"leave {column.name} out of the statement",
+        "unused mention": f"name the columns you need instead of * and leave {column.name} out",
+    }
+    hint = hints.get(treatment.name) or hints.get(
+        where,
+        f"select {column.name} as a plain column (it comes back as {treatment.name}) and use "
+        "columns that are clear for filtering, joining, grouping and ordering",
+    )
+    return ProtectedUse(f"{column} is protected ({reason}) and is used in {where}", hint=hint)

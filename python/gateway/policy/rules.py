@@ -1,0 +1,194 @@
+"""Rules: `schema.table.column` patterns to treatments; the most specific one wins.
+
+Reach, narrowest first: an exact column; `schema.table.*`; other patterns with one `*`; with two;
+`*.*.*`. `*` stands for a whole part. A part may be written in double quotes when it holds a dot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import ConfigurationError
+from gateway.model import Column, Treatment
+
+_PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
+
+#: Options each treatment takes, with their types: an unknown option is an error at load.
+OPTIONS: Mapping[str, Mapping[str, type]] = {
+    "clear": {},
+    "redact": {"label": str},
+    "null": {},
+    "partial": {"first": int, "last": int, "char": str},
+    "token": {"domain": str},
+    "year": {},
+    "scan": {},
+    "deny": {},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of the policy."""
+
+    pattern: str
+    parts: tuple[str, str, str]
+    treatment: Treatment
+
+    @property
+    def reach(self) -> int:
+        wild = [part == "*" for part in self.parts]
+        if sum(wild) == 1:
+            return 1 if wild[2] else 2
+        return {0: 0, 2: 3, 3: 4}[sum(wild)]
+
+    def matches(self, schema: str, table: str, column: str) -> bool:
+        return all(
+            mine in ("*", theirs)
+            for mine, theirs in zip(self.parts, (schema, table, column), strict=True)
+        )
+
+    def meets(self, other: Rule) -> bool:
+        """Whether some column could match both."""
+        return all(
+            "*" in (a, b) or a == b for a, b in zip(self.parts, other.parts, strict=True)
+        )
+
+
+def parse_pattern(pattern: str) -> tuple[str, str, str]:
+    """Three parts of `schema.table.column`. Raises ValueError."""
+    parts: list[str] = []
+    position = 0
+    while True:
+        found = _PART.match(pattern, position)
+        if found is None:
+            raise ValueError("write schema.table.column, with * for a whole part")
+        parts.append(found[1].replace('""', '"') if found[1] else found[2])
+        position = found.end()
+        if position == len(pattern):
+            break
+        if pattern[position] != ".":
+            raise ValueError("write schema.table.column, with * for a whole part")
+        position += 1
+    if len(parts) != 3:
+        raise ValueError("write schema.table.column, with * for a whole part")
+    return parts[0], parts[1], parts[2]
+
+
+def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
+    """A treatment from `"redact"` or `{ treatment = "partial", last = 4 }`. Raises ValueError."""
+    given = {"treatment": value} if isinstance(value, str) else dict(value)
+    name = given.pop("treatment", None)
+    if name not in OPTIONS:
+        raise ValueError(f"no treatment {name!r}; there are {', '.join(OPTIONS)}")
+    for option, kind in ((key, OPTIONS[name].get(key)) for key in given):
+        if kind is None:
+            raise ValueError(f"{name} takes no option {option!r}")
+        if type(given[option]) is not kind:
+            raise ValueError(f"{option} must be a {kind.__name__}")
+    if name == "partial":
+        first, last = given.setdefault("first", 0), given.setdefault("last", 0)
+        if not (0 <= first <= 8 and 0 <= last <= 8 and 1 <= first + last):
+            raise ValueError("partial keeps 1 to 8 characters at each end: set first or last")
+        if len(given.setdefault("char", "*")) != 1:
+            raise ValueError("char is one character")
+    return Treatment(name, given)
+
+
+class Policy:
+    """The classification of one connection.
+
+    `text` is the canonical wording that goes into evidence and `hash` its SHA-256; neither holds an
+    address or a secret.
+    """
+
+    def __init__(
+        self,
+        connection: str,
+        columns: Mapping[str, str | Mapping[str, Any]],
+        *,
+        unclassified: str = "redact",
+        expressions: str = "refuse",
+        text: str = "scan",
+    ) -> None:
+        self.connection = connection
+        self.scan_clear_text = text == "scan"
+        self._unclassified = Treatment(unclassified)
+        self._rules = sorted(self._parse(columns), key=lambda rule: rule.reach)
+        self._check_disagreement()
+        self.text = self._canonical(unclassified, expressions, text)
+        self.hash = hashlib.sha256(self.text.encode()).hexdigest()
+
+    def treatment_of(
+        self, column: Column, related: Iterable[Column] = ()
+    ) -> tuple[Treatment, str]:
+        """The treatment of a base column and the reason, closed over its relatives.
+
+        `related` are the columns that hold the same values under another name (partitions,
+        inheritance, generated columns, materialised views): a clear column with a protected
+        relative takes the relative's treatment.
+        """
+        treatment, reason = self._own(column)
+        if treatment.protects:
+            return treatment, reason
+        for relative in related:
+            theirs, _ = self._own(relative)
+            if theirs.protects:
+                return theirs, f"{column} holds the values of {relative}, which is {theirs.name}"
+        return treatment, reason
+
+    def classifies(self, schema: str, table: str) -> bool:
+        """Whether some rule names columns of this table."""
+        return any(
+            rule.parts[0] in ("*", schema) and rule.parts[1] in ("*", table)
+            for rule in self._rules
+        )
+
+    def _own(self, column: Column) -> tuple[Treatment, str]:
+        for rule in self._rules:
+            if rule.matches(column.schema, column.table, column.name):
+                return rule.treatment, f"rule {rule.pattern} = {rule.treatment.name}"
+        return self._unclassified, f"no rule names {column}: unclassified = {self._unclassified.name}"
+
+    def _parse(self, columns: Mapping[str, str | Mapping[str, Any]]) -> list[Rule]:
+        rules = []
+        for pattern, value in columns.items():
+            try:
+                rules.append(Rule(pattern, parse_pattern(pattern), parse_treatment(value)))
+            except ValueError as error:
+                raise ConfigurationError(
+                    f'connections.{self.connection}.columns."{pattern}" = {value!r}: {error}'
+                ) from None
+        return rules
+
+    def _check_disagreement(self) -> None:
+        for index, rule in enumerate(self._rules):
+            for other in self._rules[index + 1 :]:
+                if other.reach != rule.reach:
+                    break
+                if rule.meets(other) and rule.treatment != other.treatment:
+                    raise ConfigurationError(
+                        f"connections.{self.connection}.columns: {rule.pattern!r} "
+                        f"({rule.treatment.name}) and {other.pattern!r} "
+                        f"({other.treatment.name}) have equal reach and disagree; "
+                        "write a narrower rule"
+                    )
+
+    def _canonical(self, unclassified: str, expressions: str, text: str) -> str:
+        lines = [
+            f"[connections.{self.connection}]",
+            f'unclassified = "{unclassified}"',
+            f'expressions = "{expressions}"',
+            f'text = "{text}"',
+            "",
+            f"[connections.{self.connection}.columns]",
+        ]
+        for rule in sorted(self._rules, key=lambda rule: rule.pattern):
+            options = {"treatment": rule.treatment.name, **rule.treatment.options}
+            pairs = ", ".join(f"{key} = {json.dumps(value)}" for key, value in options.items())
+            lines.append(f"{json.dumps(rule.pattern, ensure_ascii=False)} = {{ {pairs} }}")
+        return "\n".join(lines) + "\n"
