@@ -1,0 +1,1 @@
+"""Doors translate bytes to and from the corridor and decide nothing; a new door adds no path."""

@@ -1,0 +1,1 @@
+"""One journey a file, its steps numbered. Doors call these and decide nothing themselves."""

@@ -1,0 +1,8 @@
+"""The compiled kernel as the corridor uses it: a decision becomes a stream of masked, encoded chunks.
+
+Refuses at construction what a treatment cannot do to a type, so that no row is read for it.
+"""
+
+from gateway.masking.plan import TokenKey, load_token_key, open_stream
+
+__all__ = ["TokenKey", "load_token_key", "open_stream"]

@@ -1,0 +1,5 @@
+"""The HTTP door: FastAPI routes of the contract, RFC 9457 problems, streamed results."""
+
+from gateway.doors.http.app import create_app
+
+__all__ = ["create_app"]

@@ -1,0 +1,202 @@
+"""The routes of the contract. Each reads its request, calls one journey, writes its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from gateway.doors.http import metrics
+from gateway.doors.http.problem import problem
+from gateway.doors.http.stream import QueryAnswer
+from gateway.errors import InvalidRequest, MaskgateError, NotFound
+from gateway.flows import evidence, grant, health, session
+from gateway.flows.house import House
+from gateway.flows.session import grant_record
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class GrantRequest(_Body):
+    connection: str
+    tables: list[str]
+    purpose: str
+    duration_s: int
+    max_rows: Annotated[int, Field(gt=0, lt=2**53)] | None = None
+
+
+class GrantDecision(_Body):
+    reason: Annotated[str, Field(max_length=1000)] = ""
+
+
+class SessionRequest(_Body):
+    connection: str
+    grant: str | None = None
+
+
+def create_app(house: House, lifespan: Lifespan | None = None) -> FastAPI:
+    """The ASGI application over a built house."""
+    app = FastAPI(
+        title="maskgate", version=house.version, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
+    _errors(app)
+    _open_routes(app, house)
+    _people_routes(app, house)
+    _session_routes(app, house)
+    return app
+
+
+def _caller(request: Request) -> tuple[str | None, str]:
+    return (
+        request.headers.get("authorization"),
+        request.client.host if request.client else "",
+    )
+
+
+def _grant_answer(found: Any) -> dict[str, Any]:
+    record = grant_record(found)
+    scope = {
+        "connection": record["connection"],
+        "tables": record["tables"],
+        "max_rows": record["max_rows"],
+        "actions": ["read"],
+    }
+    return {**record, "scope": scope, "duration_s": found.duration_s}
+
+
+def _errors(app: FastAPI) -> None:
+    @app.exception_handler(MaskgateError)
+    async def ours(_: Request, error: MaskgateError) -> Response:
+        return problem(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return problem(InvalidRequest(f"{where}: {first['msg']}"))
+
+    @app.exception_handler(HTTPException)
+    async def plain(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 404:
+            return problem(NotFound(f"nothing at {request.url.path}"))
+        answer = problem(InvalidRequest(str(error.detail)))
+        answer.status_code = error.status_code
+        return answer
+
+    @app.exception_handler(Exception)
+    async def failed(_: Request, error: Exception) -> Response:
+        return problem(MaskgateError(f"the gateway failed: {type(error).__name__}"))
+
+
+def _open_routes(app: FastAPI, house: House) -> None:
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok", "version": house.version}
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        missing = await health.missing(house)
+        return JSONResponse(
+            {"ready": not missing, "missing": missing}, status_code=503 if missing else 200
+        )
+
+    @app.get("/metrics")
+    async def prometheus() -> Response:
+        return Response(metrics.render(), media_type="text/plain; version=0.0.4")
+
+
+def _people_routes(app: FastAPI, house: House) -> None:
+    @app.get("/v1/whoami")
+    async def whoami(request: Request) -> dict[str, Any]:
+        identity = await grant.whoami(house, *_caller(request))
+        return {
+            "identity": identity.key,
+            "name": identity.name,
+            "issuer": identity.issuer,
+            "subject": identity.subject,
+            "actor": identity.actor,
+            "groups": sorted(identity.groups),
+            "expires_at": identity.expires_at,
+        }
+
+    @app.get("/v1/connections")
+    async def connections(request: Request) -> dict[str, Any]:
+        return {"items": await grant.connections(house, *_caller(request))}
+
+    @app.get("/v1/connections/{name}/schema")
+    async def schema(request: Request, name: str) -> dict[str, Any]:
+        return {"items": await grant.schema(house, *_caller(request), name)}
+
+    @app.post("/v1/grants", status_code=201)
+    async def ask(request: Request, body: GrantRequest) -> dict[str, Any]:
+        return _grant_answer(await grant.request(house, *_caller(request), **body.model_dump()))
+
+    @app.get("/v1/grants")
+    async def grants(request: Request) -> dict[str, Any]:
+        found = await grant.list_all(house, *_caller(request))
+        return {"items": [_grant_answer(one) for one in found]}
+
+    @app.get("/v1/grants/{grant_id}")
+    async def one_grant(request: Request, grant_id: str) -> dict[str, Any]:
+        return _grant_answer(await grant.show(house, *_caller(request), grant_id))
+
+    @app.post("/v1/grants/{grant_id}/{verb}")
+    async def decide(
+        request: Request,
+        grant_id: str,
+        verb: Annotated[str, Path(pattern="^(approve|deny|revoke)$")],
+        body: GrantDecision,
+    ) -> dict[str, Any]:
+        changed = await grant.decide(house, *_caller(request), grant_id, verb, body.reason)
+        return _grant_answer(changed)
+
+
+def _session_routes(app: FastAPI, house: House) -> None:
+    @app.post("/v1/sessions", status_code=201)
+    async def open_session(request: Request, body: SessionRequest) -> dict[str, Any]:
+        return await session.open_session(
+            house, *_caller(request), body.connection, body.grant
+        )
+
+    @app.get("/v1/sessions")
+    async def sessions(request: Request) -> dict[str, Any]:
+        return {"items": await session.list_sessions(house, *_caller(request))}
+
+    @app.get("/v1/sessions/{session_id}")
+    async def one_session(request: Request, session_id: str) -> dict[str, Any]:
+        return await session.show_session(house, *_caller(request), session_id)
+
+    @app.delete("/v1/sessions/{session_id}", status_code=204)
+    async def close_session(request: Request, session_id: str) -> Response:
+        await session.close_session(house, *_caller(request), session_id)
+        return Response(status_code=204)
+
+    @app.post("/v1/sessions/{session_id}/query")
+    async def query(request: Request, session_id: str) -> Response:
+        return QueryAnswer(house, request, session_id)
+
+    @app.post("/v1/query")
+    async def query_once(request: Request) -> Response:
+        return QueryAnswer(house, request, None)
+
+    @app.get("/v1/sessions/{session_id}/statements/{number}")
+    async def receipt(request: Request, session_id: str, number: int) -> dict[str, Any]:
+        return await session.receipt(house, *_caller(request), session_id, number)
+
+    @app.get("/v1/sessions/{session_id}/evidence")
+    async def bundle(request: Request, session_id: str) -> Response:
+        data = await evidence.export(house, *_caller(request), session_id)
+        name = f'attachment; filename="maskgate-{session_id}.zip"'
+        return Response(
+            data, media_type="application/zip", headers={"Content-Disposition": name}
+        )

@@ -1,0 +1,32 @@
+"""Errors as RFC 9457 `application/problem+json`; the only place that turns exceptions into bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from gateway.errors import MaskgateError, UpstreamFailed
+
+
+def problem(error: MaskgateError) -> JSONResponse:
+    """The response for one of our own errors; `detail` never holds a value from the database."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "status": error.status,
+        "code": error.code,
+        "title": error.title,
+        "detail": error.detail,
+    }
+    if error.hint is not None:
+        body["hint"] = error.hint
+    if isinstance(error, UpstreamFailed) and error.sqlstate_class:
+        body["sqlstate_class"] = error.sqlstate_class
+    headers = {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.status == 429:
+        headers["Retry-After"] = "1"
+    return JSONResponse(
+        body, status_code=error.status, headers=headers, media_type="application/problem+json"
+    )

@@ -1,0 +1,126 @@
+"""Grants: asked for by one identity, decided by another, ended by time or by revocation.
+
+(1) who is it  (2) may it  (3) the event's record is durable  (4) the change is in force. The state
+machine itself is the grants room's; this journey checks names and shows the caller only his own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.errors import InvalidRequest
+from gateway.flows.entrance import establish
+from gateway.flows.house import Connection, House
+from gateway.model import Grant, Identity
+
+_MAX_TABLES = 200
+
+
+async def request(
+    house: House,
+    credential: str | None,
+    client: str,
+    *,
+    connection: str,
+    tables: list[str],
+    purpose: str,
+    duration_s: int,
+    max_rows: int | None,
+) -> Grant:
+    """`POST /v1/grants`: pending, or active when a rule of `auto_approve` says so."""
+    identity = await establish(house, credential, client)
+    found = house.connection(connection)
+    return await house.grants.request(
+        identity, connection, await _resolve(found, tables), purpose, duration_s, max_rows
+    )
+
+
+async def decide(
+    house: House, credential: str | None, client: str, grant_id: str, verb: str, reason: str
+) -> Grant:
+    """`POST /v1/grants/{id}/approve|deny|revoke`. Raises Forbidden, Conflict or NotFound."""
+    identity = await establish(house, credential, client)
+    change = {
+        "approve": house.grants.approve,
+        "deny": house.grants.deny,
+        "revoke": house.grants.revoke,
+    }[verb]
+    return await change(grant_id, identity, reason)
+
+
+async def show(house: House, credential: str | None, client: str, grant_id: str) -> Grant:
+    identity = await establish(house, credential, client)
+    return await house.grants.get(grant_id, identity)
+
+
+async def list_all(house: House, credential: str | None, client: str) -> list[Grant]:
+    """Own grants; approvers and auditors see everybody's."""
+    identity = await establish(house, credential, client)
+    return await house.grants.list(identity)
+
+
+async def whoami(house: House, credential: str | None, client: str) -> Identity:
+    return await establish(house, credential, client)
+
+
+async def connections(house: House, credential: str | None, client: str) -> list[dict[str, Any]]:
+    """`GET /v1/connections`: what there is, and what this identity's grants reach of it."""
+    identity = await establish(house, credential, client)
+    mine = [grant for grant in await house.grants.list(identity) if grant.identity == identity.key]
+    return [
+        {
+            "name": name,
+            "grants": [
+                {"id": grant.id, "state": grant.state.value, "tables": list(grant.tables)}
+                for grant in mine
+                if grant.connection == name
+            ],
+        }
+        for name in sorted(house.connections)
+    ]
+
+
+async def schema(
+    house: House, credential: str | None, client: str, connection: str
+) -> list[dict[str, Any]]:
+    """`GET /v1/connections/{c}/schema`: each column's type and treatment, so that an agent can ask
+    for the right tables. Names only; it needs no grant because it holds no row."""
+    await establish(house, credential, client)
+    found = house.connection(connection)
+    items = []
+    for entry in await found.upstream.columns():
+        treatment, reason = found.policy.treatment_of(entry.column, entry.related)
+        items.append(
+            {
+                "table": f"{entry.column.schema}.{entry.column.table}",
+                "kind": entry.kind,
+                "column": entry.column.name,
+                "type": entry.type_name,
+                "treatment": treatment.name,
+                "reason": reason,
+            }
+        )
+    return items
+
+
+async def _resolve(connection: Connection, tables: list[str]) -> tuple[str, ...]:
+    """`schema.table` for each name; a bare name when it is unambiguous; `*` stands alone."""
+    if not tables or len(tables) > _MAX_TABLES:
+        raise InvalidRequest(f"name 1 to {_MAX_TABLES} tables, or *")
+    if "*" in tables:
+        return ("*",)
+    known = {f"{e.column.schema}.{e.column.table}" for e in await connection.upstream.columns()}
+    resolved = []
+    for name in tables:
+        if name in known:
+            resolved.append(name)
+            continue
+        found = sorted(full for full in known if full.partition(".")[2] == name)
+        if len(found) != 1:
+            said = f"it could be {' or '.join(found)}" if found else "there is none"
+            raise InvalidRequest(
+                f"no table {name!r} on connection {connection.name!r}: {said}",
+                hint=f"GET /v1/connections/{connection.name}/schema lists them",
+            )
+        resolved.append(found[0])
+    return tuple(dict.fromkeys(resolved))

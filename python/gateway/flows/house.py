@@ -1,0 +1,71 @@
+"""The rooms one gateway is made of, as the journeys see them. Built by `wiring`, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from gateway.errors import NotFound
+from gateway.masking import TokenKey
+from gateway.policy import Policy
+
+if TYPE_CHECKING:
+    from gateway.flows.session import Desk
+    from gateway.grants import Grants
+    from gateway.identity import Verifier
+    from gateway.sessionlog import SessionLog
+    from gateway.upstream import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One database behind the gateway: how it is reached and what its columns are."""
+
+    name: str
+    upstream: Upstream
+    policy: Policy
+    infinity: str
+    token_domain: str
+
+    @property
+    def database_floor(self) -> str:
+        """What the database itself enforces, as every record says it."""
+        role = self.upstream.role
+        if role is None:
+            return "none: the login's own rights; the database does not enforce the grant's scope"
+        return f"role {role}: the database enforces this role's rights, not the grant's scope"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what one statement, session or identity may take."""
+
+    statement_bytes: int
+    statement_seconds: float
+    client_stall_seconds: float
+    statements_per_session: int
+    concurrent_statements: int
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything a journey may walk through."""
+
+    version: str
+    identity: Verifier
+    grants: Grants
+    log: SessionLog
+    connections: Mapping[str, Connection]
+    token_key: TokenKey
+    limits: Limits
+    desk: Desk
+    now: Callable[[], datetime] = field(repr=False)
+
+    def connection(self, name: str) -> Connection:
+        found = self.connections.get(name)
+        if found is None:
+            known = ", ".join(sorted(self.connections))
+            raise NotFound(f"no connection {name!r}", hint=f"there are: {known}")
+        return found

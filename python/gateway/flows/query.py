@@ -1,0 +1,149 @@
+"""The corridor: one query from its credential to its last byte, in nine numbered steps.
+
+Whoever wants to know whether something can leak reads this file. The same steps, with the same
+numbers, are told in docs/life-of-a-query.md; a test compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import InvalidRequest, LimitExceeded
+from gateway.flows.entrance import establish
+from gateway.flows.house import House
+from gateway.flows.watch import watched
+from gateway.masking import open_stream
+from gateway.model import Grant
+from gateway.policy import decide
+from gateway.sql import analyse
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a door read from its client. `session` or `connection` is set, not both.
+
+    `malformed` is the sentence about a body that was no statement at all; `raw` then holds its
+    bytes, so that the refusal is recorded like any other.
+    """
+
+    credential: str | None
+    client: str
+    encoding: str  # arrow, ndjson or csv
+    session: str | None = None
+    connection: str | None = None
+    sql: str = ""
+    params: tuple[Any, ...] = ()
+    max_rows: int | None = None
+    malformed: str | None = None
+    raw: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Sent before the first byte: the door puts it into its headers."""
+
+    session: str
+    statement: int
+
+
+async def walk(house: House, ask: Ask) -> AsyncIterator[Head | bytes]:
+    """Yield one Head, then the bytes that were recorded, and nothing else.
+
+    An error before the Head is an answer; an error after it breaks the stream, so that a failure
+    never looks like a short result. Must be driven and closed by one task: revocation, expiry, the
+    statement's deadline and a stalled client cancel that task.
+    """
+    # (1) identity.establish(credential) → Identity | refused
+    identity = await establish(house, ask.credential, ask.client)
+
+    async with house.desk.statement(house, identity, ask) as statement:
+        # (2) grants.in_force(identity, connection, now) → Grant | refused
+        grant = await house.grants.in_force(
+            identity, statement.connection.name, house.now(), grant_id=statement.grant_id
+        )
+        if ask.malformed is not None:
+            raise InvalidRequest(ask.malformed)
+        limit_rows, limited_by_grant = _row_limit(grant, ask.max_rows)
+        connection = statement.connection
+
+        async with (
+            watched(house, grant, statement) as watch,
+            connection.upstream.transaction(statement.session) as transaction,
+        ):
+            # (3) sql.analyse(text, params, upstream) → Analysis (lineage) | refused
+            analysis = await analyse(ask.sql, ask.params, transaction)
+
+            # (4) policy.decide(identity, grant, analysis) → Decision | refused
+            decision = decide(grant, analysis, connection.policy)
+            kernel = open_stream(
+                analysis,
+                decision,
+                house.token_key,
+                encoding=ask.encoding,
+                metadata={
+                    "maskgate.session": statement.session,
+                    "maskgate.statement": str(statement.number),
+                },
+                limit_rows=limit_rows,
+                infinity=connection.infinity,
+                token_domain=connection.token_domain,
+            )
+
+            # (5) sessionlog: the intent is durable BEFORE the database is asked for a row
+            await statement.intent(grant, analysis, decision)
+
+            # (6) upstream.stream(decision) → COPY BINARY bytes
+            head = Head(statement.session, statement.number)
+            prelude = [kernel.head()]
+            async with aclosing(transaction.stream(analysis)) as copy:
+                async for raw in copy:
+                    # (7) kernel: bytes → masked Arrow batch → the door's encoding;
+                    #     raw values exist only inside the kernel
+                    ready = kernel.feed(raw)
+                    if ready and prelude:
+                        yield head
+                        ready, prelude = prelude + ready, []
+                    for chunk in ready:
+                        # (8) sessionlog: the result record is durable BEFORE its bytes leave
+                        await statement.result(chunk)
+                        # (9) the door yields the bytes that were recorded
+                        with watch.waiting_for_client():
+                            yield chunk.data
+                    if kernel.truncated:
+                        break
+            if kernel.truncated and limited_by_grant:
+                raise LimitExceeded(
+                    f"the grant's limit of {grant.max_rows} rows is used up",
+                    hint="ask for a new grant, or for fewer rows with max_rows",
+                )
+            # The end-of-stream marker is the last thing to leave, after the whole statement's
+            # record: who holds it can ask for the receipt at once.
+            last = prelude + kernel.finish()
+            for chunk in last:
+                await statement.result(chunk)
+            await statement.release(kernel.report(), truncated=kernel.truncated)
+            if prelude:
+                yield head
+            for chunk in last:
+                with watch.waiting_for_client():
+                    yield chunk.data
+    # finally: `desk.statement` has closed the statement's record, also on a panic, a timeout, a
+    # vanished client
+
+
+def _row_limit(grant: Grant, asked: int | None) -> tuple[int | None, bool]:
+    """The rows this statement may give, and whether it is the grant that says so."""
+    if grant.max_rows is None:
+        return asked, False
+    left = grant.max_rows - grant.rows_released
+    if left <= 0:
+        raise LimitExceeded(
+            f"the grant's limit of {grant.max_rows} rows is used up", hint="ask for a new grant"
+        )
+    if asked is not None and asked <= left:
+        return asked, False
+    return left, True
+

@@ -1,0 +1,281 @@
+"""Sessions: opened under a grant, numbered statements inside, closed once.
+
+(1) who is it  (2) is a grant in force  (3) the `open` record and its ledger leaf are durable
+(4) the session exists. Nobody enters another's session: to him it does not exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from gateway.errors import Conflict, LimitExceeded, MaskgateError, NotFound, Refusal
+from gateway.flows.entrance import establish, is_auditor
+from gateway.flows.house import Connection, House
+from gateway.flows.statement import Statement, recordable, statement_words
+from gateway.model import Grant, Identity
+
+if TYPE_CHECKING:
+    from gateway.flows.query import Ask
+
+
+@dataclass(eq=False, slots=True)
+class LiveSession:
+    """A session that this gateway process opened and has not closed."""
+
+    id: str
+    identity: Identity
+    connection: Connection
+    grant_id: str
+    opened_at: datetime
+    expires_at: datetime
+    statements: int = 0
+    closing: bool = False
+    running: set[Statement] = field(default_factory=set)
+
+
+class Desk:
+    """The sessions that are open in this process."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, LiveSession] = {}
+
+    def find(self, session_id: str, identity: Identity) -> LiveSession:
+        """The caller's own open session. Raises NotFound for anybody else's."""
+        session = self._live.get(session_id)
+        if session is None or session.identity.key != identity.key or session.closing:
+            raise NotFound(
+                "no such open session of this identity", hint="open one: POST /v1/sessions"
+            )
+        return session
+
+    @asynccontextmanager
+    async def statement(
+        self, house: House, identity: Identity, ask: Ask
+    ) -> AsyncIterator[Statement]:
+        """The numbered statement an Ask becomes, in its session or in one made for it alone."""
+        own = ask.session is None
+        try:
+            if own:
+                connection = house.connection(ask.connection or "")
+                session = await self.open(house, identity, ask.client, connection, None)
+            else:
+                session = self.find(ask.session or "", identity)
+            statement = self._next(house, session, ask)
+        except Refusal as refusal:
+            # There is no session to record it in: the gateway's own session takes it.
+            await house.log.event("refused", _refused(house, identity, ask, refusal))
+            raise
+        try:
+            async with statement:
+                yield statement
+        finally:
+            if own:
+                await asyncio.shield(self.close(house, session, "one-statement session"))
+
+    def _next(self, house: House, session: LiveSession, ask: Ask) -> Statement:
+        busy = sum(
+            len(other.running)
+            for other in self._live.values()
+            if other.identity.key == session.identity.key
+        )
+        if busy >= house.limits.concurrent_statements:
+            raise LimitExceeded(
+                f"{busy} statements of this identity are running",
+                hint="wait for one to end, or close its stream",
+            )
+        if session.statements >= house.limits.statements_per_session:
+            raise LimitExceeded("the session has had its statements", hint="open a new session")
+        session.statements += 1
+        statement = Statement(house, session, session.statements, ask)
+        session.running.add(statement)
+        return statement
+
+    async def open(
+        self,
+        house: House,
+        identity: Identity,
+        client: str,
+        connection: Connection,
+        grant_id: str | None,
+    ) -> LiveSession:
+        """Open a session under the grant in force; its first record is durable on return."""
+        grant = await house.grants.in_force(
+            identity, connection.name, house.now(), grant_id=grant_id
+        )
+        expires = grant.expires_at
+        if expires is None:
+            raise Conflict("the grant has no end and is not in force")
+        session = LiveSession(
+            str(uuid.uuid4()), identity, connection, grant.id, house.now(), expires
+        )
+        await house.log.open_session(
+            session.id, _open_record(house, identity, client, connection, grant)
+        )
+        await house.grants.store.open_session(session.id, identity.key, connection.name, grant.id)
+        self._live[session.id] = session
+        return session
+
+    async def close(self, house: House, session: LiveSession, reason: str) -> None:
+        """Close once: the `close` record, its ledger leaf and a checkpoint are durable on return."""
+        if session.closing:
+            return
+        session.closing = True
+        for statement in list(session.running):
+            statement.stop(f"the session was closed: {reason}")
+        while session.running:
+            await asyncio.sleep(0.01)
+        await house.log.close_session(
+            session.id, {"reason": reason, "statements": session.statements}
+        )
+        await house.grants.store.close_session(session.id, session.statements)
+        self._live.pop(session.id, None)
+
+    async def close_ended(self, house: House) -> None:
+        """Close each session whose grant's time is over; called by the gateway's clock."""
+        now = house.now()
+        for session in list(self._live.values()):
+            if session.expires_at <= now and not session.running:
+                await self.close(house, session, "the grant's time is over")
+
+    async def close_all(self, house: House, reason: str) -> None:
+        for session in list(self._live.values()):
+            await self.close(house, session, reason)
+
+
+async def open_session(
+    house: House, credential: str | None, client: str, connection: str, grant_id: str | None
+) -> dict[str, Any]:
+    """`POST /v1/sessions`."""
+    identity = await establish(house, credential, client)
+    try:
+        found = house.connection(connection)
+        session = await house.desk.open(house, identity, client, found, grant_id)
+    except Refusal as refusal:
+        body = {"identity": identity.key, "connection": recordable(connection)}
+        await house.log.event(
+            "refused", {**body, "code": refusal.code, "detail": recordable(refusal.detail)}
+        )
+        raise
+    return {
+        "id": session.id,
+        "grant": session.grant_id,
+        "connection": connection,
+        "expires_at": session.expires_at,
+    }
+
+
+async def close_session(
+    house: House, credential: str | None, client: str, session_id: str
+) -> None:
+    """`DELETE /v1/sessions/{id}`."""
+    identity = await establish(house, credential, client)
+    await house.desk.close(house, house.desk.find(session_id, identity), "closed by its owner")
+
+
+async def list_sessions(house: House, credential: str | None, client: str) -> list[dict[str, Any]]:
+    """Own sessions, newest first; an auditor sees all, and that he looked is recorded."""
+    identity = await establish(house, credential, client)
+    everybody = is_auditor(house, identity)
+    if everybody:
+        await house.log.event("review", {"identity": identity.key, "what": "sessions"})
+    return await house.grants.store.list_sessions(None if everybody else identity.key)
+
+
+async def show_session(
+    house: House, credential: str | None, client: str, session_id: str
+) -> dict[str, Any]:
+    """One session that the caller may see. Raises NotFound otherwise."""
+    identity = await establish(house, credential, client)
+    return await visible_session(house, identity, session_id)
+
+
+async def visible_session(house: House, identity: Identity, session_id: str) -> dict[str, Any]:
+    """The session's row if it is the caller's own or the caller is an auditor."""
+    row = await house.grants.store.get_session(session_id)
+    if row is None or (row["identity"] != identity.key and not is_auditor(house, identity)):
+        raise NotFound("no such session of this identity")
+    return row
+
+
+async def receipt(
+    house: House, credential: str | None, client: str, session_id: str, number: int
+) -> dict[str, Any]:
+    """The receipt of one statement, read from the log's own bytes."""
+    identity = await establish(house, credential, client)
+    await visible_session(house, identity, session_id)
+    for record, digest in reversed(house.log.records(session_id)):
+        if record.get("statement_no") == number and record["type"] == "release":
+            return {
+                "session": session_id,
+                "statement": number,
+                "record_hash": digest,
+                "rows": record["rows"],
+                "truncated": record["truncated"],
+                "cells_masked": record["cells_masked"],
+                "digest": record["digest"],
+                "notes": record["notes"],
+            }
+    raise NotFound("no completed statement of that number in the session")
+
+
+def _open_record(
+    house: House, identity: Identity, client: str, connection: Connection, grant: Grant
+) -> dict[str, Any]:
+    return {
+        "identity": identity.key,
+        "issuer": identity.issuer,
+        "subject": identity.subject,
+        "name": identity.name,
+        "actor": identity.actor,
+        "groups": sorted(identity.groups),
+        "token_fingerprint": identity.token_fingerprint,
+        "client": client,
+        "connection": connection.name,
+        "grant": grant_record(grant),
+        "purpose": grant.purpose,
+        "policy_hash": connection.policy.hash,
+        "gateway_version": house.version,
+        "database_floor": connection.database_floor,
+    }
+
+
+def grant_record(grant: Grant) -> dict[str, Any]:
+    """A grant as records and evidence carry it."""
+
+    def stamp(moment: datetime | None) -> str | None:
+        return None if moment is None else moment.isoformat().replace("+00:00", "Z")
+
+    return {
+        "id": grant.id,
+        "identity": grant.identity,
+        "connection": grant.connection,
+        "tables": list(grant.tables),
+        "purpose": grant.purpose,
+        "state": grant.state.value,
+        "requested_at": stamp(grant.requested_at),
+        "not_before": stamp(grant.not_before),
+        "expires_at": stamp(grant.expires_at),
+        "max_rows": grant.max_rows,
+        "decided_by": grant.decided_by,
+        "decided_at": stamp(grant.decided_at),
+        "reason": grant.reason,
+    }
+
+
+def _refused(house: House, identity: Identity, ask: Ask, error: MaskgateError) -> dict[str, Any]:
+    return {
+        "identity": identity.key,
+        "session": recordable(ask.session) if ask.session else None,
+        "connection": recordable(ask.connection) if ask.connection else None,
+        **statement_words(ask, house.limits.statement_bytes),
+        "code": error.code,
+        "detail": recordable(error.detail),
+    }
+
+

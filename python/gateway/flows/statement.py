@@ -1,0 +1,206 @@
+"""The record of one statement: opened before anything is decided, closed whatever happens.
+
+Refuses to let a byte out unrecorded: `result` returns only when its record is durable. The last
+record of a statement is always one of release, refused, error or cancel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from blake3 import blake3
+
+from gateway.errors import LogUnavailable, MaskgateError, Refusal
+
+if TYPE_CHECKING:
+    from gateway._kernel import Chunk
+    from gateway.flows.house import Connection, House
+    from gateway.flows.query import Ask
+    from gateway.flows.session import LiveSession
+    from gateway.model import Analysis, Decision, Grant
+
+_KEPT_OF_OVERSIZE = 4096
+
+
+class Statement:
+    """One numbered statement of a session; an async context manager around steps 2 to 9."""
+
+    def __init__(self, house: House, session: LiveSession, number: int, ask: Ask) -> None:
+        self._house = house
+        self._session = session
+        self._ask = ask
+        self.number = number
+        self.stopped_because: str | None = None
+        self._driver: asyncio.Task[Any] | None = None
+        self._grant: Grant | None = None
+        self._chunks = 0
+        self._rows = 0
+        self._digests = blake3()
+        self._released = False
+        self._intended = False
+
+    @property
+    def session(self) -> str:
+        return self._session.id
+
+    @property
+    def grant_id(self) -> str | None:
+        return self._session.grant_id
+
+    @property
+    def connection(self) -> Connection:
+        return self._session.connection
+
+    async def intent(self, grant: Grant, analysis: Analysis, decision: Decision) -> None:
+        """Durable on return: what will be asked of the database, and why each column may leave."""
+        self._grant = grant
+        await self._append(
+            "intent",
+            {
+                "statement": self._ask.sql,
+                "params": json.dumps(list(self._ask.params), ensure_ascii=False),
+                "server_text": analysis.server_text,
+                "analysis": _analysis(analysis),
+                "decision": [
+                    {
+                        "column": column.name,
+                        "treatment": column.treatment.name,
+                        "reason": column.reason,
+                        "columns": list(column.columns),
+                    }
+                    for column in decision.columns
+                ],
+                "policy_hash": decision.policy_hash,
+                "grant": grant.id,
+                "format": self._ask.encoding,
+                "database_floor": self.connection.database_floor,
+                "notes": list(decision.notes),
+            },
+        )
+        self._intended = True
+
+    async def result(self, chunk: Chunk) -> None:
+        """Durable on return: the digest of bytes that may leave now. Charges the grant's rows."""
+        if self._grant is not None and self._grant.max_rows is not None and chunk.rows:
+            await self._house.grants.charge_rows(self._grant.id, chunk.rows)
+        rows = self._rows + chunk.rows
+        await self._append(
+            "result",
+            {
+                "chunk": self._chunks,
+                "rows": chunk.rows,
+                "rows_total": rows,
+                "bytes": len(chunk.data),
+                "digest": chunk.digest,
+            },
+        )
+        self._chunks += 1
+        self._rows = rows
+        self._digests.update(bytes.fromhex(chunk.digest))
+
+    async def release(self, report: str, *, truncated: bool) -> None:
+        """Durable on return: the statement's totals; the receipt is read from this record."""
+        masked = json.loads(report)
+        await self._append(
+            "release",
+            {
+                "rows": self._rows,
+                "chunks": self._chunks,
+                "truncated": truncated,
+                "cells_masked": masked["cells_masked"],
+                "detectors": masked["detectors"],
+                "infinities": masked["infinities"],
+                "digest": self._digests.hexdigest(),
+                "notes": [],
+            },
+        )
+        self._released = True
+
+    def stop(self, reason: str) -> None:
+        """End the statement from outside; the record will say `reason`."""
+        if self.stopped_because is None and self._driver is not None:
+            self.stopped_because = reason
+            self._driver.cancel()
+
+    async def __aenter__(self) -> Self:
+        self._driver = asyncio.current_task()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if not self._released and not isinstance(error, LogUnavailable):
+                # The task may be being cancelled: the record is written all the same.
+                await asyncio.shield(self._ended(error))
+        finally:
+            self._session.running.discard(self)
+
+    async def _ended(self, error: BaseException | None) -> None:
+        if self.stopped_because is not None:
+            await self._append("cancel", {"reason": self.stopped_because, "rows": self._rows})
+        elif isinstance(error, Refusal) and not self._intended:
+            await self._append(
+                "refused",
+                {
+                    **statement_words(self._ask, self._house.limits.statement_bytes),
+                    "code": error.code,
+                    "detail": recordable(error.detail),
+                },
+            )
+        elif isinstance(error, MaskgateError):
+            body: dict[str, Any] = {"code": error.code, "detail": recordable(error.detail)}
+            if not self._intended:
+                body |= statement_words(self._ask, self._house.limits.statement_bytes)
+            await self._append("error", {**body, "rows": self._rows})
+        elif error is None or isinstance(error, asyncio.CancelledError | GeneratorExit):
+            reason = "the client went away or the gateway is stopping"
+            await self._append("cancel", {"reason": reason, "rows": self._rows})
+        else:
+            detail = f"the gateway failed: {type(error).__name__}"
+            await self._append("error", {"code": "internal", "detail": detail, "rows": self._rows})
+
+    async def _append(self, kind: str, body: dict[str, Any]) -> None:
+        await self._house.log.append(
+            self._session.id, kind, {"statement_no": self.number, **body}
+        )
+
+
+def statement_words(ask: Ask, limit: int) -> dict[str, Any]:
+    """The statement as a record keeps it: verbatim, or length, hash and first 4 KiB when it is
+    over the limit or no text at all."""
+    raw = ask.raw or ask.sql.encode("utf-8", "surrogatepass")
+    if len(raw) <= limit and not ask.raw and recordable(ask.sql) == ask.sql:
+        return {"statement": ask.sql}
+    return {
+        "statement_bytes": len(raw),
+        "statement_blake3": blake3(raw).hexdigest(),
+        "statement_head": raw[:_KEPT_OF_OVERSIZE].decode("utf-8", "backslashreplace"),
+    }
+
+
+def recordable(text: str) -> str:
+    """The text with lone surrogates written as escapes, so that it has a UTF-8 form."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _analysis(analysis: Analysis) -> dict[str, Any]:
+    return {
+        "outputs": [
+            {
+                "name": output.name,
+                "shape": output.shape.value,
+                "columns": [str(column) for column in output.columns],
+            }
+            for output in analysis.outputs
+        ],
+        "control": [{"column": str(use.column), "use": use.where} for use in analysis.control],
+        "tables": list(analysis.tables),
+        "tree": analysis.server_tree,
+    }

@@ -1,0 +1,97 @@
+"""From a Decision to the kernel's plan, and the key that tokens are made with."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway._kernel import MaskedStream
+from gateway.errors import ConfigurationError
+from gateway.model import Analysis, ColumnDecision, Decision
+
+_KEY_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """32 secret bytes and the short name that every token carries. Its thief can test guesses
+    against tokens; he cannot invert one without guessing."""
+
+    secret: bytes
+    key_id: str
+
+    def __repr__(self) -> str:
+        return f"TokenKey(key_id={self.key_id!r})"
+
+
+def load_token_key(path: Path, key_id: str) -> TokenKey:
+    """Read the key file, or make it (mode 0600) at the first start.
+
+    The file holds 64 hexadecimal digits. Raises ConfigurationError when it is readable by others
+    or holds anything else: a changed key silently breaks every join on tokens.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(_KEY_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    if path.stat().st_mode & 0o077:
+        raise ConfigurationError(f"{path}: the token key is readable by others: chmod 600 {path}")
+    try:
+        secret = bytes.fromhex(path.read_text().strip())
+    except ValueError:
+        secret = b""
+    if len(secret) != _KEY_BYTES:
+        raise ConfigurationError(f"{path}: a token key is 64 hexadecimal digits")
+    return TokenKey(secret, key_id)
+
+
+def open_stream(
+    analysis: Analysis,
+    decision: Decision,
+    key: TokenKey,
+    *,
+    encoding: str,
+    metadata: dict[str, str],
+    limit_rows: int | None,
+    infinity: str,
+    token_domain: str,
+) -> MaskedStream:
+    """The kernel stream for one statement. `encoding` is arrow, ndjson or csv.
+
+    Raises InvalidRequest when a treatment cannot be applied to a column's type.
+    """
+    columns = [
+        {
+            "name": output.name,
+            "type": output.type,
+            "treatment": _kernel_treatment(column, key, token_domain),
+        }
+        for output, column in zip(analysis.outputs, decision.columns, strict=True)
+    ]
+    plan = {
+        "format": encoding,
+        "metadata": metadata,
+        "infinity": infinity,
+        "limit_rows": limit_rows,
+        "columns": columns,
+    }
+    return MaskedStream(json.dumps(plan), key.secret)
+
+
+def _kernel_treatment(column: ColumnDecision, key: TokenKey, domain: str) -> dict[str, Any]:
+    options = dict(column.treatment.options)
+    name = column.treatment.name
+    if name == "redact":
+        options.setdefault("label", "[REDACTED]")
+    elif name == "token":
+        options = {"domain": options.get("domain", domain), "key_id": key.key_id}
+    elif name == "deny":
+        raise ConfigurationError(f"column {column.name} is denied and reached the kernel")
+    return {"name": name, **options}

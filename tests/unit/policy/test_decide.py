@@ -1,0 +1,111 @@
+"""Step 4: bare columns pass masked, every other use of a protected column is refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from gateway.errors import OutOfScope, ProtectedUse
+from gateway.model import Analysis, Column, Grant, GrantState, Output, Shape, Use
+from gateway.policy import Policy, decide
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+TEXT = {"kind": "text"}
+POLICY = Policy(
+    "clinic",
+    {
+        "public.patient.id": "clear",
+        "public.patient.city": "clear",
+        "public.patient.name": "redact",
+        "public.patient.mrn": "token",
+        "public.patient.photo": "deny",
+    },
+)
+
+
+def column(name: str) -> Column:
+    return Column(1, 1, "public", "patient", name, 25)
+
+
+def output(*names: str, shape: Shape = Shape.BARE, kind: dict[str, Any] = TEXT) -> Output:
+    return Output("c", kind, shape, tuple(column(name) for name in names))
+
+
+def analysis(*outputs: Output, **parts: Any) -> Analysis:
+    parts.setdefault("control", ())
+    parts.setdefault("mentions", ())
+    parts.setdefault("tables", ("public.patient",))
+    return Analysis("", "", "", outputs, **parts)
+
+
+def grant(*tables: str) -> Grant:
+    return Grant(
+        "g", "i#a", "clinic", tables or ("*",), "bug", GrantState.ACTIVE, NOW, 60, NOW, NOW, None
+    )
+
+
+def test_a_bare_protected_column_is_masked_with_its_reason() -> None:
+    decision = decide(grant(), analysis(output("name"), output("mrn"), output("id")), POLICY)
+    assert [entry.treatment.name for entry in decision.columns] == ["redact", "token", "clear"]
+    assert "public.patient.name" in decision.columns[0].reason
+
+
+def test_clear_text_is_scanned_and_numbers_are_not() -> None:
+    shown = decide(grant(), analysis(output("city"), output("id", kind={"kind": "int4"})), POLICY)
+    assert [entry.treatment.options["scan"] for entry in shown.columns] == [True, False]
+    listed = output("city", kind={"kind": "array", "element": TEXT})
+    assert decide(grant(), analysis(listed), POLICY).columns[0].treatment.options["scan"]
+
+
+def test_a_computed_protected_column_is_refused_and_names_the_column() -> None:
+    with pytest.raises(ProtectedUse, match=r"public\.patient\.name") as caught:
+        decide(grant(), analysis(output("name", shape=Shape.COMPUTED)), POLICY)
+    assert caught.value.hint is not None
+    assert "plain column" in caught.value.hint
+
+
+@pytest.mark.parametrize("part", ["control", "mentions"])
+def test_a_protected_column_in_control_or_merely_mentioned_is_refused(part: str) -> None:
+    use = Use(column("mrn"), "WHERE" if part == "control" else "unused mention")
+    with pytest.raises(ProtectedUse, match=r"public\.patient\.mrn"):
+        decide(grant(), analysis(output("id"), **{part: (use,)}), POLICY)
+
+
+def test_clear_columns_may_control() -> None:
+    use = Use(column("city"), "WHERE")
+    assert decide(grant(), analysis(output("name"), control=(use,)), POLICY).columns
+
+
+def test_a_related_protected_column_in_control_is_refused() -> None:
+    clear, secret = column("city"), column("name")
+    use = Use(clear, "WHERE")
+    with pytest.raises(ProtectedUse):
+        decide(
+            grant(), analysis(output("id"), control=(use,), related={clear: (secret,)}), POLICY
+        )
+
+
+def test_arms_of_different_treatment_are_refused() -> None:
+    with pytest.raises(ProtectedUse, match="treatments differ"):
+        decide(grant(), analysis(output("name", "mrn")), POLICY)
+    with pytest.raises(ProtectedUse, match="treatments differ"):
+        decide(grant(), analysis(output("id", "mrn")), POLICY)
+
+
+def test_a_denied_column_is_refused() -> None:
+    with pytest.raises(ProtectedUse, match="may not be selected"):
+        decide(grant(), analysis(output("photo")), POLICY)
+
+
+def test_an_unclassified_column_is_masked() -> None:
+    assert decide(grant(), analysis(output("new")), POLICY).columns[0].treatment.name == "redact"
+
+
+def test_tables_outside_the_grant_are_refused() -> None:
+    with pytest.raises(OutOfScope, match=r"public\.patient"):
+        decide(grant("public.encounter"), analysis(output("id")), POLICY)
+    with pytest.raises(OutOfScope, match=r"other\.table"):
+        decide(grant("*"), analysis(tables=("other.table",)), POLICY)
+    assert decide(grant("public.patient"), analysis(output("id")), POLICY).columns

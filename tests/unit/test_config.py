@@ -1,0 +1,110 @@
+"""Each wrong key is named with its value and its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway import config
+from gateway.config import Configuration
+from gateway.errors import ConfigurationError
+
+GOOD = """\
+[server]
+listen = "127.0.0.1:8080"
+
+[[issuers]]
+issuer = "https://idp.example.org"
+audience = "maskgate"
+
+[access]
+approvers = ["group:data-stewards"]
+max_duration = "8h"
+
+[connections.clinic]
+dsn = "env:CLINIC_DSN"
+
+[connections.clinic.columns]
+"public.patient.id" = "clear"
+"""
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "maskgate.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_sound_file_loads(tmp_path: Path) -> None:
+    loaded = config.load(write(tmp_path, GOOD))
+    assert loaded.access.max_duration == 8 * 3600
+    assert loaded.connections["clinic"].unclassified == "redact"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("listen =", "lisen ="), r":2: server\.lisen = '127.0.0.1:8080'"),
+        (('"127.0.0.1:8080"', '"0.0.0.0:8080"'), r":2: server\.listen = '0.0.0.0:8080': .*tls_cert"),
+        (('"127.0.0.1:8080"', '"nonsense"'), r":2: server\.listen = 'nonsense'"),
+        (('"8h"', '"8 hours"'), r":10: access\.max_duration = '8 hours'"),
+        (('"8h"', "0"), r":10: access\.max_duration = 0"),
+        (('"group:data-stewards"', '"stewards"'), r":9: access\.approvers\.0 = 'stewards'"),
+        (('"env:CLINIC_DSN"', '"env:X"\nexpressions = "mask"'), r":14: .*expressions = 'mask'"),
+        (('audience = "maskgate"', "audience = 3"), r":6: issuers\.0\.audience = 3"),
+        (("[connections.clinic]", "[connections.Clinic]"), r"connections\.Clinic"),
+        (("max_duration", "max_durations"), r":10: access\.max_durations"),
+        (('"clear"', '"clear'), "not TOML"),
+    ],
+)
+def test_wrong_keys_are_named_with_line(
+    tmp_path: Path, change: tuple[str, str], said: str
+) -> None:
+    assert change[0] in GOOD
+    with pytest.raises(ConfigurationError, match=said):
+        config.load(write(tmp_path, GOOD.replace(*change, 1)))
+
+
+def test_a_secret_is_not_echoed(tmp_path: Path) -> None:
+    text = GOOD.replace('dsn = "env:CLINIC_DSN"', "dsn = 12345678")
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(write(tmp_path, text))
+    assert "12345678" not in caught.value.detail
+    assert "connections.clinic.dsn" in caught.value.detail
+
+
+def test_a_development_issuer_needs_loopback_and_leave(tmp_path: Path) -> None:
+    marked = GOOD.replace('audience = "maskgate"', "development = true")
+    with pytest.raises(ConfigurationError, match="allow_development_issuer"):
+        config.load(write(tmp_path, marked))
+    allowed = marked.replace("[server]", "[server]\nallow_development_issuer = true")
+    assert config.load(write(tmp_path, allowed)).issuers[0].development
+    public = allowed.replace('"127.0.0.1:8080"', '"10.0.0.1:443"\ntls_cert = "c"\ntls_key = "k"')
+    with pytest.raises(ConfigurationError, match="loopback"):
+        config.load(write(tmp_path, public))
+
+
+def test_values_from_environment_and_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLINIC_DSN", "postgresql://x")
+    (tmp_path / "dsn").write_text("postgresql://y\n")
+    assert config.resolve("env:CLINIC_DSN", tmp_path) == "postgresql://x"
+    assert config.resolve("file:dsn", tmp_path) == "postgresql://y"
+    with pytest.raises(ConfigurationError, match="NO_SUCH"):
+        config.resolve("env:NO_SUCH", tmp_path)
+
+
+def test_every_setting_has_a_heading_in_the_operating_page() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+    headings = {line[4:].strip() for line in page.splitlines() if line.startswith("### ")}
+    expected = set()
+    for name, field in Configuration.model_fields.items():
+        section = field.annotation
+        if name == "issuers":
+            section = config.IssuerSettings
+        elif name == "connections":
+            section = config.ConnectionSettings
+        expected |= {f"{name}.{key}" for key in section.model_fields}  # type: ignore[union-attr]
+    assert headings == expected
