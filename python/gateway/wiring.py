@@ -1,0 +1,303 @@
+"""The one file that knows every room: builds the house from a configuration and runs it.
+
+Order of building: configuration, policy, token key, session log (its recovery runs first of all
+that writes), control store, upstreams. Order of leaving is the reverse; sessions close before the
+log does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx
+import uvicorn
+import uvloop
+
+from gateway import config
+from gateway.config import Configuration, ConnectionSettings
+from gateway.doors.http import create_app
+from gateway.errors import ConfigurationError, MaskgateError
+from gateway.flows import health
+from gateway.flows.house import Connection, House, Limits
+from gateway.flows.session import Desk
+from gateway.grants import AccessRules, AutoApproveRule, ControlStore, Grants
+from gateway.identity import IssuerConfig, Verifier
+from gateway.masking import load_token_key
+from gateway.policy import Policy
+from gateway.sessionlog import SessionLog
+from gateway.upstream import Upstream
+from gateway.upstream.embedded import EmbeddedPostgres
+
+_LOG = logging.getLogger("maskgate")
+#: How often expired grants and their sessions are looked for, seconds.
+_CLOCK_TICK = 1.0
+
+
+def serve(path: Path) -> None:
+    """Run the gateway of this configuration until a signal ends it."""
+    configuration = config.load(path)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for quiet in ("httpx", "httpcore"):
+        logging.getLogger(quiet).setLevel(logging.WARNING)
+    uvloop.run(_serve(path, configuration))
+
+
+async def _serve(path: Path, configuration: Configuration) -> None:
+    host, port = configuration.server.address
+    listener = _listen(host, port)
+    bound = listener.getsockname()
+    async with open_house(path, configuration) as house:
+        settings = configuration.server
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(house),
+                http="httptools",
+                access_log=False,
+                log_level="warning",
+                server_header=False,
+                timeout_graceful_shutdown=3,
+                ssl_certfile=settings.tls_cert and str(path.parent / settings.tls_cert),
+                ssl_keyfile=settings.tls_key and str(path.parent / settings.tls_key),
+            )
+        )
+        scheme = "https" if settings.tls_cert else "http"
+        url = f"{scheme}://{host}:{bound[1]}"
+        for sentence in await health.missing(house):
+            _LOG.warning("not ready: %s", sentence)
+        sys.stdout.write(json.dumps({"maskgate": house.version, "url": url}) + "\n")
+        sys.stdout.flush()
+        await server.serve(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise ConfigurationError(f"server.listen: {host}:{port}: {error.strerror}") from error
+    return listener
+
+
+@asynccontextmanager
+async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[House]:
+    """Every room, built and connected; left in order whatever happens."""
+    base = path.parent
+    policies = build_policies(path, configuration)
+    key_place = configuration.masking.token_key
+    if not key_place.startswith("file:"):
+        raise ConfigurationError(f"masking.token_key = {key_place!r}: write file:PATH")
+    async with contextlib.AsyncExitStack() as stack:
+        token_key = load_token_key(
+            base / key_place.removeprefix("file:"), configuration.masking.key_id
+        )
+        log_directory = base / configuration.state.log
+        origin = configuration.state.origin or f"maskgate/{configuration.server.listen}"
+        log = SessionLog.open(log_directory, origin=origin, version=version("maskgate"))
+        stack.push_async_callback(log.aclose)
+        _write_trust(log_directory / "trust.json", log)
+        store = await _control_store(stack, base, configuration)
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(timeout=5.0, follow_redirects=False)
+        )
+        connections = {
+            name: await _connection(stack, base, name, settings, policies[name], configuration)
+            for name, settings in configuration.connections.items()
+        }
+        house = House(
+            version=version("maskgate"),
+            identity=Verifier(_issuers(configuration), http, _now),
+            grants=Grants(store, _rules(configuration), _now, on_event=log.event),
+            log=log,
+            connections=connections,
+            token_key=token_key,
+            limits=Limits(
+                statement_bytes=configuration.limits.statement_bytes,
+                statement_seconds=float(configuration.limits.statement_time),
+                client_stall_seconds=float(configuration.limits.client_stall),
+                statements_per_session=configuration.limits.statements_per_session,
+                concurrent_statements=configuration.limits.concurrent_statements,
+            ),
+            desk=Desk(),
+            now=_now,
+        )
+        for name, policy in policies.items():
+            await log.event(
+                "policy", {"connection": name, "policy_hash": policy.hash, "policy": policy.text}
+            )
+        clock = asyncio.create_task(_clock(house))
+        try:
+            yield house
+        finally:
+            clock.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await clock
+            if log.healthy:
+                await house.desk.close_all(house, "the gateway is stopping")
+
+
+def build_policies(path: Path, configuration: Configuration) -> dict[str, Policy]:
+    """One Policy a connection. Raises ConfigurationError with the line of the wrong rule."""
+    policies = {}
+    for name, settings in configuration.connections.items():
+        try:
+            policies[name] = Policy(
+                name,
+                settings.columns,
+                unclassified=settings.unclassified,
+                expressions=settings.expressions,
+                text=settings.text,
+            )
+        except ConfigurationError as error:
+            text = path.read_text()
+            named = [key for key in settings.columns if f"{key!r}" in error.detail]
+            named += [key for key in settings.columns if f'"{key}"' in error.detail]
+            keys = ("connections", name, "columns", *named[:1])
+            line = config.line_of(text, keys)
+            raise ConfigurationError(f"{path}:{line}: {error.detail}") from None
+    return policies
+
+
+def check(path: Path) -> list[str]:
+    """What is wrong with what the configuration names; ConfigurationError for the file itself."""
+    configuration = config.load(path)
+    return asyncio.run(_check(path, configuration))
+
+
+async def _check(path: Path, configuration: Configuration) -> list[str]:
+    policies = build_policies(path, configuration)
+    problems: list[str] = []
+    async with contextlib.AsyncExitStack() as stack:
+        for name, settings in configuration.connections.items():
+            try:
+                connection = await _connection(
+                    stack, path.parent, name, settings, policies[name], configuration
+                )
+                await connection.upstream.ping()
+                problems += await _unknown_columns(connection, settings)
+            except (MaskgateError, OSError) as error:
+                detail = error.detail if isinstance(error, MaskgateError) else str(error)
+                problems.append(f"connections.{name}: {detail}")
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=5.0))
+        for issuer in configuration.issuers:
+            url = issuer.issuer.rstrip("/") + "/.well-known/openid-configuration"
+            try:
+                (await http.get(url)).raise_for_status()
+            except httpx.HTTPError as error:
+                problems.append(f"issuers: {issuer.issuer}: {type(error).__name__}")
+    return problems
+
+
+async def _unknown_columns(connection: Connection, settings: ConnectionSettings) -> list[str]:
+    """Rules without a wildcard that name no column: most often a spelling mistake."""
+    known = {str(entry.column) for entry in await connection.upstream.columns()}
+    return [
+        f'connections.{connection.name}.columns."{pattern}": the database has no such column'
+        for pattern in settings.columns
+        if "*" not in pattern and '"' not in pattern and pattern not in known
+    ]
+
+
+async def _control_store(
+    stack: contextlib.AsyncExitStack, base: Path, configuration: Configuration
+) -> ControlStore:
+    place = configuration.state.control
+    if place == "embedded":
+        embedded = EmbeddedPostgres(base / configuration.state.data)
+        dsn = await asyncio.to_thread(embedded.start)
+        stack.callback(embedded.stop)
+    else:
+        dsn = config.resolve(place, base)
+    store = await ControlStore.connect(dsn)
+    stack.push_async_callback(store.aclose)
+    return store
+
+
+async def _connection(
+    stack: contextlib.AsyncExitStack,
+    base: Path,
+    name: str,
+    settings: ConnectionSettings,
+    policy: Policy,
+    configuration: Configuration,
+) -> Connection:
+    upstream = Upstream(
+        config.resolve(settings.dsn, base),
+        role=settings.role,
+        search_path=tuple(settings.search_path),
+        pool=configuration.limits.pool,
+        statement_seconds=float(configuration.limits.statement_time),
+        statement_bytes=configuration.limits.statement_bytes,
+    )
+    stack.push_async_callback(upstream.aclose)
+    return Connection(
+        name=name,
+        upstream=upstream,
+        policy=policy,
+        infinity=settings.infinity,
+        token_domain=settings.token_domain or name,
+    )
+
+
+def _issuers(configuration: Configuration) -> list[IssuerConfig]:
+    return [
+        IssuerConfig(
+            issuer=one.issuer,
+            audience=one.audience,
+            identity_claim=one.identity_claim,
+            groups_claim=one.groups_claim,
+            development=one.development,
+        )
+        for one in configuration.issuers
+    ]
+
+
+def _rules(configuration: Configuration) -> AccessRules:
+    access = configuration.access
+    return AccessRules(
+        approvers=tuple(access.approvers),
+        auditors=tuple(access.auditors),
+        auto_approve=tuple(
+            AutoApproveRule(rule.who, rule.connection, int(rule.max_duration))
+            for rule in access.auto_approve
+        ),
+        max_duration_s=int(access.max_duration),
+    )
+
+
+def _write_trust(path: Path, log: SessionLog) -> None:
+    """What an auditor takes away once and keeps: origin and public key, no secret."""
+    text = json.dumps(log.trust_file(), indent=2, sort_keys=True) + "\n"
+    if not path.exists() or path.read_text() != text:
+        partial = path.with_suffix(".partial")
+        partial.write_text(text)
+        os.replace(partial, path)  # noqa: PTH105 - atomic on the same directory
+
+
+async def _clock(house: House) -> None:
+    """Ends what time ends. A control store that does not answer is tried again at the next tick."""
+    while True:
+        await asyncio.sleep(_CLOCK_TICK)
+        try:
+            await house.grants.expire_due(house.now())
+            await house.desk.close_ended(house)
+        except (MaskgateError, OSError) as error:
+            _LOG.warning("the clock could not run: %s", type(error).__name__)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
