@@ -147,3 +147,35 @@ class Decision:
     columns: tuple[ColumnDecision, ...]
     policy_hash: str
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordRef:
+    """Where a durable record stands in its session: what a receipt names."""
+
+    index: int
+    hash: str  # h_i of the chain, hex
+    ts: str  # the record's own time, RFC 3339 UTC with microseconds
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLeaf:
+    """One leaf of the ledger with its proof of inclusion in the checkpoint beside it."""
+
+    index: int
+    data: bytes
+    proof: tuple[bytes, ...]  # RFC 6962 audit path, 32 bytes each, from the leaf up
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFiles:
+    """Everything the log knows of one session, as bytes that prove themselves."""
+
+    session_id: str
+    origin: str
+    key: str  # the verifier key of the checkpoint's signature, C2SP vkey form
+    records: bytes  # session.jsonl: the stored lines, each with its LF
+    leaves: tuple[LedgerLeaf, ...]  # boot, open, newest commit, close or recovery
+    consistency: tuple[bytes, ...]  # from the checkpoint the session was opened at to `checkpoint`
+    checkpoint: bytes  # C2SP signed note
+    closed: bool

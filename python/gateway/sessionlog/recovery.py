@@ -1,0 +1,208 @@
+"""What the disk says at a start: every byte of the write-ahead file read, none believed unchecked.
+
+This path runs at every start, after a crash and after a clean stop alike. It recomputes each chain,
+rebuilds the ledger beyond its last sync, and checks every checkpoint's signature and root. It
+refuses to go on over a bad frame that is not at the tail, a gap in the batches, a chain or a tree
+that does not fit, and files of the ledger that know more than the write-ahead file (a rollback).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import ConfigurationError
+from gateway.sessionlog import disk, wal
+from gateway.sessionlog.merkle import Frontier, leaf_hash
+from gateway.sessionlog.note import Checkpoint, LogKey, NoteError
+from gateway.sessionlog.session import BrokenChainError, Session
+from gateway.sessionlog.tiles import LedgerError, Tiles
+from gateway.sessionlog.wal import DamagedLogError
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """A torn tail: bytes that were never acknowledged, kept and named."""
+
+    name: str
+    size: int
+    sha256: str
+
+    def body(self) -> dict[str, Any]:
+        """As the recovery event names it."""
+        return {"bytes": self.size, "name": self.name, "sha256": self.sha256}
+
+
+@dataclass(slots=True)
+class State:
+    """Where the log stands after its bytes have been read."""
+
+    tree: Frontier = field(default_factory=Frontier)
+    checkpoint: Checkpoint | None = None
+    next_batch: int = 1
+    next_session: int = 1
+    boot_leaf: int = 0
+    sessions: dict[str, Session] = field(default_factory=dict)
+    segments: list[Path] = field(default_factory=list)
+    previous_end: int = 0
+    quarantined: list[Quarantine] = field(default_factory=list)
+
+
+def recover(directory: Path, key: LogKey, tiles: Tiles) -> State:
+    """Read everything; raises ConfigurationError, with the reason, rather than go on in doubt."""
+    try:
+        state = _replay(directory / "wal", key, tiles)
+        stored = tiles.stored()
+        if stored > state.tree.size:
+            raise LedgerError(
+                f"the ledger holds {stored} leaves and the write-ahead file {state.tree.size}: "
+                "it was cut or restored from an old copy"
+            )
+    except (DamagedLogError, BrokenChainError, LedgerError, NoteError) as reason:
+        raise ConfigurationError(f"session log {directory}: {reason}; not started") from reason
+    return state
+
+
+def _replay(directory: Path, key: LogKey, tiles: Tiles) -> State:
+    state = State()
+    ends: dict[str, int] = {}
+    for path in wal.segments(directory):
+        if path.name != f"{state.next_batch:020d}.wal" and state.segments:
+            raise DamagedLogError(f"{path}: expected the segment of batch {state.next_batch}")
+        reader = wal.SegmentReader(path)
+        replay = _Segment(state, key, tiles, path, ends)
+        for frame in reader.frames():
+            replay.frame(frame)
+        torn = [_set_aside(directory.parent, path, reader)] if reader.torn else []
+        if reader.end == 0:
+            # Its first frame never became whole: the start that made it acknowledged nothing.
+            disk.remove(path)
+            state.quarantined += torn
+            continue
+        state.segments.append(path)
+        ends[path.name] = state.previous_end = reader.end
+        # What earlier segments left behind was named by the start that followed them.
+        state.quarantined = torn
+    return state
+
+
+def _set_aside(directory: Path, path: Path, reader: wal.SegmentReader) -> Quarantine:
+    """Copy a torn tail to quarantine; named by place and hash: doing it twice is harmless."""
+    digest = hashlib.sha256(reader.torn).hexdigest()
+    name = f"{path.stem}-{reader.end}-{digest[:16]}.torn"
+    disk.make_directory(directory / "quarantine")
+    disk.replace(directory / "quarantine" / name, reader.torn)
+    return Quarantine(name, len(reader.torn), digest)
+
+
+class _Segment:
+    """Takes one segment's frames into the state."""
+
+    def __init__(
+        self, state: State, key: LogKey, tiles: Tiles, path: Path, ends: dict[str, int]
+    ) -> None:
+        self._state, self._key, self._tiles, self._path = state, key, tiles, path
+        self._ends = ends
+        self._number = int(path.stem)
+        self._begun = False
+
+    def frame(self, frame: wal.Frame) -> None:
+        state = self._state
+        offset = frame.offset
+        pending: list[bytes] = []
+        for index, line in enumerate(frame.payload.split(b"\n")[:-1]):
+            tag, content = line[:2], line[2:]
+            if index == 0 and not self._begun:
+                if tag != b"h ":
+                    raise DamagedLogError(f"{self._path}: does not begin with its head")
+                self._head(_parse(content, self._path))
+            elif tag == b"r ":
+                self._record(content, offset)
+            elif tag == b"l ":
+                self._leaf(content, pending)
+            elif tag == b"c ":
+                self._checkpoint(content)
+            else:
+                raise DamagedLogError(f"{self._path}: batch {frame.batch} has an unknown line")
+            offset += len(line) + 1
+        if frame.batch != state.next_batch:
+            raise DamagedLogError(
+                f"{self._path}: expected batch {state.next_batch}, got {frame.batch}"
+            )
+        state.next_batch += 1
+        self._tiles.extend(pending)
+
+    def _head(self, head: dict[str, Any]) -> None:
+        state = self._state
+        if head["origin"] != self._key.origin:
+            raise DamagedLogError(
+                f"it belongs to origin {head['origin']!r}, not {self._key.origin!r}"
+            )
+        if not state.segments:
+            # The oldest segment left: the leaves before it are in the synced ledger alone.
+            self._tiles.open_at(head["leaves"])
+            state.tree = Frontier.read(self._tiles.node, head["leaves"])
+            state.next_batch = self._number
+            state.next_session = head["session_no"]
+        previous = head["previous"]
+        if previous and state.segments and self._ends.get(previous["name"]) != previous["end"]:
+            raise DamagedLogError(f"{self._path}: the segment before it does not end where it did")
+        found = (state.tree.size, state.tree.root().hex(), state.next_session)
+        expected = (head["leaves"], head["root"], head["session_no"])
+        if found != expected:
+            raise LedgerError(f"{self._path} begins with ledger state {expected}, found {found}")
+        self._begun = True
+
+    def _record(self, content: bytes, offset: int) -> None:
+        state = self._state
+        sid, raw = content[:36].decode("ascii", "replace"), content[37:]
+        session = state.sessions.get(sid)
+        if session is None:
+            session = state.sessions[sid] = Session.reopened(sid, raw)
+            if session.genesis.session_no != state.next_session:
+                raise BrokenChainError(
+                    f"session {sid}: expected number {state.next_session}, "
+                    f"got {session.genesis.session_no}"
+                )
+            state.next_session += 1
+            session.named("boot", state.boot_leaf)
+        else:
+            session.accept(raw)
+        session.placed(self._number, offset + wal.RECORD_PREFIX, len(raw))
+
+    def _leaf(self, data: bytes, pending: list[bytes]) -> None:
+        state = self._state
+        leaf = _parse(data, self._path)
+        session = state.sessions.get(leaf.get("sid", ""))
+        if session is not None:
+            if (leaf["head"], leaf["n"]) != (session.head.hex(), session.n):
+                raise BrokenChainError(f"session {session.sid}: a leaf names another head")
+            session.named(leaf["type"], state.tree.size)
+            session.committed = session.n
+            session.ended |= leaf["type"] in ("close", "recovery")
+        elif leaf["type"] == "boot":
+            state.boot_leaf = state.tree.size
+        state.tree.append(leaf_hash(data))
+        pending.append(data)
+
+    def _checkpoint(self, content: bytes) -> None:
+        state = self._state
+        checkpoint = self._key.open_checkpoint(json.loads(content)["note"].encode())
+        if (checkpoint.size, checkpoint.root) != (state.tree.size, state.tree.root()):
+            raise LedgerError(
+                f"the checkpoint of size {checkpoint.size} does not match the leaves before it"
+            )
+        state.checkpoint = checkpoint
+
+
+def _parse(data: bytes, path: Path) -> dict[str, Any]:
+    try:
+        parsed = json.loads(data)
+    except (ValueError, RecursionError):
+        raise DamagedLogError(f"{path}: a line is not JSON") from None
+    if not isinstance(parsed, dict):
+        raise DamagedLogError(f"{path}: a line is not an object")
+    return parsed
