@@ -1,0 +1,138 @@
+"""Claims of a verified token, read into one identity.
+
+Refuses a token for another audience or another time, without the unique claim, bound to a key that
+this gateway does not check, or with values that could be mistaken for others in records (control
+characters, surrounding blanks).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gateway.errors import Unauthenticated
+from gateway.identity.issuers import IssuerConfig
+from gateway.model import Identity
+
+LEEWAY = timedelta(seconds=60)  # between this gateway's clock and the issuer's
+MAX_NAME_CHARS = 255  # OpenID Connect Core, section 2, for `sub`
+MAX_GROUPS = 1000
+
+
+def read_identity(
+    claims: Mapping[str, Any], config: IssuerConfig, now: datetime, fingerprint: str
+) -> Identity:
+    """The identity a verified token of this issuer stands for at `now`, or Unauthenticated."""
+    _check_audience(claims, config.audience)
+    expires_at = _check_times(claims, now)
+    if "cnf" in claims:
+        # RFC 9449 section 7.1, RFC 8705 section 3: a bound token is not a bearer token.
+        raise Unauthenticated(
+            "The token is bound to a key (cnf), whose proof is not checked yet; ask your issuer "
+            "for a bearer token."
+        )
+    if "sub" in claims:
+        _name(claims["sub"], "sub")
+    if config.identity_claim not in claims:
+        raise Unauthenticated(
+            f"The token has no claim {config.identity_claim!r}, which names one agent or person."
+        )
+    subject = _name(claims[config.identity_claim], config.identity_claim)
+    return Identity(
+        issuer=config.issuer,
+        subject=subject,
+        name=subject,
+        groups=_groups(claims, config.groups_claim),
+        actor=_actor(claims, config.issuer),
+        token_fingerprint=fingerprint,
+        expires_at=expires_at,
+    )
+
+
+def _check_audience(claims: Mapping[str, Any], audience: str) -> None:
+    """`aud` names this gateway (RFC 7519 4.1.3); with several, `azp` must name it (OIDC Core 2)."""
+    named = claims.get("aud")
+    if "aud" not in claims:
+        raise Unauthenticated("The token has no audience (aud).")
+    several = [named] if isinstance(named, str) else named
+    if not isinstance(several, list) or not all(isinstance(one, str) for one in several):
+        raise Unauthenticated("The token's audience (aud) must be a string or a list of strings.")
+    if audience not in several:
+        raise Unauthenticated(
+            f"The token is for another audience; this gateway's audience is {audience!r}."
+        )
+    if len(several) > 1 and "azp" not in claims:
+        raise Unauthenticated(
+            "The token has several audiences but names no authorised party (azp)."
+        )
+    if len(several) > 1 and claims["azp"] != audience:
+        raise Unauthenticated(
+            "The token has several audiences and its authorised party (azp) is another one."
+        )
+
+
+def _check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
+    if "exp" not in claims:
+        raise Unauthenticated("The token has no expiry (exp); tokens that never end are refused.")
+    expires_at = _time(claims["exp"], "exp")
+    if now >= expires_at + LEEWAY:
+        raise Unauthenticated("The token has expired; ask your issuer for a new one.")
+    if "nbf" in claims and now < _time(claims["nbf"], "nbf") - LEEWAY:
+        raise Unauthenticated("The token is not valid yet (nbf).")
+    if "iat" in claims and now < _time(claims["iat"], "iat") - LEEWAY:
+        raise Unauthenticated("The token was issued in the future (iat); compare the clocks.")
+    return expires_at
+
+
+def _time(value: Any, claim: str) -> datetime:
+    """A NumericDate (RFC 7519 section 2): seconds, perhaps with a fraction; never a boolean."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Unauthenticated(f"The token's {claim} is not a number of seconds.")
+    try:
+        # The leeway is added and subtracted later: both must stay within what a datetime holds.
+        moment = datetime.fromtimestamp(value, UTC)
+        _ = (moment + LEEWAY, moment - LEEWAY)
+    except (OverflowError, ValueError, OSError) as wrong:
+        raise Unauthenticated(f"The token's {claim} is not a time.") from wrong
+    return moment
+
+
+def _name(value: Any, claim: str) -> str:
+    """A name as records hold it: what prints the same is the same, as far as a reader can see."""
+    if not isinstance(value, str):
+        raise Unauthenticated(f"The token's claim {claim!r} must be a string.")
+    if not value:
+        raise Unauthenticated(f"The token's claim {claim!r} is empty.")
+    if len(value) > MAX_NAME_CHARS:
+        raise Unauthenticated(
+            f"The token's claim {claim!r} is longer than {MAX_NAME_CHARS} characters."
+        )
+    if value != value.strip() or any(unicodedata.category(c)[0] == "C" for c in value):
+        raise Unauthenticated(
+            f"The token's claim {claim!r} has surrounding blanks or invisible characters."
+        )
+    return value
+
+
+def _groups(claims: Mapping[str, Any], claim: str) -> frozenset[str]:
+    """A list of names. A string is refused: "a b" could be one group or two."""
+    listed = claims.get(claim, [])
+    if not isinstance(listed, list):
+        raise Unauthenticated(f"The token's claim {claim!r} must be a list of strings.")
+    if len(listed) > MAX_GROUPS:
+        raise Unauthenticated(f"The token's claim {claim!r} lists more than {MAX_GROUPS} groups.")
+    return frozenset(_name(one, claim) for one in listed)
+
+
+def _actor(claims: Mapping[str, Any], issuer: str) -> str | None:
+    """`act.sub` (RFC 8693 section 4.1); as ISSUER#SUBJECT when it belongs to another issuer."""
+    if "act" not in claims:
+        return None
+    act = claims["act"]
+    if not isinstance(act, dict) or "sub" not in act:
+        raise Unauthenticated("The token's actor (act) must be an object with a sub.")
+    subject = _name(act["sub"], "act.sub")
+    other = act.get("iss", issuer)
+    return subject if other == issuer else f"{_name(other, 'act.iss')}#{subject}"
