@@ -135,7 +135,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
         )
         for name, policy in policies.items():
             await log.event(
-                "policy", {"connection": name, "policy_hash": policy.hash, "policy": policy.text}
+                "policy.loaded", {"connection": name, "policy_hash": policy.hash, "policy": policy.text}
             )
         clock = asyncio.create_task(_clock(house))
         try:

@@ -12,7 +12,7 @@ async def establish(house: House, credential: str | None, client: str) -> Identi
     try:
         return await house.identity.establish(credential)
     except Unauthenticated as refusal:
-        await house.log.event("login_failed", {"client": client, "detail": refusal.detail})
+        await house.log.event("login.failed", {"client": client, "detail": refusal.detail})
         raise
 
 

@@ -21,7 +21,7 @@ async def export(house: House, credential: str | None, client: str, session_id: 
     await house.log.event("export", {"identity": identity.key, "session": session_id})
     grant = await house.grants.store.get_grant(row["grant"])
     policy = house.connection(row["connection"]).policy
-    files = house.log.session_bytes(session_id)
+    files = await house.log.session_bytes(session_id)
     return await asyncio.to_thread(
-        evidence.build, files, grant=grant_record(grant), policy=policy.text, sign=house.log.sign
+        evidence.build, files, grant=grant_record(grant), policy=policy.text, sign=house.log.sign_manifest
     )

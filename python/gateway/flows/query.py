@@ -98,7 +98,7 @@ async def walk(house: House, ask: Ask) -> AsyncIterator[Head | bytes]:
             # (6) upstream.stream(decision) → COPY BINARY bytes
             head = Head(statement.session, statement.number)
             prelude = [kernel.head()]
-            async with aclosing(transaction.stream(analysis)) as copy:
+            async with aclosing(transaction.stream(analysis.server_text, analysis.server_tree)) as copy:
                 async for raw in copy:
                     # (7) kernel: bytes → masked Arrow batch → the door's encoding;
                     #     raw values exist only inside the kernel

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.errors import Conflict, LimitExceeded, MaskgateError, NotFound, Refusal
 from gateway.flows.entrance import establish, is_auditor
 from gateway.flows.house import Connection, House
-from gateway.flows.statement import Statement, recordable, statement_words
+from gateway.flows.statement import Statement, receipt_of, recordable, statement_words
 from gateway.model import Grant, Identity
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class LiveSession:
     statements: int = 0
     closing: bool = False
     running: set[Statement] = field(default_factory=set)
+    receipts: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 class Desk:
@@ -53,6 +56,11 @@ class Desk:
                 "no such open session of this identity", hint="open one: POST /v1/sessions"
             )
         return session
+
+    def receipt(self, session_id: str, number: int) -> dict[str, Any] | None:
+        """The receipt of a statement that an open session has completed."""
+        session = self._live.get(session_id)
+        return None if session is None else session.receipts.get(number)
 
     @asynccontextmanager
     async def statement(
@@ -206,21 +214,18 @@ async def visible_session(house: House, identity: Identity, session_id: str) -> 
 async def receipt(
     house: House, credential: str | None, client: str, session_id: str, number: int
 ) -> dict[str, Any]:
-    """The receipt of one statement, read from the log's own bytes."""
+    """The receipt of one statement; of a session that has ended, read from the log's own bytes."""
     identity = await establish(house, credential, client)
     await visible_session(house, identity, session_id)
-    for record, digest in reversed(house.log.records(session_id)):
-        if record.get("statement_no") == number and record["type"] == "release":
-            return {
-                "session": session_id,
-                "statement": number,
-                "record_hash": digest,
-                "rows": record["rows"],
-                "truncated": record["truncated"],
-                "cells_masked": record["cells_masked"],
-                "digest": record["digest"],
-                "notes": record["notes"],
-            }
+    kept = house.desk.receipt(session_id, number)
+    if kept is not None:
+        return kept
+    lines = (await house.log.session_bytes(session_id)).records.splitlines()
+    for line, following in itertools.pairwise(lines):
+        record = json.loads(line)
+        if record["type"] == "release" and record.get("statement_no") == number:
+            # A record's hash is what the next one carries as `prev`.
+            return receipt_of(session_id, number, json.loads(following)["prev"], record)
     raise NotFound("no completed statement of that number in the session")
 
 

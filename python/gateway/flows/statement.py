@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.flows.house import Connection, House
     from gateway.flows.query import Ask
     from gateway.flows.session import LiveSession
-    from gateway.model import Analysis, Decision, Grant
+    from gateway.model import Analysis, Decision, Grant, RecordRef
 
 _KEPT_OF_OVERSIZE = 4096
 
@@ -39,6 +39,7 @@ class Statement:
         self._chunks = 0
         self._rows = 0
         self._digests = blake3()
+        self._notes: list[str] = []
         self._released = False
         self._intended = False
 
@@ -80,6 +81,7 @@ class Statement:
                 "notes": list(decision.notes),
             },
         )
+        self._notes = list(decision.notes)
         self._intended = True
 
     async def result(self, chunk: Chunk) -> None:
@@ -102,22 +104,21 @@ class Statement:
         self._digests.update(bytes.fromhex(chunk.digest))
 
     async def release(self, report: str, *, truncated: bool) -> None:
-        """Durable on return: the statement's totals; the receipt is read from this record."""
+        """Durable on return: the statement's totals, which are also its receipt."""
         masked = json.loads(report)
-        await self._append(
-            "release",
-            {
-                "rows": self._rows,
-                "chunks": self._chunks,
-                "truncated": truncated,
-                "cells_masked": masked["cells_masked"],
-                "detectors": masked["detectors"],
-                "infinities": masked["infinities"],
-                "digest": self._digests.hexdigest(),
-                "notes": [],
-            },
-        )
+        body = {
+            "rows": self._rows,
+            "chunks": self._chunks,
+            "truncated": truncated,
+            "cells_masked": masked["cells_masked"],
+            "detectors": masked["detectors"],
+            "infinities": masked["infinities"],
+            "digest": self._digests.hexdigest(),
+            "notes": self._notes,
+        }
+        ref = await self._append("release", body)
         self._released = True
+        self._session.receipts[self.number] = receipt_of(self.session, self.number, ref.hash, body)
 
     def stop(self, reason: str) -> None:
         """End the statement from outside; the record will say `reason`."""
@@ -166,10 +167,21 @@ class Statement:
             detail = f"the gateway failed: {type(error).__name__}"
             await self._append("error", {"code": "internal", "detail": detail, "rows": self._rows})
 
-    async def _append(self, kind: str, body: dict[str, Any]) -> None:
-        await self._house.log.append(
+    async def _append(self, kind: str, body: dict[str, Any]) -> RecordRef:
+        return await self._house.log.append(
             self._session.id, kind, {"statement_no": self.number, **body}
         )
+
+
+def receipt_of(session: str, number: int, record_hash: str, release: dict[str, Any]) -> dict[str, Any]:
+    """What the client keeps: enough to find the record again and to know it unchanged."""
+    kept = ("rows", "truncated", "cells_masked", "digest", "notes")
+    return {
+        "session": session,
+        "statement": number,
+        "record_hash": record_hash,
+        **{name: release[name] for name in kept},
+    }
 
 
 def statement_words(ask: Ask, limit: int) -> dict[str, Any]:
