@@ -16,7 +16,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gateway.errors import Conflict, LimitExceeded, MaskgateError, NotFound, Refusal
+from gateway.errors import (
+    Conflict,
+    InvalidRequest,
+    LimitExceeded,
+    MaskgateError,
+    NotFound,
+    Refusal,
+)
 from gateway.flows.entrance import establish, is_auditor
 from gateway.flows.house import Connection, House
 from gateway.flows.statement import Statement, receipt_of, recordable, statement_words
@@ -70,7 +77,11 @@ class Desk:
         own = ask.session is None
         try:
             if own:
-                connection = house.connection(ask.connection or "")
+                if ask.malformed is not None:
+                    raise InvalidRequest(ask.malformed)
+                if ask.connection is None:
+                    raise InvalidRequest('the body needs "connection"')
+                connection = house.connection(ask.connection)
                 session = await self.open(house, identity, ask.client, connection, None)
             else:
                 session = self.find(ask.session or "", identity)
