@@ -1,3 +1,28 @@
-//! Arrow in, masked Arrow out.
+//! Arrow in, masked Arrow out: after [`Masker::mask`] an array holds what its treatment lets through
+//! and nothing else, neither behind a slice, nor under a NULL, nor in a dictionary's unused values.
+//!
+//! It refuses to guess: a treatment that a type cannot take is an error when the [`Masker`] is made,
+//! never when a row arrives, and a type this crate does not know is refused under every treatment.
+//! It reads no policy, opens no file and knows neither Python nor PostgreSQL.
 
 #![forbid(unsafe_code)]
+
+mod calendar;
+mod dictionary;
+mod error;
+mod lists;
+mod masker;
+mod owned;
+mod partial;
+mod plan;
+mod redact;
+mod report;
+mod text;
+mod token;
+mod treatment;
+mod year;
+
+pub use error::MaskError;
+pub use masker::Masker;
+pub use report::{DetectorCounts, Report};
+pub use treatment::{DEFAULT_LABEL, Treatment};

@@ -1,0 +1,208 @@
+//! The masker: one plan a column, made once; batches go through it one column at a time.
+
+use arrow_array::{Array, ArrayRef};
+use arrow_buffer::NullBuffer;
+use arrow_schema::{DataType, Field};
+
+use crate::calendar::current_year;
+use crate::dictionary::{self, is_enum};
+use crate::plan::{Action, Plan, Setting};
+use crate::report::{Report, unique_names};
+use crate::text::{TextBuilder, for_each_text};
+use crate::treatment::Treatment;
+use crate::{MaskError, lists, owned, redact};
+
+/// The treatments of a result's columns, ready for its batches, with the counts so far.
+pub struct Masker {
+    columns: Vec<Column>,
+    /// What [`Masker::output_field`] shows for a column that is not there.
+    nothing: Field,
+}
+
+struct Column {
+    plan: Plan,
+    /// The column's key in the report.
+    key: String,
+    cells: u64,
+}
+
+impl Masker {
+    /// A masker for columns of these fields and treatments. `token_key` is the tenant's secret for
+    /// `token`. The reference year of `year` is this year in UTC.
+    ///
+    /// # Errors
+    ///
+    /// [`MaskError::Impossible`] when a type cannot take its treatment, with what it can take;
+    /// [`MaskError::Option`] when an option makes no sense.
+    pub fn new(columns: &[(Field, Treatment)], token_key: &[u8; 32]) -> Result<Self, MaskError> {
+        Self::with_reference_year(columns, token_key, current_year()?)
+    }
+
+    /// As [`Masker::new`], with the year in which ages are counted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Masker::new`].
+    pub fn with_reference_year(
+        columns: &[(Field, Treatment)],
+        token_key: &[u8; 32],
+        reference_year: i64,
+    ) -> Result<Self, MaskError> {
+        let setting = Setting {
+            token_key,
+            reference_year,
+        };
+        let keys = unique_names(columns.iter().map(|(field, _)| field.name().as_str()));
+        let mut planned = Vec::with_capacity(columns.len());
+        for ((field, treatment), key) in columns.iter().zip(keys) {
+            planned.push(Column {
+                plan: Plan::new(field, treatment, &setting)?,
+                key,
+                cells: 0,
+            });
+        }
+        Ok(Self {
+            columns: planned,
+            nothing: Field::new("", DataType::Null, true),
+        })
+    }
+
+    /// The field of column `i` after its treatment: its name, its new type, and in its metadata
+    /// `maskgate.treatment`. A column that does not exist has type null.
+    pub fn output_field(&self, i: usize) -> &Field {
+        self.columns
+            .get(i)
+            .map_or(&self.nothing, |column| &column.plan.output)
+    }
+
+    /// The treated column, in buffers that hold nothing of what was taken out.
+    ///
+    /// # Errors
+    ///
+    /// An array of another type than announced, or text too large for one batch.
+    pub fn mask(&mut self, i: usize, array: &ArrayRef) -> Result<ArrayRef, MaskError> {
+        let column = self.columns.get_mut(i).ok_or(MaskError::NoSuchColumn(i))?;
+        if array.data_type() != &column.plan.input {
+            return Err(MaskError::UnexpectedType {
+                column: column.plan.output.name().clone(),
+                got: array.data_type().to_string(),
+                expected: column.plan.input.to_string(),
+            });
+        }
+        let (masked, cells) = apply(
+            &mut column.plan.action,
+            array,
+            column.plan.output.data_type(),
+        )?;
+        column.cells = column.cells.saturating_add(cells);
+        Ok(masked)
+    }
+
+    /// Whether the values of column `i` are not needed, only which rows are NULL.
+    pub fn presence_only(&self, i: usize) -> bool {
+        self.columns
+            .get(i)
+            .is_some_and(|column| matches!(column.plan.action, Action::Label(_) | Action::Nulls))
+    }
+
+    /// The treated column of `rows` rows, of which those not in `valid` are NULL.
+    ///
+    /// # Errors
+    ///
+    /// [`MaskError::NeedsValues`] when [`Masker::presence_only`] is false.
+    pub fn mask_presence(
+        &mut self,
+        i: usize,
+        valid: Option<&NullBuffer>,
+        rows: usize,
+    ) -> Result<ArrayRef, MaskError> {
+        let column = self.columns.get_mut(i).ok_or(MaskError::NoSuchColumn(i))?;
+        if valid.is_some_and(|valid| valid.len() != rows) {
+            return Err(MaskError::Inconsistent(
+                "as many validity bits as rows are needed",
+            ));
+        }
+        let masked = match &mut column.plan.action {
+            Action::Label(label) => label.mask(valid, rows)?,
+            Action::Nulls => redact::nulls(column.plan.output.data_type(), rows),
+            _ => return Err(MaskError::NeedsValues(column.plan.output.name().clone())),
+        };
+        column.cells = column.cells.saturating_add(present(valid, rows)?);
+        Ok(masked)
+    }
+
+    /// The counts so far.
+    pub fn report(&self) -> Report {
+        let mut report = Report::default();
+        for column in &self.columns {
+            let plan = &column.plan;
+            if column.cells > 0 {
+                let name = plan.treatment.to_owned();
+                let counts = report.cells_masked.entry(column.key.clone()).or_default();
+                counts.insert(name, column.cells);
+            }
+        }
+        report
+    }
+}
+
+/// Rows that are not NULL.
+fn present(valid: Option<&NullBuffer>, rows: usize) -> Result<u64, MaskError> {
+    let nulls = valid.map_or(0, NullBuffer::null_count);
+    u64::try_from(rows.saturating_sub(nulls)).map_err(|_| MaskError::TooLarge)
+}
+
+/// One action on one array: the result and the cells it changed.
+fn apply(
+    action: &mut Action,
+    array: &ArrayRef,
+    output: &DataType,
+) -> Result<(ArrayRef, u64), MaskError> {
+    match action {
+        Action::Own => Ok((owned::owned(array)?, 0)),
+        Action::Label(label) => {
+            let valid = dictionary::logical_nulls(array);
+            let cells = present(valid.as_ref(), array.len())?;
+            Ok((label.mask(valid.as_ref(), array.len())?, cells))
+        }
+        Action::Nulls => {
+            let valid = dictionary::logical_nulls(array);
+            let cells = present(valid.as_ref(), array.len())?;
+            Ok((redact::nulls(output, array.len()), cells))
+        }
+        Action::Partial(partial) if is_enum(array.data_type()) => {
+            let mut cells = 0u64;
+            let masked = dictionary::rebuild(array, &mut |value, uses, out| {
+                cells += uses;
+                partial.push(value, out);
+                Ok(())
+            })?;
+            Ok((masked, cells))
+        }
+        Action::Partial(partial) => {
+            let mut out = TextBuilder::new(array.len(), 0);
+            for_each_text(array, |value| {
+                if let Some(value) = value {
+                    partial.push(value, out.bytes());
+                }
+                out.end_row()
+            })?;
+            let cells = present(array.nulls(), array.len())?;
+            Ok((out.finish_as(output, array.nulls())?, cells))
+        }
+        Action::Token(token) => token.mask(array),
+        Action::Year(year) => year.mask(array),
+        Action::Elements(inner) => {
+            let DataType::List(item) = output else {
+                return Err(MaskError::Inconsistent("a list that is none"));
+            };
+            let mut cells = 0;
+            let masked = lists::map_elements(array, Some(item), &mut |elements| {
+                let (masked, count) = apply(inner, elements, item.data_type())?;
+                cells = count;
+                Ok(masked)
+            })?;
+            Ok((masked, cells))
+        }
+    }
+}

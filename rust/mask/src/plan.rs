@@ -1,0 +1,236 @@
+//! Which treatment can be given to which type, and what comes out: decided before the first row.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field};
+
+use crate::MaskError;
+use crate::dictionary::is_enum;
+use crate::owned::can_own;
+use crate::partial::Partial;
+use crate::redact::Label;
+use crate::text::is_string;
+use crate::token::Token;
+use crate::treatment::Treatment;
+use crate::year::Year;
+
+/// The metadata key that says what was done to a column.
+const TREATMENT_KEY: &str = "maskgate.treatment";
+const EXTENSION_NAME: &str = "ARROW:extension:name";
+const EXTENSION_METADATA: &str = "ARROW:extension:metadata";
+const JSON: &str = "arrow.json";
+
+/// What is done to one array.
+pub(crate) enum Action {
+    Own,
+    Label(Label),
+    Nulls,
+    Partial(Partial),
+    Token(Token),
+    Year(Year),
+    /// The elements of a list, each by the inner action.
+    Elements(Box<Action>),
+}
+
+/// One column: what comes in, what is done, what goes out.
+pub(crate) struct Plan {
+    pub(crate) input: DataType,
+    pub(crate) output: Field,
+    pub(crate) treatment: &'static str,
+    pub(crate) action: Action,
+}
+
+/// What a plan needs beyond the column itself.
+pub(crate) struct Setting<'a> {
+    pub(crate) token_key: &'a [u8; 32],
+    pub(crate) reference_year: i64,
+}
+
+impl Plan {
+    /// Err when the type cannot take the treatment.
+    pub(crate) fn new(
+        field: &Field,
+        treatment: &Treatment,
+        setting: &Setting,
+    ) -> Result<Self, MaskError> {
+        let Some((action, item)) = action(field, field.name(), treatment, setting)? else {
+            return Err(MaskError::Impossible {
+                column: field.name().clone(),
+                treatment: treatment.name(),
+                data_type: type_name(field),
+                possible: possible(field, setting),
+            });
+        };
+        let nullable = field.is_nullable() || matches!(action, Action::Nulls);
+        let mut output = item.with_name(field.name()).with_nullable(nullable);
+        let mut metadata = output.metadata().clone();
+        metadata.insert(TREATMENT_KEY.to_owned(), treatment.name().to_owned());
+        output.set_metadata(metadata);
+        Ok(Self {
+            input: field.data_type().clone(),
+            output,
+            treatment: treatment.name(),
+            action,
+        })
+    }
+}
+
+/// The action for a field and the field after it; nothing when there is no such action.
+fn action(
+    field: &Field,
+    column: &str,
+    treatment: &Treatment,
+    setting: &Setting,
+) -> Result<Option<(Action, Field)>, MaskError> {
+    let data_type = field.data_type();
+    if !can_own(data_type) {
+        return Ok(None);
+    }
+    let kept = field.clone();
+    let text = || as_text(field);
+    let answer = match treatment {
+        Treatment::Null => Some((Action::Nulls, kept)),
+        Treatment::Redact { label } => Some(if is_json(field) {
+            let quoted = json_string(label);
+            (Action::Label(Label::new(&quoted, data_type.clone())), kept)
+        } else if is_string(data_type) || is_enum(data_type) {
+            (Action::Label(Label::new(label, DataType::Utf8)), text())
+        } else {
+            (Action::Nulls, kept)
+        }),
+        Treatment::Clear { scan: false } => Some((Action::Own, kept)),
+        Treatment::Clear { scan: true } => Some((Action::Own, kept)),
+        Treatment::Partial { .. } | Treatment::Token { .. } | Treatment::Year | Treatment::Scan
+            if matches!(data_type, DataType::List(_)) =>
+        {
+            elements(field, column, treatment, setting)?
+        }
+        Treatment::Partial { first, last, char } => {
+            if (is_string(data_type) || is_enum(data_type)) && !is_json(field) {
+                Some((
+                    Action::Partial(Partial::new(column, *first, *last, *char)?),
+                    kept,
+                ))
+            } else {
+                None
+            }
+        }
+        Treatment::Token { domain, key_id } if Token::takes(data_type) => {
+            let json = is_json(field);
+            let token = Token::new(column, setting.token_key, domain, key_id, json)?;
+            Some((Action::Token(token), text()))
+        }
+        Treatment::Year if Year::takes(data_type) => {
+            Some((Action::Year(Year::new(setting.reference_year)), text()))
+        }
+        Treatment::Token { .. } | Treatment::Year | Treatment::Scan => None,
+    };
+    Ok(answer)
+}
+
+fn elements(
+    field: &Field,
+    column: &str,
+    treatment: &Treatment,
+    setting: &Setting,
+) -> Result<Option<(Action, Field)>, MaskError> {
+    let DataType::List(item) = field.data_type() else {
+        return Ok(None);
+    };
+    let Some((inner, inner_field)) = action(item, column, treatment, setting)? else {
+        return Ok(None);
+    };
+    let same = inner_field.data_type() == item.data_type();
+    let item = Arc::new(inner_field);
+    let outer = field.clone().with_data_type(DataType::List(item));
+    let outer = if same {
+        outer
+    } else {
+        without_extension(outer)
+    };
+    Ok(Some((Action::Elements(Box::new(inner)), outer)))
+}
+
+/// A text field of the same name; metadata speaks of the old type and goes.
+fn as_text(field: &Field) -> Field {
+    let plain = Field::new(field.name(), DataType::Utf8, field.is_nullable());
+    if is_string(field.data_type()) && !is_json(field) {
+        return plain.with_metadata(field.metadata().clone());
+    }
+    plain
+}
+
+fn without_extension(mut field: Field) -> Field {
+    let mut metadata = field.metadata().clone();
+    metadata.remove(EXTENSION_NAME);
+    metadata.remove(EXTENSION_METADATA);
+    field.set_metadata(metadata);
+    field
+}
+
+/// Whether the field is JSON as text.
+pub(crate) fn is_json(field: &Field) -> bool {
+    is_string(field.data_type())
+        && field
+            .metadata()
+            .get(EXTENSION_NAME)
+            .is_some_and(|name| name == JSON)
+}
+
+/// `text` as a JSON string (RFC 8259).
+fn json_string(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            c if u32::from(c) < 0x20 => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// The type as a person reads it.
+fn type_name(field: &Field) -> String {
+    match field.data_type() {
+        _ if is_json(field) => "json".to_owned(),
+        DataType::List(item) => format!("list of {}", type_name(item)),
+        data_type if is_enum(data_type) => "an enum (dictionary of text)".to_owned(),
+        data_type => data_type.to_string(),
+    }
+}
+
+/// The names of the treatments that this field can take, for the message of a refusal.
+fn possible(field: &Field, setting: &Setting) -> String {
+    let samples = [
+        Treatment::Clear { scan: true },
+        Treatment::Redact {
+            label: String::new(),
+        },
+        Treatment::Null,
+        Treatment::Partial {
+            first: 0,
+            last: 0,
+            char: '*',
+        },
+        Treatment::Token {
+            domain: "d".to_owned(),
+            key_id: "k".to_owned(),
+        },
+        Treatment::Year,
+        Treatment::Scan,
+    ];
+    let names: Vec<&str> = samples
+        .iter()
+        .filter(|t| matches!(action(field, field.name(), t, setting), Ok(Some(_))))
+        .map(Treatment::name)
+        .collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}

@@ -1,0 +1,311 @@
+//! `token`: a keyed BLAKE3 pseudonym, `tok_<key id>_<26 characters>`.
+//!
+//! The key of a domain is BLAKE3 in keyed mode, under the 32-byte token key, of a context with the
+//! domain's and the key id's lengths before them. A token is BLAKE3 under the domain's key of the
+//! value's canonical bytes, its first 130 bits in lower-case base32 (RFC 4648, no padding).
+//!
+//! Canonical bytes are one tag and the value, whatever Arrow layout carries it:
+//!
+//! | value | tag | bytes |
+//! |---|---|---|
+//! | text in every layout, enum labels | `t` | UTF-8 |
+//! | json | `j` | UTF-8 as PostgreSQL wrote it |
+//! | boolean | `b` | 0 or 1 |
+//! | integers of every width | `i` | 64 bits, little-endian |
+//! | floats of both widths | `f` | as float64, little-endian; one zero, one NaN |
+//! | decimal | `d` | mantissa without trailing zeros (128 bits, little-endian), scale |
+//! | binary, fixed binary | `x` | the bytes |
+//! | date | `D` | days |
+//! | time of day | `T` | nanoseconds |
+//! | timestamp, timestamptz | `S`, `Z` | seconds, nanoseconds within |
+//! | interval | `I` | months, days, nanoseconds |
+//!
+//! Equal values of one domain have equal tokens: that is the use of it, and it is why a token is not
+//! Safe Harbor de-identification by itself.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Date64Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type,
+    Int64Type, IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
+};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType};
+use arrow_schema::{DataType, IntervalUnit, TimeUnit};
+
+use crate::MaskError;
+use crate::dictionary::{self, is_enum};
+use crate::text::{TextBuilder, for_each_text, is_string};
+
+/// Characters of base32 in a token: 130 bits.
+const LENGTH: usize = 26;
+const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+const CONTEXT: &[u8] = b"maskgate token 1";
+
+/// The key of one domain and the text before every token.
+pub(crate) struct Token {
+    key: [u8; 32],
+    prefix: Vec<u8>,
+    json: bool,
+    /// The canonical bytes of the value at hand; kept to be used again.
+    canonical: Vec<u8>,
+}
+
+impl Token {
+    /// `json` says that the column's text is JSON.
+    pub(crate) fn new(
+        column: &str,
+        token_key: &[u8; 32],
+        domain: &str,
+        key_id: &str,
+        json: bool,
+    ) -> Result<Self, MaskError> {
+        let option = |detail: &str| MaskError::Option {
+            column: column.to_owned(),
+            detail: detail.to_owned(),
+        };
+        if domain.is_empty() {
+            return Err(option("token needs a domain"));
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        if key_id.is_empty() || key_id.len() > 32 || !key_id.chars().all(plain) {
+            return Err(option(
+                "token's key_id must be 1 to 32 letters, digits, dots, dashes or underscores",
+            ));
+        }
+        let mut hasher = blake3::Hasher::new_keyed(token_key);
+        hasher.update(CONTEXT);
+        for part in [domain, key_id] {
+            let length = u64::try_from(part.len()).map_err(|_| MaskError::TooLarge)?;
+            hasher.update(&length.to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        let key = *hasher.finalize().as_bytes();
+        let prefix = format!("tok_{key_id}_").into_bytes();
+        Ok(Self {
+            key,
+            prefix,
+            json,
+            canonical: Vec::new(),
+        })
+    }
+
+    /// Whether the type has canonical bytes.
+    pub(crate) fn takes(data_type: &DataType) -> bool {
+        is_string(data_type)
+            || is_enum(data_type)
+            || matches!(
+                data_type,
+                DataType::Boolean
+                    | DataType::Int16
+                    | DataType::Int32
+                    | DataType::Int64
+                    | DataType::Float32
+                    | DataType::Float64
+                    | DataType::Decimal128(_, _)
+                    | DataType::Binary
+                    | DataType::LargeBinary
+                    | DataType::BinaryView
+                    | DataType::FixedSizeBinary(_)
+                    | DataType::Date32
+                    | DataType::Date64
+                    | DataType::Time64(TimeUnit::Microsecond)
+                    | DataType::Timestamp(TimeUnit::Microsecond, _)
+                    | DataType::Interval(IntervalUnit::MonthDayNano)
+            )
+    }
+
+    /// Values to tokens, and how many were not NULL.
+    pub(crate) fn mask(&mut self, array: &ArrayRef) -> Result<(ArrayRef, u64), MaskError> {
+        if is_enum(array.data_type()) {
+            let mut cells = 0u64;
+            let out = dictionary::flatten(array, &mut |value, uses, out| {
+                cells += uses;
+                self.push(b't', value.as_bytes(), out);
+                Ok(())
+            })?;
+            return Ok((out, cells));
+        }
+        let rows = array.len();
+        let mut out = TextBuilder::new(rows, rows.saturating_mul(self.prefix.len() + LENGTH));
+        let tag = if self.json { b'j' } else { b't' };
+        match array.data_type() {
+            text if is_string(text) => for_each_text(array, |value| {
+                if let Some(value) = value {
+                    self.push(tag, value.as_bytes(), out.bytes());
+                }
+                out.end_row()
+            })?,
+            DataType::Boolean => {
+                let values = array.as_boolean().iter().map(|v| v.map(|v| [u8::from(v)]));
+                self.column(b'b', values, &mut out)?;
+            }
+            DataType::Int16 => self.integers::<Int16Type>(b'i', array, &mut out)?,
+            DataType::Int32 => self.integers::<Int32Type>(b'i', array, &mut out)?,
+            DataType::Int64 => self.integers::<Int64Type>(b'i', array, &mut out)?,
+            DataType::Date32 => self.integers::<Date32Type>(b'D', array, &mut out)?,
+            DataType::Date64 => {
+                let days = array.as_primitive::<Date64Type>().iter();
+                let days = days.map(|ms| ms.map(|ms| ms.div_euclid(86_400_000).to_le_bytes()));
+                self.column(b'D', days, &mut out)?;
+            }
+            DataType::Float32 => {
+                let values = array.as_primitive::<Float32Type>().iter();
+                let values = values.map(|v| v.map(|v| one_float(f64::from(v))));
+                self.column(b'f', values, &mut out)?;
+            }
+            DataType::Float64 => {
+                let values = array.as_primitive::<Float64Type>().iter();
+                self.column(b'f', values.map(|v| v.map(one_float)), &mut out)?;
+            }
+            DataType::Decimal128(_, scale) => {
+                let values = array.as_primitive::<Decimal128Type>().iter();
+                let values = values.map(|v| v.map(|v| one_decimal(v, *scale)));
+                self.column(b'd', values, &mut out)?;
+            }
+            DataType::Binary => {
+                self.column(b'x', array.as_binary::<i32>().iter(), &mut out)?;
+            }
+            DataType::LargeBinary => {
+                self.column(b'x', array.as_binary::<i64>().iter(), &mut out)?;
+            }
+            DataType::BinaryView => {
+                self.column(b'x', array.as_binary_view().iter(), &mut out)?;
+            }
+            DataType::FixedSizeBinary(_) => {
+                self.column(b'x', array.as_fixed_size_binary().iter(), &mut out)?;
+            }
+            DataType::Time64(TimeUnit::Microsecond) => {
+                let values = array.as_primitive::<Time64MicrosecondType>().iter();
+                let nanoseconds = values.map(|v| v.map(|v| v.wrapping_mul(1_000).to_le_bytes()));
+                self.column(b'T', nanoseconds, &mut out)?;
+            }
+            DataType::Timestamp(TimeUnit::Microsecond, zone) => {
+                let tag = if zone.is_some() { b'Z' } else { b'S' };
+                let values = array.as_primitive::<TimestampMicrosecondType>().iter();
+                self.column(
+                    tag,
+                    values.map(|v| v.map(seconds_and_nanoseconds)),
+                    &mut out,
+                )?;
+            }
+            DataType::Interval(IntervalUnit::MonthDayNano) => {
+                let values = array.as_primitive::<IntervalMonthDayNanoType>().iter();
+                let values = values.map(|v| {
+                    v.map(|v| {
+                        let mut bytes = [0u8; 16];
+                        let parts = v.months.to_le_bytes().into_iter();
+                        let parts = parts.chain(v.days.to_le_bytes());
+                        let parts = parts.chain(v.nanoseconds.to_le_bytes());
+                        bytes
+                            .iter_mut()
+                            .zip(parts)
+                            .for_each(|(to, from)| *to = from);
+                        bytes
+                    })
+                });
+                self.column(b'I', values, &mut out)?;
+            }
+            _ => return Err(MaskError::Inconsistent("a type without canonical bytes")),
+        }
+        let cells = rows.saturating_sub(array.null_count());
+        let cells = u64::try_from(cells).map_err(|_| MaskError::TooLarge)?;
+        Ok((out.finish(array.nulls())?, cells))
+    }
+
+    fn integers<T>(
+        &mut self,
+        tag: u8,
+        array: &ArrayRef,
+        out: &mut TextBuilder,
+    ) -> Result<(), MaskError>
+    where
+        T: ArrowPrimitiveType,
+        T::Native: Into<i64>,
+    {
+        let values = array.as_primitive::<T>().iter();
+        self.column(tag, values.map(|v| v.map(|v| v.into().to_le_bytes())), out)
+    }
+
+    fn column<V: AsRef<[u8]>>(
+        &mut self,
+        tag: u8,
+        values: impl Iterator<Item = Option<V>>,
+        out: &mut TextBuilder,
+    ) -> Result<(), MaskError> {
+        for value in values {
+            if let Some(value) = value {
+                self.push(tag, value.as_ref(), out.bytes());
+            }
+            out.end_row()?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, tag: u8, value: &[u8], out: &mut Vec<u8>) {
+        self.canonical.clear();
+        self.canonical.push(tag);
+        self.canonical.extend_from_slice(value);
+        let hash = blake3::keyed_hash(&self.key, &self.canonical);
+        out.extend_from_slice(&self.prefix);
+        out.extend_from_slice(&base32(hash.as_bytes()));
+    }
+}
+
+/// The first 130 bits, five at a time from the most significant.
+fn base32(hash: &[u8; 32]) -> [u8; LENGTH] {
+    let mut text = [0u8; LENGTH];
+    let mut bytes = hash.iter();
+    let (mut held, mut bits) = (0u32, 0u32);
+    for slot in &mut text {
+        if bits < 5 {
+            held = (held << 8) | u32::from(bytes.next().copied().unwrap_or(0));
+            bits += 8;
+        }
+        bits -= 5;
+        let index = usize::try_from((held >> bits) & 31).unwrap_or(0);
+        *slot = ALPHABET.get(index).copied().unwrap_or(b'a');
+        held &= (1 << bits) - 1;
+    }
+    text
+}
+
+fn one_float(value: f64) -> [u8; 8] {
+    let value = if value == 0.0 { 0.0 } else { value };
+    let value = if value.is_nan() { f64::NAN } else { value };
+    value.to_bits().to_le_bytes()
+}
+
+fn one_decimal(value: i128, scale: i8) -> [u8; 17] {
+    let (mut mantissa, mut scale) = (value, scale);
+    while mantissa % 10 == 0 && mantissa != 0 && scale > i8::MIN {
+        mantissa /= 10;
+        scale -= 1;
+    }
+    if mantissa == 0 {
+        scale = 0;
+    }
+    let mut bytes = [0u8; 17];
+    let parts = mantissa
+        .to_le_bytes()
+        .into_iter()
+        .chain(scale.to_le_bytes());
+    bytes
+        .iter_mut()
+        .zip(parts)
+        .for_each(|(to, from)| *to = from);
+    bytes
+}
+
+fn seconds_and_nanoseconds(microseconds: i64) -> [u8; 16] {
+    let seconds = microseconds.div_euclid(1_000_000);
+    let nanoseconds = microseconds.rem_euclid(1_000_000) * 1_000;
+    let mut bytes = [0u8; 16];
+    let parts = seconds
+        .to_le_bytes()
+        .into_iter()
+        .chain(nanoseconds.to_le_bytes());
+    bytes
+        .iter_mut()
+        .zip(parts)
+        .for_each(|(to, from)| *to = from);
+    bytes
+}

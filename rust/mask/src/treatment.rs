@@ -1,0 +1,165 @@
+//! What may happen to a column's values, as the policy names it.
+
+use serde::Deserialize;
+
+/// What `redact` writes unless the policy says otherwise.
+pub const DEFAULT_LABEL: &str = "[REDACTED]";
+
+/// One treatment and its options. In JSON an object with `"name"` in lower case and the options
+/// beside it; a field that the treatment does not have is refused.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "Wire")]
+pub enum Treatment {
+    /// The value, but text-like columns go through the detectors unless `scan` is false.
+    Clear {
+        /// Whether text is scanned.
+        scan: bool,
+    },
+    /// A label in the place of the value, or a typed NULL where the type cannot hold it.
+    Redact {
+        /// What is written.
+        label: String,
+    },
+    /// NULL in every row.
+    Null,
+    /// The first and last characters, and one character for all the rest.
+    Partial {
+        /// How many characters stay at the start.
+        first: u32,
+        /// How many characters stay at the end.
+        last: u32,
+        /// What stands for the rest.
+        char: char,
+    },
+    /// A keyed pseudonym: equal values stay equal within domain and key.
+    Token {
+        /// Columns of one domain can be joined on their tokens.
+        domain: String,
+        /// Which key made it; part of the token, so that a rotated key can be told.
+        key_id: String,
+    },
+    /// The year of a date.
+    Year,
+    /// Text with every span that a detector finds replaced by the detector's label.
+    Scan,
+}
+
+impl Treatment {
+    /// The name in the policy, in the field's metadata and in the report.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Clear { .. } => "clear",
+            Self::Redact { .. } => "redact",
+            Self::Null => "null",
+            Self::Partial { .. } => "partial",
+            Self::Token { .. } => "token",
+            Self::Year => "year",
+            Self::Scan => "scan",
+        }
+    }
+}
+
+/// The JSON form. Struct variants only: serde lets unknown fields of unit variants pass.
+#[derive(Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
+enum Wire {
+    Clear {
+        #[serde(default = "yes")]
+        scan: bool,
+    },
+    Redact {
+        #[serde(default = "default_label")]
+        label: String,
+    },
+    Null {},
+    Partial {
+        #[serde(default)]
+        first: u32,
+        #[serde(default)]
+        last: u32,
+        #[serde(default = "star")]
+        char: char,
+    },
+    Token {
+        domain: String,
+        key_id: String,
+    },
+    Year {},
+    Scan {},
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_label() -> String {
+    DEFAULT_LABEL.to_owned()
+}
+
+fn star() -> char {
+    '*'
+}
+
+impl From<Wire> for Treatment {
+    fn from(wire: Wire) -> Self {
+        match wire {
+            Wire::Clear { scan } => Self::Clear { scan },
+            Wire::Redact { label } => Self::Redact { label },
+            Wire::Null {} => Self::Null,
+            Wire::Partial { first, last, char } => Self::Partial { first, last, char },
+            Wire::Token { domain, key_id } => Self::Token { domain, key_id },
+            Wire::Year {} => Self::Year,
+            Wire::Scan {} => Self::Scan,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_forms() {
+        let read = |text: &str| serde_json::from_str::<Treatment>(text);
+        assert_eq!(read(r#"{"name":"null"}"#).unwrap(), Treatment::Null);
+        assert_eq!(
+            read(r#"{"name":"clear"}"#).unwrap(),
+            Treatment::Clear { scan: true }
+        );
+        assert_eq!(
+            read(r#"{"name":"redact"}"#).unwrap(),
+            Treatment::Redact {
+                label: "[REDACTED]".into()
+            }
+        );
+        assert_eq!(
+            read(r#"{"name":"partial","last":4,"char":"x"}"#).unwrap(),
+            Treatment::Partial { first: 0, last: 4, char: 'x' }
+        );
+        assert_eq!(
+            read(r#"{"name":"token","domain":"mrn","key_id":"k1"}"#).unwrap(),
+            Treatment::Token {
+                domain: "mrn".into(),
+                key_id: "k1".into()
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused() {
+        for text in [
+            r#"{"name":"null","label":"x"}"#,
+            r#"{"name":"scan","first":1}"#,
+            r#"{"name":"year","scan":false}"#,
+            r#"{"name":"clear","label":"x"}"#,
+            r#"{"name":"Redact"}"#,
+            r#"{"name":"fpe"}"#,
+            r#"{"name":"token","domain":"mrn"}"#,
+            r#"{"name":"partial","first":-1}"#,
+            r#"{"name":"partial","char":"ab"}"#,
+            r#"{"label":"x"}"#,
+        ] {
+            assert!(serde_json::from_str::<Treatment>(text).is_err(), "{text}");
+        }
+    }
+}
