@@ -1,0 +1,375 @@
+//! The framing of COPY BINARY: a state machine without I/O that accepts any split of the stream.
+//!
+//! Rows that lie whole in the bytes at hand are decoded from there; what is left of a row is carried.
+//! Rows are first cut into cells, a small batch at a time, then decoded column by column.
+
+use crate::column::{Cell, Column, DecodedColumn};
+use crate::error::CopyError;
+use crate::reader::Reader;
+use crate::types::{ColumnPlan, Infinity};
+
+const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
+/// No field of PostgreSQL's is longer: `MaxAllocSize`.
+pub const MAX_CELL: usize = (1 << 30) - 1;
+/// The server sends none; a longer header extension is not a COPY stream.
+const MAX_EXTENSION: usize = 1 << 16;
+/// A batch is handed over when its builders hold this much: masked and encoded, most of it is gone.
+const BATCH_BYTES: usize = 4 << 20;
+/// Rows cut into cells before they are decoded, and the bytes after which fewer are.
+const MINI_ROWS: usize = 256;
+const MINI_BYTES: usize = 1 << 20;
+/// The same over the columns that print more than they read (numeric as text).
+const MINI_EXPANDING: usize = 64;
+
+/// Why [`Decoder::feed`] returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// All input is consumed; the stream goes on.
+    More,
+    /// The batch is full (by rows or by memory) and another row begins: take it, then feed the rest.
+    Full,
+    /// The trailer came, and nothing after it.
+    Finished,
+}
+
+enum State {
+    Header,
+    Rows,
+    Finished,
+}
+
+/// COPY BINARY in, decoded columns out.
+pub struct Decoder {
+    columns: Vec<Column>,
+    fields: i16,
+    mini_rows: usize,
+    state: State,
+    carry: Carry,
+    rows: usize,
+}
+
+/// What one look at the stream's next unit found.
+enum Unit {
+    /// A whole row.
+    Row,
+    Trailer,
+    /// The unit does not end before this many bytes.
+    Needs(usize),
+}
+
+/// The bytes of a unit that is not complete, and how far it has been looked at.
+#[derive(Default)]
+struct Carry {
+    bytes: Vec<u8>,
+    /// Fields of the row that lie whole in `bytes`, and where they end.
+    fields: usize,
+    end: usize,
+}
+
+impl Decoder {
+    /// A decoder for a stream of these columns.
+    ///
+    /// # Errors
+    /// [`CopyError::Plan`] when a column has a type that PostgreSQL cannot send.
+    pub fn new(plans: &[ColumnPlan], infinity: Infinity) -> Result<Self, CopyError> {
+        let fields = i16::try_from(plans.len())
+            .map_err(|_| CopyError::Plan("a result has at most 1664 columns".to_owned()))?;
+        let columns: Result<Vec<_>, _> = plans.iter().map(|p| Column::new(p, infinity)).collect();
+        let expanding = plans
+            .iter()
+            .filter(|p| !p.presence_only && p.column_type.expands())
+            .count();
+        Ok(Self {
+            columns: columns?,
+            fields,
+            mini_rows: MINI_EXPANDING
+                .checked_div(expanding)
+                .map_or(MINI_ROWS, |rows| rows.max(1)),
+            state: State::Header,
+            carry: Carry::default(),
+            rows: 0,
+        })
+    }
+
+    /// Rows decoded since the last [`Decoder::take`].
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Infinite dates and times that became NULL so far.
+    #[must_use]
+    pub fn infinities(&self) -> u64 {
+        self.columns.iter().map(|column| column.infinities).sum()
+    }
+
+    /// Whether the trailer has come.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        matches!(self.state, State::Finished)
+    }
+
+    /// Decodes from the front of `input` until it is used up, the trailer comes, or the batch holds
+    /// `room` rows or [`BATCH_BYTES`] bytes. With `room` reached, `Full` says that another row has
+    /// begun.
+    ///
+    /// # Errors
+    /// [`CopyError::Malformed`] and [`CopyError::Unrepresentable`]; the decoder is then unusable.
+    pub fn feed(&mut self, input: &mut &[u8], room: usize) -> Result<Progress, CopyError> {
+        if matches!(self.state, State::Header) {
+            if !self.carry.fill(input, header_end)? {
+                return Ok(Progress::More);
+            }
+            self.carry.forget();
+            self.state = State::Rows;
+        }
+        loop {
+            if matches!(self.state, State::Finished) {
+                return match input.is_empty() {
+                    true => Ok(Progress::Finished),
+                    false => Err(CopyError::malformed("bytes follow the COPY trailer")),
+                };
+            }
+            let fields = self.fields;
+            if self.rows >= room || self.held() >= BATCH_BYTES {
+                if !self.carry.fill(input, |carry| row_begins(carry, fields))? {
+                    return Ok(Progress::More);
+                }
+                match tuple_fields(&mut Reader::new(&self.carry.bytes), fields)? {
+                    Some(true) => return Ok(Progress::Full),
+                    _ => self.finish(),
+                }
+            } else if !self.carry.bytes.is_empty() {
+                if !self.carry.fill(input, |carry| row_end(carry, fields))? {
+                    return Ok(Progress::More);
+                }
+                let carried = std::mem::take(&mut self.carry.bytes);
+                let decoded = self.decode(&mut carried.as_slice(), 1);
+                self.carry.bytes = carried;
+                self.carry.forget();
+                decoded?;
+            } else if input.is_empty() {
+                return Ok(Progress::More);
+            } else {
+                let most = self.mini_rows.min(room - self.rows);
+                if self.decode(input, most)? == 0 && !matches!(self.state, State::Finished) {
+                    // A unit that is not whole: from here on it is carried.
+                    self.carry.bytes.extend_from_slice(input);
+                    *input = &[];
+                }
+            }
+        }
+    }
+
+    /// Takes the decoded columns; the next batch starts empty.
+    ///
+    /// # Errors
+    /// [`CopyError::Malformed`] when a text is not UTF-8.
+    pub fn take(&mut self) -> Result<Vec<DecodedColumn>, CopyError> {
+        self.rows = 0;
+        self.columns.iter_mut().map(Column::take).collect()
+    }
+
+    fn held(&self) -> usize {
+        self.columns.iter().map(Column::held).sum()
+    }
+
+    fn finish(&mut self) {
+        self.carry.forget();
+        self.state = State::Finished;
+    }
+
+    /// Decodes at most `most` whole rows from the front of `input`, and says how many they were.
+    fn decode<'a>(&mut self, input: &mut &'a [u8], most: usize) -> Result<usize, CopyError> {
+        let mut cells: Vec<Vec<Cell<'a>>> = self
+            .columns
+            .iter()
+            .map(|_| Vec::with_capacity(most))
+            .collect();
+        let mut reader = Reader::new(input);
+        let mut rows = 0;
+        while rows < most && input.len() - reader.rest().len() < MINI_BYTES {
+            let start = reader;
+            match cut_row(&mut reader, self.fields, &mut cells)? {
+                Unit::Row => rows += 1,
+                Unit::Trailer => {
+                    self.finish();
+                    break;
+                }
+                Unit::Needs(_) => {
+                    reader = start;
+                    break;
+                }
+            }
+        }
+        *input = reader.rest();
+        for (column, cells) in self.columns.iter_mut().zip(&cells) {
+            // A row that is not whole left cells behind.
+            column.append(cells.get(..rows).unwrap_or_default())?;
+        }
+        self.rows += rows;
+        Ok(rows)
+    }
+}
+
+impl Carry {
+    /// Takes bytes from `input` until `look` no longer needs more; false when the input ran out.
+    fn fill(
+        &mut self,
+        input: &mut &[u8],
+        look: impl Fn(&mut Self) -> Result<Unit, CopyError>,
+    ) -> Result<bool, CopyError> {
+        loop {
+            let Unit::Needs(length) = look(self)? else {
+                return Ok(true);
+            };
+            let missing = length.saturating_sub(self.bytes.len());
+            let Some((head, tail)) = input.split_at_checked(missing.min(input.len())) else {
+                return Ok(false);
+            };
+            self.bytes.extend_from_slice(head);
+            *input = tail;
+            if head.len() < missing {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Empties the carry and overwrites what it held.
+    fn forget(&mut self) {
+        self.bytes.fill(0);
+        std::hint::black_box(&self.bytes);
+        self.bytes.clear();
+        self.bytes.shrink_to(MINI_BYTES);
+        (self.fields, self.end) = (0, 0);
+    }
+}
+
+impl Drop for Carry {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
+/// Signature, flags, and an extension that is skipped.
+fn header_end(carry: &mut Carry) -> Result<Unit, CopyError> {
+    let mut reader = Reader::new(&carry.bytes);
+    let Some(signature) = reader.take_array::<11>() else {
+        return match SIGNATURE.starts_with(&carry.bytes) {
+            true => Ok(Unit::Needs(11)),
+            false => Err(not_a_copy()),
+        };
+    };
+    if &signature != SIGNATURE {
+        return Err(not_a_copy());
+    }
+    let (Some(flags), Some(extension)) = (reader.i32(), reader.i32()) else {
+        return Ok(Unit::Needs(19));
+    };
+    if flags != 0 {
+        return Err(CopyError::malformed(
+            "the COPY header has flags that are not known",
+        ));
+    }
+    match usize::try_from(extension) {
+        Ok(length @ 0..=MAX_EXTENSION) if reader.rest().len() >= length => Ok(Unit::Row),
+        Ok(length @ 0..=MAX_EXTENSION) => Ok(Unit::Needs(19 + length)),
+        _ => Err(CopyError::malformed(
+            "the COPY header has an impossible extension length",
+        )),
+    }
+}
+
+fn not_a_copy() -> CopyError {
+    CopyError::malformed("the stream does not begin as COPY BINARY does")
+}
+
+/// A tuple's field count: `Some(true)` a row, `Some(false)` the trailer, `None` not enough bytes.
+#[inline]
+fn tuple_fields(reader: &mut Reader<'_>, fields: i16) -> Result<Option<bool>, CopyError> {
+    match reader.i16() {
+        None => Ok(None),
+        Some(-1) => Ok(Some(false)),
+        Some(count) if count == fields => Ok(Some(true)),
+        Some(count) => Err(CopyError::malformed(format!(
+            "a row has {count} fields where {fields} were promised"
+        ))),
+    }
+}
+
+/// A field's length: `None` for NULL.
+#[inline]
+fn field_length(length: i32) -> Result<Option<usize>, CopyError> {
+    match usize::try_from(length) {
+        Ok(length @ 0..=MAX_CELL) => Ok(Some(length)),
+        _ if length == -1 => Ok(None),
+        _ => Err(CopyError::malformed("a field has an impossible length")),
+    }
+}
+
+fn row_begins(carry: &mut Carry, fields: i16) -> Result<Unit, CopyError> {
+    match tuple_fields(&mut Reader::new(&carry.bytes), fields)? {
+        Some(_) => Ok(Unit::Row),
+        None => Ok(Unit::Needs(2)),
+    }
+}
+
+/// Looks at the carried row from where the last look ended: a row of many large cells that comes in
+/// many pieces is walked once.
+fn row_end(carry: &mut Carry, fields: i16) -> Result<Unit, CopyError> {
+    let mut reader = Reader::new(carry.bytes.get(carry.end..).unwrap_or_default());
+    if carry.end == 0 {
+        match tuple_fields(&mut reader, fields)? {
+            None => return Ok(Unit::Needs(2)),
+            Some(false) => return Ok(Unit::Trailer),
+            Some(true) => carry.end = 2,
+        }
+    }
+    while carry.fields < usize::from(fields.unsigned_abs()) {
+        let Some(length) = reader.i32() else {
+            return Ok(Unit::Needs(carry.end + 4));
+        };
+        let length = field_length(length)?.unwrap_or(0);
+        // The server builds a row's message in one allocation: a longer row never was one.
+        if carry.end + 4 + length > MAX_CELL {
+            return Err(CopyError::malformed(
+                "a row is longer than the server can send",
+            ));
+        }
+        if reader.take(length).is_none() {
+            return Ok(Unit::Needs(carry.end + 4 + length));
+        }
+        carry.end += 4 + length;
+        carry.fields += 1;
+    }
+    Ok(Unit::Row)
+}
+
+/// Cuts one row into its cells.
+#[inline]
+fn cut_row<'a>(
+    reader: &mut Reader<'a>,
+    fields: i16,
+    cells: &mut [Vec<Cell<'a>>],
+) -> Result<Unit, CopyError> {
+    // How much more is needed is worked out by `row_end`, on the carried bytes.
+    const NOT_WHOLE: Result<Unit, CopyError> = Ok(Unit::Needs(0));
+    match tuple_fields(reader, fields)? {
+        None => return NOT_WHOLE,
+        Some(false) => return Ok(Unit::Trailer),
+        Some(true) => {}
+    }
+    for column in cells {
+        let Some(length) = reader.i32() else {
+            return NOT_WHOLE;
+        };
+        column.push(match field_length(length)? {
+            None => None,
+            Some(length) => match reader.take(length) {
+                None => return NOT_WHOLE,
+                cell => cell,
+            },
+        });
+    }
+    Ok(Unit::Row)
+}
