@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,8 +105,8 @@ class Caller:
         """Run one statement and read its whole stream: in a session, or in one of its own on a
         connection.
 
-        `watch` is called with the rows so far after each batch. Raises RefusedError before the first
-        byte, BrokenStreamError after it.
+        `watch` is called with the rows so far after each batch. Raises RefusedError before the
+        first byte, BrokenStreamError after it.
         """
         started = time.monotonic()
         first: float | None = None
@@ -116,7 +117,8 @@ class Caller:
         if connection is not None:
             body["connection"] = connection
         accept = {"Accept": "application/vnd.apache.arrow.stream"}
-        with self._http.stream("POST", path, json=body, headers=accept) as answer:
+        request = self._http.build_request("POST", path, json=body, headers=accept)
+        with closing(self._http.send(request, stream=True)) as answer:
             if not answer.is_success:
                 answer.read()
                 _accepted(answer)

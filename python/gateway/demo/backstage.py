@@ -25,7 +25,6 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 from types import FrameType
-from typing import IO
 
 import httpx
 
@@ -118,17 +117,19 @@ def _running(
             env={**os.environ, **environment},
             start_new_session=True,  # Ctrl-C is for the demo, which ends the others in order
         )
+        lines: queue.Queue[bytes] = queue.Queue()
+        reader = threading.Thread(target=_drain, args=(process, lines), daemon=True)
+        reader.start()
         try:
-            yield _first_line(process, log)
+            yield _first_line(process, lines, log)
         finally:
             _end(process)
+            reader.join(_STOP_S)
 
 
-def _first_line(process: subprocess.Popen[bytes], log: Path) -> dict[str, object]:
-    if process.stdout is None:
-        raise BackstageError("a process without standard output")
-    lines: queue.Queue[bytes] = queue.Queue()
-    threading.Thread(target=_drain, args=(process.stdout, lines), daemon=True).start()
+def _first_line(
+    process: subprocess.Popen[bytes], lines: queue.Queue[bytes], log: Path
+) -> dict[str, object]:
     try:
         line = lines.get(timeout=_START_S)
         said = json.loads(line)
@@ -139,11 +140,14 @@ def _first_line(process: subprocess.Popen[bytes], log: Path) -> dict[str, object
     return said
 
 
-def _drain(output: IO[bytes], lines: queue.Queue[bytes]) -> None:
-    """The first line, or nothing when there is none; then keep the pipe empty."""
-    lines.put(output.readline())
-    for _ in output:
-        pass
+def _drain(process: subprocess.Popen[bytes], lines: queue.Queue[bytes]) -> None:
+    """The first line, or nothing when there is none; then keep the pipe empty to its end."""
+    if process.stdout is None:
+        return
+    with process.stdout as output:
+        lines.put(output.readline())
+        for _ in output:
+            pass
 
 
 def _wait_until_ready(gateway: str, log: Path) -> None:

@@ -64,7 +64,7 @@ def took_place(measurements: pa.Table) -> dict[str, int]:
         pc.less(starts_at, pa.scalar(_MAY[1], starts_at.type)),
     )
     taken = pc.and_(in_may, pc.equal(_text(measurements["code"]), "bp-systolic"))
-    return _each_once(measurements.filter(taken), "encounter_id")
+    return _each_once(measurements, "encounter_id", taken)
 
 
 def suspected(suspects: pa.Table) -> dict[str, int]:
@@ -78,9 +78,11 @@ def surplus(report: dict[str, int], counted: dict[str, int]) -> dict[str, int]:
     return {name: extra for name, extra in found.items() if extra}
 
 
-def _each_once(rows: pa.Table, column: str) -> dict[str, int]:
+def _each_once(rows: pa.Table, column: str, where: pa.ChunkedArray | None = None) -> dict[str, int]:
     """Distinct values of a column for each department."""
     pairs = pa.table({"department": _text(rows["department"]), column: rows[column]})
+    if where is not None:
+        pairs = pairs.filter(where)
     counted = pairs.group_by("department").aggregate([(column, "count_distinct")])
     names, counts = (
         counted[name].to_pylist() for name in ("department", f"{column}_count_distinct")
