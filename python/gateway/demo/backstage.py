@@ -75,17 +75,17 @@ def build(folder: Path, *, patients: int, progress: Callable[[str], None]) -> It
         progress("the development issuer")
         secrets_folder = folder / "issuer"
         command = ["-m", "gateway.demo.issuer", "--port", "0", "--state", str(secrets_folder)]
-        said = stack.enter_context(_running(command, folder / "issuer.log", {}))
-        issuer = str(said["issuer"])
+        child = stack.enter_context(running(command, folder / "issuer.log", {}))
+        issuer = str(child.said["issuer"])
         secrets = json.loads((secrets_folder / "clients.json").read_text(encoding="utf-8"))
         progress("the gateway")
-        listen = f"127.0.0.1:{_free_port()}"
+        listen = f"127.0.0.1:{free_port()}"
         config = folder / "maskgate.toml"
         config.write_text(settings(listen=listen, issuer=issuer), encoding="utf-8")
         addresses = {"CLINIC_DSN": loaded.login_dsn, "MASKGATE_CONTROL_DSN": loaded.control_dsn}
         command = ["-m", "gateway", "serve", "-c", str(config)]
-        stack.enter_context(_running(command, folder / "gateway.log", addresses))
-        _wait_until_ready(f"http://{listen}", folder / "gateway.log")
+        stack.enter_context(running(command, folder / "gateway.log", addresses))
+        wait_until_ready(f"http://{listen}", folder / "gateway.log")
         yield Stage(
             folder=folder,
             gateway=f"http://{listen}",
@@ -103,11 +103,17 @@ def settings(*, listen: str, issuer: str) -> str:
     return Template(template).substitute(listen=listen, issuer=issuer, origin=ORIGIN)
 
 
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A running process and what it said when it was ready."""
+
+    pid: int
+    said: Mapping[str, object]
+
+
 @contextmanager
-def _running(
-    arguments: list[str], log: Path, environment: Mapping[str, str]
-) -> Iterator[dict[str, object]]:
-    """A Python process of ours, and the JSON line it prints once it answers."""
+def running(arguments: list[str], log: Path, environment: Mapping[str, str]) -> Iterator[Child]:
+    """A Python process of ours that prints a JSON line once it answers; it ends with the block."""
     with log.open("wb") as words:
         process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
             [sys.executable, *arguments],
@@ -121,7 +127,7 @@ def _running(
         reader = threading.Thread(target=_drain, args=(process, lines), daemon=True)
         reader.start()
         try:
-            yield _first_line(process, lines, log)
+            yield Child(process.pid, _first_line(process, lines, log))
         finally:
             _end(process)
             reader.join(_STOP_S)
@@ -150,7 +156,8 @@ def _drain(process: subprocess.Popen[bytes], lines: queue.Queue[bytes]) -> None:
             pass
 
 
-def _wait_until_ready(gateway: str, log: Path) -> None:
+def wait_until_ready(gateway: str, log: Path) -> None:
+    """Return once a query would be served. Raises BackstageError with what is missing."""
     deadline = time.monotonic() + _START_S
     why = "no answer"
     while time.monotonic() < deadline:
@@ -174,7 +181,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

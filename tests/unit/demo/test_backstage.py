@@ -57,7 +57,7 @@ def test_a_process_that_says_nothing_is_an_error_with_its_last_words(tmp_path: P
     command = ["-c", "import sys; sys.exit('the port is taken')"]
     with (
         pytest.raises(BackstageError, match="the port is taken"),
-        backstage._running(command, tmp_path / "log", {}),
+        backstage.running(command, tmp_path / "log", {}),
     ):
         pass
 
@@ -68,10 +68,10 @@ def test_a_process_ends_with_the_demo(tmp_path: Path, failure: type[BaseExceptio
                "time.sleep(600)"]  # fmt: skip
     with (
         pytest.raises(failure),
-        backstage._running(command, tmp_path / "log", {}) as said,
+        backstage.running(command, tmp_path / "log", {}) as child,
     ):
-        pid = int(str(said["pid"]))
-        os.kill(pid, 0)
+        pid = child.pid
+        assert child.said == {"pid": pid}
         raise failure
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
