@@ -39,7 +39,7 @@ JOIN public.patient AS p ON p.id = e.patient_id"""
 #: The suspicion put as a question: cancelled encounters that share a visit number with another one.
 SUSPECTS = """\
 SELECT e.id, e.visit_no, e.department, e.status, e.starts_at, twin.id AS took_place_as,
-       p.mrn, p.full_name, p.phone, e.note
+       p.mrn, p.full_name, p.phone
 FROM public.encounter AS e
 JOIN public.encounter AS twin ON twin.visit_no = e.visit_no AND twin.id <> e.id
 JOIN public.patient AS p ON p.id = e.patient_id
@@ -63,20 +63,13 @@ def took_place(measurements: pa.Table) -> dict[str, int]:
         pc.greater_equal(starts_at, pa.scalar(_MAY[0], starts_at.type)),
         pc.less(starts_at, pa.scalar(_MAY[1], starts_at.type)),
     )
-    taken = pc.and_(in_may, pc.equal(measurements["code"], "bp-systolic"))
-    counted = (
-        measurements.select(["department", "encounter_id"])
-        .filter(taken)
-        .group_by("department")
-        .aggregate([("encounter_id", "count_distinct")])
-    )
-    return _by_department(counted, "encounter_id_count_distinct")
+    taken = pc.and_(in_may, pc.equal(_text(measurements["code"]), "bp-systolic"))
+    return _each_once(measurements, "encounter_id", taken)
 
 
 def suspected(suspects: pa.Table) -> dict[str, int]:
     """Cancelled encounters a department that the report may have counted."""
-    counted = suspects.group_by("department").aggregate([("id", "count_distinct")])
-    return _by_department(counted, "id_count_distinct")
+    return _each_once(suspects, "id")
 
 
 def surplus(report: dict[str, int], counted: dict[str, int]) -> dict[str, int]:
@@ -85,6 +78,18 @@ def surplus(report: dict[str, int], counted: dict[str, int]) -> dict[str, int]:
     return {name: extra for name, extra in found.items() if extra}
 
 
-def _by_department(counted: pa.Table, column: str) -> dict[str, int]:
-    rows = zip(counted["department"].to_pylist(), counted[column].to_pylist(), strict=True)
-    return dict(sorted(rows))
+def _each_once(rows: pa.Table, column: str, where: pa.ChunkedArray | None = None) -> dict[str, int]:
+    """Distinct values of a column for each department."""
+    pairs = pa.table({"department": _text(rows["department"]), column: rows[column]})
+    if where is not None:
+        pairs = pairs.filter(where)
+    counted = pairs.group_by("department").aggregate([(column, "count_distinct")])
+    names, counts = (
+        counted[name].to_pylist() for name in ("department", f"{column}_count_distinct")
+    )
+    return dict(sorted(zip(names, counts, strict=True)))
+
+
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Plain strings, however they were encoded: dictionaries may differ from batch to batch."""
+    return column.cast(pa.string())

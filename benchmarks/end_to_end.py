@@ -1,0 +1,467 @@
+"""A million rows of ten columns, masked, over HTTP into pyarrow, beside the fastest way without.
+
+    python benchmarks/end_to_end.py                 three repetitions, medians, one table
+    python benchmarks/end_to_end.py --rss-10gb      10 GB through one stream, memory sampled
+
+Starts what it measures: PostgreSQL 18, the development issuer, the gateway, each its own process.
+The floor is what asyncpg needs to receive the same rows as COPY BINARY and throw them away. Refuses
+to compare unequal work: every answer must have every row, and the masked columns must be masked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import csv
+import http.client
+import json
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from gateway.demo.agent import Caller, token
+from gateway.demo.backstage import free_port, running, wait_until_ready
+from gateway.upstream.embedded import EmbeddedPostgres
+
+ROWS = 1_000_000
+CURSOR_ROWS = 100_000
+#: Copies of the table in the long stream: more than any run reads.
+COPIES = 10_000
+
+SETUP = f"""
+CREATE ROLE bench_reader NOLOGIN;
+CREATE ROLE bench_login LOGIN NOINHERIT PASSWORD 'bench';
+GRANT bench_reader TO bench_login WITH INHERIT FALSE, SET TRUE;
+GRANT SET ON PARAMETER log_min_messages TO bench_login;
+CREATE SCHEMA bench;
+CREATE TABLE bench.wide AS
+SELECT n AS id,
+       (ARRAY['Cardiology', 'Neurology', 'Paediatrics', 'Surgery'])[1 + n % 4] AS department,
+       'Given' || hashint8(n) % 1000 || ' Family' || hashint8(n + 1) % 10000 AS full_name,
+       lpad((n * 61803397 % 100000000)::text, 8, '0') AS mrn,
+       CASE WHEN abs(hashint8(n)) % 10 < 3
+            THEN 'Seen today, MRN ' || lpad((n * 61803397 % 100000000)::text, 8, '0')
+                 || ', call (555) 0' || lpad((n % 100)::text, 2, '0') || '-'
+                 || lpad((n % 10000)::text, 4, '0')
+                 || ' before 05/30/22 about the results. BP 120/80.'
+            ELSE 'Lungs clear, heart regular, no oedema. Continue current medication and review '
+                 || 'in twelve weeks; patient agrees.' END AS note,
+       date '2020-01-01' + (n % 1000)::integer AS seen_on,
+       timestamptz '2020-01-01 00:00+00' + interval '1 second' * n AS taken_at,
+       (n % 100000)::numeric(10, 2) / 7 AS value,
+       n / 3.0::double precision AS score,
+       n % 2 = 0 AS active
+FROM generate_series(1::bigint, {ROWS}) AS n;
+ALTER TABLE bench.wide ALTER COLUMN value TYPE numeric(10, 2);
+CREATE TABLE bench.copy AS SELECT n FROM generate_series(1, {COPIES}) AS n;
+GRANT USAGE ON SCHEMA bench TO bench_login, bench_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA bench TO bench_reader;
+VACUUM ANALYZE bench.wide;
+"""
+
+COLUMNS = "id, department, full_name, mrn, note, seen_on, taken_at, value, score, active"
+QUERY = f"SELECT {COLUMNS} FROM bench.wide"
+LONG_QUERY = (
+    "SELECT w.id, w.department, w.full_name, w.mrn, w.note, w.seen_on, w.taken_at, w.value, "
+    "w.score, w.active FROM bench.copy AS c, bench.wide AS w"
+)
+
+SCHEMA = pa.schema(
+    {
+        "id": pa.int64(),
+        "department": pa.string(),
+        "full_name": pa.string(),
+        "mrn": pa.string(),
+        "note": pa.string(),
+        "seen_on": pa.date32(),
+        "taken_at": pa.timestamp("us", "UTC"),
+        "value": pa.decimal128(10, 2),
+        "score": pa.float64(),
+        "active": pa.bool_(),
+    }
+)
+
+CONFIG = """
+[server]
+listen = "{listen}"
+allow_development_issuer = true
+[state]
+control = "env:BENCH_CONTROL_DSN"
+log = "state/log"
+[limits]
+statement_time = "2h"
+[[issuers]]
+issuer = "{issuer}"
+development = true
+[access]
+approvers = ["group:data-stewards"]
+[connections.bench]
+dsn = "env:BENCH_DSN"
+role = "bench_reader"
+search_path = ["bench"]
+[connections.bench.columns]
+"bench.copy.n" = "clear"
+"bench.wide.*" = "clear"
+"bench.wide.full_name" = "redact"
+"bench.wide.mrn" = "token"
+"bench.wide.note" = "scan"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What is measured."""
+
+    dsn: str  # a superuser's
+    agent: Caller
+    session: str
+    gateway: str  # host:port
+    gateway_pid: int
+
+
+@dataclass(slots=True)
+class Measure:
+    """One line of the table; the lists have one entry a repetition."""
+
+    name: str
+    rows: int
+    seconds: list[float] = field(default_factory=list)
+    bytes: list[int] = field(default_factory=list)
+    first_s: list[float] = field(default_factory=list)
+    note: str = ""
+
+    @property
+    def median_s(self) -> float:
+        return statistics.median(self.seconds)
+
+
+@contextmanager
+def house(folder: Path) -> Iterator[House]:
+    """PostgreSQL with the table, issuer, gateway, and an agent with a granted session."""
+    with ExitStack() as stack:
+        server = EmbeddedPostgres(folder / "postgres")
+        stack.callback(server.stop)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dsn = server.start()
+        asyncio.run(load(dsn))
+        command = ["-m", "gateway.demo.issuer", "--port", "0", "--state", str(folder / "issuer")]
+        child = stack.enter_context(running(command, folder / "issuer.log", {}))
+        issuer = str(child.said["issuer"])
+        secrets = json.loads((folder / "issuer" / "clients.json").read_text())
+        listen = f"127.0.0.1:{free_port()}"
+        config = folder / "maskgate.toml"
+        config.write_text(CONFIG.format(listen=listen, issuer=issuer))
+        addresses = {
+            "BENCH_DSN": dsn.replace("postgres:@", "bench_login:bench@", 1),
+            "BENCH_CONTROL_DSN": dsn.replace("/postgres?", "/bench_control?", 1),
+        }
+        command = ["-m", "gateway", "serve", "-c", str(config)]
+        gateway = stack.enter_context(running(command, folder / "gateway.log", addresses))
+        wait_until_ready(f"http://{listen}", folder / "gateway.log")
+        agent, steward = (
+            Caller(f"http://{listen}", name, token(issuer, name, secrets[name]))
+            for name in ("agent-reporting", "steward-dana")
+        )
+        stack.callback(agent.close)
+        stack.callback(steward.close)
+        wanted = {
+            "connection": "bench",
+            "tables": ["bench.wide", "bench.copy"],
+            "purpose": "benchmark",
+            "duration_s": 7200,
+        }
+        grant = agent.post("/v1/grants", wanted)["id"]
+        steward.post(f"/v1/grants/{grant}/approve", {"reason": "benchmark"})
+        session = agent.post("/v1/sessions", {"connection": "bench", "grant": grant})["id"]
+        yield House(dsn, agent, session, listen, gateway.pid)
+
+
+async def load(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        for statement in SETUP.split(";\n"):
+            if statement.strip():
+                await connection.execute(statement)
+        await connection.execute("CREATE DATABASE bench_control")
+    finally:
+        await connection.close()
+
+
+def floor(built: House, measure: Measure) -> None:
+    """The same rows as COPY BINARY into asyncpg, bytes counted and dropped."""
+
+    async def run() -> None:
+        connection = await asyncpg.connect(built.dsn)
+        first: list[float] = []
+        size = 0
+
+        async def sink(data: bytes) -> None:
+            nonlocal size
+            if not first:
+                first.append(time.perf_counter())
+            size += len(data)
+
+        try:
+            started = time.perf_counter()
+            status = await connection.copy_from_query(QUERY, output=sink, format="binary")
+            ended = time.perf_counter()
+        finally:
+            await connection.close()
+        if status != f"COPY {ROWS}":
+            raise RuntimeError(f"the floor got {status!r}")
+        measure.seconds.append(ended - started)
+        measure.bytes.append(size)
+        measure.first_s.append(first[0] - started)
+
+    asyncio.run(run())
+
+
+def through_gateway(built: House, measure: Measure) -> None:
+    """The same statement through the gateway with httpx, every batch read and kept."""
+    answer = built.agent.query(built.session, QUERY)
+    check(answer.table)
+    measure.seconds.append(answer.seconds)
+    measure.bytes.append(answer.wire_bytes)
+    measure.first_s.append(answer.first_batch_s)
+
+
+def through_gateway_plainly(built: House, measure: Measure) -> None:
+    """The same with the standard library's client, which costs the client's core less."""
+    connection = http.client.HTTPConnection(built.gateway)
+    headers = {
+        "Authorization": f"Bearer {built.agent.bearer}",
+        "Content-Type": "application/json",
+    }
+    started = time.perf_counter()
+    try:
+        path = f"/v1/sessions/{built.session}/query"
+        connection.request("POST", path, json.dumps({"sql": QUERY}), headers)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise RuntimeError(f"the gateway said {answer.status}: {answer.read()[:500]!r}")
+        reader = pa.ipc.open_stream(answer)
+        batches = [reader.read_next_batch()]
+        first = time.perf_counter()
+        batches += list(reader)
+        answer.read()
+    finally:
+        connection.close()
+    ended = time.perf_counter()
+    table = pa.Table.from_batches(batches, reader.schema)
+    check(table)
+    measure.seconds.append(ended - started)
+    measure.bytes.append(table.nbytes)
+    measure.first_s.append(first - started)
+
+
+def check(table: pa.Table) -> None:
+    """Every row, every column, masked. Raises RuntimeError."""
+    if table.num_rows != ROWS or table.num_columns != 10:
+        raise RuntimeError(f"the gateway gave {table.num_rows} rows of {table.num_columns} columns")
+    names = set(table["full_name"].slice(0, 1000).to_pylist())
+    if names != {"[REDACTED]"} or table["mrn"][0].as_py() == "61803397":
+        raise RuntimeError("the answer is not masked")
+
+
+def cursor_rows(built: House, measure: Measure) -> None:
+    """asyncpg's rows turned into Arrow, as a script without the gateway does it; unmasked."""
+
+    async def run() -> pa.Table:
+        connection = await asyncpg.connect(built.dsn)
+        batches = []
+        try:
+            async with connection.transaction():
+                cursor = await connection.cursor(f"{QUERY} LIMIT {CURSOR_ROWS}")
+                while rows := await cursor.fetch(10_000):
+                    found = [dict(row) for row in rows]
+                    batches.append(pa.RecordBatch.from_pylist(found, SCHEMA))
+        finally:
+            await connection.close()
+        return pa.Table.from_batches(batches)
+
+    started = time.perf_counter()
+    table = asyncio.run(run())
+    seconds = time.perf_counter() - started
+    if table.num_rows != CURSOR_ROWS:
+        raise RuntimeError(f"the cursor gave {table.num_rows} rows")
+    measure.seconds.append(seconds * ROWS / CURSOR_ROWS)
+    measure.bytes.append(table.nbytes * ROWS // CURSOR_ROWS)
+
+
+def resident(pid: int) -> int:
+    """Resident bytes of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+class Sampler:
+    """Resident memory of the gateway over time, every 50 ms, from a thread."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.before = resident(pid)
+        self.samples: list[tuple[float, int]] = []
+
+    def __enter__(self) -> Sampler:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.05):
+            self.samples.append((time.perf_counter(), resident(self._pid)))
+
+    @property
+    def peak(self) -> int:
+        return max((size for _, size in self.samples), default=self.before)
+
+
+def speed(built: House, repetitions: int, console: Console, record: Path | None) -> None:
+    measures: list[tuple[Measure, Callable[[House, Measure], None]]] = [
+        (Measure("asyncpg COPY binary, discarded (floor)", ROWS), floor),
+        (Measure("maskgate → http.client → pyarrow, masked", ROWS), through_gateway_plainly),
+        (Measure("maskgate → httpx → pyarrow, masked", ROWS), through_gateway),
+        (
+            Measure(
+                "asyncpg cursor → pyarrow, unmasked",
+                ROWS,
+                note=f"{CURSOR_ROWS:,} rows, scaled",
+            ),
+            cursor_rows,
+        ),
+    ]
+    floor(built, Measure("warm-up", ROWS))
+    with Sampler(built.gateway_pid) as memory:
+        for repetition in range(repetitions):
+            for measure, run in measures:
+                console.print(f"{repetition + 1}/{repetitions} {measure.name}", style="dim")
+                run(built, measure)
+    base = measures[0][0].median_s
+    lines = [line(measure, base) for measure, _ in measures]
+    show(console, lines)
+    console.print(
+        f"gateway resident: {memory.before / 1e6:.0f} MB before, {memory.peak / 1e6:.0f} MB at most"
+    )
+    if record is not None:
+        with record.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(HEADINGS)
+            writer.writerows(lines)
+            writer.writerow(["gateway resident MB before", f"{memory.before / 1e6:.0f}"])
+            writer.writerow(["gateway resident MB peak", f"{memory.peak / 1e6:.0f}"])
+
+
+HEADINGS = ["measure", "wall s", "of the floor", "rows/s", "MB/s", "first batch ms", "note"]
+
+
+def line(measure: Measure, base: float) -> list[str]:
+    seconds = measure.median_s
+    megabytes = statistics.median(measure.bytes) / 1e6
+    first = f"{statistics.median(measure.first_s) * 1000:.0f}" if measure.first_s else ""
+    return [
+        measure.name,
+        f"{seconds:.2f}",
+        f"{seconds / base:.2f} ×",
+        f"{measure.rows / seconds:,.0f}",
+        f"{megabytes / seconds:,.0f}",
+        first,
+        measure.note,
+    ]
+
+
+def show(console: Console, lines: list[list[str]]) -> None:
+    table = Table(title=f"{ROWS:,} rows × 10 columns, medians", box=None, padding=(0, 2, 0, 0))
+    for number, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="left" if number in (0, 6) else "right", no_wrap=True)
+    for values in lines:
+        table.add_row(*values)
+    console.print(table)
+
+
+class _EnoughError(Exception):
+    """As many bytes as were asked for have come."""
+
+
+def long_stream(built: House, gigabytes: float, console: Console) -> None:
+    """One stream of at least so many gigabytes; resident memory in ten equal parts of it."""
+    # Streams first: what a gateway that has served some holds is the idle it is compared with.
+    built.agent.query(built.session, QUERY + " WHERE id <= 100000")
+    time.sleep(1.0)
+    goal = int(gigabytes * 1e9)
+    row_bytes = built.agent.query(built.session, QUERY, keep_rows=False).wire_bytes / ROWS
+    time.sleep(1.0)
+    started = time.perf_counter()
+    rows_seen = 0
+
+    def watch(rows: int) -> None:
+        nonlocal rows_seen
+        rows_seen = rows
+        if rows * row_bytes >= goal:
+            raise _EnoughError
+
+    with Sampler(built.gateway_pid) as memory:
+        try:
+            built.agent.query(built.session, LONG_QUERY, keep_rows=False, watch=watch)
+        except _EnoughError:
+            pass
+        else:
+            raise RuntimeError("the long statement ended before its goal")
+    seconds = time.perf_counter() - started
+    table = Table(title="gateway resident memory", box=None, padding=(0, 2, 0, 0))
+    table.add_column("part of the stream")
+    table.add_column("MB at most", justify="right")
+    table.add_row("idle", f"{memory.before / 1e6:.1f}")
+    parts = 10
+    for part in range(parts):
+        sizes = [
+            size
+            for when, size in memory.samples
+            if part <= (when - started) / seconds * parts < part + 1
+        ]
+        if sizes:
+            table.add_row(f"{part * 10}–{part * 10 + 10} %", f"{max(sizes) / 1e6:.1f}")
+    console.print(table)
+    console.print(
+        f"{rows_seen * row_bytes / 1e9:.1f} GB, {rows_seen:,} rows in {seconds:.0f} s "
+        f"({rows_seen * row_bytes / 1e6 / seconds:.0f} MB/s); "
+        f"{(memory.peak - memory.before) / 1e6:.1f} MB over idle at most"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--csv", type=Path, help="write the table here as well")
+    parser.add_argument("--rss-10gb", action="store_true", help="stream 10 GB, sample memory")
+    parser.add_argument("--gigabytes", type=float, default=10.0, help="for --rss-10gb")
+    options = parser.parse_args()
+    console = Console(width=120, highlight=False)
+    with tempfile.TemporaryDirectory(prefix="mg-bench-") as folder, house(Path(folder)) as built:
+        if options.rss_10gb:
+            long_stream(built, options.gigabytes, console)
+        else:
+            speed(built, options.repetitions, console, options.csv)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""The demo's client: only a stream that ended as promised is a result."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import threading
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pytest
+
+from gateway.demo.agent import BrokenStreamError, Caller, RefusedError
+
+TABLE = pa.table({"n": list(range(1000))})
+
+
+def arrow() -> bytes:
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, TABLE.schema) as writer:
+        writer.write_table(TABLE, max_chunksize=300)
+    return sink.getvalue()
+
+
+def chunked(body: bytes, *, terminated: bool = True) -> bytes:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nMaskgate-Statement: 7\r\n\r\n"
+    cuts = [body[at : at + 1000] for at in range(0, len(body), 1000)]
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(cut), cut) for cut in cuts)
+    return head + chunks + (b"0\r\n\r\n" if terminated else b"")
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+def ask(listener: socket.socket, response: bytes, **options: object) -> object:
+    """One query of a Caller against a server that answers with these bytes and hangs up."""
+
+    def serve() -> None:
+        client, _ = listener.accept()
+        with client:
+            received = b""
+            while b"\r\n\r\n" not in received or b"sql" not in received:
+                received += client.recv(65536)
+            client.sendall(response)
+            client.shutdown(socket.SHUT_WR)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    caller = Caller(f"http://127.0.0.1:{listener.getsockname()[1]}", "somebody", "token")
+    try:
+        return caller.query("session", "select n", **options)  # type: ignore[arg-type]
+    finally:
+        caller.close()
+        thread.join()
+
+
+def test_a_complete_stream_is_the_result(listener: socket.socket) -> None:
+    seen: list[int] = []
+    answer = ask(listener, chunked(arrow()), watch=seen.append, keep_wire=True)
+    assert answer.table.equals(TABLE)
+    assert answer.wire == arrow()
+    assert answer.wire_bytes == len(arrow())
+    assert answer.statement == "7"
+    assert seen == [300, 600, 900, 1000]
+
+
+def test_rows_need_not_be_kept(listener: socket.socket) -> None:
+    seen: list[int] = []
+    answer = ask(listener, chunked(arrow()), watch=seen.append, keep_rows=False)
+    assert answer.table.num_rows == 0
+    assert seen[-1] == 1000
+
+
+BROKEN = {
+    "no chunked terminator": chunked(arrow(), terminated=False),
+    "no end-of-stream marker": chunked(arrow()[:-8]),
+    "cut inside a batch": chunked(arrow()[:-3000]),
+    "cut inside a batch, no terminator": chunked(arrow()[:-3000], terminated=False),
+    "cut inside the schema": chunked(arrow()[:40]),
+    "nothing at all": chunked(b""),
+    "something after the end": chunked(arrow() + b"more"),
+    "not Arrow": chunked(b"n\n1\n2\n"),
+}
+
+
+@pytest.mark.parametrize("response", BROKEN.values(), ids=BROKEN.keys())
+def test_anything_less_is_no_result(listener: socket.socket, response: bytes) -> None:
+    with pytest.raises(BrokenStreamError):
+        ask(listener, response)
+
+
+def test_a_refusal_keeps_its_code_and_hint(listener: socket.socket) -> None:
+    body = json.dumps(
+        {"code": "protected_use", "title": "t", "detail": "mrn is protected", "hint": "select it"}
+    ).encode()
+    head = b"HTTP/1.1 422 Unprocessable\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with pytest.raises(RefusedError) as refused:
+        ask(listener, head + body)
+    assert (refused.value.status, refused.value.code) == (422, "protected_use")
+    assert (refused.value.detail, refused.value.hint) == ("mrn is protected", "select it")
+
+
+def test_a_refusal_that_is_no_problem_document_is_still_a_refusal(listener: socket.socket) -> None:
+    with pytest.raises(RefusedError) as refused:
+        ask(listener, b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\noops")
+    assert (refused.value.status, refused.value.detail) == (502, "oops")
