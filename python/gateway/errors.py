@@ -18,6 +18,7 @@
     ├── Failure                  something this gateway depends on failed
     │   ├── UpstreamFailed       502 upstream_failed
     │   ├── LogUnavailable       503 log_unavailable (nothing was run)
+    │   ├── StoreUnavailable     503 store_unavailable: grants cannot be looked up (nothing was run)
     │   └── Unrepresentable      422 unrepresentable: a value has no Arrow form; breaks the stream
     └── ConfigurationError       names key, value and line; exit code 2
 
@@ -145,6 +146,14 @@ class LogUnavailable(Failure):
     code = "log_unavailable"
     status = 503
     title = "The session log cannot be written; nothing was run"
+
+
+class StoreUnavailable(Failure):
+    """The control store is away: without it nobody can tell what is granted."""
+
+    code = "store_unavailable"
+    status = 503
+    title = "The control store cannot be reached; nothing was run"
 
 
 class Unrepresentable(Failure):
