@@ -97,9 +97,7 @@ def connections(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -
 
 
 @app.command()
-def schema(
-    connection: str, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
-) -> None:
+def schema(connection: str, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Tables, columns, types, and what will be done to each."""
     with Client(url, token) as client:
         _show(client.call("GET", f"/v1/connections/{connection}/schema")["items"], as_json)
@@ -113,9 +111,7 @@ def query(
     url: Url = DEFAULT_URL,
     param: Annotated[list[str] | None, typer.Option(help="$1, $2, … in order.")] = None,
     max_rows: Annotated[int | None, typer.Option(min=1)] = None,
-    output_format: Annotated[
-        str, typer.Option("--format", help="table, ndjson or csv.")
-    ] = "table",
+    output_format: Annotated[str, typer.Option("--format", help="table, ndjson or csv.")] = "table",
 ) -> None:
     """Run one SELECT in a session of its own and print the masked rows."""
     accept = {"ndjson": "application/x-ndjson", "csv": "text/csv"}.get(output_format)
@@ -172,9 +168,7 @@ def grants_list(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -
 
 
 @grants_app.command("show")
-def grants_show(
-    grant: str, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
-) -> None:
+def grants_show(grant: str, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """One grant."""
     with Client(url, token) as client:
         _show([client.call("GET", f"/v1/grants/{grant}")], as_json)

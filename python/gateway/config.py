@@ -101,13 +101,17 @@ class LimitSettings(_Section):
 class ConnectionSettings(_Section):
     dsn: str
     admin_dsn: str | None = None
-    role: str | None = None  # a pre-made role with the tables' rights; SET LOCAL ROLE around the COPY
+    role: str | None = (
+        None  # a pre-made role with the tables' rights; SET LOCAL ROLE around the COPY
+    )
     search_path: list[str] = ["public"]
     unclassified: Literal["redact", "null", "deny"] = "redact"
     expressions: Literal["refuse"] = "refuse"
     text: Literal["scan", "clear"] = "scan"
     infinity: Literal["error", "null"] = "error"
-    token_domain: str | None = None  # equal tokens inside one domain; default: the connection's name
+    token_domain: str | None = (
+        None  # equal tokens inside one domain; default: the connection's name
+    )
     columns: dict[str, str | dict[str, Any]] = {}
 
 
@@ -118,9 +122,7 @@ class Configuration(_Section):
     access: AccessSettings = AccessSettings()
     limits: LimitSettings = LimitSettings()
     issuers: list[IssuerSettings]
-    connections: dict[
-        Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")], ConnectionSettings
-    ]
+    connections: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")], ConnectionSettings]
 
 
 def load(path: Path) -> Configuration:

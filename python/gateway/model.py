@@ -112,7 +112,9 @@ class Analysis:
     control: tuple[Use, ...]
     mentions: tuple[Use, ...]
     tables: tuple[str, ...]  # "schema.table" of every relation the agent's text reads
-    views: frozenset[str] = frozenset()  # those of `tables` that are views: their columns are traced
+    views: frozenset[str] = (
+        frozenset()
+    )  # those of `tables` that are views: their columns are traced
     related: Mapping[Column, tuple[Column, ...]] = field(default_factory=dict)
     # ^ columns that hold the same values elsewhere: partitions, parents, generated, materialised
     notes: tuple[str, ...] = ()

@@ -135,7 +135,8 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
         )
         for name, policy in policies.items():
             await log.event(
-                "policy.loaded", {"connection": name, "policy_hash": policy.hash, "policy": policy.text}
+                "policy.loaded",
+                {"connection": name, "policy_hash": policy.hash, "policy": policy.text},
             )
         clock = asyncio.create_task(_clock(house))
         try:
@@ -299,5 +300,3 @@ async def _clock(house: House) -> None:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-

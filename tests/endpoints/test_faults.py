@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pyarrow as pa
 import pytest
-import servers
 from world import AGENT, STEWARD, World, wait_until
+
+import servers
 
 LONG = "select a.id, b.cost, a.city from patient a, encounter b, generate_series(1, 40)"
 
@@ -151,9 +152,7 @@ def test_a_failing_expression_tells_no_value(fragile: World) -> None:
     assert last_record(fragile, session, "error")["code"] == "upstream_failed"
 
 
-def test_the_database_down_at_start_and_back_again(
-    tmp_path: Path, newest: servers.Server
-) -> None:
+def test_the_database_down_at_start_and_back_again(tmp_path: Path, newest: servers.Server) -> None:
     import world as worlds
 
     with servers.running(newest.major) as clinic, worlds.built(tmp_path, clinic, "down") as world:
@@ -161,9 +160,7 @@ def test_the_database_down_at_start_and_back_again(
         text = world.config.read_text()
         # The control store stays up on another server; the clinic's is down.
         dsn = newest.dsn()
-        world.config.write_text(
-            text.replace(clinic.dsn(database="down_control"), dsn)
-        )
+        world.config.write_text(text.replace(clinic.dsn(database="down_control"), dsn))
         clinic.stop("fast")
         world.start()
         ready = world.call(None, "GET", "/readyz")

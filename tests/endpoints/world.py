@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pyarrow as pa
+
 import servers
 
 SCHEMA = """

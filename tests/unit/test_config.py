@@ -46,7 +46,10 @@ def test_a_sound_file_loads(tmp_path: Path) -> None:
     ("change", "said"),
     [
         (("listen =", "lisen ="), r":2: server\.lisen = '127.0.0.1:8080'"),
-        (('"127.0.0.1:8080"', '"0.0.0.0:8080"'), r":2: server\.listen = '0.0.0.0:8080': .*tls_cert"),
+        (
+            ('"127.0.0.1:8080"', '"0.0.0.0:8080"'),
+            r":2: server\.listen = '0.0.0.0:8080': .*tls_cert",
+        ),
         (('"127.0.0.1:8080"', '"nonsense"'), r":2: server\.listen = 'nonsense'"),
         (('"8h"', '"8 hours"'), r":10: access\.max_duration = '8 hours'"),
         (('"8h"', "0"), r":10: access\.max_duration = 0"),
@@ -58,9 +61,7 @@ def test_a_sound_file_loads(tmp_path: Path) -> None:
         (('"clear"', '"clear'), "not TOML"),
     ],
 )
-def test_wrong_keys_are_named_with_line(
-    tmp_path: Path, change: tuple[str, str], said: str
-) -> None:
+def test_wrong_keys_are_named_with_line(tmp_path: Path, change: tuple[str, str], said: str) -> None:
     assert change[0] in GOOD
     with pytest.raises(ConfigurationError, match=said):
         config.load(write(tmp_path, GOOD.replace(*change, 1)))
@@ -85,9 +86,7 @@ def test_a_development_issuer_needs_loopback_and_leave(tmp_path: Path) -> None:
         config.load(write(tmp_path, public))
 
 
-def test_values_from_environment_and_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_values_from_environment_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLINIC_DSN", "postgresql://x")
     (tmp_path / "dsn").write_text("postgresql://y\n")
     assert config.resolve("env:CLINIC_DSN", tmp_path) == "postgresql://x"

@@ -10,6 +10,9 @@ import struct
 import blake3
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from copybytes import (
     HEADER,
     TOKEN_KEY,
@@ -26,8 +29,6 @@ from copybytes import (
 )
 from gateway._kernel import MaskedStream
 from gateway.errors import InvalidRequest, Unrepresentable, UpstreamFailed
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 FORMATS = ["arrow", "ndjson", "csv"]
 TWO = [column("id", "int4"), column("name")]

@@ -23,5 +23,9 @@ async def export(house: House, credential: str | None, client: str, session_id: 
     policy = house.connection(row["connection"]).policy
     files = await house.log.session_bytes(session_id)
     return await asyncio.to_thread(
-        evidence.build, files, grant=grant_record(grant), policy=policy.text, sign=house.log.sign_manifest
+        evidence.build,
+        files,
+        grant=grant_record(grant),
+        policy=policy.text,
+        sign=house.log.sign_manifest,
     )

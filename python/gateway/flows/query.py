@@ -98,7 +98,9 @@ async def walk(house: House, ask: Ask) -> AsyncIterator[Head | bytes]:
             # (6) upstream.stream(decision) → COPY BINARY bytes
             head = Head(statement.session, statement.number)
             prelude = [kernel.head()]
-            async with aclosing(transaction.stream(analysis.server_text, analysis.server_tree)) as copy:
+            async with aclosing(
+                transaction.stream(analysis.server_text, analysis.server_tree)
+            ) as copy:
                 async for raw in copy:
                     # (7) kernel: bytes → masked Arrow batch → the door's encoding;
                     #     raw values exist only inside the kernel
@@ -146,4 +148,3 @@ def _row_limit(grant: Grant, asked: int | None) -> tuple[int | None, bool]:
     if asked is not None and asked <= left:
         return asked, False
     return left, True
-

@@ -189,9 +189,7 @@ async def open_session(
     }
 
 
-async def close_session(
-    house: House, credential: str | None, client: str, session_id: str
-) -> None:
+async def close_session(house: House, credential: str | None, client: str, session_id: str) -> None:
     """`DELETE /v1/sessions/{id}`."""
     identity = await establish(house, credential, client)
     await house.desk.close(house, house.desk.find(session_id, identity), "closed by its owner")
@@ -293,5 +291,3 @@ def _refused(house: House, identity: Identity, ask: Ask, error: MaskgateError) -
         "code": error.code,
         "detail": recordable(error.detail),
     }
-
-

@@ -173,7 +173,9 @@ class Statement:
         )
 
 
-def receipt_of(session: str, number: int, record_hash: str, release: dict[str, Any]) -> dict[str, Any]:
+def receipt_of(
+    session: str, number: int, record_hash: str, release: dict[str, Any]
+) -> dict[str, Any]:
     """What the client keeps: enough to find the record again and to know it unchanged."""
     kept = ("rows", "truncated", "cells_masked", "digest", "notes")
     return {

@@ -54,9 +54,7 @@ class Rule:
 
     def meets(self, other: Rule) -> bool:
         """Whether some column could match both."""
-        return all(
-            "*" in (a, b) or a == b for a, b in zip(self.parts, other.parts, strict=True)
-        )
+        return all("*" in (a, b) or a == b for a, b in zip(self.parts, other.parts, strict=True))
 
 
 def parse_pattern(pattern: str) -> tuple[str, str, str]:
@@ -92,7 +90,7 @@ def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
             raise ValueError(f"{option} must be a {kind.__name__}")
     if name == "partial":
         first, last = given.setdefault("first", 0), given.setdefault("last", 0)
-        if not (0 <= first <= 8 and 0 <= last <= 8 and 1 <= first + last):
+        if not (0 <= first <= 8 and 0 <= last <= 8 and first + last >= 1):
             raise ValueError("partial keeps 1 to 8 characters at each end: set first or last")
         if len(given.setdefault("char", "*")) != 1:
             raise ValueError("char is one character")
@@ -123,9 +121,7 @@ class Policy:
         self.text = self._canonical(unclassified, expressions, text)
         self.hash = hashlib.sha256(self.text.encode()).hexdigest()
 
-    def treatment_of(
-        self, column: Column, related: Iterable[Column] = ()
-    ) -> tuple[Treatment, str]:
+    def treatment_of(self, column: Column, related: Iterable[Column] = ()) -> tuple[Treatment, str]:
         """The treatment of a base column and the reason, closed over its relatives.
 
         `related` are the columns that hold the same values under another name (partitions,
@@ -144,15 +140,17 @@ class Policy:
     def classifies(self, schema: str, table: str) -> bool:
         """Whether some rule names columns of this table."""
         return any(
-            rule.parts[0] in ("*", schema) and rule.parts[1] in ("*", table)
-            for rule in self._rules
+            rule.parts[0] in ("*", schema) and rule.parts[1] in ("*", table) for rule in self._rules
         )
 
     def _own(self, column: Column) -> tuple[Treatment, str]:
         for rule in self._rules:
             if rule.matches(column.schema, column.table, column.name):
                 return rule.treatment, f"rule {rule.pattern} = {rule.treatment.name}"
-        return self._unclassified, f"no rule names {column}: unclassified = {self._unclassified.name}"
+        return (
+            self._unclassified,
+            f"no rule names {column}: unclassified = {self._unclassified.name}",
+        )
 
     def _parse(self, columns: Mapping[str, str | Mapping[str, Any]]) -> list[Rule]:
         rules = []

@@ -82,9 +82,7 @@ def test_a_related_protected_column_in_control_is_refused() -> None:
     clear, secret = column("city"), column("name")
     use = Use(clear, "WHERE")
     with pytest.raises(ProtectedUse):
-        decide(
-            grant(), analysis(output("id"), control=(use,), related={clear: (secret,)}), POLICY
-        )
+        decide(grant(), analysis(output("id"), control=(use,), related={clear: (secret,)}), POLICY)
 
 
 def test_arms_of_different_treatment_are_refused() -> None:

@@ -164,9 +164,7 @@ def _people_routes(app: FastAPI, house: House) -> None:
 def _session_routes(app: FastAPI, house: House) -> None:
     @app.post("/v1/sessions", status_code=201)
     async def open_session(request: Request, body: SessionRequest) -> dict[str, Any]:
-        return await session.open_session(
-            house, *_caller(request), body.connection, body.grant
-        )
+        return await session.open_session(house, *_caller(request), body.connection, body.grant)
 
     @app.get("/v1/sessions")
     async def sessions(request: Request) -> dict[str, Any]:
@@ -197,6 +195,4 @@ def _session_routes(app: FastAPI, house: House) -> None:
     async def bundle(request: Request, session_id: str) -> Response:
         data = await evidence.export(house, *_caller(request), session_id)
         name = f'attachment; filename="maskgate-{session_id}.zip"'
-        return Response(
-            data, media_type="application/zip", headers={"Content-Disposition": name}
-        )
+        return Response(data, media_type="application/zip", headers={"Content-Disposition": name})
