@@ -53,7 +53,7 @@ class Server:
         self._bin = self._reachable(bin_dir(major))
 
     def _reachable(self, programs: Path) -> Path:
-        """PostgreSQL refuses to run as root: root runs it as nobody, who must reach the programs."""
+        """PostgreSQL refuses to run as root; nobody runs it then and must reach the programs."""
         if os.geteuid() != 0:
             return programs
         os.chown(self.home, pwd.getpwnam("nobody").pw_uid, -1)

@@ -1,1 +1,1 @@
-"""maskgate: AI agents query PostgreSQL that holds PHI; each access is granted, recorded, masked, provable."""
+"""maskgate: agents query PostgreSQL that holds PHI; access granted, recorded, masked, proven."""

@@ -1,5 +1,5 @@
-"""The compiled half of maskgate. Strings of JSON cross the boundary for plans and reports; rows never
-cross it unmasked.
+"""The compiled half of maskgate. Strings of JSON cross the boundary for plans and reports; rows
+never cross it unmasked.
 
 Column type (used in `Output.type` and in a stream's plan) is a JSON object with "kind", one of
 
@@ -36,12 +36,12 @@ def lineage(tree: str, server_major: int) -> str:
      "row_security": bool,
      "digest": hex digest of the tree with location fields removed}
 
-    `relations[].direct`: named by the statement itself rather than through a view. `functions` holds
-    each function OID that the statement can call: plain, operator, aggregate, window, cast and
+    `relations[].direct`: named by the statement itself rather than through a view. `functions`
+    holds each function OID that the statement can call: plain, operator, aggregate, window, cast and
     support functions; `types` each type whose input or output function a cast through text calls.
 
     Raises gateway.errors.StatementRefused when the tree is not one plain SELECT, and
-    gateway.errors.NotUnderstood for any tag, field or kind that is not on this server version's list.
+    gateway.errors.NotUnderstood for any tag, field or kind not on this server version's list.
     """
 
 @final
@@ -66,7 +66,7 @@ class MaskedStream:
      "columns": [{"name": str, "type": column type, "treatment": treatment}, ...]}
     `token_key` is 32 bytes. Chunks are cut by row count and by masked size alone.
 
-    Raises gateway.errors.InvalidRequest for a treatment that the type cannot take (at construction),
+    Raises gateway.errors.InvalidRequest for a treatment that the type cannot take (when made),
     gateway.errors.Unrepresentable for a value without an Arrow form, and
     gateway.errors.UpstreamFailed for bytes that are not the promised COPY stream.
     """

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway import wiring
-from gateway.auditor import verify as verifier
+import gateway.auditor.verify as verifier
 from gateway.client import Client, GatewayAnswer
 from gateway.errors import ConfigurationError, MaskgateError
 
@@ -249,7 +249,9 @@ def _show(items: list[dict[str, Any]], as_json: bool) -> None:
 
 
 def _print_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
-    table = Table(*(_cell(name) for name in names))
+    table = Table()
+    for name in names:
+        table.add_column(_cell(name))
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     OUT.print(table)

@@ -212,10 +212,8 @@ def _sentence(path: Path, text: str, data: Any, item: Any) -> str:
     key = ".".join(str(part) for part in loc)
     line = line_of(text, loc)
     where = f"{path}:{line}" if line else str(path)
-    if loc and loc[-1] in _SECRET_KEYS:
-        shown = ""
-    else:
-        shown = f" = {value!r}" if value is not None else ""
+    hidden = value is None or (loc and loc[-1] in _SECRET_KEYS)
+    shown = "" if hidden else f" = {value!r}"
     return f"{where}: {key}{shown}: {item['msg']}"
 
 

@@ -135,9 +135,17 @@ def test_bad_statements_are_refused_and_recorded(world: World, sql: str) -> None
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"\xff\xfe", b'{"sql": "select \xff"}', b"[1]", b'{"sql": 3}', b'{"sql":"select 1","x":1}',
-     b'{"sql": "select \\ud800"}', b"[" * 100_000],
-)  # fmt: skip
+    [
+        b"",
+        b"\xff\xfe",
+        b'{"sql": "select \xff"}',
+        b"[1]",
+        b'{"sql": 3}',
+        b'{"sql":"select 1","x":1}',
+        b'{"sql": "select \\ud800"}',
+        b"[" * 100_000,
+    ],
+)
 def test_bad_bodies_are_refused_and_recorded(world: World, body: bytes) -> None:
     session = world.session()
     with world.http(AGENT) as http:

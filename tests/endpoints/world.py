@@ -31,7 +31,8 @@ create table encounter (
 create table payroll (id bigint primary key, salary numeric(10,2));
 insert into patient
 select n, 'Nadia Planted' || n, 'ST-' || (900000 + n), date '1980-01-01' + (n % 9000)::int,
-       'Seen on 03/04/2021, MRN: ST-' || (900000 + n) || ', call (555) 010-' || lpad((n%10000)::text, 4, '0'),
+       'Seen on 03/04/2021, MRN: ST-' || (900000 + n)
+           || ', call (555) 010-' || lpad((n%10000)::text, 4, '0'),
        (array['Boston','Salem','Lynn'])[1 + n % 3], '555-010-' || lpad((n%10000)::text, 4, '0')
 from generate_series(1, 1000) n;
 insert into encounter

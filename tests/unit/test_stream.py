@@ -199,7 +199,7 @@ def test_large_clear_cells_are_cut_by_their_size() -> None:
     rows = [row(b"%04d" % i * 250_000) for i in range(20)]
     stream = opened([column("text")])
     chunks = run(stream, rows_in_pieces(rows))
-    assert [chunk.rows for chunk in chunks if chunk.rows][0] == 5
+    assert next(chunk.rows for chunk in chunks if chunk.rows) == 5
     assert table(joined(chunks)).column("text").to_pylist()[19] == "0019" * 250_000
 
 

@@ -6,7 +6,7 @@ numbers, are told in docs/life-of-a-query.md; a test compares them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +49,7 @@ class Head:
     statement: int
 
 
-async def walk(house: House, ask: Ask) -> AsyncIterator[Head | bytes]:
+async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
     """Yield one Head, then the bytes that were recorded, and nothing else.
 
     An error before the Head is an answer; an error after it breaks the stream, so that a failure

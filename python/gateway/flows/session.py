@@ -47,6 +47,19 @@ class LiveSession:
     closing: bool = False
     running: set[Statement] = field(default_factory=set)
     receipts: dict[int, dict[str, Any]] = field(default_factory=dict)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)  # set while nothing runs
+
+    def __post_init__(self) -> None:
+        self.idle.set()
+
+    def begin(self, statement: Statement) -> None:
+        self.running.add(statement)
+        self.idle.clear()
+
+    def end(self, statement: Statement) -> None:
+        self.running.discard(statement)
+        if not self.running:
+            self.idle.set()
 
 
 class Desk:
@@ -112,7 +125,7 @@ class Desk:
             raise LimitExceeded("the session has had its statements", hint="open a new session")
         session.statements += 1
         statement = Statement(house, session, session.statements, ask)
-        session.running.add(statement)
+        session.begin(statement)
         return statement
 
     async def open(
@@ -141,14 +154,13 @@ class Desk:
         return session
 
     async def close(self, house: House, session: LiveSession, reason: str) -> None:
-        """Close once: the `close` record, its ledger leaf and a checkpoint are durable on return."""
+        """Close once: `close` record, ledger leaf and checkpoint are durable on return."""
         if session.closing:
             return
         session.closing = True
         for statement in list(session.running):
             statement.stop(f"the session was closed: {reason}")
-        while session.running:
-            await asyncio.sleep(0.01)
+        await session.idle.wait()
         await house.log.close_session(
             session.id, {"reason": reason, "statements": session.statements}
         )

@@ -141,7 +141,7 @@ class Statement:
                 # The task may be being cancelled: the record is written all the same.
                 await asyncio.shield(self._ended(error))
         finally:
-            self._session.running.discard(self)
+            self._session.end(self)
 
     async def _ended(self, error: BaseException | None) -> None:
         if self.stopped_because is not None:

@@ -1,4 +1,4 @@
-"""The compiled kernel as the corridor uses it: a decision becomes a stream of masked, encoded chunks.
+"""The compiled kernel as the corridor uses it: a decision becomes masked, encoded chunks.
 
 Refuses at construction what a treatment cannot do to a type, so that no row is read for it.
 """

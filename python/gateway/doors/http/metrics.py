@@ -1,4 +1,4 @@
-"""Counters for operators. Labels are codes of the contract: never a name, a statement or a value."""
+"""Counters for operators. Labels are codes of the contract: never a name, statement or value."""
 
 from __future__ import annotations
 

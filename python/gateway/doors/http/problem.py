@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 `application/problem+json`; the only place that turns exceptions into bytes."""
+"""Errors as RFC 9457 `application/problem+json`; the one place where exceptions become bytes."""
 
 from __future__ import annotations
 
