@@ -102,6 +102,16 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
+class Parsed:
+    """What the server answered to Parse and Describe of one statement; nothing has been run."""
+
+    tree: str  # the detail of "rewritten parse tree:"; holds literals, never logged
+    names: tuple[str, ...]  # of the output columns, from RowDescription
+    type_oids: tuple[int, ...]  # the same columns' types, domains as their base types
+    parameters: tuple[int, ...]  # the type OID of each $n
+
+
+@dataclass(frozen=True, slots=True)
 class Analysis:
     """What one statement does, as PostgreSQL's own tree says it."""
 
@@ -118,6 +128,13 @@ class Analysis:
     related: Mapping[Column, tuple[Column, ...]] = field(default_factory=dict)
     # ^ columns that hold the same values elsewhere: partitions, parents, generated, materialised
     notes: tuple[str, ...] = ()
+    # For each base column above, the columns whose protection it shares: same-named columns of
+    # inheritance parents, children and partitions, the columns a generated one is computed from,
+    # the sources of a materialised view's column. The strictest treatment of all of them holds.
+    related: Mapping[Column, tuple[Column, ...]] = field(default_factory=dict)
+    # System catalogs read; each column used is on the list of sql/catalogs.py and appears in no
+    # output's `columns`, as no policy rules it.
+    catalogs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,9 @@
+"""Which protected column flows where, by the server's own parse tree.
+
+`analyse` refuses each statement that is not one SELECT understood to its last function; nothing
+that is not understood runs.
+"""
+
+from gateway.sql.analyse import Settings, analyse
+
+__all__ = ["Settings", "analyse"]

@@ -1,0 +1,228 @@
+"""What one statement does, as PostgreSQL's own tree says it; step 3 of the corridor.
+
+The server parses the text, the kernel reads the server's tree, the catalog names what the tree
+numbers. Refuses everything that one of them does not know: kinds of statement, relations,
+functions, types, names. It decides nothing about protection: it says which base columns reach which
+output, which decide over rows, and which others share their protection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused
+from gateway.model import Analysis, Column, Output, Parsed, Shape, Use
+from gateway.sql import functions, lineage, parameters, protection, structure
+from gateway.sql import statement as statements
+from gateway.sql.lineage import Lineage, OutputFlow
+from gateway.sql.protection import Protection, expanded
+from gateway.sql.relations import Reading
+from gateway.sql.server import Server
+from gateway.sql.statement import Statement
+from gateway.sql.structure import Relation
+from gateway.sql.types import TEXT, Types
+
+_LONG = 64 * 1024  # longer texts are scanned off the event loop
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How far the analysis of one connection goes."""
+
+    max_bytes: int = statements.MAX_BYTES
+    pure_functions: frozenset[str] = frozenset()  # "schema.name" of users' functions declared pure
+    row_security: frozenset[str] = frozenset()  # "schema.table" whose policies the role carries
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """A text that the server has parsed, and what its tree says."""
+
+    text: str
+    parsed: Parsed
+    found: Lineage
+
+
+async def analyse(
+    text: str, params: Sequence[object], transaction: Server, settings: Settings | None = None
+) -> Analysis:
+    """Analyse `text` with `params` inlined, in the transaction that will run it.
+
+    Raises InvalidRequest, StatementRefused and NotUnderstood with a sentence that says what to
+    change, and UpstreamFailed when the database is at fault.
+    """
+    settings = settings or Settings()
+    if len(text) > _LONG:
+        statement = await asyncio.to_thread(statements.read, text, max_bytes=settings.max_bytes)
+    else:
+        statement = statements.read(text, max_bytes=settings.max_bytes)
+    parameters.check_count(statement, params)
+    for _ in range(3):
+        epoch = transaction.epoch
+        analysis = await _attempt(text, statement, params, transaction, settings)
+        if transaction.epoch == epoch:
+            return analysis
+    raise NotUnderstood("the database's types kept changing while the statement was analysed")
+
+
+async def _attempt(
+    text: str,
+    statement: Statement,
+    params: Sequence[object],
+    server: Server,
+    settings: Settings,
+) -> Analysis:
+    """One analysis; void if the server had to start over meanwhile."""
+    tree = await _tree(statement.text, server)
+    if params:
+        _check_params(statement, tree.found)
+        filled = await parameters.inline(statement, params, tree.parsed.parameters, server)
+        tree = await _tree(filled, server)
+    if tree.found.params:
+        raise NotUnderstood("a parameter is left in the statement")
+    relations = await structure.relations(server, {oid for oid, _, _ in tree.found.relations})
+    reading = Reading(tree.found, relations, settings.row_security)
+    await _check_functions(tree.found, server, settings)
+    types = await _types(tree, relations, server)
+    protected = await protection.close(server, tree.found, relations)
+    control = (*reading.uses(tree.found.control), *protected.control)
+    mentions = reading.uses(tree.found.mentions)
+    native = [_native(flow, types, relations) for flow in tree.found.outputs]
+    outputs = tuple(
+        Output(name, kind or TEXT, _shape(flow, kind), reading.columns(flow.columns))
+        for name, flow, kind in zip(tree.parsed.names, tree.found.outputs, native, strict=True)
+    )
+    if None in native:
+        tree = await _with_text(tree, [kind is None for kind in native], server, settings)
+    return Analysis(
+        text=text,
+        server_text=tree.text,
+        server_tree=tree.found.digest,
+        outputs=outputs,
+        control=control,
+        mentions=mentions,
+        tables=reading.tables(),
+        catalogs=reading.catalogs(),
+        related=_related(outputs, (*control, *mentions), protected),
+    )
+
+
+async def _tree(text: str, server: Server) -> _Tree:
+    parsed = await server.parse(text)
+    found = await lineage.of(parsed.tree, server.server_major)
+    if not found.outputs:
+        raise StatementRefused("the statement returns no columns", hint="name at least one")
+    if len(found.outputs) != len(parsed.names):
+        raise NotUnderstood("the tree and the server's description differ in the number of columns")
+    for name in parsed.names:
+        if not statements.acceptable_name(name):
+            raise StatementRefused(
+                "a result column has a name that holds a character other than letters, digits, "
+                "underscore, dollar and space",
+                hint="give it a name with AS",
+            )
+    return _Tree(text, parsed, found)
+
+
+def _check_params(statement: Statement, found: Lineage) -> None:
+    """The parameters that the scanner sees are those that the server saw, in the same places."""
+    places = {
+        (number, len(statement.text[: token.start].encode()))
+        for number, token in statement.parameters()
+    }
+    seen = {(number, place) for number, place in found.params if place >= 0}
+    numbers = {number for number, _ in places}
+    if not seen <= places or not {number for number, _ in found.params} <= numbers:
+        raise InvalidRequest(
+            "the parameters of the statement cannot be told apart from its text",
+            hint="write the values into the statement",
+        )
+
+
+async def _check_functions(found: Lineage, server: Server, settings: Settings) -> None:
+    allowed = await server.once(functions.load)
+    await functions.check(
+        found.functions, found.operators, allowed, settings.pure_functions, server
+    )
+
+
+async def _types(tree: _Tree, relations: Mapping[int, Relation], server: Server) -> Types:
+    """The types that the statement shows, casts or reads, each of them admitted."""
+    shown = {*tree.parsed.type_oids, *(flow.type_oid for flow in tree.found.outputs)}
+    read = {
+        relations[relation].attribute(number).type_oid
+        for relation, number in expanded(tree.found.used(), relations)
+    }
+    every = {*shown, *read, *tree.found.types}
+    built_in = await server.once(structure.built_in_types)
+    types = Types({**built_in, **await structure.user_types(server, every)})
+    for oid in sorted(every):
+        types.check(oid)
+    for described, flow in zip(tree.parsed.type_oids, tree.found.outputs, strict=True):
+        if types.resolved(flow.type_oid, flow.typmod)[0] != described:
+            raise NotUnderstood("the tree and the server's description differ in a column's type")
+    return types
+
+
+def _native(
+    flow: OutputFlow, types: Types, relations: Mapping[int, Relation]
+) -> Mapping[str, Any] | None:
+    """The decoder's type of an output, or None where the server has to make text of it."""
+    if flow.shape == "bare" and any(
+        number and relations[relation].attribute(number).dimensions > 1
+        for relation, number in flow.columns
+    ):
+        return None
+    return types.native(flow.type_oid, flow.typmod)
+
+
+def _shape(flow: OutputFlow, native: Mapping[str, Any] | None) -> Shape:
+    """A bare column that the server makes text of is in its text form."""
+    shape = Shape(flow.shape)
+    return Shape.TEXT if native is None and shape is Shape.BARE else shape
+
+
+async def _with_text(
+    inner: _Tree, as_text: Sequence[bool], server: Server, settings: Settings
+) -> _Tree:
+    """The statement inside one that casts some of its columns to text, analysed as any other.
+
+    The names are generated; the agent's names are those of the inner statement. The inner order
+    stays: the outer statement only projects.
+    """
+    names = [f'"c{number}"' for number in range(1, len(as_text) + 1)]
+    shown = ", ".join(
+        f"q.{name}::pg_catalog.text" if cast else f"q.{name}"
+        for name, cast in zip(names, as_text, strict=True)
+    )
+    columns = ", ".join(names)
+    text = f"SELECT {shown} FROM (\n{inner.text}\n) AS q({columns})"  # noqa: S608 analysed below
+    outer = await _tree(text, server)
+    same = (
+        [set(flow.columns) for flow in outer.found.outputs]
+        == [set(flow.columns) for flow in inner.found.outputs]
+        and {key for key, _ in outer.found.control} == {key for key, _ in inner.found.control}
+        and {oid for oid, _, _ in outer.found.relations}
+        == {oid for oid, _, _ in inner.found.relations}
+        and not outer.found.params
+        and outer.found.row_security == inner.found.row_security
+    )
+    if not same:
+        raise NotUnderstood(
+            "the statement cannot be sent with its columns as text",
+            hint="cast the columns of unusual types to text, or leave them out",
+        )
+    await _check_functions(outer.found, server, settings)
+    return outer
+
+
+def _related(
+    outputs: Sequence[Output], uses: Sequence[Use], protected: Protection
+) -> Mapping[Column, tuple[Column, ...]]:
+    columns = {column for output in outputs for column in output.columns}
+    columns |= {use.column for use in uses}
+    found = {column: protected.related(column) for column in columns}
+    return {column: others for column, others in found.items() if others}

@@ -1,0 +1,83 @@
+"""The kernel's account of one tree, as values.
+
+Refuses a tree too large to be read in a moment. The tree itself goes no further than the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+from gateway import _kernel
+from gateway.errors import NotUnderstood
+
+Key = tuple[int, int]  # relation OID, attribute number; number 0 is every column
+
+MAX_TREE = 32 * 1024 * 1024
+_LONG = 128 * 1024  # longer trees are read off the event loop
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFlow:
+    type_oid: int
+    typmod: int
+    shape: str
+    columns: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """See `_kernel.lineage`."""
+
+    outputs: tuple[OutputFlow, ...]
+    control: tuple[tuple[Key, str], ...]
+    mentions: tuple[tuple[Key, str], ...]
+    relations: tuple[tuple[int, str, bool], ...]  # OID, relkind, named directly
+    functions: tuple[int, ...]
+    operators: tuple[int, ...]
+    types: tuple[int, ...]
+    params: tuple[tuple[int, int], ...]  # number, location in bytes
+    row_security: bool
+    digest: str
+
+    def used(self) -> set[Key]:
+        """Every column that the statement names or shows."""
+        keys = {key for key, _ in (*self.control, *self.mentions)}
+        return keys.union(*(output.columns for output in self.outputs))
+
+
+async def of(tree: str, server_major: int) -> Lineage:
+    """Read `tree`. Raises StatementRefused and NotUnderstood as the kernel does."""
+    if len(tree) > MAX_TREE:
+        raise NotUnderstood(
+            f"the statement's tree has {len(tree):,} characters; at most {MAX_TREE:,} are read",
+            hint="send long lists of values as an array parameter",
+        )
+    if len(tree) > _LONG:
+        answer = await asyncio.to_thread(_kernel.lineage, tree, server_major)
+    else:
+        answer = _kernel.lineage(tree, server_major)
+    found = json.loads(answer)
+    return Lineage(
+        outputs=tuple(
+            OutputFlow(
+                o["type_oid"], o["typmod"], o["shape"], tuple((r, n) for r, n in o["columns"])
+            )
+            for o in found["outputs"]
+        ),
+        control=tuple((_key(use), use["use"]) for use in found["control"]),
+        mentions=tuple((_key(use), use["use"]) for use in found["mentions"]),
+        relations=tuple((r["oid"], r["kind"], r["direct"]) for r in found["relations"]),
+        functions=tuple(found["functions"]),
+        operators=tuple(found["operators"]),
+        types=tuple(found["types"]),
+        params=tuple((p["number"], p["location"]) for p in found["params"]),
+        row_security=found["row_security"],
+        digest=found["digest"],
+    )
+
+
+def _key(use: dict[str, list[int]]) -> Key:
+    relation, number = use["column"]
+    return relation, number

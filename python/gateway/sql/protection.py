@@ -1,0 +1,113 @@
+"""Which columns share a used column's protection, through every structure that copies values.
+
+A partition shares with its parent, a generated column with what it is computed from, a materialised
+view's column with the columns its query takes it from, and so on from each of those. A materialised
+view's rows were chosen by its query, so what controls that query controls the statement, as with a
+view. A query that cannot be read is a refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from gateway.errors import MaskgateError, NotUnderstood
+from gateway.model import Column, Use
+from gateway.sql import lineage, structure
+from gateway.sql.lineage import Key, Lineage
+from gateway.sql.server import Server
+from gateway.sql.structure import Relation
+
+_MAX_QUERIES = 32  # of materialised views, for one statement
+_DEFINITION = "SELECT pg_catalog.pg_get_viewdef($1::pg_catalog.oid) AS text"
+
+
+@dataclass(slots=True)
+class Protection:
+    """What was found; `relations` holds every relation met on the way."""
+
+    relations: dict[int, Relation]
+    control: list[Use] = field(default_factory=list)
+    shared: dict[Key, list[Key]] = field(default_factory=dict)
+    columns: dict[Key, Column] = field(default_factory=dict)
+
+    def related(self, column: Column) -> tuple[Column, ...]:
+        """All that `column` shares protection with, itself excepted."""
+        start = (column.relation, column.attnum)
+        seen, open_ = {start}, [start]
+        while open_:
+            new = [key for key in self.shared.get(open_.pop(), ()) if key not in seen]
+            seen.update(new)
+            open_ += new
+        return tuple(sorted((self.columns[key] for key in seen - {start}), key=str))
+
+
+async def close(server: Server, found: Lineage, relations: Mapping[int, Relation]) -> Protection:
+    """The closure over everything that `found` names."""
+    result = Protection(dict(relations))
+    queries: dict[int, Lineage] = {}
+    for oid, _, _ in found.relations:
+        await _read_query(server, oid, queries, result)
+    fresh = expanded(found.used(), relations)
+    fresh |= {(use.column.relation, use.column.attnum) for use in result.control}
+    seen: set[Key] = set()
+    while fresh:
+        seen |= fresh
+        more: set[Key] = set()
+        for key, columns in (await structure.kin(server, fresh, result.relations)).items():
+            others = [(column.relation, column.attnum) for column in columns]
+            result.columns.update(zip(others, columns, strict=True))
+            result.shared.setdefault(key, []).extend(others)
+        for relation, number in fresh:
+            if relation in queries:
+                sources = _sources(queries[relation], number, result)
+                result.shared.setdefault((relation, number), []).extend(sources)
+                more |= set(sources)
+        fresh = more - seen
+    return result
+
+
+def expanded(keys: Iterable[Key], relations: Mapping[int, Relation]) -> set[Key]:
+    """Column number 0 stands for every column of its relation."""
+    given = set(keys)
+    every = {(r, n) for r, zero in given if zero == 0 for n in relations[r].attributes}
+    return {key for key in given if key[1] != 0} | every
+
+
+def _sources(query: Lineage, number: int, result: Protection) -> list[Key]:
+    if not 0 < number <= len(query.outputs):
+        raise NotUnderstood("a materialised view has a column that its query does not give")
+    keys = sorted(expanded(query.outputs[number - 1].columns, result.relations))
+    for relation, attribute in keys:
+        result.columns[relation, attribute] = result.relations[relation].column(attribute)
+    return keys
+
+
+async def _read_query(
+    server: Server, oid: int, queries: dict[int, Lineage], result: Protection
+) -> None:
+    """The lineage of a materialised view's query, and of those it reads, by the server's tree."""
+    view = result.relations[oid]
+    if view.kind != "m" or oid in queries:
+        return
+    if len(queries) >= _MAX_QUERIES:
+        raise NotUnderstood(f"the statement leans on more than {_MAX_QUERIES} materialised views")
+    (row,) = await server.fetch(_DEFINITION, oid)
+    try:
+        parsed = await server.parse(row["text"].strip().removesuffix(";"))
+        query = await lineage.of(parsed.tree, server.server_major)
+    except MaskgateError:
+        raise NotUnderstood(
+            f"where the columns of the materialised view {view.name} come from cannot be told",
+            hint="read the tables it is made from",
+        ) from None
+    queries[oid] = query
+    unknown = {other for other, _, _ in query.relations} - set(result.relations)
+    if unknown:
+        result.relations.update(await structure.relations(server, unknown))
+    for key, use in query.control:
+        for relation, number in expanded([key], result.relations):
+            column = result.relations[relation].column(number)
+            result.control.append(Use(column, f"{use} of the materialised view {view.name}"))
+    for other, _, _ in query.relations:
+        await _read_query(server, other, queries, result)

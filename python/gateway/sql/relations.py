@@ -1,0 +1,101 @@
+"""Which relations a statement may read, and how their columns are named to the policy.
+
+Refuses foreign tables, sequences, temporary and TOAST relations, anything of a kind not known here,
+tables with row security unless the configuration says that its role carries their policies, and
+every system catalog and column that is not on the list of `catalogs`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from gateway.errors import NotUnderstood, StatementRefused
+from gateway.model import Column, Use
+from gateway.sql import catalogs
+from gateway.sql.functions import FIRST_USER_OID
+from gateway.sql.lineage import Key, Lineage
+from gateway.sql.protection import expanded
+from gateway.sql.structure import Relation
+
+_READABLE = ("r", "p", "v", "m")
+_OTHERS = {
+    "f": "a foreign table",
+    "S": "a sequence",
+    "t": "a TOAST table",
+    "c": "a composite type",
+    "i": "an index",
+}
+_TEMPORARY = re.compile(r"pg_(toast_)?temp_")
+
+
+class Reading:
+    """The relations of one tree, all of them admitted."""
+
+    def __init__(
+        self, found: Lineage, relations: Mapping[int, Relation], row_security: frozenset[str]
+    ) -> None:
+        self._relations = relations
+        self._direct = [oid for oid, _, direct in found.relations if direct]
+        self._catalogs = [
+            (relations[oid].name, relations[oid].kind, direct)
+            for oid, _, direct in found.relations
+            if _in_catalog(relations[oid])
+        ]
+        for oid, kind, _ in found.relations:
+            _check(relations[oid], kind, row_security)
+        if found.row_security and not row_security:
+            raise StatementRefused("row security decides over the statement's rows", hint=_POLICIES)
+        catalogs.check_relations(self._catalogs)
+
+    def columns(self, keys: Iterable[Key]) -> tuple[Column, ...]:
+        """The users' columns among `keys`, in order; those of catalogs are checked and left out."""
+        found = []
+        for oid, number in sorted(expanded(keys, self._relations)):
+            relation = self._relations[oid]
+            if not _in_catalog(relation):
+                found.append(relation.column(number))
+            elif not catalogs.through_view(relation.name, self._catalogs):
+                catalogs.check_column(relation.name, relation.attribute(number).name)
+        return tuple(found)
+
+    def uses(self, keys: Iterable[tuple[Key, str]]) -> tuple[Use, ...]:
+        """The same for columns with what they are used for."""
+        return tuple(Use(column, use) for key, use in keys for column in self.columns([key]))
+
+    def tables(self) -> tuple[str, ...]:
+        """The users' relations that the text names."""
+        return self._named(catalog=False)
+
+    def catalogs(self) -> tuple[str, ...]:
+        """The system catalogs that the text names."""
+        return self._named(catalog=True)
+
+    def _named(self, *, catalog: bool) -> tuple[str, ...]:
+        named = (self._relations[oid] for oid in self._direct)
+        return tuple(sorted({r.name for r in named if _in_catalog(r) is catalog}))
+
+
+_POLICIES = (
+    "have the configuration name the tables whose policies the role of this connection carries"
+)
+
+
+def _in_catalog(relation: Relation) -> bool:
+    return relation.schema in catalogs.SCHEMAS and relation.oid < FIRST_USER_OID
+
+
+def _check(relation: Relation, kind: str, row_security: frozenset[str]) -> None:
+    if relation.kind != kind:
+        raise NotUnderstood(f"the tree and the catalog do not agree on what {relation.name} is")
+    if relation.temporary or _TEMPORARY.match(relation.schema):
+        raise StatementRefused(f"{relation.name} is a temporary table")
+    if relation.schema.startswith("pg_toast"):
+        raise StatementRefused(f"{relation.name} holds parts of other tables' values")
+    if kind not in _READABLE:
+        raise StatementRefused(
+            f"{relation.name} is {_OTHERS.get(kind, 'of a kind that is not known')}, not a table, "
+            "view or materialised view"
+        )
+    if relation.row_security and relation.name not in row_security:
+        raise StatementRefused(f"{relation.name} has row security", hint=_POLICIES)

@@ -1,0 +1,25 @@
+"""What the analysis needs of the transaction that will run the statement; `upstream` has it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+from gateway.model import Parsed
+
+T = TypeVar("T")
+
+
+class Server(Protocol):
+    """A read-only transaction. `epoch` grows when it had to start over and its locks were lost."""
+
+    epoch: int
+
+    @property
+    def server_major(self) -> int: ...
+
+    async def parse(self, text: str) -> Parsed: ...
+
+    async def fetch(self, query: str, *args: object) -> list[Any]: ...
+
+    async def once(self, load: Callable[[Server], Awaitable[T]]) -> T: ...

@@ -1,0 +1,103 @@
+"""The text of one statement, fit to be shown to the server.
+
+Refuses what is too long, empty, not Unicode text, or names things in characters that the tree's
+form, or a reader of the log, could be deceived by. A semicolon at the end is taken off; two
+statements are refused.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gateway.errors import InvalidRequest, StatementRefused
+from gateway.sql.scanner import Kind, Token, place, scan
+
+MAX_BYTES = 1024 * 1024
+MAX_NAME_BYTES = 63
+_BLANK = (Kind.SPACE, Kind.COMMENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A text without a closing semicolon, and the tokens that cover it."""
+
+    text: str
+    tokens: tuple[Token, ...]
+
+    def parameters(self) -> Iterator[tuple[int, Token]]:
+        """Each $n with its number."""
+        for token in self.tokens:
+            if token.kind is Kind.PARAMETER:
+                yield int(self.text[token.start + 1 : token.end]), token
+
+
+def read(text: str, *, max_bytes: int = MAX_BYTES) -> Statement:
+    """Check `text` and cut it to one statement."""
+    if "\0" in text:
+        raise InvalidRequest(
+            f"the statement holds a NUL character{place(text, text.index(chr(0)))}"
+        )
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError as broken:
+        raise InvalidRequest(
+            "the statement is not Unicode text: it holds a lone surrogate "
+            f"(U+{ord(text[broken.start]):04X}){place(text, broken.start)}"
+        ) from None
+    if size > max_bytes:
+        raise InvalidRequest(
+            f"the statement has {size:,} bytes; at most {max_bytes:,} are taken",
+            hint="send long lists of values as an array parameter",
+        )
+    tokens = list(scan(text))
+    while tokens and tokens[-1].kind in _BLANK:
+        tokens.pop()
+    if tokens and tokens[-1].kind is Kind.SEMICOLON:
+        tokens.pop()
+    if all(token.kind in _BLANK for token in tokens):
+        raise InvalidRequest("the statement is empty")
+    for token in tokens:
+        if token.kind is Kind.SEMICOLON:
+            raise StatementRefused(
+                f"a semicolon{place(text, token.start)} would end the statement early: one request "
+                "runs one statement",
+                hint="send each statement on its own",
+            )
+        if token.kind in (Kind.WORD, Kind.NAME):
+            _check_name(text, token)
+    return Statement(text[: tokens[-1].end], tuple(tokens))
+
+
+def acceptable_name(name: str) -> bool:
+    """A letter or underscore, then letters, digits, underscores, dollars and spaces; 63 bytes.
+
+    Nothing in such a name can end a token of the tree, or pass for another name unseen: combining
+    and invisible characters are outside. The server's own name of a column without one is let in.
+    """
+    if name == "?column?":
+        return True
+    if not name or len(name.encode(errors="replace")) > MAX_NAME_BYTES:
+        return False
+    return _letter(name[0]) and all(
+        _letter(c) or c in "$ " or unicodedata.category(c)[0] == "N" for c in name
+    )
+
+
+def _letter(character: str) -> bool:
+    return character == "_" or unicodedata.category(character)[0] == "L"
+
+
+def _check_name(text: str, token: Token) -> None:
+    name = text[token.start : token.end]
+    if token.kind is Kind.NAME:
+        name = name[1:-1].replace('""', '"')
+    elif name.isascii() and len(name) <= MAX_NAME_BYTES:
+        return
+    if not acceptable_name(name):
+        raise StatementRefused(
+            f"the name{place(text, token.start)} is longer than {MAX_NAME_BYTES} bytes or holds a "
+            "character other than letters, digits, underscore, dollar and space",
+            hint="use a plain name",
+        )

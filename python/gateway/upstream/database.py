@@ -1,0 +1,231 @@
+"""One configured PostgreSQL: a pool of sessions, each checked before it is used.
+
+Refuses servers below the floor of known statistics leaks or of an unknown major version, databases
+that are not UTF-8, and sessions whose settings it could not fix. Nothing survives a statement on a
+session: settings are SET LOCAL and every transaction is rolled back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from gateway.errors import ConfigurationError, LimitExceeded, UpstreamFailed
+from gateway.upstream import failures
+from gateway.upstream.transaction import Session, Transaction
+
+# The first minor version without CVE-2025-8713 (planner statistics shown to users without rights)
+# of each major version whose trees the kernel reads.
+FLOOR = {15: 14, 16: 10, 17: 6, 18: 0}
+
+_SESSION_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """How one connection is reached and limited. Times are seconds."""
+
+    dsn: str = field(repr=False)
+    schemas: tuple[str, ...] = ("public",)
+    role: str | None = None  # the statement runs under SET LOCAL ROLE of this
+    role_before_parse: bool = False  # row security: its quals are those of the role
+    quiet_server_log: bool = False  # needs GRANT SET ON PARAMETER log_min_messages
+    statement_timeout: float = 300.0
+    lock_timeout: float = 5.0
+    idle_timeout: float = 60.0
+    connect_timeout: float = 10.0
+    acquire_timeout: float = 10.0
+    max_connections: int = 16
+
+
+class Database:
+    """The pool of one connection of the configuration. Opening it needs no reachable server."""
+
+    def __init__(self, settings: UpstreamSettings) -> None:
+        self._settings = settings
+        self._preamble = _preamble(settings)
+        self._pool: Any = None
+
+    async def open(self) -> None:
+        """Make the pool; sessions are opened when first needed."""
+        try:
+            self._pool = await asyncpg.create_pool(
+                self._settings.dsn,
+                min_size=0,
+                max_size=self._settings.max_connections,
+                timeout=self._settings.connect_timeout,
+                connection_class=Session,
+                init=self._check,
+                reset=_nothing,  # SET LOCAL and ROLLBACK leave nothing to reset
+                max_cached_statement_lifetime=0,
+            )
+        except ValueError as wrong:
+            raise ConfigurationError(f"dsn: not an address of PostgreSQL: {wrong}") from None
+
+    async def close(self) -> None:
+        """End every session, running ones too."""
+        if self._pool is not None:
+            self._pool.terminate()
+            self._pool = None
+
+    async def ping(self) -> str:
+        """The server's version; UpstreamFailed says what is missing."""
+        async with self._acquired() as session:
+            try:
+                return str(
+                    await session.fetchval("SELECT pg_catalog.current_setting('server_version')")
+                )
+            except (asyncpg.PostgresError, *failures.LOST) as error:
+                raise failures.lost(error) from None
+
+    async def posture(self) -> tuple[str, ...]:
+        """What the database does not enforce for this login: sentences for start-up and records."""
+        async with self._acquired() as session:
+            row = await session.fetchrow(_POSTURE, self._settings.role or "")
+        found = []
+        if row["super"]:
+            found.append("the login is a superuser: the database enforces nothing")
+        elif row["reads"] and self._settings.role is not None:
+            found.append("the login itself may read tables: the role is no floor")
+        if self._settings.role is None:
+            found.append("no role is configured: the database does not enforce the scope")
+        elif not row["member"]:
+            found.append(f"the login may not SET ROLE to {self._settings.role}")
+        if row["ddl"]:
+            found.append("the login may create temporary tables or objects in the schemas")
+        return tuple(found)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, session_id: str) -> AsyncIterator[Transaction]:
+        """A read-only transaction for one statement; rolled back at the end, whatever happens."""
+        if not _SESSION_NAME.fullmatch(session_id):
+            raise ConfigurationError("a session id has 1 to 63 letters, digits or _.:-")
+        async with self._acquired() as session:
+            transaction = Transaction(
+                session,
+                f"{self._preamble}SET LOCAL application_name = '{session_id}';{_WATCH}",
+                role=self._settings.role,
+                role_before_parse=self._settings.role_before_parse,
+                terminate=self._terminate,
+            )
+            try:
+                await transaction.begin()
+                yield transaction
+            finally:
+                await asyncio.shield(transaction.end())
+
+    @contextlib.asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[Any]:
+        if self._pool is None:
+            raise UpstreamFailed("the connection to the database is not open")
+        try:
+            session = await self._pool.acquire(timeout=self._settings.acquire_timeout)
+        except TimeoutError:
+            if self._pool.get_size() - self._pool.get_idle_size() >= self._settings.max_connections:
+                raise LimitExceeded("too many statements run on this connection") from None
+            raise UpstreamFailed("the database did not answer in time") from None
+        except (asyncpg.PostgresError, *failures.LOST) as error:
+            raise failures.lost(error) from None
+        try:
+            yield session
+        finally:
+            # A session that died is dropped by the pool; its error has been told already.
+            with contextlib.suppress(asyncpg.PostgresError, *failures.LOST):
+                await asyncio.shield(self._pool.release(session))
+
+    async def _check(self, session: Session) -> None:
+        version = session.get_server_version()
+        floor = FLOOR.get(version.major)
+        if floor is None:
+            raise UpstreamFailed(
+                f"PostgreSQL {version.major} is not known here; versions "
+                f"{min(FLOOR)} to {max(FLOOR)} are"
+            )
+        if version.micro < floor:  # asyncpg counts 17.6 as 17.0.6
+            raise UpstreamFailed(
+                f"PostgreSQL {version.major}.{version.micro} shows planner statistics to users "
+                f"without rights (CVE-2025-8713); {version.major}.{floor} or later is needed"
+            )
+        encoding = session.get_settings().server_encoding
+        if str(encoding).upper() not in ("UTF8", "UTF-8"):
+            raise UpstreamFailed(f"the database's encoding is {encoding}; UTF8 is needed")
+
+    async def _terminate(self, pid: int) -> None:
+        """End a backend that did not heed its cancellation, from another session."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(2):
+                other = await asyncpg.connect(self._settings.dsn, timeout=2)
+                try:
+                    await other.execute(f"SELECT pg_catalog.pg_terminate_backend({int(pid)})")
+                finally:
+                    other.terminate()
+
+
+async def _nothing(session: Any) -> None:
+    """Asked of the pool in place of its RESET ALL round trip."""
+
+
+# Printing is switched on last: from then on every statement of the transaction prints its tree.
+_WATCH = "SET LOCAL client_min_messages = log;SET LOCAL debug_print_rewritten = on"
+
+_POSTURE = """
+SELECT r.rolsuper AS super,
+       EXISTS (SELECT FROM pg_catalog.pg_class c
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+               WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname !~ '^pg_'
+                 AND n.nspname <> 'information_schema'
+                 AND pg_catalog.has_any_column_privilege(c.oid, 'SELECT')) AS reads,
+       COALESCE((SELECT pg_catalog.pg_has_role(m.oid, 'MEMBER') FROM pg_catalog.pg_roles m
+                 WHERE m.rolname = $1), false) AS member,
+       pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP')
+       OR EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname !~ '^pg_'
+                  AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')) AS ddl
+FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
+"""
+
+
+def quoted(identifier: str) -> str:
+    """A name from the configuration as a quoted identifier."""
+    if not identifier or "\0" in identifier or len(identifier.encode()) > 63:
+        raise ConfigurationError(f"not a name of PostgreSQL: {identifier!r}")
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def _preamble(settings: UpstreamSettings) -> str:
+    """BEGIN and the settings under which the tree of a text means what runs later."""
+    if settings.role is not None:
+        quoted(settings.role)
+    path = ", ".join(quoted(schema) for schema in (*settings.schemas, "pg_temp"))
+    fixed = {
+        "search_path": path,
+        "debug_pretty_print": "off",  # with it on, a column name can forge a field of the tree
+        "standard_conforming_strings": "on",
+        "backslash_quote": "safe_encoding",
+        "row_security": "on",  # filtered, never an error that tells of rows
+        "statement_timeout": _milliseconds(settings.statement_timeout),
+        "lock_timeout": _milliseconds(settings.lock_timeout),
+        "idle_in_transaction_session_timeout": _milliseconds(settings.idle_timeout),
+        "extra_float_digits": "1",
+        "datestyle": "ISO",
+        "intervalstyle": "postgres",
+        "timezone": "'UTC'",
+        "jit": "off",  # the look-ups are far shorter than a compilation
+        "bytea_output": "hex",
+        "xmloption": "content",
+    }
+    if settings.quiet_server_log:
+        fixed["log_min_messages"] = "fatal"
+    sets = "".join(f"SET LOCAL {name} = {value};" for name, value in fixed.items())
+    return f"BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;{sets}"
+
+
+def _milliseconds(seconds: float) -> str:
+    if not 0 < seconds < 2_000_000:
+        raise ConfigurationError(f"a time limit is between 0 and 2,000,000 seconds, got {seconds}")
+    return str(max(1, int(seconds * 1000)))

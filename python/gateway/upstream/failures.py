@@ -1,0 +1,97 @@
+"""The server's errors as ours: its words before a row was read, its SQLSTATE class after.
+
+A message of Parse names only what the statement itself holds, so it is passed on; hints, details
+and contexts never are. Once COPY has begun a message can hold a value, so only the class leaves.
+"""
+
+from __future__ import annotations
+
+import asyncpg
+
+from gateway.errors import (
+    InvalidRequest,
+    LimitExceeded,
+    MaskgateError,
+    OutOfScope,
+    StatementRefused,
+    UpstreamFailed,
+)
+
+# What drivers and sockets raise when the server is not there or goes away.
+LOST = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+_TIME_LIMIT = "the statement ran longer than this connection's time limit and was cancelled"
+_CLASSES = {
+    "08": "the connection to the database was lost",
+    "21": "a sub-select gave more rows than the statement allows",
+    "22": "a value could not be computed or converted",
+    "23": "a constraint of the database was violated",
+    "25": "the statement cannot run in a read-only transaction",
+    "40": "the database rolled the statement back; it may be sent again",
+    "42": "the database refused the statement",
+    "53": "the database is short of memory, disk or connections",
+    "54": "the statement is beyond a limit of the database",
+    "55": "an object is in use; the statement may be sent again",
+    "57": "the database is shutting down, or an operator stopped the statement",
+    "58": "the database met an error of its system",
+}
+# The statement is at fault, and the message says how: no row has been read.
+_CALLER = ("0A", "21", "22", "2B", "34", "3D", "3F", "42", "44", "54")
+
+
+def at_parse(error: asyncpg.PostgresError, text: str) -> MaskgateError:
+    """The error of a Parse: the caller's fault in the server's words, or the server's own."""
+    state = error.sqlstate or ""
+    message = str(error.message or error)
+    if state == "42601" and "multiple commands" in message:
+        return StatementRefused("one request runs one statement", hint="send each on its own")
+    if state == "42501":
+        return OutOfScope(message)
+    if state == "57014":
+        return LimitExceeded(_TIME_LIMIT)
+    if state == "55P03":
+        return UpstreamFailed(
+            "a table of the statement is locked by a change of its structure",
+            hint="send the statement again later",
+            sqlstate_class="55",
+        )
+    if state in ("54001", "54000"):
+        return StatementRefused("the statement is nested too deeply", hint="write it in parts")
+    if state[:2] in _CALLER:
+        return InvalidRequest(f"{message}{_where(error, text)}")
+    return while_running(error)
+
+
+def while_running(error: asyncpg.PostgresError) -> MaskgateError:
+    """The error of anything after Parse: the SQLSTATE class and a sentence of ours."""
+    state = error.sqlstate or ""
+    if state == "42501":
+        return OutOfScope(
+            "the database role of this connection may not read a column that the statement names",
+            hint="ask for a grant that covers the tables, or leave the column out",
+        )
+    if state == "57014":
+        return LimitExceeded(_TIME_LIMIT)
+    sentence = _CLASSES.get(state[:2], "the database stopped the statement")
+    return UpstreamFailed(f"{sentence} (class {state[:2] or '??'})", sqlstate_class=state[:2])
+
+
+def lost(error: BaseException) -> UpstreamFailed:
+    """The server is not there, or went away."""
+    if isinstance(error, asyncpg.PostgresError):
+        return UpstreamFailed(
+            f"the database did not let the gateway in (class {(error.sqlstate or '??')[:2]})",
+            sqlstate_class=(error.sqlstate or "")[:2],
+        )
+    return UpstreamFailed("the connection to the database was lost", sqlstate_class="08")
+
+
+def _where(error: asyncpg.PostgresError, text: str) -> str:
+    try:
+        position = int(error.position or 0)
+    except ValueError:
+        return ""
+    if not 0 < position <= len(text) + 1:
+        return ""
+    before = text[: position - 1]
+    return f" (line {before.count(chr(10)) + 1}, column {position - 1 - before.rfind(chr(10))})"

@@ -1,0 +1,254 @@
+"""One read-only transaction for one statement: Parse, look-ups, COPY, in the same locks.
+
+Parse takes the locks that keep tables, views, columns and policies as the analysis saw them until
+COPY has ended. Refuses to say whose tree it is when more than one was printed, and to give on a
+byte before the tree inside COPY equals the approved one. The transaction is never committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar, cast
+
+import asyncpg
+
+from gateway import _kernel
+from gateway.errors import NotUnderstood, UpstreamFailed
+from gateway.model import Parsed
+from gateway.upstream import failures
+
+T = TypeVar("T")
+_GRACE = 1.0  # seconds a cancelled backend has before its session is ended
+
+
+class Session(asyncpg.Connection):  # type: ignore[misc]
+    """A pooled session; `facts` are what cannot change while it lives."""
+
+    __slots__ = ("facts",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.facts: dict[Any, Any] = {}
+
+
+class Transaction:
+    """Made by `Database.transaction`; used by one task at a time."""
+
+    def __init__(
+        self,
+        session: Any,
+        opening: str,
+        *,
+        role: str | None,
+        role_before_parse: bool,
+        terminate: Callable[[int], Awaitable[None]],
+    ) -> None:
+        self._session = session
+        self._opening = opening
+        self._role = role
+        self._role_before_parse = role_before_parse
+        self._terminate = terminate
+        self._trees: list[str] | None = None  # None: nobody waits for a tree
+        self._copy: asyncio.Task[None] | None = None
+        self.epoch = 0  # grows when the transaction starts over: what was learned before is void
+
+    @property
+    def server_major(self) -> int:
+        return int(self._session.get_server_version().major)
+
+    async def begin(self) -> None:
+        """One round trip: BEGIN and every setting."""
+        self._session.add_log_listener(self._notice)
+        try:
+            await self._session.execute(self._opening)
+            if self._role_before_parse:
+                await self._take_role()
+        except asyncpg.PostgresError as error:
+            raise UpstreamFailed(
+                "the database did not accept the settings of a read-only transaction "
+                f"(class {(error.sqlstate or '??')[:2]})",
+                sqlstate_class=(error.sqlstate or "")[:2],
+            ) from None
+        except failures.LOST as error:
+            raise failures.lost(error) from None
+
+    async def end(self) -> None:
+        """Stop what runs and roll back; a backend that does not heed is ended."""
+        await self._stop_copy()
+        with contextlib.suppress(asyncpg.InterfaceError):
+            self._session.remove_log_listener(self._notice)
+        if self._session.is_closed():
+            return
+        try:
+            async with asyncio.timeout(_GRACE):
+                await self._session.execute("ROLLBACK")
+        except (asyncpg.PostgresError, *failures.LOST):
+            pid = self._session.get_server_pid()
+            self._session.terminate()
+            await self._terminate(pid)
+
+    async def parse(self, text: str) -> Parsed:
+        """The server's own tree of `text`; nothing is planned or run.
+
+        The driver asks about result types it has not met inside the same call, and those queries
+        print trees of their own. So one tree exactly is demanded: if there were more, the
+        transaction starts over once, the types being known then, and `epoch` grows.
+        """
+        for _ in range(2):
+            trees: list[str] = []
+            self._trees = trees
+            try:
+                statement = await self._session.prepare(text, name="")
+            except asyncpg.PostgresError as error:
+                raise failures.at_parse(error, text) from None
+            except (asyncpg.UnsupportedClientFeatureError, asyncpg.InternalClientError):
+                raise NotUnderstood(
+                    "a result column has a type that the gateway cannot read",
+                    hint="cast the column to text",
+                ) from None
+            except failures.LOST as error:
+                raise failures.lost(error) from None
+            finally:
+                self._trees = None
+            if len(trees) == 1:
+                attributes = statement.get_attributes()
+                return Parsed(
+                    tree=trees[0],
+                    names=tuple(str(a.name) for a in attributes),
+                    type_oids=tuple(int(a.type.oid) for a in attributes),
+                    parameters=tuple(int(p.oid) for p in statement.get_parameters()),
+                )
+            await self._start_over()
+        raise NotUnderstood("the server did not show exactly one tree of the statement")
+
+    async def fetch(self, query: str, *args: object) -> list[Any]:
+        """Rows of one of the gateway's own look-ups; never an agent's text."""
+        try:
+            return cast(list[Any], await self._session.fetch(query, *args))
+        except asyncpg.PostgresError as error:
+            raise failures.while_running(error) from None
+        except failures.LOST as error:
+            raise failures.lost(error) from None
+
+    async def once(self, load: Callable[[Any], Awaitable[T]]) -> T:
+        """What `load` finds out about the server: asked once a session, kept while it lives."""
+        facts = self._session.facts
+        if load not in facts:
+            facts[load] = await load(self)
+        return cast(T, facts[load])
+
+    async def stream(self, text: str, digest: str) -> AsyncIterator[bytes]:
+        """The rows of `text` in COPY BINARY, in pieces as they come; the sink waits for the caller.
+
+        `digest` is that of the approved tree. Closing the iterator cancels the COPY.
+        """
+        if not self._role_before_parse:
+            await self._take_role()
+        slot: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
+        trees: list[str] = []
+        self._trees = trees
+        checked = False
+
+        async def sink(data: bytes) -> None:
+            nonlocal checked
+            if not checked:
+                self._compare(trees, digest)
+                checked = True
+            await slot.put(data)
+
+        async def pump() -> None:
+            # On lines of its own: a comment at the end of the text ends there. Never arguments:
+            # the driver would replace $n inside literals too.
+            await self._session.copy_from_query(f"\n{text}\n", output=sink, format="binary")
+            self._compare(trees, digest)
+            await slot.put(None)
+
+        self._copy = asyncio.create_task(pump())
+        try:
+            while True:
+                data = await self._next(slot, self._copy)
+                if data is None:
+                    return
+                yield data
+        except asyncpg.PostgresError as error:
+            raise failures.while_running(error) from None
+        except failures.LOST as error:
+            raise failures.lost(error) from None
+        finally:
+            self._trees = None
+            await self._stop_copy()
+
+    async def _next(
+        self, slot: asyncio.Queue[bytes | None], copy: asyncio.Task[None]
+    ) -> bytes | None:
+        """The next piece, or the error that ended the COPY."""
+        if slot.empty() and not copy.done():
+            getter = asyncio.ensure_future(slot.get())
+            try:
+                await asyncio.wait({getter, copy}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not getter.done():
+                    getter.cancel()
+            if getter.done() and not getter.cancelled():
+                return getter.result()
+        if slot.empty():
+            copy.result()
+            raise UpstreamFailed("the database ended the rows without their end")
+        return slot.get_nowait()
+
+    def _compare(self, trees: list[str], digest: str) -> None:
+        """COPY parses again: its own tree (a utility), then the one of the rows it will send."""
+        if len(trees) != 2:
+            raise NotUnderstood("the server did not show the tree of the rows it was to send")
+        inner = json.loads(_kernel.lineage(trees[1], self.server_major))
+        if inner["digest"] != digest:
+            raise NotUnderstood(
+                "the statement meant something else when it was run than when it was analysed",
+                hint="send it again",
+            )
+
+    async def _stop_copy(self) -> None:
+        copy, self._copy = self._copy, None
+        if copy is None:
+            return
+        if not copy.done():
+            copy.cancel()  # asyncpg sends the server a cancel request and drains what still comes
+            await asyncio.wait({copy}, timeout=_GRACE)
+        if copy.done() and not copy.cancelled():
+            copy.exception()  # told to the caller already, or the caller has gone
+
+    async def _take_role(self) -> None:
+        if self._role is None:
+            return
+        name = self._role.replace('"', '""')
+        try:
+            await self._session.execute(f'SET LOCAL ROLE "{name}"')
+        except asyncpg.PostgresError as error:
+            raise UpstreamFailed(
+                f"the login may not take the role {self._role}",
+                sqlstate_class=(error.sqlstate or "")[:2],
+            ) from None
+        except failures.LOST as error:
+            raise failures.lost(error) from None
+
+    async def _start_over(self) -> None:
+        self.epoch += 1
+        try:
+            await self._session.execute("ROLLBACK")
+            await self._session.execute(self._opening)
+            if self._role_before_parse:
+                await self._take_role()
+        except (asyncpg.PostgresError, *failures.LOST) as error:
+            raise failures.lost(error) from None
+
+    def _notice(self, _session: Any, message: Any) -> None:
+        """Trees are known by untranslated fields; lc_messages is not ours to set."""
+        if self._trees is None:
+            return
+        if (message.severity_en or message.severity) != "LOG":
+            return
+        if message.server_source_function == "elog_node_display":
+            self._trees.append(str(message.detail or ""))
