@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway import wiring
 import gateway.auditor.verify as verifier
+from gateway import wiring
 from gateway.client import Client, GatewayAnswer
 from gateway.errors import ConfigurationError, MaskgateError
 

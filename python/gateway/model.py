@@ -122,11 +122,8 @@ class Analysis:
     control: tuple[Use, ...]
     mentions: tuple[Use, ...]
     tables: tuple[str, ...]  # "schema.table" of every relation the agent's text reads
-    views: frozenset[str] = (
-        frozenset()
-    )  # those of `tables` that are views: their columns are traced
-    related: Mapping[Column, tuple[Column, ...]] = field(default_factory=dict)
-    # ^ columns that hold the same values elsewhere: partitions, parents, generated, materialised
+    # Those of `tables` that are views: their columns are traced to the tables below.
+    views: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     # For each base column above, the columns whose protection it shares: same-named columns of
     # inheritance parents, children and partitions, the columns a generated one is computed from,

@@ -36,7 +36,9 @@ from gateway.identity import IssuerConfig, Verifier
 from gateway.masking import load_token_key
 from gateway.policy import Policy
 from gateway.sessionlog import SessionLog
-from gateway.upstream import Upstream
+from gateway.sql import Settings as AnalysisSettings
+from gateway.sql import describe
+from gateway.upstream import Database, UpstreamSettings
 from gateway.upstream.embedded import EmbeddedPostgres
 
 _LOG = logging.getLogger("maskgate")
@@ -203,7 +205,8 @@ async def _check(path: Path, configuration: Configuration) -> list[str]:
 
 async def _unknown_columns(connection: Connection, settings: ConnectionSettings) -> list[str]:
     """Rules without a wildcard that name no column: most often a spelling mistake."""
-    known = {str(entry.column) for entry in await connection.upstream.columns()}
+    async with connection.upstream.transaction("check") as transaction:
+        known = {str(entry.column) for entry in await describe(transaction)}
     return [
         f'connections.{connection.name}.columns."{pattern}": the database has no such column'
         for pattern in settings.columns
@@ -234,18 +237,23 @@ async def _connection(
     policy: Policy,
     configuration: Configuration,
 ) -> Connection:
-    upstream = Upstream(
-        config.resolve(settings.dsn, base),
-        role=settings.role,
-        search_path=tuple(settings.search_path),
-        pool=configuration.limits.pool,
-        statement_seconds=float(configuration.limits.statement_time),
-        statement_bytes=configuration.limits.statement_bytes,
+    limits = configuration.limits
+    upstream = Database(
+        UpstreamSettings(
+            dsn=config.resolve(settings.dsn, base),
+            schemas=tuple(settings.search_path),
+            role=settings.role,
+            statement_timeout=float(limits.statement_time),
+            max_connections=limits.pool,
+        )
     )
-    stack.push_async_callback(upstream.aclose)
+    await upstream.open()
+    stack.push_async_callback(upstream.close)
     return Connection(
         name=name,
         upstream=upstream,
+        role=settings.role,
+        analysis=AnalysisSettings(max_bytes=limits.statement_bytes),
         policy=policy,
         infinity=settings.infinity,
         token_domain=settings.token_domain or name,

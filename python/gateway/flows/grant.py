@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.errors import InvalidRequest
 from gateway.flows.entrance import establish
-from gateway.flows.house import Connection, House
+from gateway.flows.house import House
+from gateway.flows.schema import resolve
 from gateway.model import Grant, Identity
-
-_MAX_TABLES = 200
 
 
 async def request(
@@ -31,7 +29,7 @@ async def request(
     identity = await establish(house, credential, client)
     found = house.connection(connection)
     return await house.grants.request(
-        identity, connection, await _resolve(found, tables), purpose, duration_s, max_rows
+        identity, connection, await resolve(found, tables), purpose, duration_s, max_rows
     )
 
 
@@ -78,49 +76,3 @@ async def connections(house: House, credential: str | None, client: str) -> list
         }
         for name in sorted(house.connections)
     ]
-
-
-async def schema(
-    house: House, credential: str | None, client: str, connection: str
-) -> list[dict[str, Any]]:
-    """`GET /v1/connections/{c}/schema`: each column's type and treatment, so that an agent can ask
-    for the right tables. Names only; it needs no grant because it holds no row."""
-    await establish(house, credential, client)
-    found = house.connection(connection)
-    items = []
-    for entry in await found.upstream.columns():
-        treatment, reason = found.policy.treatment_of(entry.column, entry.related)
-        items.append(
-            {
-                "table": f"{entry.column.schema}.{entry.column.table}",
-                "kind": entry.kind,
-                "column": entry.column.name,
-                "type": entry.type_name,
-                "treatment": treatment.name,
-                "reason": reason,
-            }
-        )
-    return items
-
-
-async def _resolve(connection: Connection, tables: list[str]) -> tuple[str, ...]:
-    """`schema.table` for each name; a bare name when it is unambiguous; `*` stands alone."""
-    if not tables or len(tables) > _MAX_TABLES:
-        raise InvalidRequest(f"name 1 to {_MAX_TABLES} tables, or *")
-    if "*" in tables:
-        return ("*",)
-    known = {f"{e.column.schema}.{e.column.table}" for e in await connection.upstream.columns()}
-    resolved = []
-    for name in tables:
-        if name in known:
-            resolved.append(name)
-            continue
-        found = sorted(full for full in known if full.partition(".")[2] == name)
-        if len(found) != 1:
-            said = f"it could be {' or '.join(found)}" if found else "there is none"
-            raise InvalidRequest(
-                f"no table {name!r} on connection {connection.name!r}: {said}",
-                hint=f"GET /v1/connections/{connection.name}/schema lists them",
-            )
-        resolved.append(found[0])
-    return tuple(dict.fromkeys(resolved))

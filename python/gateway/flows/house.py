@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from gateway.errors import NotFound
 from gateway.masking import TokenKey
 from gateway.policy import Policy
+from gateway.sql import Settings as AnalysisSettings
 
 if TYPE_CHECKING:
     from gateway.flows.session import Desk
     from gateway.grants import Grants
     from gateway.identity import Verifier
     from gateway.sessionlog import SessionLog
-    from gateway.upstream import Upstream
+    from gateway.upstream import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,9 @@ class Connection:
     """One database behind the gateway: how it is reached and what its columns are."""
 
     name: str
-    upstream: Upstream
+    upstream: Database
+    role: str | None
+    analysis: AnalysisSettings
     policy: Policy
     infinity: str
     token_domain: str
@@ -32,7 +35,7 @@ class Connection:
     @property
     def database_floor(self) -> str:
         """What the database itself enforces, as every record says it."""
-        role = self.upstream.role
+        role = self.role
         if role is None:
             return "none: the login's own rights; the database does not enforce the grant's scope"
         return f"role {role}: the database enforces this role's rights, not the grant's scope"

@@ -74,7 +74,7 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             connection.upstream.transaction(statement.session) as transaction,
         ):
             # (3) sql.analyse(text, params, upstream) → Analysis (lineage) | refused
-            analysis = await analyse(ask.sql, ask.params, transaction)
+            analysis = await analyse(ask.sql, ask.params, transaction, connection.analysis)
 
             # (4) policy.decide(identity, grant, analysis) → Decision | refused
             decision = decide(grant, analysis, connection.policy)

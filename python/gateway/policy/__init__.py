@@ -4,7 +4,7 @@ Refuses to guess: a column that no rule names is protected, two rules of equal r
 do not load, and a use of a protected column that is not a bare output is refused.
 """
 
-from gateway.policy.decide import decide
+from gateway.policy.decide import decide, treat
 from gateway.policy.rules import Policy
 
-__all__ = ["Policy", "decide"]
+__all__ = ["Policy", "decide", "treat"]

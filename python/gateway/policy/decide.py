@@ -37,7 +37,7 @@ def decide(grant: Grant, analysis: Analysis, policy: Policy) -> Decision:
         treatment, reason = policy.treatment_of(use.column, analysis.related.get(use.column, ()))
         if treatment.protects:
             raise _misuse(use.column, treatment, reason, use.where)
-    columns = tuple(_output(output, analysis, policy) for output in analysis.outputs)
+    columns = tuple(treat(output, analysis, policy) for output in analysis.outputs)
     return Decision(columns=columns, policy_hash=policy.hash, notes=analysis.notes)
 
 
@@ -60,7 +60,8 @@ def _classified(name: str, analysis: Analysis, policy: Policy) -> bool:
     return policy.classifies(schema, table) or name in analysis.views
 
 
-def _output(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecision:
+def treat(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecision:
+    """The treatment of one output column. Raises ProtectedUse when there is none."""
     found = [
         (column, *policy.treatment_of(column, analysis.related.get(column, ())))
         for column in output.columns

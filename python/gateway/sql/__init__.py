@@ -5,5 +5,6 @@ that is not understood runs.
 """
 
 from gateway.sql.analyse import Settings, analyse
+from gateway.sql.describe import Described, describe
 
-__all__ = ["Settings", "analyse"]
+__all__ = ["Described", "Settings", "analyse", "describe"]

@@ -105,6 +105,7 @@ async def _attempt(
         control=control,
         mentions=mentions,
         tables=reading.tables(),
+        views=reading.views(),
         catalogs=reading.catalogs(),
         related=_related(outputs, (*control, *mentions), protected),
     )

@@ -67,6 +67,11 @@ class Reading:
         """The users' relations that the text names."""
         return self._named(catalog=False)
 
+    def views(self) -> frozenset[str]:
+        """Those of `tables` that are views."""
+        named = (self._relations[oid] for oid in self._direct)
+        return frozenset(r.name for r in named if r.kind == "v" and not _in_catalog(r))
+
     def catalogs(self) -> tuple[str, ...]:
         """The system catalogs that the text names."""
         return self._named(catalog=True)

@@ -16,7 +16,7 @@ from gateway.doors.http import metrics
 from gateway.doors.http.problem import problem
 from gateway.doors.http.stream import QueryAnswer
 from gateway.errors import InvalidRequest, MaskgateError, NotFound
-from gateway.flows import evidence, grant, health, session
+from gateway.flows import evidence, grant, health, schema, session
 from gateway.flows.house import House
 from gateway.flows.session import grant_record
 
@@ -134,8 +134,8 @@ def _people_routes(app: FastAPI, house: House) -> None:
         return {"items": await grant.connections(house, *_caller(request))}
 
     @app.get("/v1/connections/{name}/schema")
-    async def schema(request: Request, name: str) -> dict[str, Any]:
-        return {"items": await grant.schema(house, *_caller(request), name)}
+    async def columns(request: Request, name: str) -> dict[str, Any]:
+        return {"items": await schema.schema(house, *_caller(request), name)}
 
     @app.post("/v1/grants", status_code=201)
     async def ask(request: Request, body: GrantRequest) -> dict[str, Any]:

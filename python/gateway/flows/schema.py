@@ -1,0 +1,95 @@
+"""What a connection holds, by name: so that an agent can ask for the right tables.
+
+(1) who is it  (2) the names and types, from the catalog  (3) what would happen to each column. It
+needs no grant because it holds no row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.errors import InvalidRequest, Refusal
+from gateway.flows.entrance import establish
+from gateway.flows.house import Connection, House
+from gateway.policy import treat
+from gateway.sql import Described, analyse, describe
+
+_MAX_TABLES = 200
+_SESSION = "schema"  # the application_name of look-ups
+
+
+async def schema(
+    house: House, credential: str | None, client: str, connection: str
+) -> list[dict[str, Any]]:
+    """`GET /v1/connections/{c}/schema`: per column its type, its treatment and the reason."""
+    await establish(house, credential, client)
+    found = house.connection(connection)
+    async with found.upstream.transaction(_SESSION) as transaction:
+        columns = await describe(transaction)
+    views = {entry.table: entry for entry in columns if entry.kind == "v"}
+    traced = {name: await _through(found, entry) for name, entry in views.items()}
+    items = []
+    for entry in columns:
+        if entry.kind == "v":
+            treatment, reason = traced[entry.table].get(
+                entry.column.name, ("refused", "the view computes it from a protected column")
+            )
+        else:
+            chosen, reason = found.policy.treatment_of(entry.column)
+            treatment = chosen.name
+        items.append(
+            {
+                "table": entry.table,
+                "kind": _KINDS[entry.kind],
+                "column": entry.column.name,
+                "type": entry.type_name,
+                "treatment": treatment,
+                "reason": reason,
+            }
+        )
+    return items
+
+
+async def resolve(connection: Connection, tables: list[str]) -> tuple[str, ...]:
+    """`schema.table` for each name; a bare name when it is unambiguous; `*` stands alone."""
+    if not tables or len(tables) > _MAX_TABLES:
+        raise InvalidRequest(f"name 1 to {_MAX_TABLES} tables, or *")
+    if "*" in tables:
+        return ("*",)
+    async with connection.upstream.transaction(_SESSION) as transaction:
+        known = {entry.table for entry in await describe(transaction)}
+    return tuple(dict.fromkeys(_resolved(name, known, connection.name) for name in tables))
+
+
+def _resolved(name: str, known: set[str], connection: str) -> str:
+    if name in known:
+        return name
+    found = sorted(full for full in known if full.partition(".")[2] == name)
+    if len(found) == 1:
+        return found[0]
+    said = f"it could be {' or '.join(found)}" if found else "there is none"
+    raise InvalidRequest(
+        f"no table {name!r} on connection {connection!r}: {said}",
+        hint=f"GET /v1/connections/{connection}/schema lists them",
+    )
+
+
+_KINDS = {"r": "table", "p": "partitioned table", "v": "view", "m": "materialised view"}
+
+
+async def _through(connection: Connection, entry: Described) -> dict[str, tuple[str, str]]:
+    """A view's columns as `select *` from it would be treated; a refused one is left out."""
+    name = ".".join(f'"{part}"' for part in (entry.column.schema, entry.column.table))
+    treated: dict[str, tuple[str, str]] = {}
+    try:
+        async with connection.upstream.transaction(_SESSION) as transaction:
+            analysis = await analyse(f"select * from {name}", (), transaction)  # noqa: S608 analysed
+    except Refusal:
+        return treated
+    for output in analysis.outputs:
+        try:
+            decided = treat(output, analysis, connection.policy)
+        except Refusal:
+            continue
+        treated[output.name] = (decided.treatment.name, decided.reason)
+    return treated
