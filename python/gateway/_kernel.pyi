@@ -37,8 +37,8 @@ def lineage(tree: str, server_major: int) -> str:
      "digest": hex digest of the tree with location fields removed}
 
     `relations[].direct`: named by the statement itself rather than through a view. `functions`
-    holds each function OID that the statement can call: plain, operator, aggregate, window, cast and
-    support functions; `types` each type whose input or output function a cast through text calls.
+    holds each function OID that the statement can call: plain, operator, aggregate, window, cast,
+    support; `types` each type whose input or output function a cast through text calls.
 
     Raises gateway.errors.StatementRefused when the tree is not one plain SELECT, and
     gateway.errors.NotUnderstood for any tag, field or kind not on this server version's list.
