@@ -1,5 +1,6 @@
 //! One enum, one conversion: the exception classes belong to `gateway.errors`, Rust imports them.
 
+use pgtree::TreeError;
 use pyo3::PyErr;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -8,8 +9,9 @@ use pyo3::types::PyDict;
 /// Everything a kernel entry point can fail with.
 #[derive(Clone, Debug)]
 pub enum KernelError {
-    /// The server's tree holds something this build does not know: `gateway.errors.NotUnderstood`.
-    Tree(String),
+    /// The tree is not one plain SELECT (`gateway.errors.StatementRefused`), or it holds something
+    /// this build does not know (`gateway.errors.NotUnderstood`).
+    Tree(TreeError),
     /// A plan that cannot be carried out: `gateway.errors.InvalidRequest`.
     InvalidRequest(String),
     /// A value has no Arrow form: `gateway.errors.Unrepresentable`.
@@ -28,12 +30,19 @@ pub enum KernelError {
 impl KernelError {
     fn class_text_hint(self) -> (&'static str, String, Option<String>) {
         match self {
-            Self::Tree(text) => ("NotUnderstood", text, None),
+            Self::Tree(TreeError::NotPlainSelect(text)) => ("StatementRefused", text, None),
+            Self::Tree(TreeError::NotUnderstood(text)) => ("NotUnderstood", text, None),
             Self::InvalidRequest(text) => ("InvalidRequest", text, None),
             Self::Unrepresentable { detail, hint } => ("Unrepresentable", detail, Some(hint)),
             Self::UpstreamFailed(text) => ("UpstreamFailed", text, None),
             Self::Internal(text) => ("MaskgateError", text, None),
         }
+    }
+}
+
+impl From<TreeError> for KernelError {
+    fn from(error: TreeError) -> Self {
+        Self::Tree(error)
     }
 }
 
