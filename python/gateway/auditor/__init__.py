@@ -1,0 +1,1 @@
+"""What an auditor runs on his own machine; nothing of the gateway is imported here."""
