@@ -322,14 +322,15 @@ def _check_measurements(screen: Screen, stage: Stage, table: pa.Table) -> None:
 
 def _check_suspects(screen: Screen, stage: Stage, suspects: Answer) -> None:
     raw = _ask_directly(stage, hunt.SUSPECTS)
-    seen = suspects.table.slice(0, 1).to_pylist()[0]
-    screen.tell("The first of them, as the database holds it and as the agent got it:")
-    names = ["visit_no", "mrn", "full_name", "phone"]
-    screen.grid(
-        ["", *names],
+    seen = suspects.table.to_pylist()
+    telling = next((n for n, row in enumerate(raw) if "telephone" in (row["note"] or "")), 0)
+    screen.tell("One of them, as the database holds it and as the agent got it:")
+    screen.side_by_side(
+        "database",
+        "agent",
         [
-            ["database", *(raw[0][name] for name in names)],
-            ["agent", *(seen[name] for name in names)],
+            (name, raw[telling][name], seen[telling][name])
+            for name in ("visit_no", "mrn", "full_name", "phone", "note")
         ],
     )
     planted = {str(row[name]) for row in raw for name in ("mrn", "full_name", "phone")}

@@ -88,11 +88,21 @@ class Screen:
             self.text(f"… {table.num_rows - limit:,} more")
 
     def grid(self, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """A small table, each cell on one line."""
         grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
         for name in names:
             grid.add_column(name, no_wrap=True, overflow="ellipsis")
         for row in rows:
-            grid.add_row(*(_cell(value) for value in row))
+            grid.add_row(*(escape(_short(value)) for value in row))
+        self.console.print(Padding(grid, (0, 0, 0, 6)))
+
+    def side_by_side(self, left: str, right: str, rows: Sequence[tuple[str, Any, Any]]) -> None:
+        """One row seen from two sides, column under column, nothing cut off."""
+        grid = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        for name in ("", left, right):
+            grid.add_column(name, overflow="fold")
+        for name, ours, theirs in rows:
+            grid.add_row(name, escape(_text(ours)), escape(_text(theirs)))
         self.console.print(Padding(grid, (0, 0, 0, 6)))
 
     @contextmanager
@@ -138,11 +148,12 @@ def reached(progress: Progress, done: int) -> None:
     progress.update(progress.task_ids[0], completed=done)
 
 
-def _cell(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, datetime):
-        text = value.strftime("%Y-%m-%d %H:%M")
-    else:
-        text = "NULL" if value is None else str(value)
-    if len(text) > _WIDEST_CELL:
-        text = f"{text[: _WIDEST_CELL - 1]}…"
-    return escape(text)
+        return value.strftime("%Y-%m-%d %H:%M")
+    return "NULL" if value is None else str(value)
+
+
+def _short(value: Any) -> str:
+    text = _text(value)
+    return text if len(text) <= _WIDEST_CELL else f"{text[: _WIDEST_CELL - 1]}…"
