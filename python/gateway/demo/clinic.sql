@@ -44,7 +44,7 @@ CREATE TABLE public.patient (
     payer         text    NOT NULL,
     insurance_id  text,
     registered_on date    NOT NULL,
-    notes         text    NOT NULL
+    notes         text    NOT NULL  -- of the patient, who is named in it in many spellings
 );
 
 CREATE TYPE public.encounter_status AS ENUM ('finished', 'cancelled', 'no-show');
@@ -58,7 +58,7 @@ CREATE TABLE public.encounter (
     starts_at    timestamp NOT NULL,
     minutes      smallint  NOT NULL,
     reason       text      NOT NULL,
-    note         text
+    note         text      -- of the visit: numbers, addresses and dates, but nobody's name
 );
 
 CREATE TABLE public.observation (
@@ -234,20 +234,32 @@ SELECT n + 1,
        CASE WHEN rebooked THEN starts_at - interval '1 day' * (1 + seed.pick(n, 51, 4)) ELSE starts_at END,
        15 * (1 + seed.pick(n, 52, 4)),
        reason,
-       CASE seed.pick(n, 53, 10)
-           WHEN 0 THEN 'Seen today: ' || full_name || ', MRN ' || mrn || '. ' || reason || ', stable. Next visit '
-               || to_char(starts_at + interval '90 days', 'FMMonth FMDDth, YYYY') || '.'
-           WHEN 1 THEN 'Called ' || phone || ' to confirm; ' || split_part(full_name, ' ', 1)
-               || ' will come on ' || to_char(starts_at, 'MM/DD/YY') || '.'
-           WHEN 2 THEN upper(full_name) || ' MRN#' || mrn || ' asks for a copy of the letter by mail: '
-               || coalesce(email, 'no address') || '.'
-           WHEN 3 THEN NULL
-           WHEN 4 THEN 'Lungs clear, heart regular, no oedema. Continue current medication, review in 12 weeks.'
-           WHEN 5 THEN 'BP 132/84, pulse 71, temp 36.8. Advised on diet and exercise; ' || reason || ' improving.'
-           WHEN 6 THEN 'Ordered CBC, BMP, lipid panel. Parkinson''s ruled out. Return if symptoms worsen.'
-           WHEN 7 THEN 'Vaccinated, lot 8841-A, left deltoid. No reaction after 15 minutes.'
-           WHEN 8 THEN 'No show explained: traffic on Route 66. ' || reason || ' unchanged since last time.'
-           ELSE 'Discussed results. Hodgkin lymphoma in remission. Plan unchanged.'
+       CASE WHEN n % 6 = 0 THEN
+           CASE seed.pick(n, 53, 5)
+               WHEN 0 THEN 'Cancelled by telephone from ' || phone || '; MRN ' || mrn
+                   || ' checked. Wants a date after ' || to_char(starts_at, 'FMMonth FMDDth, YYYY') || '.'
+               WHEN 1 THEN 'Cancelled by mail from ' || coalesce(email, 'an unknown address')
+                   || ' on ' || to_char(starts_at - interval '2 days', 'MM/DD/YY') || '.'
+               WHEN 2 THEN 'MRN#' || mrn || ' did not come; nobody answers at '
+                   || translate(phone, '()', '') || '.'
+               WHEN 3 THEN 'Clinic closed for the afternoon, ' || reason || ' moved.'
+           END
+       ELSE
+           CASE seed.pick(n, 53, 10)
+               WHEN 0 THEN 'Seen today, MRN ' || mrn || '. ' || reason || ', stable. Next visit '
+                   || to_char(starts_at + interval '90 days', 'FMMonth FMDDth, YYYY') || '.'
+               WHEN 1 THEN 'Reminder sent to ' || replace(translate(phone, ' -(', '..'), ')', '')
+                   || ' for ' || to_char(starts_at + interval '30 days', 'FMMM/FMDD/YYYY') || '.'
+               WHEN 2 THEN 'Asks for a copy of the letter by mail: ' || coalesce(email, 'no address')
+                   || ', chart ' || 'MRN: ' || mrn || '.'
+               WHEN 3 THEN NULL
+               WHEN 4 THEN 'Lungs clear, heart regular, no oedema. Continue current medication, review in 12 weeks.'
+               WHEN 5 THEN 'BP 132/84, pulse 71, temp 36.8. Advised on diet and exercise; ' || reason || ' improving.'
+               WHEN 6 THEN 'Ordered CBC, BMP, lipid panel. Parkinson''s ruled out. Return if symptoms worsen.'
+               WHEN 7 THEN 'Vaccinated, lot 8841-A, left deltoid. No reaction after 15 minutes.'
+               WHEN 8 THEN 'Late because of traffic on Route 66. ' || reason || ' unchanged since last time.'
+               ELSE 'Discussed results. Hodgkin lymphoma in remission. Plan unchanged.'
+           END
        END
 FROM (
     SELECT n,

@@ -38,13 +38,15 @@ JOIN public.patient AS p ON p.id = e.patient_id"""
 
 #: The suspicion put as a question: cancelled encounters that share a visit number with another one.
 SUSPECTS = """\
-SELECT e.id, e.visit_no, e.department, e.status, e.starts_at, twin.id AS took_place_as,
-       p.mrn, p.full_name, p.phone
+SELECT e.id, e.visit_no, e.department, e.status, e.starts_at,
+       twin.id AS took_place_as, p.mrn, p.full_name, p.phone, e.note
 FROM public.encounter AS e
-JOIN public.encounter AS twin ON twin.visit_no = e.visit_no AND twin.id <> e.id
+JOIN public.encounter AS twin
+  ON twin.visit_no = e.visit_no AND twin.id <> e.id
 JOIN public.patient AS p ON p.id = e.patient_id
 WHERE e.status = 'cancelled'
-  AND e.starts_at >= TIMESTAMP '2022-05-01' AND e.starts_at < TIMESTAMP '2022-06-01'
+  AND e.starts_at >= TIMESTAMP '2022-05-01'
+  AND e.starts_at < TIMESTAMP '2022-06-01'
 ORDER BY e.visit_no"""
 
 _MAY = (datetime(2022, 5, 1), datetime(2022, 6, 1))  # noqa: DTZ001 - the clinic's local time

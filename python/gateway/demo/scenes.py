@@ -63,9 +63,7 @@ def log_in(screen: Screen, cast: Cast, stage: Stage) -> None:
     me = cast.agent.get("/v1/whoami")
     screen.answers(str(me["identity"]))
     screen.expect(AGENT in str(me["identity"]), f"the gateway knows the caller as {AGENT}")
-    screen.asks(
-        cast.agent.name, f"GET /v1/connections/{CONNECTION}/schema   needs no grant: names only"
-    )
+    screen.asks(cast.agent.name, f"GET /v1/connections/{CONNECTION}/schema   (names only)")
     columns = _items(cast.agent.get(f"/v1/connections/{CONNECTION}/schema"))
     patient = [item for item in columns if item.get("table") == "public.patient"]
     screen.grid(
@@ -118,12 +116,12 @@ def hunt_the_bug(screen: Screen, cast: Cast, stage: Stage, grant: str) -> str:
     session = str(cast.agent.post("/v1/sessions", {"connection": CONNECTION, "grant": grant})["id"])
     screen.answers(f"session {session}")
 
-    screen.asks(cast.agent.name, "What does the report say?")
+    screen.asks(cast.agent.name, "asks: what does the report say?")
     report = _select(screen, cast.agent, session, hunt.REPORT)
-    screen.rows(report.table, limit=3)
+    screen.rows(report.table, 3)
     reported = hunt.reported(report.table)
 
-    screen.asks(cast.agent.name, "And what was measured? Every measurement, with its patient.")
+    screen.asks(cast.agent.name, "asks: what was measured? Every measurement, with its patient.")
     measurements = _select(
         screen,
         cast.agent,
@@ -131,7 +129,7 @@ def hunt_the_bug(screen: Screen, cast: Cast, stage: Stage, grant: str) -> str:
         hunt.MEASUREMENTS,
         total=clinic.OBSERVATIONS_PER_PATIENT * stage.clinic.patients,
     )
-    screen.rows(measurements.table, limit=3)
+    screen.rows(measurements.table, 3, ["code", "value", "department", "mrn", "full_name", "dob"])
     _check_measurements(screen, stage, measurements.table)
     extra = hunt.surplus(reported, hunt.took_place(measurements.table))
     screen.expect(
@@ -139,9 +137,11 @@ def hunt_the_bug(screen: Screen, cast: Cast, stage: Stage, grant: str) -> str:
         f"counted from the rows, the report has {sum(extra.values()):,} visits too many",
     )
 
-    screen.asks(cast.agent.name, "Are those the cancelled ones that were booked again?")
+    screen.asks(cast.agent.name, "asks: are those the cancelled ones that were booked again?")
     suspects = _select(screen, cast.agent, session, hunt.SUSPECTS, keep_wire=True)
-    screen.rows(suspects.table, limit=4)
+    screen.rows(
+        suspects.table, 4, ["visit_no", "department", "status", "mrn", "full_name", "phone"]
+    )
     _check_suspects(screen, stage, suspects)
     screen.expect(
         hunt.suspected(suspects.table) == extra,
@@ -187,7 +187,7 @@ def pull_the_plug(screen: Screen, cast: Cast, grant: str, session: str) -> None:
     screen.tell(
         "The agent forgets a join condition; the steward sees it run away and revokes the grant."
     )
-    screen.asks(cast.agent.name, f"POST /v1/sessions/{session}/query")
+    screen.asks(cast.agent.name, "asks for every measurement with every encounter")
     screen.sql(RUNAWAY)
     plug = _Plug(cast.steward, grant)
     with screen.counting("rows that arrive", 0) as progress:
@@ -288,7 +288,7 @@ def _select(
         for column, counts in dict(receipt.get("cells_masked") or {}).items()
     }
     told = ", ".join(f"{column} {count:,}" for column, count in masked.items() if count) or "none"
-    screen.text(f"receipt: record {str(receipt['record_hash'])[:16]}…, cells masked: {told}")
+    screen.text(f"receipt: record {str(receipt['record_hash'])[:16]}…, masked cells: {told}")
     if receipt["rows"] != answer.table.num_rows or receipt["truncated"]:
         raise UnexpectedError(f"the receipt does not describe the answer: {receipt}")
     if total is not None:
@@ -322,14 +322,15 @@ def _check_measurements(screen: Screen, stage: Stage, table: pa.Table) -> None:
 
 def _check_suspects(screen: Screen, stage: Stage, suspects: Answer) -> None:
     raw = _ask_directly(stage, hunt.SUSPECTS)
-    seen = suspects.table.slice(0, 1).to_pylist()[0]
-    screen.tell("The first of them, as the database holds it and as the agent got it:")
-    names = ["id", "status", "mrn", "full_name", "phone"]
-    screen.grid(
-        ["", *names],
+    seen = suspects.table.to_pylist()
+    telling = next((n for n, row in enumerate(raw) if "telephone" in (row["note"] or "")), 0)
+    screen.tell("One of them, as the database holds it and as the agent got it:")
+    screen.side_by_side(
+        "database",
+        "agent",
         [
-            ["database", *(raw[0][name] for name in names)],
-            ["agent", *(seen[name] for name in names)],
+            (name, raw[telling][name], seen[telling][name])
+            for name in ("visit_no", "mrn", "full_name", "phone", "note")
         ],
     )
     planted = {str(row[name]) for row in raw for name in ("mrn", "full_name", "phone")}

@@ -41,7 +41,7 @@ def test_scenes_are_numbered() -> None:
 
 def test_data_is_shown_as_it_is() -> None:
     shown, out = screen()
-    shown.rows(pa.table({"a": ["[REDACTED]", "[bold]x[/]", None], "b": [1, 2, 3]}), limit=3)
+    shown.rows(pa.table({"a": ["[REDACTED]", "[bold]x[/]", None], "b": [1, 2, 3]}), 3)
     shown.answers("[red]said[/]")
     assert "[REDACTED]" in out.getvalue()
     assert "[bold]x[/]" in out.getvalue()
