@@ -1,0 +1,24 @@
+"""Leave to read: who may read which tables of which connection, for what purpose, until when.
+
+Refuses approval by the requester or by anybody who shares a party with the request, any way back
+from a terminal state, and any answer it cannot take from the control store now. Every change is
+recorded before it takes effect.
+"""
+
+from __future__ import annotations
+
+from gateway.grants.access import AccessRules, AutoApprove
+from gateway.grants.lifecycle import Grants
+from gateway.grants.sessions import SessionRow, Sessions
+from gateway.grants.store import ControlStore
+from gateway.grants.watch import Watch
+
+__all__ = [
+    "AccessRules",
+    "AutoApprove",
+    "ControlStore",
+    "Grants",
+    "SessionRow",
+    "Sessions",
+    "Watch",
+]

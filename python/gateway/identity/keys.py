@@ -72,6 +72,7 @@ class IssuerKeys:
         self._fetched_at = 0.0
         self._failed_at: float | None = None
         self._failure = ""
+        self._attempts = 0
         self._kid_fetch_at: float | None = None
         self._unknown: OrderedDict[str, float] = OrderedDict()  # kid -> when to ask again
 
@@ -111,29 +112,28 @@ class IssuerKeys:
             return self._keys
         if resting:
             raise self._unreachable()
-        waiting_since = now
+        before = self._attempts
         async with self._fetching:
-            if self._keys is not None and self._fetched_at >= waiting_since:
-                return self._keys
-            if self._failed_at is not None and self._failed_at >= waiting_since:
-                return self._stale_or_raise()
-            return await self._fetch() or self._stale_or_raise()
+            if self._attempts == before:  # else another request asked while this one waited
+                await self._fetch()
+            return self._stale_or_raise()
 
     async def _after_rotation(self, kid: str) -> tuple[PublishedKey, ...]:
         """The keys once more, because a token names one that is not in the cache."""
-        asked_at = self._monotonic()
-        if self._unknown.get(kid, asked_at) > asked_at:
+        now = self._monotonic()
+        if self._unknown.get(kid, now) > now:
             raise _unknown_key()
+        before = self._attempts
         async with self._fetching:
-            now = self._monotonic()
-            if self._keys is not None and self._fetched_at >= asked_at:
-                return self._keys  # another request fetched while this one waited
-            if self._kid_fetch_at is not None and now - self._kid_fetch_at < KID_REFETCH_S:
-                raise _unknown_key()
-            self._kid_fetch_at = now
-            keys = await self._fetch()
-        if keys is None:
-            raise self._unreachable()
+            if self._attempts == before:  # else another request asked while this one waited
+                now = self._monotonic()
+                if self._kid_fetch_at is not None and now - self._kid_fetch_at < KID_REFETCH_S:
+                    raise _unknown_key()
+                self._kid_fetch_at = now
+                await self._fetch()
+            keys = self._keys
+            if keys is None or self._failed_at is not None:
+                raise self._unreachable()
         if all(key.kid != kid for key in keys):
             self._unknown[kid] = self._monotonic() + UNKNOWN_KID_S
             self._unknown.move_to_end(kid)
@@ -153,28 +153,28 @@ class IssuerKeys:
             hint="Try again in a few seconds; the gateway asks the issuer again by itself.",
         )
 
-    async def _fetch(self) -> tuple[PublishedKey, ...] | None:
-        """Discovery, then the JWKS. None, with the reason kept, when either fails."""
+    async def _fetch(self) -> None:
+        """Discovery, then the JWKS; when either fails, the reason and the older keys are kept."""
         try:
             discovery = await self._get(self._config.discovery_url)
             self._check_discovery(discovery)
-            jwks = await self._get(discovery["jwks_uri"])
-            keys = _read_keys(jwks)
+            keys = _read_keys(await self._get(discovery["jwks_uri"]))
         except (httpx.HTTPError, httpx.InvalidURL) as lost:
-            return self._note_failure(f"no answer ({type(lost).__name__})")
+            self._note_failure(f"no answer ({type(lost).__name__})")
         except TimeoutError:
-            return self._note_failure(f"no complete answer within {FETCH_TIMEOUT_S:.0f} s")
+            self._note_failure(f"no complete answer within {FETCH_TIMEOUT_S:.0f} s")
         except (_WrongAnswerError, ConfigurationError) as wrong:
-            return self._note_failure(str(wrong))
-        # An empty set is an answer too: the issuer has withdrawn every key.
-        self._keys, self._fetched_at, self._failed_at = keys, self._monotonic(), None
-        for key in keys:
-            self._unknown.pop(key.kid or "", None)
-        return keys
+            self._note_failure(str(wrong))
+        else:
+            # An empty set is an answer too: the issuer has withdrawn every key.
+            self._keys, self._fetched_at, self._failed_at = keys, self._monotonic(), None
+            self._attempts += 1
+            for key in keys:
+                self._unknown.pop(key.kid or "", None)
 
-    def _note_failure(self, reason: str) -> tuple[PublishedKey, ...] | None:
+    def _note_failure(self, reason: str) -> None:
         self._failed_at, self._failure = self._monotonic(), reason
-        return None
+        self._attempts += 1
 
     def _check_discovery(self, document: Mapping[str, Any]) -> None:
         # An exact comparison (Discovery 1.0, section 4.3): a mix-up of issuers begins here.

@@ -1,0 +1,106 @@
+"""What a request for a grant may say: parsed once, refused with the rule it breaks.
+
+Refuses text that could not be stored or would mislead a reader (NUL, control characters, lone
+surrogates) and numbers that are no whole numbers.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import InvalidRequest
+
+MAX_TEXT_CHARS = 1000  # purposes and reasons; the migration says the same
+MAX_TABLES = 1000
+MAX_NAME_CHARS = 200  # "schema.table": PostgreSQL's names have at most 63 bytes each
+MAX_ROWS = 2**53 - 1  # records hold integers below 2^53
+
+_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A request whose every value is acceptable."""
+
+    connection: str
+    tables: tuple[str, ...]
+    purpose: str
+    duration_s: int
+    max_rows: int | None
+
+
+def checked(
+    connection: Any,
+    tables: Any,
+    purpose: Any,
+    duration_s: Any,
+    max_rows: Any,
+    max_duration_s: int,
+) -> Wanted:
+    """The request, or InvalidRequest naming the value that is wrong."""
+    if not _is_name(connection):
+        raise InvalidRequest("connection must be the name of a connection.")
+    return Wanted(
+        connection=connection,
+        tables=_tables(tables),
+        purpose=_text(purpose, "purpose"),
+        duration_s=_whole(duration_s, "duration_s", max_duration_s),
+        max_rows=None if max_rows is None else _whole(max_rows, "max_rows", MAX_ROWS),
+    )
+
+
+def checked_reason(reason: Any) -> str:
+    """Why somebody decided: a person reads it later, so it must say something."""
+    return _text(reason, "reason")
+
+
+def checked_rows(rows: Any) -> int:
+    """A number of rows to charge; zero only asks whether the grant is in force."""
+    return 0 if rows == 0 and not isinstance(rows, bool) else _whole(rows, "rows", MAX_ROWS)
+
+
+def is_id(value: Any) -> bool:
+    """Whether this could be the id of a grant or a session at all; asked before the store is."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def _tables(tables: Any) -> tuple[str, ...]:
+    if isinstance(tables, str) or not isinstance(tables, Sequence) or not tables:
+        raise InvalidRequest('tables must be a non-empty list of names, or ["*"].')
+    if len(tables) > MAX_TABLES:
+        raise InvalidRequest(f"tables may name at most {MAX_TABLES} tables.")
+    if not all(_is_name(table) for table in tables):
+        raise InvalidRequest("tables must hold names like schema.table.")
+    named = tuple(dict.fromkeys(tables))
+    if "*" in named and named != ("*",):
+        raise InvalidRequest("tables: * stands for everything and must stand alone.")
+    return named
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_NAME_CHARS and _readable(value)
+
+
+def _text(value: Any, key: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidRequest(f"{key} must say something: a person decides by it.")
+    if len(value.strip()) > MAX_TEXT_CHARS:
+        raise InvalidRequest(f"{key} may have at most {MAX_TEXT_CHARS} characters.")
+    if not _readable(value.replace("\n", " ").replace("\t", " ")):
+        raise InvalidRequest(f"{key} must not hold control or invisible characters.")
+    return value.strip()
+
+
+def _readable(text: str) -> bool:
+    """No control, format, surrogate, private or unassigned characters (Unicode category C)."""
+    return all(unicodedata.category(character)[0] != "C" for character in text)
+
+
+def _whole(value: Any, key: str, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise InvalidRequest(f"{key} must be a whole number from 1 to {most}.")
+    return value

@@ -1,0 +1,208 @@
+"""Tells a running stream, within a second, that its grant has ended, whoever ended it.
+
+Three sources, any of which ends a watch: the store's notification (at once), a question to the
+store every `POLL_S` (when notifications are lost), and two clocks (the gateway's, and a monotonic
+one that a clock set back does not fool). Refuses to begin on a grant that is not in force. While
+the store is away a watch lasts until the grant's expiry at the latest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from gateway.errors import GrantExpired, NoGrant, Refusal, StoreUnavailable
+from gateway.grants import records
+from gateway.grants.store import ControlStore
+from gateway.model import Grant, GrantState
+
+POLL_S = 0.5
+TICK_S = 0.1
+RELISTEN_S = 0.25
+
+
+class Watch:
+    """`async with grants.watch(id) as watch:` — then `await watch.wait()` beside the stream."""
+
+    def __init__(self, watcher: Watcher, grant_id: str) -> None:
+        self.grant_id = grant_id
+        self._watcher = watcher
+        self._over = asyncio.Event()
+        self._state: GrantState | None = None
+        self._expires_at: datetime | None = None
+        self._deadline: float | None = None
+
+    async def __aenter__(self) -> Watch:
+        await self._watcher.add(self)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._watcher.remove(self)
+
+    @property
+    def ended(self) -> GrantState | None:
+        """The state the grant ended in, or None while it is in force."""
+        return self._state
+
+    async def wait(self) -> Refusal:
+        """Wait until the grant ends; returns what to tell the caller."""
+        await self._over.wait()
+        return self._refusal()
+
+    def check(self) -> None:
+        """Raise NoGrant or GrantExpired if the grant has ended."""
+        if self._state is not None:
+            raise self._refusal()
+
+    def _refusal(self) -> Refusal:
+        if self._state is GrantState.EXPIRED:
+            return GrantExpired(
+                f"The grant {self.grant_id} ended at {records.text_of(self._expires_at)}.",
+                hint="Ask for a new grant.",
+            )
+        return NoGrant(f"The grant {self.grant_id} was {self._state}.", hint="Ask for a new grant.")
+
+    def begin(self, grant: Grant, now: datetime, monotonic: float) -> None:
+        """Take the grant's time; both clocks run from here. Called by the watcher."""
+        if grant.state is not GrantState.ACTIVE or grant.expires_at is None:
+            self.end(grant.state)
+            return
+        self._expires_at = grant.expires_at
+        self._deadline = monotonic + (grant.expires_at - now).total_seconds()
+
+    def tick(self, now: datetime, monotonic: float) -> None:
+        """End the watch when either clock says so. Called by the watcher."""
+        if self._expires_at is None or self._deadline is None:
+            return
+        if now >= self._expires_at or monotonic >= self._deadline:
+            self.end(GrantState.EXPIRED)
+
+    def end(self, state: GrantState) -> None:
+        """The first end counts: nothing reactivates. Called by the watcher."""
+        if self._state is None:
+            self._state = state
+            self._over.set()
+
+
+class Watcher:
+    """All watches of one gateway: one listening connection, one question for all of them."""
+
+    def __init__(
+        self,
+        store: ControlStore,
+        clock: Callable[[], datetime],
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        poll_s: float = POLL_S,
+        listen: bool = True,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._monotonic = monotonic
+        self._poll_s = poll_s
+        self._listens = listen
+        self._watches: dict[str, set[Watch]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._missed = asyncio.Event()  # a new listener: look at everything once
+
+    def watch(self, grant_id: str) -> Watch:
+        return Watch(self, grant_id)
+
+    async def add(self, watch: Watch) -> None:
+        """Register first, read afterwards: a change in between is in one of the two."""
+        self._start()
+        self._watches.setdefault(watch.grant_id, set()).add(watch)
+        try:
+            row = await self._store.fetchrow(records.ONE, watch.grant_id)
+            if row is None:
+                raise NoGrant(f"There is no grant {watch.grant_id}.")
+            watch.begin(records.grant(row), self._clock(), self._monotonic())
+            watch.tick(self._clock(), self._monotonic())
+            watch.check()
+        except BaseException:
+            self.remove(watch)
+            raise
+
+    def remove(self, watch: Watch) -> None:
+        watches = self._watches.get(watch.grant_id, set())
+        watches.discard(watch)
+        if not watches:
+            self._watches.pop(watch.grant_id, None)
+
+    async def close(self) -> None:
+        """Stop the loops; watches that are still open end, since nobody would tell them."""
+        for grant_id in list(self._watches):
+            self._end(grant_id, GrantState.REVOKED)
+        await asyncio.gather(*self._cancel(), return_exceptions=True)
+
+    def _cancel(self) -> list[asyncio.Task[None]]:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        return tasks
+
+    def _start(self) -> None:
+        if not self._tasks:
+            loops = [self._tick(), self._poll(), *([self._listen()] if self._listens else [])]
+            self._tasks = [asyncio.create_task(loop) for loop in loops]
+            for task in self._tasks:
+                task.add_done_callback(self._task_ended)
+
+    async def _tick(self) -> None:
+        while True:
+            now, monotonic = self._clock(), self._monotonic()
+            for watch in self._all():
+                watch.tick(now, monotonic)
+            await asyncio.sleep(TICK_S)
+
+    async def _poll(self) -> None:
+        """Ask for the state of every watched grant, at intervals and when changes were missed."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_s):
+                    await self._missed.wait()
+            self._missed.clear()
+            if self._watches:
+                with contextlib.suppress(StoreUnavailable):  # asked again at the next interval
+                    await self._ask()
+
+    async def _ask(self) -> None:
+        asked = list(self._watches)
+        rows = await self._store.fetch(records.STATES, asked)
+        states = {row["id"]: GrantState(row["state"]) for row in rows}
+        for grant_id in asked:
+            # A grant that is gone (a store put back from a copy, say) is not in force.
+            state = states.get(grant_id, GrantState.REVOKED)
+            if state is not GrantState.ACTIVE:
+                self._end(grant_id, state)
+
+    async def _listen(self) -> None:
+        """Hold one listening connection; when it is lost, make another and look at everything."""
+        while True:
+            with contextlib.suppress(StoreUnavailable):  # the poll goes on meanwhile
+                async with self._store.listening(self._heard) as lost:
+                    self._missed.set()
+                    await lost.wait()
+            await asyncio.sleep(RELISTEN_S)
+
+    def _heard(self, told: str) -> None:
+        grant_id, _, state = told.partition(" ")
+        if state != GrantState.ACTIVE and grant_id in self._watches:
+            self._end(grant_id, GrantState(state))
+
+    def _end(self, grant_id: str, state: GrantState) -> None:
+        for watch in list(self._watches.get(grant_id, ())):
+            watch.end(state)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """A loop ends only by `close`; if one failed, nobody would be told, so everything ends."""
+        if not task.cancelled():
+            for grant_id in list(self._watches):
+                self._end(grant_id, GrantState.REVOKED)
+            self._cancel()
+
+    def _all(self) -> Iterable[Watch]:
+        return [watch for watches in self._watches.values() for watch in watches]

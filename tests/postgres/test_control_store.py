@@ -1,0 +1,228 @@
+"""The control store on a real server: schema, sessions, failures of the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+import servers
+from control import (
+    AGENT,
+    AMIR,
+    BILLING,
+    DANA,
+    Desk,
+    fresh_database,
+    open_desk,
+)
+from gateway.errors import (
+    ConfigurationError,
+    Conflict,
+    NoGrant,
+    NotFound,
+    StoreUnavailable,
+)
+from gateway.grants import ControlStore
+from gateway.grants.migrations import Migration, migrate, packaged
+from gateway.model import Identity
+
+
+@pytest_asyncio.fixture
+async def desk(newest: servers.Server) -> AsyncIterator[Desk]:
+    async with open_desk(await fresh_database(newest)) as opened:
+        yield opened
+
+
+async def ask(desk: Desk, who: Identity = AGENT, **changes: Any) -> Any:
+    wanted = {
+        "connection": "clinic",
+        "tables": ["public.patient"],
+        "purpose": "fix the monthly report",
+        "duration_s": 3600,
+        **changes,
+    }
+    return await desk.grants.request(who, **wanted)
+
+
+# -- schema --------------------------------------------------------------------------------------
+
+
+async def test_schema_on_every_version(server: servers.Server) -> None:
+    async with open_desk(await fresh_database(server)) as desk:
+        grant = await desk.active()
+        assert (await desk.grants.in_force(AGENT, "clinic")).id == grant.id
+
+
+async def test_gateways_that_start_together_migrate_once(newest: servers.Server) -> None:
+    dsn = await fresh_database(newest)
+    stores = await asyncio.gather(*(ControlStore.connect(dsn) for _ in range(5)))
+    try:
+        rows = await stores[0].fetch("SELECT version FROM maskgate.schema_migrations")
+        assert [row["version"] for row in rows] == [one.version for one in packaged()]
+    finally:
+        await asyncio.gather(*(store.close() for store in stores))
+
+
+async def test_a_second_start_applies_nothing(desk: Desk) -> None:
+    connection = await asyncpg.connect(desk.dsn)
+    try:
+        assert await migrate(connection, packaged()) == 0
+    finally:
+        await connection.close()
+
+
+async def test_a_changed_migration_is_refused(desk: Desk) -> None:
+    first = packaged()[0]
+    changed = Migration(first.version, first.name, first.sql + "-- changed")
+    connection = await asyncpg.connect(desk.dsn)
+    try:
+        with pytest.raises(ConfigurationError, match="other contents"):
+            await migrate(connection, [changed, *packaged()[1:]])
+    finally:
+        await connection.close()
+
+
+async def test_a_store_of_a_newer_version_is_refused(desk: Desk) -> None:
+    connection = await asyncpg.connect(desk.dsn)
+    try:
+        await connection.execute(
+            "INSERT INTO maskgate.schema_migrations VALUES (9, '0009_later.sql', 'x')"
+        )
+        with pytest.raises(ConfigurationError, match="newer version"):
+            await ControlStore.connect(desk.dsn)
+    finally:
+        await connection.close()
+
+
+async def test_a_failing_migration_leaves_nothing(newest: servers.Server) -> None:
+    connection = await asyncpg.connect(await fresh_database(newest))
+    broken = Migration(len(packaged()) + 1, "9999_broken.sql", "CREATE TABLE maskgate.x (;")
+    try:
+        with pytest.raises(asyncpg.PostgresSyntaxError):
+            await migrate(connection, [*packaged(), broken])
+        assert await connection.fetchval("SELECT to_regnamespace('maskgate') IS NULL")
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE maskgate.grants SET state = 'active', decided_by = 'x', decided_at = now(), "
+        "not_before = now(), expires_at = now() + make_interval(secs => duration_s)",
+        "UPDATE maskgate.grants SET tables = ARRAY['*']",
+        "UPDATE maskgate.grants SET max_rows = NULL",
+        "UPDATE maskgate.grants SET rows_released = 0",
+        "DELETE FROM maskgate.grants",
+        "TRUNCATE maskgate.grants CASCADE",
+        "UPDATE maskgate.grant_events SET by = 'x'",
+        "DELETE FROM maskgate.grant_events",
+        "TRUNCATE maskgate.grant_events",
+        "DELETE FROM maskgate.sessions",
+    ],
+)
+async def test_the_database_itself_refuses(desk: Desk, statement: str) -> None:
+    """A superuser's SQL, not only this program, is held to the state machine."""
+    grant = await desk.active(max_rows=10)
+    await desk.grants.charge_rows(grant.id, 5)
+    await desk.grants.revoke(grant.id, DANA, "over")
+    connection = await asyncpg.connect(desk.dsn)
+    try:
+        with pytest.raises(asyncpg.PostgresError):
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_the_database_refuses_self_approval(desk: Desk) -> None:
+    grant = await ask(desk)
+    connection = await asyncpg.connect(desk.dsn)
+    try:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await connection.execute(
+                "UPDATE maskgate.grants SET state = 'active', decided_by = identity, decided_at ="
+                " now(), not_before = now(), expires_at = now() + make_interval(secs => duration_s)"
+                " WHERE id = $1",
+                grant.id,
+            )
+    finally:
+        await connection.close()
+
+
+# -- sessions ------------------------------------------------------------------------------------
+
+
+async def test_a_session_belongs_to_who_opened_it(desk: Desk) -> None:
+    grant = await desk.active()
+    opened = await desk.sessions.open_session(AGENT, "clinic", grant)
+    assert (opened.identity, opened.grant, opened.expires_at) == (
+        AGENT.key,
+        grant.id,
+        grant.expires_at,
+    )
+    assert await desk.sessions.next_statement(opened.id, AGENT) == 1
+    assert await desk.sessions.next_statement(opened.id, AGENT) == 2
+    for stranger in (BILLING, DANA):
+        for call in (
+            desk.sessions.get_session,
+            desk.sessions.next_statement,
+            desk.sessions.close_session,
+        ):
+            with pytest.raises(NotFound):
+                await call(opened.id, stranger)
+        assert await desk.sessions.list_sessions(stranger) == []
+    assert (await desk.sessions.get_session(opened.id, AMIR)).statements == 2
+    assert len(await desk.sessions.list_sessions(AMIR)) == 1
+    for call in (desk.sessions.next_statement, desk.sessions.close_session):
+        with pytest.raises(NotFound):
+            await call(opened.id, AMIR)
+
+
+async def test_a_closed_session_takes_no_statement(desk: Desk) -> None:
+    opened = await desk.sessions.open_session(AGENT, "clinic", await desk.active())
+    closed = await desk.sessions.close_session(opened.id, AGENT)
+    desk.clock.turn(5)
+    assert await desk.sessions.close_session(opened.id, AGENT) == closed
+    with pytest.raises(Conflict, match="closed"):
+        await desk.sessions.next_statement(opened.id, AGENT)
+
+
+async def test_no_session_without_a_grant_in_force(desk: Desk) -> None:
+    active = await desk.active()
+    pending = await ask(desk)
+    for who, connection, grant in (
+        (BILLING, "clinic", active),
+        (AGENT, "lab", active),
+        (AGENT, "clinic", pending),
+    ):
+        with pytest.raises(NoGrant):
+            await desk.sessions.open_session(who, connection, grant)
+    await desk.grants.revoke(active.id, DANA, "over")
+    with pytest.raises(NoGrant):
+        await desk.sessions.open_session(AGENT, "clinic", active)
+
+
+# -- the store away ------------------------------------------------------------------------------
+
+
+async def test_a_store_that_is_not_there() -> None:
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        await ControlStore.connect("postgresql://nobody@127.0.0.1:1/none")
+
+
+async def test_lost_and_back_without_a_restart() -> None:
+    with servers.running(servers.majors()[-1]) as own:
+        async with open_desk(await fresh_database(own)) as desk:
+            grant = await desk.active()
+            own.stop()
+            with pytest.raises(StoreUnavailable):
+                await desk.grants.in_force(AGENT, "clinic")
+            with pytest.raises(StoreUnavailable):
+                await desk.grants.charge_rows(grant.id, 1)
+            own.start()
+            assert (await desk.grants.in_force(AGENT, "clinic")).id == grant.id

@@ -1,0 +1,449 @@
+"""Good tokens become identities; keys are discovered, cached and rotated without a flood."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import blake3
+import httpx
+import pytest
+import pytest_asyncio
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+
+import mint
+from gateway.errors import Unauthenticated
+from gateway.identity import IssuerConfig, Verifier
+from gateway.identity.keys import (
+    DEVELOPMENT_MARK,
+    FRESH_S,
+    KID_REFETCH_S,
+    MAX_ANSWER_BYTES,
+    MAX_UNKNOWN_KIDS,
+    RETRY_S,
+    STALE_S,
+    UNKNOWN_KID_S,
+)
+
+ISSUER = "https://idp.example.org"
+
+
+@dataclass
+class Provider:
+    """An issuer that a test plays: what it publishes, what it was asked, how it fails."""
+
+    keys: list[dict[str, Any]]
+    issuer: str = ISSUER
+    jwks_uri: str = f"{ISSUER}/jwks"
+    more: dict[str, Any] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
+    down: bool = False
+    answer: httpx.Response | None = None
+    now: float = 1000.0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked[request.url.path] += 1
+        if self.down:
+            raise httpx.ConnectError("refused", request=request)
+        if self.answer is not None:
+            return self.answer
+        if request.url.path.endswith("openid-configuration"):
+            return streamed({"issuer": self.issuer, "jwks_uri": self.jwks_uri, **self.more})
+        return streamed({"keys": self.keys})
+
+    @property
+    def fetches(self) -> int:
+        return self.asked["/jwks"]
+
+    def verifier(self, **config: Any) -> Verifier:
+        http = httpx.AsyncClient(transport=httpx.MockTransport(self))
+        settings = IssuerConfig(**{"issuer": ISSUER, "audience": mint.AUDIENCE, **config})
+        return Verifier([settings], http, monotonic=lambda: self.now)
+
+
+def streamed(document: Any, status: int = 200) -> httpx.Response:
+    return httpx.Response(status, stream=Body(json.dumps(document).encode()))
+
+
+class Body(httpx.AsyncByteStream):
+    """A body that arrives in pieces, as a network's does."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._content), 65536):
+            yield self._content[start : start + 65536]
+
+
+def published(one: mint.Mint) -> list[dict[str, Any]]:
+    return [key.as_dict(private=False) for key in one.keys.values()]
+
+
+@pytest.fixture
+def good() -> mint.Mint:
+    return mint.new_mint(ISSUER)
+
+
+@pytest.fixture
+def provider(good: mint.Mint) -> Provider:
+    return Provider(published(good))
+
+
+@pytest_asyncio.fixture
+async def checking(provider: Provider) -> AsyncIterator[Verifier]:
+    async with provider.verifier() as made:
+        yield made
+
+
+async def refused(verifier: Verifier, header: str) -> str:
+    with pytest.raises(Unauthenticated) as refusal:
+        await verifier.establish(header)
+    return refusal.value.detail
+
+
+# -- good tokens -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("alg", ["RS256", "ES256", "EdDSA"])
+async def test_each_key_of_the_development_issuer(
+    issuer: mint.Mint, verifier: Verifier, alg: str
+) -> None:
+    token = issuer.token("steward-dana", alg, groups=["data-stewards"], exp=int(time.time()) + 90)
+    identity = await verifier.establish(f"Bearer {token}")
+    assert (identity.issuer, identity.subject) == (issuer.issuer, "steward-dana")
+    assert identity.key == f"{issuer.issuer}#steward-dana"
+    assert identity.groups == {"data-stewards"}
+    assert identity.actor is None
+    assert identity.token_fingerprint == blake3.blake3(token.encode()).hexdigest()
+    assert abs(identity.expires_at.timestamp() - time.time() - 90) < 60
+
+
+async def test_ps256() -> None:
+    key = RSAKey.generate_key(2048, {"kid": "p", "alg": "PS256", "use": "sig"})
+    one = mint.Mint(ISSUER, {"PS256": key}, {})
+    verifier = Provider(published(one)).verifier()
+    assert (await verifier.establish(f"Bearer {one.token(alg='PS256')}")).subject
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"aud": ["maskgate"]},
+        {"aud": ["billing", "maskgate"], "azp": "maskgate"},
+        {"aud": "maskgate", "azp": "somebody-else"},  # azp counts with several audiences only
+        {"exp": int(time.time()) - 30},  # within the leeway
+        {"nbf": int(time.time()) + 30},
+        {"iat": int(time.time()) + 30},
+        {"exp": time.time() + 60.5},
+        {"jti": "x", "scope": "a b", "unknown": {"deep": [1, 2]}},
+    ],
+)
+async def test_claims_that_are_fine(
+    good: mint.Mint, checking: Verifier, claims: dict[str, Any]
+) -> None:
+    assert (await checking.establish(good.authorization(**claims))).subject == "agent-reporting"
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_the_scheme_is_case_insensitive(
+    good: mint.Mint, checking: Verifier, scheme: str
+) -> None:
+    assert (await checking.establish(f"{scheme} {good.token()}")).subject == "agent-reporting"
+
+
+async def test_no_header_at_all(checking: Verifier) -> None:
+    assert "no Authorization header" in await refused(checking, "")
+    with pytest.raises(Unauthenticated) as refusal:
+        await checking.establish(None)
+    assert "Authorization: Bearer TOKEN" in (refusal.value.hint or "")
+
+
+async def test_the_actor_is_read(good: mint.Mint, checking: Verifier) -> None:
+    for act, expected in (
+        ({"sub": "steward-dana"}, "steward-dana"),
+        ({"sub": "steward-dana", "iss": ISSUER}, "steward-dana"),
+        ({"sub": "pat", "iss": "https://other.example.org"}, "https://other.example.org#pat"),
+    ):
+        identity = await checking.establish(good.authorization(act=act))
+        assert identity.actor == expected
+
+
+async def test_the_identity_claim_names_the_subject(good: mint.Mint, provider: Provider) -> None:
+    verifier = provider.verifier(identity_claim="client_id", groups_claim="roles")
+    header = good.authorization("shared", client_id="agent-7", roles=["a"], groups=["admins"])
+    identity = await verifier.establish(header)
+    assert (identity.subject, identity.name, identity.groups) == ("agent-7", "agent-7", {"a"})
+    assert "no claim 'client_id'" in await refused(verifier, good.authorization())
+
+
+async def test_the_clock_is_the_verifier_s(good: mint.Mint, provider: Provider) -> None:
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    stamp = int(now.timestamp())
+    http = httpx.AsyncClient(transport=httpx.MockTransport(provider))
+    verifier = Verifier([IssuerConfig(ISSUER, mint.AUDIENCE)], http, lambda: now)
+    edge = good.authorization(iat=stamp, nbf=stamp, exp=stamp - 59)
+    assert (await verifier.establish(edge)).subject == "agent-reporting"
+    assert "has expired" in await refused(verifier, good.authorization(exp=stamp - 60))
+
+
+# -- keys ------------------------------------------------------------------------------------------
+
+
+async def test_keys_are_fetched_once_for_many_requests(
+    good: mint.Mint, provider: Provider, checking: Verifier
+) -> None:
+    await asyncio.gather(*(checking.establish(good.authorization()) for _ in range(50)))
+    assert provider.asked == {"/.well-known/openid-configuration": 1, "/jwks": 1}
+
+
+async def test_a_rotated_key_is_found_by_its_first_token(
+    good: mint.Mint, provider: Provider, checking: Verifier
+) -> None:
+    await checking.establish(good.authorization())
+    new = mint.new_mint(ISSUER, kid="k2")
+    provider.keys = published(new)
+    await checking.establish(new.authorization())
+    assert provider.fetches == 2
+    assert "does not publish" in await refused(checking, good.authorization())
+
+
+async def test_a_withdrawn_key_is_refused_once_the_cache_is_old(
+    good: mint.Mint, provider: Provider, checking: Verifier
+) -> None:
+    await checking.establish(good.authorization())
+    provider.keys = published(mint.new_mint(ISSUER, kid="k2"))
+    provider.now += FRESH_S
+    assert "does not publish" in await refused(checking, good.authorization())
+
+
+async def test_a_flood_of_unknown_kids_causes_one_fetch(
+    good: mint.Mint, provider: Provider, checking: Verifier
+) -> None:
+    await checking.establish(good.authorization())
+    flood = [mint.new_mint(ISSUER, kid=f"no-{number}").authorization() for number in range(200)]
+    said = await asyncio.gather(*(refused(checking, header) for header in flood))
+    assert all("does not publish" in one for one in said)
+    assert provider.fetches == 2
+    provider.now += KID_REFETCH_S
+    await refused(checking, flood[7])
+    assert provider.fetches == 3
+
+
+async def test_an_unknown_kid_is_remembered(
+    good: mint.Mint, provider: Provider, checking: Verifier
+) -> None:
+    stranger = mint.new_mint(ISSUER, kid="no").authorization()
+    await checking.establish(good.authorization())
+    await refused(checking, stranger)
+    provider.now += KID_REFETCH_S + 1
+    await refused(checking, stranger)
+    assert provider.fetches == 2
+    provider.now += UNKNOWN_KID_S
+    await refused(checking, stranger)
+    assert provider.fetches == 3
+
+
+async def test_the_memory_of_unknown_kids_is_bounded(
+    good: mint.Mint, provider: Provider, checking: Verifier
+) -> None:
+    await checking.establish(good.authorization())
+    stranger = mint.new_mint(ISSUER, kid="x")
+    keys = checking._keys[ISSUER]
+    for number in range(MAX_UNKNOWN_KIDS + 50):
+        provider.now += KID_REFETCH_S
+        with pytest.raises(Unauthenticated):
+            await keys.find(f"no-{number}", "ES256")
+    assert len(keys._unknown) == MAX_UNKNOWN_KIDS
+    assert "does not publish" in await refused(checking, stranger.authorization())
+
+
+async def test_a_dead_issuer_is_named_and_asked_again_by_itself(
+    good: mint.Mint, provider: Provider, checking: Verifier
+) -> None:
+    provider.down = True
+    for _ in range(20):
+        said = await refused(checking, good.authorization())
+        assert f"The issuer {ISSUER} cannot be reached" in said
+    assert provider.asked["/.well-known/openid-configuration"] == 1
+    provider.down = False
+    provider.now += RETRY_S
+    assert (await checking.establish(good.authorization())).subject == "agent-reporting"
+
+
+async def test_known_keys_last_a_while_without_the_issuer(
+    good: mint.Mint, provider: Provider, checking: Verifier
+) -> None:
+    await checking.establish(good.authorization())
+    provider.down = True
+    provider.now += STALE_S - 1
+    assert (await checking.establish(good.authorization())).subject == "agent-reporting"
+    provider.now += RETRY_S
+    assert "cannot be reached" in await refused(checking, good.authorization())
+
+
+async def test_requests_do_not_wait_for_a_slow_refresh(
+    good: mint.Mint, provider: Provider, checking: Verifier
+) -> None:
+    await checking.establish(good.authorization())
+    provider.now += FRESH_S
+    async with checking._keys[ISSUER]._fetching:  # a refresh is under way
+        assert (await checking.establish(good.authorization())).subject == "agent-reporting"
+    assert provider.fetches == 1
+
+
+async def test_a_cancelled_request_leaves_no_lock_behind(
+    good: mint.Mint, provider: Provider
+) -> None:
+    entered, never = asyncio.Event(), asyncio.Event()
+
+    async def hang(request: httpx.Request) -> httpx.Response:
+        entered.set()
+        await never.wait()
+        return provider(request)
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(hang))
+    verifier = Verifier([IssuerConfig(ISSUER, mint.AUDIENCE)], http)
+    call = asyncio.create_task(verifier.establish(good.authorization()))
+    await entered.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    never.set()
+    assert (await verifier.establish(good.authorization())).subject == "agent-reporting"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (httpx.Response(302, headers={"location": "https://evil.example"}), "status 302"),
+        (streamed({}, 500), "status 500"),
+        (httpx.Response(200, stream=Body(b"<html>")), "not JSON"),
+        (httpx.Response(200, stream=Body(b"[]")), "not a JSON object"),
+        (httpx.Response(200, stream=Body(b"[" * 100_000)), "not JSON"),
+        (httpx.Response(200, stream=Body(b'{"issuer": 1, "issuer": 2}')), "not JSON"),
+        (httpx.Response(200, stream=Body(b" " * (MAX_ANSWER_BYTES + 1))), "larger than"),
+    ],
+)
+async def test_wrong_answers_are_refused(
+    good: mint.Mint, provider: Provider, checking: Verifier, answer: httpx.Response, said: str
+) -> None:
+    provider.answer = answer
+    assert said in await refused(checking, good.authorization())
+    assert sum(provider.asked.values()) == 1  # no redirect was followed, nothing else asked
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"issuer": ISSUER + "/"}, "names another issuer"),
+        ({"issuer": "https://evil.example.org"}, "names another issuer"),
+        ({"jwks_uri": "http://idp.example.org/jwks"}, "http:// is allowed on this machine only"),
+        ({"jwks_uri": "http://127.0.0.1/jwks"}, "not served over https"),
+        ({"jwks_uri": "file:///etc/passwd"}, "expected https"),
+        ({"jwks_uri": None}, "expected an address"),
+        ({"more": {DEVELOPMENT_MARK: True}}, "development issuer"),
+        ({"more": {DEVELOPMENT_MARK: "yes"}}, "development issuer"),
+        ({"keys": {"k": 1}}, "not a list"),
+        ({"keys": [{}] * 101}, "at most 100"),
+    ],
+)
+async def test_a_discovery_that_is_wrong(
+    good: mint.Mint, provider: Provider, checking: Verifier, changes: dict[str, Any], said: str
+) -> None:
+    for name, value in changes.items():
+        setattr(provider, name, value)
+    assert said in await refused(checking, good.authorization())
+
+
+async def test_a_development_issuer_must_be_expected(issuer: mint.Mint) -> None:
+    async with Verifier([IssuerConfig(issuer.issuer, mint.AUDIENCE)]) as verifier:
+        assert "development issuer" in await refused(verifier, issuer.authorization())
+
+
+def unusable() -> dict[str, dict[str, Any]]:
+    """Published entries under the kid `k1`, none of which may verify a signature."""
+    ec = ECKey.generate_key("P-256", {"kid": "k1"})
+    public = ec.as_dict(private=False)
+    return {
+        "private": ec.as_dict(private=True),
+        "for encryption": {**public, "use": "enc"},
+        "may not verify": {**public, "key_ops": ["sign"]},
+        "symmetric": OctKey.generate_key(256, {"kid": "k1"}).as_dict(),
+        "another curve": ECKey.generate_key("P-384", {"kid": "k1"}).as_dict(private=False),
+        "ed448": OKPKey.generate_key("Ed448", {"kid": "k1"}).as_dict(private=False),
+        "key agreement": OKPKey.generate_key("X25519", {"kid": "k1"}).as_dict(private=False),
+        "short rsa": {"kty": "RSA", "kid": "k1", "n": mint.b64(b"\xff" * 128), "e": "AQAB"},
+        "off the curve": {**public, "x": mint.b64(b"\x01" * 32)},
+        "kid a number": {**public, "kid": 1},
+        "alg a list": {**public, "alg": ["ES256"]},
+        "kty a list": {**public, "kty": ["EC"]},
+        "no x": {name: value for name, value in public.items() if name != "x"},
+        "x a number": {**public, "x": 5},
+    }
+
+
+@pytest.mark.parametrize("what", unusable())
+async def test_unusable_keys_are_passed_over(
+    good: mint.Mint, provider: Provider, checking: Verifier, what: str
+) -> None:
+    entry = unusable()[what]
+    provider.keys = [entry, *provider.keys, "nonsense"]  # type: ignore[list-item]
+    assert (await checking.establish(good.authorization())).subject == "agent-reporting"
+    provider.keys = [entry]
+    provider.now += FRESH_S
+    assert "does not publish" in await refused(checking, good.authorization())
+
+
+async def test_a_private_key_in_the_set_proves_nothing(
+    good: mint.Mint, provider: Provider, checking: Verifier
+) -> None:
+    provider.keys = [good.keys["ES256"].as_dict(private=True)]
+    assert "does not publish" in await refused(checking, good.authorization())
+
+
+async def test_an_empty_set_withdraws_every_key(
+    good: mint.Mint, provider: Provider, checking: Verifier
+) -> None:
+    await checking.establish(good.authorization())
+    provider.keys = []
+    provider.now += FRESH_S
+    assert "does not publish" in await refused(checking, good.authorization())
+
+
+async def test_two_keys_under_one_kid(
+    good: mint.Mint, provider: Provider, checking: Verifier
+) -> None:
+    other = mint.new_mint(ISSUER)
+    provider.keys = [*provider.keys, *published(other)]
+    assert "several keys under" in await refused(checking, good.authorization())
+    provider.keys = published(good) * 2  # the same key listed twice is one key
+    provider.now += FRESH_S
+    assert (await checking.establish(good.authorization())).subject == "agent-reporting"
+
+
+async def test_no_kid_is_fine_when_there_is_one_key(good: mint.Mint, checking: Verifier) -> None:
+    header = {"alg": "ES256", "typ": "JWT"}
+    token = mint.compact(header, good.claims(), good.keys["ES256"])
+    assert (await checking.establish(f"Bearer {token}")).subject == "agent-reporting"
+
+
+async def test_two_issuers_do_not_vouch_for_each_other(good: mint.Mint, provider: Provider) -> None:
+    other = mint.new_mint("https://other.example.org")
+    second = Provider(published(other), other.issuer, f"{other.issuer}/jwks")
+
+    def both(request: httpx.Request) -> httpx.Response:
+        return (second if request.url.host == "other.example.org" else provider)(request)
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(both))
+    configs = [IssuerConfig(one, mint.AUDIENCE) for one in (ISSUER, other.issuer)]
+    verifier = Verifier(configs, http)
+    assert (await verifier.establish(other.authorization())).issuer == other.issuer
+    forged = other.authorization(iss=ISSUER)
+    assert "signature does not match" in await refused(verifier, forged)
