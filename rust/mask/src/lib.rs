@@ -8,8 +8,11 @@
 #![forbid(unsafe_code)]
 
 mod calendar;
+mod detect;
 mod dictionary;
 mod error;
+mod fold;
+mod json;
 mod lists;
 mod masker;
 mod owned;
@@ -17,6 +20,7 @@ mod partial;
 mod plan;
 mod redact;
 mod report;
+mod scan;
 mod text;
 mod token;
 mod treatment;

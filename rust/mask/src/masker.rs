@@ -8,6 +8,7 @@ use crate::calendar::current_year;
 use crate::dictionary::{self, is_enum};
 use crate::plan::{Action, Plan, Setting};
 use crate::report::{Report, unique_names};
+use crate::scan::Scanner;
 use crate::text::{TextBuilder, for_each_text};
 use crate::treatment::Treatment;
 use crate::{MaskError, lists, owned, redact};
@@ -137,12 +138,28 @@ impl Masker {
         for column in &self.columns {
             let plan = &column.plan;
             if column.cells > 0 {
-                let name = plan.treatment.to_owned();
+                let name = match scanner(&plan.action) {
+                    Some(_) => "scan".to_owned(),
+                    None => plan.treatment.to_owned(),
+                };
                 let counts = report.cells_masked.entry(column.key.clone()).or_default();
                 counts.insert(name, column.cells);
             }
+            for (detector, found) in scanner(&plan.action).into_iter().flat_map(Scanner::found) {
+                let detectors = report.detectors.entry(column.key.clone()).or_default();
+                detectors.insert(detector.to_owned(), found);
+            }
         }
         report
+    }
+}
+
+/// The scanner of an action that has one.
+fn scanner(action: &Action) -> Option<&Scanner> {
+    match action {
+        Action::Scan(scanner) => Some(scanner),
+        Action::Elements(inner) => scanner(inner),
+        _ => None,
     }
 }
 
@@ -192,6 +209,7 @@ fn apply(
         }
         Action::Token(token) => token.mask(array),
         Action::Year(year) => year.mask(array),
+        Action::Scan(scanner) => scanner.mask(array),
         Action::Elements(inner) => {
             let DataType::List(item) = output else {
                 return Err(MaskError::Inconsistent("a list that is none"));

@@ -6,9 +6,11 @@ use arrow_schema::{DataType, Field};
 
 use crate::MaskError;
 use crate::dictionary::is_enum;
+use crate::json::quoted;
 use crate::owned::can_own;
 use crate::partial::Partial;
 use crate::redact::Label;
+use crate::scan::Scanner;
 use crate::text::is_string;
 use crate::token::Token;
 use crate::treatment::Treatment;
@@ -28,6 +30,7 @@ pub(crate) enum Action {
     Partial(Partial),
     Token(Token),
     Year(Year),
+    Scan(Box<Scanner>),
     /// The elements of a list, each by the inner action.
     Elements(Box<Action>),
 }
@@ -91,7 +94,7 @@ fn action(
     let answer = match treatment {
         Treatment::Null => Some((Action::Nulls, kept)),
         Treatment::Redact { label } => Some(if is_json(field) {
-            let quoted = json_string(label);
+            let quoted = quoted(label);
             (Action::Label(Label::new(&quoted, data_type.clone())), kept)
         } else if is_string(data_type) || is_enum(data_type) {
             (Action::Label(Label::new(label, DataType::Utf8)), text())
@@ -99,8 +102,12 @@ fn action(
             (Action::Nulls, kept)
         }),
         Treatment::Clear { scan: false } => Some((Action::Own, kept)),
-        Treatment::Clear { scan: true } => Some((Action::Own, kept)),
-        Treatment::Partial { .. } | Treatment::Token { .. } | Treatment::Year | Treatment::Scan
+        Treatment::Clear { scan: true } => Some(match scan(field) {
+            Some(action) => (action, kept),
+            None => (Action::Own, kept),
+        }),
+        Treatment::Scan => scan(field).map(|action| (action, kept)),
+        Treatment::Partial { .. } | Treatment::Token { .. } | Treatment::Year
             if matches!(data_type, DataType::List(_)) =>
         {
             elements(field, column, treatment, setting)?
@@ -123,9 +130,20 @@ fn action(
         Treatment::Year if Year::takes(data_type) => {
             Some((Action::Year(Year::new(setting.reference_year)), text()))
         }
-        Treatment::Token { .. } | Treatment::Year | Treatment::Scan => None,
+        Treatment::Token { .. } | Treatment::Year => None,
     };
     Ok(answer)
+}
+
+/// The scan of a text-like field: text, JSON, enums, and lists of them.
+fn scan(field: &Field) -> Option<Action> {
+    match field.data_type() {
+        DataType::List(item) => scan(item).map(|inner| Action::Elements(Box::new(inner))),
+        text if is_string(text) || is_enum(text) => {
+            Some(Action::Scan(Box::new(Scanner::new(is_json(field)))))
+        }
+        _ => None,
+    }
 }
 
 fn elements(
@@ -175,22 +193,6 @@ pub(crate) fn is_json(field: &Field) -> bool {
             .metadata()
             .get(EXTENSION_NAME)
             .is_some_and(|name| name == JSON)
-}
-
-/// `text` as a JSON string (RFC 8259).
-fn json_string(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            c if u32::from(c) < 0x20 => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 /// The type as a person reads it.

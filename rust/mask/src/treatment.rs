@@ -134,7 +134,11 @@ mod tests {
         );
         assert_eq!(
             read(r#"{"name":"partial","last":4,"char":"x"}"#).unwrap(),
-            Treatment::Partial { first: 0, last: 4, char: 'x' }
+            Treatment::Partial {
+                first: 0,
+                last: 4,
+                char: 'x'
+            }
         );
         assert_eq!(
             read(r#"{"name":"token","domain":"mrn","key_id":"k1"}"#).unwrap(),

@@ -1,0 +1,75 @@
+//! Ages over 89 (45 CFR 164.514(b)(2)(i)(C)): the number alone is the span.
+//!
+//! 90 to 149 before a word for years of age, or after `age` or `aged`.
+
+use super::lexis::{at, before, is_blank, is_letter, is_word, number, run, run_up_to, same, word};
+use super::{Kind, Span};
+
+/// What makes a number an age; the longest that fits is taken.
+const UNITS: [&str; 12] = [
+    "years", "year", "yrs", "yr", "y/o", "y.o", "yo", "y", "yof", "yom", "f", "m",
+];
+
+pub(crate) fn find(text: &[u8], at_digit: usize, spans: &mut Vec<Span>) {
+    let Some(end) = over_89(text, at_digit) else {
+        return;
+    };
+    let i = run_up_to(text, end, 1, |c| is_blank(c) || c == b'-');
+    let unit = UNITS
+        .iter()
+        .filter_map(|u| word(text, i, u))
+        .find(|&e| !is_letter(at(text, e)));
+    let Some(unit_end) = unit else { return };
+    // `95 m` and `120 f` are no ages; `95M` and `95F` are.
+    if unit_end == i + 1 && (i > end || !at(text, i).is_ascii_uppercase()) && at(text, i) != b'y' {
+        return;
+    }
+    let next = run_up_to(text, unit_end, 1, is_blank);
+    if word(text, next, "ago").is_none() {
+        spans.push(Span {
+            start: at_digit,
+            end,
+            kind: Kind::Age,
+        });
+    }
+}
+
+/// `age`, `aged`, up to two of `: = of at is`, then the number.
+pub(crate) fn find_after_word(text: &[u8], at_word: usize, spans: &mut Vec<Span>) {
+    if is_word(before(text, at_word)) {
+        return;
+    }
+    let end = run(text, at_word, is_letter);
+    if !same(text, at_word, end, "age") && !same(text, at_word, end, "aged") {
+        return;
+    }
+    let mut i = end;
+    for _ in 0..2 {
+        i = run_up_to(text, i, 2, |c| is_blank(c) || c == b':' || c == b'=');
+        let stop = run(text, i, is_letter);
+        if ["of", "at", "is"]
+            .iter()
+            .any(|filler| same(text, i, stop, filler))
+        {
+            i = stop;
+        }
+    }
+    if let Some(end) = over_89(text, i)
+        && !is_word(at(text, end))
+    {
+        spans.push(Span {
+            start: i,
+            end,
+            kind: Kind::Age,
+        });
+    }
+}
+
+/// The end of a number from 90 to 149 at `i` that is no part of another.
+fn over_89(text: &[u8], i: usize) -> Option<usize> {
+    let end = super::lexis::digits(text, i);
+    let part = matches!(before(text, i), b'.' | b'/' | b'-') || is_word(before(text, i));
+    let more = at(text, end) == b'.' && at(text, end + 1).is_ascii_digit();
+    let plausible = matches!(end - i, 2 | 3) && (90..150).contains(&number(text, i, end));
+    (plausible && !part && !more && at(text, i) != b'0').then_some(end)
+}

@@ -1,0 +1,116 @@
+//! The letters of the detectors' grammar, on folded text: one byte a character, ASCII as it is,
+//! [`LETTER`] for any other letter, [`OTHER`] for anything else.
+
+/// A letter outside ASCII.
+pub(crate) const LETTER: u8 = 0x80;
+/// Anything else outside ASCII.
+pub(crate) const OTHER: u8 = 0x81;
+
+/// The character at `i`, 0 outside the text.
+pub(crate) fn at(text: &[u8], i: usize) -> u8 {
+    text.get(i).copied().unwrap_or(0)
+}
+
+/// The character before `i`, 0 at the start.
+pub(crate) fn before(text: &[u8], i: usize) -> u8 {
+    i.checked_sub(1).map_or(0, |i| at(text, i))
+}
+
+pub(crate) fn is_letter(c: u8) -> bool {
+    c.is_ascii_alphabetic() || c == LETTER
+}
+
+/// A letter or a digit.
+pub(crate) fn is_word(c: u8) -> bool {
+    c.is_ascii_digit() || is_letter(c)
+}
+
+pub(crate) fn is_blank(c: u8) -> bool {
+    c == b' ' || c == b'\t'
+}
+
+pub(crate) fn is_space(c: u8) -> bool {
+    matches!(c, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// The end of the characters from `i` on that satisfy `class`.
+pub(crate) fn run(text: &[u8], i: usize, class: impl Fn(u8) -> bool) -> usize {
+    let rest = text.get(i..).unwrap_or_default();
+    i + rest.iter().position(|&c| !class(c)).unwrap_or(rest.len())
+}
+
+/// As [`run`], at most `most` characters.
+pub(crate) fn run_up_to(text: &[u8], i: usize, most: usize, class: impl Fn(u8) -> bool) -> usize {
+    let rest = text.get(i..).unwrap_or_default();
+    let rest = rest.get(..most).unwrap_or(rest);
+    i + rest.iter().position(|&c| !class(c)).unwrap_or(rest.len())
+}
+
+/// The start of the characters before `i` that satisfy `class`.
+pub(crate) fn run_back(text: &[u8], i: usize, class: impl Fn(u8) -> bool) -> usize {
+    let head = text.get(..i).unwrap_or_default();
+    head.iter()
+        .rposition(|&c| !class(c))
+        .map_or(0, |last| last + 1)
+}
+
+/// The end of the digits at `i`.
+pub(crate) fn digits(text: &[u8], i: usize) -> usize {
+    run(text, i, |c| c.is_ascii_digit())
+}
+
+/// The end of a group of exactly `count` digits at `i`, with no digit after it.
+pub(crate) fn group(text: &[u8], i: usize, count: usize) -> Option<usize> {
+    let end = run_up_to(text, i, count + 1, |c| c.is_ascii_digit());
+    (end == i + count).then_some(end)
+}
+
+/// The end of a separator between two groups of one number:
+/// `[ \t]{0,2}[-._/][ \t\r\n]{0,2}` or `[ \t]{1,2}`.
+pub(crate) fn separator(text: &[u8], i: usize) -> Option<usize> {
+    let blanks = run_up_to(text, i, 2, is_blank);
+    if matches!(at(text, blanks), b'-' | b'.' | b'_' | b'/') {
+        return Some(run_up_to(text, blanks + 1, 2, is_space));
+    }
+    (blanks > i).then_some(blanks)
+}
+
+/// The value of the digits in `from..to`, saturating.
+pub(crate) fn number(text: &[u8], from: usize, to: usize) -> u32 {
+    let digits = text.get(from..to).unwrap_or_default();
+    digits.iter().fold(0u32, |n, &c| {
+        n.saturating_mul(10).saturating_add(u32::from(c & 15))
+    })
+}
+
+/// The end of `word` at `i` whatever its case; `word` is in lower case.
+pub(crate) fn word(text: &[u8], i: usize, word: &str) -> Option<usize> {
+    let end = i + word.len();
+    let found = text.get(i..end)?.eq_ignore_ascii_case(word.as_bytes());
+    found.then_some(end)
+}
+
+/// Whether `lower` (in lower case) is the word `text[from..to]`.
+pub(crate) fn same(text: &[u8], from: usize, to: usize, lower: &str) -> bool {
+    text.get(from..to)
+        .is_some_and(|word| word.eq_ignore_ascii_case(lower.as_bytes()))
+}
+
+/// Words after a number that say it is a quantity: no date, no identifier.
+const QUANTITIES: [&str; 52] = [
+    "mg", "mcg", "ug", "g", "gm", "gms", "kg", "lb", "lbs", "ml", "l", "dl", "cc", "units", "unit",
+    "iu", "meq", "mmol", "mmhg", "mm", "cm", "tab", "tabs", "tablet", "tablets", "cap", "caps",
+    "capsule", "capsules", "puffs", "drops", "gtt", "dose", "doses", "times", "x", "pain",
+    "strength", "percent", "bpm", "ns", "life", "days", "weeks", "months", "hours", "minutes",
+    "hrs", "mins", "cells", "ohm", "kcal",
+];
+
+/// Whether a quantity's unit follows at `i`: an optional blank or dash, then `%` or a unit.
+pub(crate) fn quantity(text: &[u8], i: usize) -> bool {
+    let start = run_up_to(text, i, 1, |c| is_blank(c) || c == b'-');
+    if at(text, start) == b'%' {
+        return true;
+    }
+    let end = run(text, start, is_letter);
+    end > start && QUANTITIES.iter().any(|unit| same(text, start, end, unit))
+}

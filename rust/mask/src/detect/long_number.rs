@@ -1,0 +1,95 @@
+//! Long numbers: nine bare digits or more are an identifier of somebody or something, and payment
+//! cards in their printed groups.
+//!
+//! Bare: 9 digits `[SSN]`, 10 or 11 from 1 on `[PHONE]`, 13 to 19 that pass Luhn `[CARD]`, others
+//! `[ID]`. The digits after a decimal point are no identifier. Grouped: 4-4-4-1..7 and 4-6-4..5
+//! digits with one dash, dot or blank between, whatever Luhn says.
+
+use super::lexis::{at, before, digits, group, is_blank, run_up_to};
+use super::{Kind, Span};
+
+pub(crate) fn find(text: &[u8], at: usize, spans: &mut Vec<Span>) {
+    let end = digits(text, at);
+    let length = end - at;
+    if length >= 9 {
+        let fraction = before(text, at) == b'.'
+            && at
+                .checked_sub(1)
+                .is_some_and(|dot| before(text, dot).is_ascii_digit());
+        if !fraction {
+            spans.push(Span {
+                start: at,
+                end,
+                kind: kind_of(text.get(at..end).unwrap_or_default()),
+            });
+        }
+    } else if length == 4
+        && let Some(end) = grouped(text, end)
+    {
+        spans.push(Span {
+            start: at,
+            end,
+            kind: Kind::Card,
+        });
+    }
+}
+
+fn kind_of(number: &[u8]) -> Kind {
+    match number.len() {
+        9 => Kind::Ssn,
+        10 => Kind::Phone,
+        11 if number.first() == Some(&b'1') => Kind::Phone,
+        13..=19 if luhn(number) => Kind::Card,
+        _ => Kind::Id,
+    }
+}
+
+/// The end of a card number whose first group of four ends at `i`.
+fn grouped(text: &[u8], i: usize) -> Option<usize> {
+    let second = gap(text, i)?;
+    if let Some(i) = group(text, second, 4) {
+        let third = group(text, gap(text, i)?, 4)?;
+        let mut last = gap(text, third)?;
+        let mut end = digits(text, last);
+        if !(1..=7).contains(&(end - last)) {
+            return None;
+        }
+        // Nineteen digits are printed 4-4-4-4-3.
+        if end - last == 4
+            && let Some(more) = gap(text, end)
+            && group(text, more, 3).is_some()
+        {
+            last = more;
+            end = digits(text, last);
+        }
+        return Some(end);
+    }
+    let third = gap(text, group(text, second, 6)?)?;
+    group(text, third, 5).or_else(|| group(text, third, 4))
+}
+
+/// `[ \t]?[-.][ \t]?` or one blank.
+fn gap(text: &[u8], i: usize) -> Option<usize> {
+    let blank = run_up_to(text, i, 1, is_blank);
+    if matches!(at(text, blank), b'-' | b'.') {
+        return Some(run_up_to(text, blank + 1, 1, is_blank));
+    }
+    (blank > i).then_some(blank)
+}
+
+/// The check of ISO/IEC 7812-1.
+pub(crate) fn luhn(number: &[u8]) -> bool {
+    let mut sum = 0u32;
+    for (place, &c) in number.iter().rev().enumerate() {
+        let digit = u32::from(c & 15);
+        let doubled = digit * 2;
+        sum += if place % 2 == 0 {
+            digit
+        } else if doubled > 9 {
+            doubled - 9
+        } else {
+            doubled
+        };
+    }
+    sum.is_multiple_of(10)
+}

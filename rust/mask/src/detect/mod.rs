@@ -1,0 +1,261 @@
+//! The detectors: one a file, each a rule over folded text (see [`lexis`]) told by shape, checksum or
+//! context word.
+//!
+//! A detector is asked at its triggers only and answers with candidate spans. Which spans are masked
+//! is not its business: the union of all candidates is, each connected stretch under the label of its
+//! longest candidate. A check digit never un-masks: it may change a label.
+//!
+//! What is told is said at the head of each file; what no shape tells (names, places, photographs) is
+//! not found here.
+
+pub(crate) mod age;
+pub(crate) mod date_digits;
+pub(crate) mod date_words;
+pub(crate) mod email;
+pub(crate) mod lexis;
+pub(crate) mod long_number;
+pub(crate) mod network;
+pub(crate) mod phone;
+pub(crate) mod record;
+pub(crate) mod shapes;
+pub(crate) mod ssn;
+pub(crate) mod url;
+pub(crate) mod zip;
+
+use lexis::{at, before, digits, run_back};
+
+/// What a span is. The order decides between candidates of equal length: what a context word says
+/// before what a shape says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Mrn,
+    Account,
+    Member,
+    Policy,
+    Case,
+    Npi,
+    Dea,
+    Mbi,
+    License,
+    Plate,
+    Device,
+    Vin,
+    Iban,
+    Email,
+    Url,
+    Card,
+    Ssn,
+    Zip,
+    Phone,
+    Date,
+    Ip,
+    Mac,
+    Age,
+    Id,
+}
+
+/// How many kinds there are.
+pub(crate) const KINDS: usize = 24;
+
+impl Kind {
+    /// Every kind in order.
+    pub(crate) const ALL: [Self; KINDS] = [
+        Self::Mrn,
+        Self::Account,
+        Self::Member,
+        Self::Policy,
+        Self::Case,
+        Self::Npi,
+        Self::Dea,
+        Self::Mbi,
+        Self::License,
+        Self::Plate,
+        Self::Device,
+        Self::Vin,
+        Self::Iban,
+        Self::Email,
+        Self::Url,
+        Self::Card,
+        Self::Ssn,
+        Self::Zip,
+        Self::Phone,
+        Self::Date,
+        Self::Ip,
+        Self::Mac,
+        Self::Age,
+        Self::Id,
+    ];
+
+    /// The name in the report.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Mrn => "mrn",
+            Self::Account => "account",
+            Self::Member => "member",
+            Self::Policy => "policy",
+            Self::Case => "case",
+            Self::Npi => "npi",
+            Self::Dea => "dea",
+            Self::Mbi => "mbi",
+            Self::License => "license",
+            Self::Plate => "plate",
+            Self::Device => "device",
+            Self::Vin => "vin",
+            Self::Iban => "iban",
+            Self::Email => "email",
+            Self::Url => "url",
+            Self::Card => "card",
+            Self::Ssn => "ssn",
+            Self::Phone => "phone",
+            Self::Date => "date",
+            Self::Ip => "ip",
+            Self::Mac => "mac",
+            Self::Zip => "zip",
+            Self::Age => "age",
+            Self::Id => "id",
+        }
+    }
+
+    /// What stands in the place of a span.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Mrn => "[MRN]",
+            Self::Account => "[ACCOUNT]",
+            Self::Member => "[MEMBER]",
+            Self::Policy => "[POLICY]",
+            Self::Case => "[CASE]",
+            Self::Npi => "[NPI]",
+            Self::Dea => "[DEA]",
+            Self::Mbi => "[MBI]",
+            Self::License => "[LICENSE]",
+            Self::Plate => "[PLATE]",
+            Self::Device => "[DEVICE]",
+            Self::Vin => "[VIN]",
+            Self::Iban => "[IBAN]",
+            Self::Email => "[EMAIL]",
+            Self::Url => "[URL]",
+            Self::Card => "[CARD]",
+            Self::Ssn => "[SSN]",
+            Self::Phone => "[PHONE]",
+            Self::Date => "[DATE]",
+            Self::Ip => "[IP]",
+            Self::Mac => "[MAC]",
+            Self::Zip => "[ZIP]",
+            Self::Age => "[AGE]",
+            Self::Id => "[ID]",
+        }
+    }
+
+    /// Whether a dash and more digits beside a span belong to the same number.
+    fn is_dashed_number(self) -> bool {
+        matches!(
+            self,
+            Self::Card | Self::Ssn | Self::Phone | Self::Zip | Self::Id
+        )
+    }
+}
+
+/// A candidate: characters `start..end` of the folded text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) kind: Kind,
+}
+
+/// A rule: the folded text, where its trigger stands, where its candidates go.
+pub(crate) type Find = fn(&[u8], usize, &mut Vec<Span>);
+
+/// Asked at the first digit of every run of digits.
+pub(crate) const AT_DIGITS: [Find; 6] = [
+    long_number::find,
+    ssn::find,
+    phone::find,
+    date_digits::find,
+    zip::find,
+    age::find,
+];
+
+/// Asked at the first digit of the first run of digits of every word of letters and digits.
+pub(crate) const AT_MIXED_WORDS: [Find; 1] = [shapes::find];
+
+/// Asked at every `@`.
+pub(crate) const AT_SIGNS: [Find; 1] = [email::find];
+
+/// Asked at every `:`.
+pub(crate) const AT_COLONS: [Find; 2] = [url::find_scheme, network::find_colons];
+
+/// Asked at every `-` between letters or digits.
+pub(crate) const AT_DASHES: [Find; 1] = [network::find_dashed_mac];
+
+/// Asked at every `.` with a letter or digit after it.
+pub(crate) const AT_DOTS: [Find; 2] = [url::find_domain, network::find_dotted];
+
+/// Asked at the first letter of a word that begins like one of [`opening_words`].
+pub(crate) const AT_WORDS: [Find; 5] = [
+    record::find,
+    phone::find_after_word,
+    date_words::find,
+    url::find_www,
+    age::find_after_word,
+];
+
+/// Every word with which a rule of [`AT_WORDS`] begins, in lower case.
+pub(crate) fn opening_words() -> impl Iterator<Item = &'static str> {
+    let records = record::KEYWORDS.iter().map(|keyword| keyword.phrase);
+    records
+        .chain(phone::WORDS)
+        .chain(date_words::MONTHS.map(|(name, _)| name))
+        .chain(["www", "age"])
+}
+
+/// The candidate with the digits that hang on it by a dash, so that no tail of a number stays.
+pub(crate) fn whole(text: &[u8], span: Span) -> Span {
+    if !span.kind.is_dashed_number() {
+        return span;
+    }
+    let Span {
+        mut start,
+        mut end,
+        kind,
+    } = span;
+    while start >= 2 && before(text, start) == b'-' && before(text, start - 1).is_ascii_digit() {
+        start = run_back(text, start - 1, |c| c.is_ascii_digit());
+    }
+    while at(text, end) == b'-' && at(text, end + 1).is_ascii_digit() {
+        end = digits(text, end + 1);
+    }
+    Span { start, end, kind }
+}
+
+/// Joins candidates that share a character, in place: sorted spans that do not overlap, each with the
+/// kind of its longest candidate (of the first kind among equals).
+pub(crate) fn union(spans: &mut Vec<Span>) {
+    spans.sort_unstable_by_key(|span| (span.start, span.end, span.kind));
+    let mut kept = 0usize;
+    let mut longest = 0usize;
+    for i in 0..spans.len() {
+        let Some(&span) = spans.get(i) else { break };
+        let length = span.end - span.start;
+        let last = kept.checked_sub(1).and_then(|k| spans.get_mut(k));
+        match last {
+            Some(last) if span.start < last.end => {
+                last.end = last.end.max(span.end);
+                if (length, std::cmp::Reverse(span.kind)) > (longest, std::cmp::Reverse(last.kind))
+                {
+                    last.kind = span.kind;
+                    longest = length;
+                }
+            }
+            _ => {
+                if let Some(slot) = spans.get_mut(kept) {
+                    *slot = span;
+                }
+                kept += 1;
+                longest = length;
+            }
+        }
+    }
+    spans.truncate(kept);
+}

@@ -1,0 +1,258 @@
+//! Numbers that a word before them names: medical records, accounts, members, policies, cases,
+//! licences, plates, devices, vehicles; NPI, DEA and MBI; SSN in any shape, its last digits included.
+//!
+//! After the word may stand fillers (`number`, `no.`, `#`, `id`, `is`, `:` …). Then the value: letters
+//! and digits with dashes inside, at least one digit, plus groups of digits that a blank sets apart.
+//!
+//! Words differ in how much they prove. After a `Strong` one any value of two characters counts.
+//! After a `Weak` one without a filler that marks a number (`number`, `no`, `id`, `#`, `:`) only five
+//! digits, or letters and digits mixed, count. After a `Marked` one the filler must be there.
+
+use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run, run_up_to, same};
+use super::{Kind, Span};
+
+/// How much a keyword proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weight {
+    Strong,
+    Weak,
+    Marked,
+}
+
+/// A word or words that name a number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keyword {
+    /// In lower case; a blank stands for one or two blanks.
+    pub(crate) phrase: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) weight: Weight,
+}
+
+const fn strong(phrase: &'static str, kind: Kind) -> Keyword {
+    Keyword {
+        phrase,
+        kind,
+        weight: Weight::Strong,
+    }
+}
+
+const fn weak(phrase: &'static str, kind: Kind) -> Keyword {
+    Keyword {
+        phrase,
+        kind,
+        weight: Weight::Weak,
+    }
+}
+
+const fn marked(phrase: &'static str, kind: Kind) -> Keyword {
+    Keyword {
+        phrase,
+        kind,
+        weight: Weight::Marked,
+    }
+}
+
+/// Every keyword. Where one is the beginning of another both are tried.
+pub(crate) const KEYWORDS: [Keyword; 68] = [
+    strong("mrn", Kind::Mrn),
+    strong("mrns", Kind::Mrn),
+    strong("medical record", Kind::Mrn),
+    strong("medical rec", Kind::Mrn),
+    strong("med record", Kind::Mrn),
+    strong("med rec", Kind::Mrn),
+    strong("medrec", Kind::Mrn),
+    strong("health record", Kind::Mrn),
+    strong("patient id", Kind::Mrn),
+    strong("patient identifier", Kind::Mrn),
+    strong("patient number", Kind::Mrn),
+    strong("patient no", Kind::Mrn),
+    strong("pt id", Kind::Mrn),
+    strong("hospital number", Kind::Mrn),
+    marked("record", Kind::Mrn),
+    marked("chart", Kind::Mrn),
+    marked("mr", Kind::Mrn),
+    marked("patient", Kind::Mrn),
+    strong("ssn", Kind::Ssn),
+    strong("ssns", Kind::Ssn),
+    strong("social security", Kind::Ssn),
+    strong("soc sec", Kind::Ssn),
+    marked("ss", Kind::Ssn),
+    marked("itin", Kind::Ssn),
+    weak("account", Kind::Account),
+    weak("acct", Kind::Account),
+    weak("a/c", Kind::Account),
+    weak("aba", Kind::Account),
+    weak("routing", Kind::Account),
+    weak("member", Kind::Member),
+    weak("subscriber", Kind::Member),
+    weak("beneficiary", Kind::Member),
+    weak("insured", Kind::Member),
+    weak("policyholder", Kind::Member),
+    weak("medicaid", Kind::Member),
+    weak("medicare", Kind::Mbi),
+    strong("mbi", Kind::Mbi),
+    strong("hicn", Kind::Mbi),
+    weak("policy", Kind::Policy),
+    marked("group", Kind::Policy),
+    marked("plan", Kind::Policy),
+    weak("case", Kind::Case),
+    weak("claim", Kind::Case),
+    weak("encounter", Kind::Case),
+    weak("accession", Kind::Case),
+    weak("authorization", Kind::Case),
+    marked("file", Kind::Case),
+    marked("visit", Kind::Case),
+    marked("order", Kind::Case),
+    marked("specimen", Kind::Case),
+    marked("incident", Kind::Case),
+    marked("reference", Kind::Case),
+    marked("ref", Kind::Case),
+    marked("rx", Kind::Case),
+    strong("npi", Kind::Npi),
+    marked("dea", Kind::Dea),
+    weak("license", Kind::License),
+    weak("licence", Kind::License),
+    weak("passport", Kind::License),
+    weak("certificate", Kind::License),
+    marked("dl", Kind::License),
+    marked("employee", Kind::License),
+    marked("badge", Kind::License),
+    strong("license plate", Kind::Plate),
+    marked("plate", Kind::Plate),
+    weak("serial", Kind::Device),
+    marked("device", Kind::Device),
+    strong("vin", Kind::Vin),
+];
+
+/// Fillers that mark what follows as a number.
+const MARKS: [&str; 9] = [
+    "number",
+    "numbers",
+    "num",
+    "no",
+    "nbr",
+    "nr",
+    "id",
+    "ids",
+    "identifier",
+];
+/// Fillers that may stand between any keyword and its number.
+const LINKS: [&str; 4] = ["is", "was", "card", "code"];
+/// Fillers that may stand between a strong keyword and its number.
+const FAR_LINKS: [&str; 12] = [
+    "of", "on", "file", "for", "patient", "pt", "the", "this", "last", "four", "ending", "in",
+];
+
+/// The most fillers between a keyword and its number.
+const FILLERS: usize = 6;
+
+pub(crate) fn find(text: &[u8], at_word: usize, spans: &mut Vec<Span>) {
+    if is_word(before(text, at_word)) || before(text, at_word) == b'/' {
+        return;
+    }
+    for keyword in &KEYWORDS {
+        if let Some(end) = phrase(text, at_word, keyword.phrase)
+            && let Some((start, end)) = numbered(text, end, keyword.weight)
+        {
+            spans.push(Span {
+                start,
+                end,
+                kind: keyword.kind,
+            });
+        }
+    }
+}
+
+/// The end of a phrase at `i`: its letters whatever their case, one or two blanks for each blank, and
+/// no letter after it.
+fn phrase(text: &[u8], i: usize, phrase: &str) -> Option<usize> {
+    let mut i = i;
+    for &c in phrase.as_bytes() {
+        if c == b' ' {
+            let end = run_up_to(text, i, 2, is_blank);
+            (end > i).then_some(())?;
+            i = end;
+        } else {
+            at(text, i).eq_ignore_ascii_case(&c).then_some(())?;
+            i += 1;
+        }
+    }
+    (!is_letter(at(text, i))).then_some(i)
+}
+
+/// The value after a keyword that ends at `i`.
+fn numbered(text: &[u8], i: usize, weight: Weight) -> Option<(usize, usize)> {
+    let mut i = i;
+    let mut mark = false;
+    for _ in 0..FILLERS {
+        let signs = run_up_to(text, i, 6, is_sign);
+        mark |= text
+            .get(i..signs)
+            .is_some_and(|s| s.iter().any(|c| matches!(c, b'#' | b':' | b'=')));
+        i = signs;
+        let end = run(text, i, is_letter);
+        let one_of = |words: &[&str]| words.iter().any(|word| same(text, i, end, word));
+        if end == i || is_word(at(text, end)) {
+            break;
+        }
+        if one_of(&MARKS) {
+            mark = true;
+        } else {
+            let linked = one_of(&LINKS) || (weight == Weight::Strong && one_of(&FAR_LINKS));
+            if !linked {
+                break;
+            }
+        }
+        i = end;
+    }
+    let (end, counts) = value(text, i)?;
+    let enough = match weight {
+        Weight::Strong => counts.word >= 2,
+        Weight::Weak | Weight::Marked if mark => counts.word >= 3,
+        Weight::Weak => counts.digits >= 5 || (counts.word >= 5 && counts.word > counts.digits),
+        Weight::Marked => false,
+    };
+    enough.then_some((i, end))
+}
+
+fn is_sign(c: u8) -> bool {
+    is_blank(c)
+        || matches!(
+            c,
+            b':' | b'#' | b'=' | b'.' | b'(' | b'[' | b'"' | b'\'' | b'-'
+        )
+}
+
+struct Counts {
+    /// Letters and digits.
+    word: usize,
+    digits: usize,
+}
+
+/// A value at `i`: letters and digits with single dashes or underscores inside, at least one digit;
+/// then, when it is four digits or fewer, groups of two to four digits that a blank sets apart.
+fn value(text: &[u8], i: usize) -> Option<(usize, Counts)> {
+    let mut end = run(text, i, is_word);
+    (end > i).then_some(())?;
+    while matches!(at(text, end), b'-' | b'_') && is_word(at(text, end + 1)) {
+        end = run(text, end + 1, is_word);
+    }
+    if digits(text, i) == end && end - i <= 4 {
+        while is_blank(at(text, end)) {
+            let stop = digits(text, end + 1);
+            let fraction = matches!(at(text, stop), b'/' | b'.' | b'%')
+                && (at(text, stop) == b'%' || at(text, stop + 1).is_ascii_digit());
+            if !(2..=4).contains(&(stop - end - 1)) || is_word(at(text, stop)) || fraction {
+                break;
+            }
+            end = stop;
+        }
+    }
+    let body = text.get(i..end).unwrap_or_default();
+    let counts = Counts {
+        word: body.iter().filter(|&&c| is_word(c)).count(),
+        digits: body.iter().filter(|c| c.is_ascii_digit()).count(),
+    };
+    let fraction = matches!(at(text, end), b'/' | b'.') && at(text, end + 1).is_ascii_digit();
+    (counts.digits > 0 && !(fraction && counts.word <= 3)).then_some((end, counts))
+}

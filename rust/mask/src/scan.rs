@@ -1,0 +1,353 @@
+//! `scan`: free text with every span that a detector finds replaced by its label.
+//!
+//! One pass over a row looks for triggers; detectors are asked only there. Rows are rewritten in bulk:
+//! the bytes between two spans are copied in one piece across as many rows as lie between them, and a
+//! batch without a span is passed on. No row sees another: a digit at the end of one does not hide a
+//! number at the start of the next.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{
+    Array, ArrayRef, GenericStringArray, LargeStringArray, OffsetSizeTrait, StringViewArray,
+};
+use arrow_schema::DataType;
+
+use crate::MaskError;
+use crate::detect::lexis::{at, before, digits, is_letter, is_word, run, run_up_to};
+use crate::detect::{
+    AT_COLONS, AT_DASHES, AT_DIGITS, AT_DOTS, AT_MIXED_WORDS, AT_SIGNS, AT_WORDS, Find, KINDS,
+    Kind, Span, opening_words, union, whole,
+};
+use crate::dictionary::{self, is_enum};
+use crate::fold::{Folded, is_plain};
+use crate::json;
+use crate::owned::{compact, owned};
+use crate::report::DetectorCounts;
+use crate::text::{TextBuilder, build, for_each_text};
+
+/// The detectors, ready, with what they found so far.
+pub(crate) struct Scanner {
+    json: bool,
+    openings: Openings,
+    spans: Vec<Span>,
+    folded: Folded,
+    found: [DetectorCounts; KINDS],
+}
+
+/// Which of the two kinds of rule is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rules {
+    All,
+    /// Only what a word before it names.
+    Named,
+}
+
+impl Scanner {
+    /// `json` says that the column's text is JSON.
+    pub(crate) fn new(json: bool) -> Self {
+        Self {
+            json,
+            openings: Openings::new(),
+            spans: Vec::new(),
+            folded: Folded::default(),
+            found: [DetectorCounts::default(); KINDS],
+        }
+    }
+
+    /// What each detector found so far, for those that found something.
+    pub(crate) fn found(&self) -> impl Iterator<Item = (&'static str, DetectorCounts)> {
+        let found = Kind::ALL.into_iter().zip(self.found);
+        found
+            .filter(|(_, counts)| counts.spans > 0)
+            .map(|(kind, counts)| (kind.name(), counts))
+    }
+
+    /// The scanned array, in the same layout, and how many of its cells changed.
+    pub(crate) fn mask(&mut self, array: &ArrayRef) -> Result<(ArrayRef, u64), MaskError> {
+        if is_enum(array.data_type()) {
+            let mut cells = 0u64;
+            let masked = dictionary::rebuild(array, &mut |value, uses, out| {
+                if self.push_text(value, uses, out) {
+                    cells += uses;
+                }
+                Ok(())
+            })?;
+            return Ok((masked, cells));
+        }
+        if self.json {
+            return self.mask_json(array);
+        }
+        match array.data_type() {
+            DataType::Utf8 => self.mask_rows(array, array.as_string::<i32>()),
+            DataType::LargeUtf8 => self.mask_rows(array, array.as_string::<i64>()),
+            DataType::Utf8View => {
+                let rows: ArrayRef =
+                    Arc::new(array.as_string_view().iter().collect::<LargeStringArray>());
+                let (masked, cells) = self.mask_rows(&rows, rows.as_string::<i64>())?;
+                if cells == 0 {
+                    return Ok((owned(array)?, 0));
+                }
+                Ok((
+                    Arc::new(StringViewArray::from(masked.as_string::<i64>())),
+                    cells,
+                ))
+            }
+            _ => Err(MaskError::Inconsistent("not a string layout")),
+        }
+    }
+
+    fn mask_rows<O: OffsetSizeTrait>(
+        &mut self,
+        array: &ArrayRef,
+        rows: &GenericStringArray<O>,
+    ) -> Result<(ArrayRef, u64), MaskError> {
+        if rows.offsets().has_non_empty_nulls(rows.nulls()) {
+            let rows = compact(rows)?;
+            let array: ArrayRef = Arc::new(rows.clone());
+            return self.mask_rows(&array, &rows);
+        }
+        let data = rows.value_data();
+        let mut out: Vec<u8> = Vec::new();
+        let mut offsets: Vec<O> = Vec::new();
+        let first = rows.value_offsets().first().map_or(0, |o| o.as_usize());
+        // Everything before this is in `out`, or was replaced.
+        let mut copied = first;
+        let mut cells = 0u64;
+        for (row, pair) in rows.value_offsets().windows(2).enumerate() {
+            let [start, end] = pair else { continue };
+            let (start, end) = (start.as_usize(), end.as_usize());
+            let bytes = data
+                .get(start..end)
+                .ok_or(MaskError::Inconsistent("offsets"))?;
+            self.find_bytes(bytes);
+            if !self.spans.is_empty() {
+                if cells == 0 {
+                    let size = data.len().saturating_sub(first);
+                    out.reserve(size.saturating_add(size / 16));
+                    offsets.reserve(rows.len().saturating_add(1));
+                    for offset in rows.value_offsets().get(..=row).unwrap_or_default() {
+                        offsets.push(narrow(offset.as_usize() - first)?);
+                    }
+                }
+                cells += 1;
+                self.count(1);
+                for span in &self.spans {
+                    out.extend_from_slice(data.get(copied..start + span.start).unwrap_or_default());
+                    out.extend_from_slice(span.kind.label().as_bytes());
+                    copied = start + span.end;
+                }
+            }
+            if cells > 0 {
+                offsets.push(narrow(out.len() + (end - copied))?);
+            }
+        }
+        if cells == 0 {
+            return Ok((owned(array)?, 0));
+        }
+        let last = rows.value_offsets().last().map_or(0, |o| o.as_usize());
+        out.extend_from_slice(data.get(copied..last).unwrap_or_default());
+        Ok((Arc::new(build(out, offsets, rows.nulls())?), cells))
+    }
+
+    fn mask_json(&mut self, array: &ArrayRef) -> Result<(ArrayRef, u64), MaskError> {
+        let mut out = TextBuilder::new(array.len(), 0);
+        let mut cells = 0u64;
+        for_each_text(array, |value| {
+            if let Some(value) = value
+                && json::push(self, value, out.bytes())
+            {
+                cells += 1;
+            }
+            out.end_row()
+        })?;
+        Ok((out.finish_as(array.data_type(), array.nulls())?, cells))
+    }
+
+    /// Appends the scanned `text`; whether it changed. It stands for `uses` cells.
+    pub(crate) fn push_text(&mut self, text: &str, uses: u64, out: &mut Vec<u8>) -> bool {
+        self.find(text, Rules::All);
+        self.count(uses);
+        let mut copied = 0;
+        for span in &self.spans {
+            out.extend_from_slice(text.as_bytes().get(copied..span.start).unwrap_or_default());
+            out.extend_from_slice(span.kind.label().as_bytes());
+            copied = span.end;
+        }
+        out.extend_from_slice(text.as_bytes().get(copied..).unwrap_or_default());
+        !self.spans.is_empty()
+    }
+
+    /// The spans of `text` in bytes, sorted and apart.
+    pub(crate) fn find(&mut self, text: &str, rules: Rules) -> &[Span] {
+        self.spans.clear();
+        if is_plain(text.as_bytes()) {
+            self.openings
+                .collect(text.as_bytes(), rules, &mut self.spans);
+            settle(text.as_bytes(), &mut self.spans);
+        } else {
+            self.folded.set(text);
+            self.openings
+                .collect(&self.folded.chars, rules, &mut self.spans);
+            settle(&self.folded.chars, &mut self.spans);
+            for span in &mut self.spans {
+                (span.start, span.end) = self.folded.original(span.start, span.end);
+            }
+        }
+        &self.spans
+    }
+
+    /// Forgets the current spans that end before `start`.
+    pub(crate) fn keep_after(&mut self, start: usize) {
+        self.spans.retain(|span| span.end > start);
+    }
+
+    /// As [`Scanner::find`] on a row of an Arrow array, which is UTF-8.
+    fn find_bytes(&mut self, row: &[u8]) {
+        if is_plain(row) {
+            self.spans.clear();
+            self.openings.collect(row, Rules::All, &mut self.spans);
+            if !self.spans.is_empty() {
+                settle(row, &mut self.spans);
+            }
+        } else {
+            // Arrow has checked it; were it not UTF-8, building the result would fail.
+            let text = String::from_utf8_lossy(row);
+            self.find(&text, Rules::All);
+        }
+    }
+
+    /// Adds the current spans, which stand for `uses` cells, to the counts.
+    pub(crate) fn count(&mut self, uses: u64) {
+        for (i, span) in self.spans.iter().enumerate() {
+            let repeated = self
+                .spans
+                .iter()
+                .take(i)
+                .any(|other| other.kind == span.kind);
+            if let Some(counts) = self.found.get_mut(usize::from(span.kind as u8)) {
+                counts.spans = counts.spans.saturating_add(uses);
+                counts.cells = counts.cells.saturating_add(if repeated { 0 } else { uses });
+            }
+        }
+    }
+}
+
+fn narrow<O: OffsetSizeTrait>(offset: usize) -> Result<O, MaskError> {
+    O::from_usize(offset).ok_or(MaskError::TooLarge)
+}
+
+/// Whole numbers, then the union.
+fn settle(text: &[u8], spans: &mut Vec<Span>) {
+    for span in spans.iter_mut() {
+        *span = whole(text, *span);
+    }
+    union(spans);
+}
+
+/// The first three letters of every word that opens a rule, as bits of five a letter.
+struct Openings(Vec<u64>);
+
+impl Openings {
+    fn new() -> Self {
+        let mut bits = vec![0u64; (1 << 15) / 64];
+        for word in opening_words() {
+            let key = opening(word.as_bytes(), 0);
+            if let Some(bits) = bits.get_mut(key / 64) {
+                *bits |= 1 << (key % 64);
+            }
+        }
+        Self(bits)
+    }
+
+    fn has(&self, key: usize) -> bool {
+        self.0
+            .get(key / 64)
+            .is_some_and(|bits| bits >> (key % 64) & 1 == 1)
+    }
+
+    /// Asks every detector at each of its triggers in folded text.
+    fn collect(&self, text: &[u8], rules: Rules, spans: &mut Vec<Span>) {
+        let ask = |finds: &[Find], i: usize, spans: &mut Vec<Span>| {
+            finds.iter().for_each(|find| find(text, i, spans));
+        };
+        let shapes = rules == Rules::All;
+        let mut i = 0;
+        // Whether the word of letters and digits at hand has had digits before.
+        let mut digits_before = false;
+        while i < text.len() {
+            let c = at(text, i);
+            if is_letter(c) {
+                if !is_word(before(text, i)) {
+                    digits_before = false;
+                }
+                if self.has(opening(text, i)) {
+                    ask(&AT_WORDS, i, spans);
+                }
+                i = run(text, i + 1, is_letter);
+                continue;
+            }
+            if c.is_ascii_digit() {
+                if !is_word(before(text, i)) {
+                    digits_before = false;
+                }
+                let end = digits(text, i);
+                if shapes {
+                    if worth_asking(text, i, end) {
+                        ask(&AT_DIGITS, i, spans);
+                    }
+                    if !digits_before {
+                        ask(&AT_MIXED_WORDS, i, spans);
+                    }
+                }
+                digits_before = true;
+                i = end;
+                continue;
+            }
+            if shapes {
+                match c {
+                    b'@' => ask(&AT_SIGNS, i, spans),
+                    b':' => ask(&AT_COLONS, i, spans),
+                    b'-' if is_word(before(text, i)) && is_word(at(text, i + 1)) => {
+                        ask(&AT_DASHES, i, spans);
+                    }
+                    b'.' if is_word(at(text, i + 1)) => ask(&AT_DOTS, i, spans),
+                    _ => {}
+                }
+            }
+            i += 1;
+        }
+    }
+}
+
+/// Five bits for each of the first three letters at `i`, zero after the end of the word.
+fn opening(text: &[u8], i: usize) -> usize {
+    let mut key = 0;
+    let mut inside = true;
+    for place in 0..3 {
+        let c = at(text, i + place);
+        inside &= c.is_ascii_alphabetic();
+        key = key << 5 | if inside { usize::from(c & 31) } else { 0 };
+    }
+    key
+}
+
+/// Whether any rule that begins with digits can hold for the run `start..end`: it is long, a ZIP, may
+/// be an age, or more digits stand close behind it.
+fn worth_asking(text: &[u8], start: usize, end: usize) -> bool {
+    let length = end - start;
+    if length >= 8 || length == 5 {
+        return true;
+    }
+    let first = at(text, start);
+    if matches!(length, 2 | 3) && matches!(first, b'9' | b'1') && (length == 3 || first == b'9') {
+        return true;
+    }
+    let next = run_up_to(text, end, 6, |c| {
+        matches!(
+            c,
+            b' ' | b'\t' | b'\r' | b'\n' | b'-' | b'.' | b'_' | b'/' | b'(' | b')'
+        )
+    });
+    next > end && at(text, next).is_ascii_digit()
+}
