@@ -14,11 +14,12 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
@@ -31,7 +32,7 @@ from gateway.errors import ConfigurationError, MaskgateError
 from gateway.flows import health
 from gateway.flows.house import Connection, House, Limits
 from gateway.flows.session import Desk
-from gateway.grants import AccessRules, AutoApproveRule, ControlStore, Grants
+from gateway.grants import AccessRules, AutoApprove, ControlStore, Grants, Sessions
 from gateway.identity import IssuerConfig, Verifier
 from gateway.masking import load_token_key
 from gateway.policy import Policy
@@ -118,10 +119,16 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             name: await _connection(stack, base, name, settings, policies[name], configuration)
             for name, settings in configuration.connections.items()
         }
+        rules = _rules(configuration)
+        grants = Grants(store, rules, recorder(log), _now)
+        stack.push_async_callback(grants.close)
         house = House(
             version=version("maskgate"),
             identity=Verifier(_issuers(configuration), http, _now),
-            grants=Grants(store, _rules(configuration), _now, on_event=log.event),
+            store=store,
+            rules=rules,
+            grants=grants,
+            sessions=Sessions(store, rules, _now),
             log=log,
             connections=connections,
             token_key=token_key,
@@ -225,7 +232,7 @@ async def _control_store(
     else:
         dsn = config.resolve(place, base)
     store = await ControlStore.connect(dsn)
-    stack.push_async_callback(store.aclose)
+    stack.push_async_callback(store.close)
     return store
 
 
@@ -279,11 +286,20 @@ def _rules(configuration: Configuration) -> AccessRules:
         approvers=tuple(access.approvers),
         auditors=tuple(access.auditors),
         auto_approve=tuple(
-            AutoApproveRule(rule.who, rule.connection, int(rule.max_duration))
-            for rule in access.auto_approve
+            AutoApprove(f"rule-{number}", (rule.who,), rule.connection, int(rule.max_duration))
+            for number, rule in enumerate(access.auto_approve, start=1)
         ),
         max_duration_s=int(access.max_duration),
     )
+
+
+def recorder(log: SessionLog) -> Callable[[str, dict[str, Any]], Awaitable[None]]:
+    """What the grants room calls before a change takes effect: durable when it returns."""
+
+    async def record(name: str, payload: dict[str, Any]) -> None:
+        await log.event(name, payload)
+
+    return record
 
 
 def _write_trust(path: Path, log: SessionLog) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.errors import Forbidden, Unauthenticated
+from gateway.errors import Unauthenticated
 from gateway.flows.house import House
 from gateway.model import Identity
 
@@ -14,14 +14,3 @@ async def establish(house: House, credential: str | None, client: str) -> Identi
     except Unauthenticated as refusal:
         await house.log.event("login.failed", {"client": client, "detail": refusal.detail})
         raise
-
-
-def is_auditor(house: House, identity: Identity) -> bool:
-    """Whether the configuration lets this identity read every session and its evidence."""
-    return house.grants.rules.is_auditor(identity)
-
-
-def require_auditor(house: House, identity: Identity) -> None:
-    """Raises Forbidden unless the identity is an auditor."""
-    if not is_auditor(house, identity):
-        raise Forbidden("only an auditor may do this", hint="access.auditors names them")

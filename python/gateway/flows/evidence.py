@@ -11,16 +11,16 @@ import asyncio
 from gateway import evidence
 from gateway.flows.entrance import establish
 from gateway.flows.house import House
-from gateway.flows.session import grant_record, visible_session
+from gateway.flows.session import grant_record
 
 
 async def export(house: House, credential: str | None, client: str, session_id: str) -> bytes:
     """`GET /v1/sessions/{id}/evidence`: the ZIP bundle of contract and docs/session-log.md."""
     identity = await establish(house, credential, client)
-    row = await visible_session(house, identity, session_id)
+    session = await house.sessions.get_session(session_id, identity)
     await house.log.event("export", {"identity": identity.key, "session": session_id})
-    grant = await house.grants.store.get_grant(row["grant"])
-    policy = house.connection(row["connection"]).policy
+    grant = await house.grants.get(session.grant, identity)
+    policy = house.connection(session.connection).policy
     files = await house.log.session_bytes(session_id)
     return await asyncio.to_thread(
         evidence.build,

@@ -6,6 +6,7 @@ machine itself is the grants room's; this journey checks names and shows the cal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.flows.entrance import establish
@@ -51,7 +52,7 @@ async def show(house: House, credential: str | None, client: str, grant_id: str)
     return await house.grants.get(grant_id, identity)
 
 
-async def list_all(house: House, credential: str | None, client: str) -> list[Grant]:
+async def list_all(house: House, credential: str | None, client: str) -> Sequence[Grant]:
     """Own grants; approvers and auditors see everybody's."""
     identity = await establish(house, credential, client)
     return await house.grants.list(identity)

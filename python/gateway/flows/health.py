@@ -12,7 +12,7 @@ async def missing(house: House) -> list[str]:
     if not house.log.healthy:
         found.append("session log: a write failed; the gateway runs nothing until it is restarted")
     try:
-        await house.grants.store.ping()
+        await house.store.check()
     except (MaskgateError, OSError) as error:
         found.append(f"control store: {_words(error)}")
     for connection in house.connections.values():

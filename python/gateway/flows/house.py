@@ -14,7 +14,7 @@ from gateway.sql import Settings as AnalysisSettings
 
 if TYPE_CHECKING:
     from gateway.flows.session import Desk
-    from gateway.grants import Grants
+    from gateway.grants import AccessRules, ControlStore, Grants, Sessions
     from gateway.identity import Verifier
     from gateway.sessionlog import SessionLog
     from gateway.upstream import Database
@@ -58,7 +58,10 @@ class House:
 
     version: str
     identity: Verifier
+    store: ControlStore
+    rules: AccessRules
     grants: Grants
+    sessions: Sessions
     log: SessionLog
     connections: Mapping[str, Connection]
     token_key: TokenKey

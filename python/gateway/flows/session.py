@@ -12,7 +12,7 @@ import json
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from gateway.errors import (
     NotFound,
     Refusal,
 )
-from gateway.flows.entrance import establish, is_auditor
+from gateway.flows.entrance import establish
 from gateway.flows.house import Connection, House
 from gateway.flows.statement import Statement, receipt_of, recordable, statement_words
 from gateway.model import Grant, Identity
@@ -98,7 +98,7 @@ class Desk:
                 session = await self.open(house, identity, ask.client, connection, None)
             else:
                 session = self.find(ask.session or "", identity)
-            statement = self._next(house, session, ask)
+            statement = await self._next(house, session, ask)
         except Refusal as refusal:
             # There is no session to record it in: the gateway's own session takes it.
             await house.log.event("refused", _refused(house, identity, ask, refusal))
@@ -110,7 +110,7 @@ class Desk:
             if own:
                 await asyncio.shield(self.close(house, session, "one-statement session"))
 
-    def _next(self, house: House, session: LiveSession, ask: Ask) -> Statement:
+    async def _next(self, house: House, session: LiveSession, ask: Ask) -> Statement:
         busy = sum(
             len(other.running)
             for other in self._live.values()
@@ -123,8 +123,11 @@ class Desk:
             )
         if session.statements >= house.limits.statements_per_session:
             raise LimitExceeded("the session has had its statements", hint="open a new session")
-        session.statements += 1
-        statement = Statement(house, session, session.statements, ask)
+        number = await house.sessions.next_statement(session.id, session.identity)
+        if session.closing:
+            raise Conflict("the session is closed", hint="open another session")
+        session.statements = max(session.statements, number)
+        statement = Statement(house, session, number, ask)
         session.begin(statement)
         return statement
 
@@ -149,7 +152,7 @@ class Desk:
         await house.log.open_session(
             session.id, _open_record(house, identity, client, connection, grant)
         )
-        await house.grants.store.open_session(session.id, identity.key, connection.name, grant.id)
+        await house.sessions.open_session(identity, connection.name, grant, session_id=session.id)
         self._live[session.id] = session
         return session
 
@@ -159,12 +162,12 @@ class Desk:
             return
         session.closing = True
         for statement in list(session.running):
-            statement.stop(f"the session was closed: {reason}")
+            statement.stop(Conflict(f"the session was closed: {reason}"))
         await session.idle.wait()
         await house.log.close_session(
             session.id, {"reason": reason, "statements": session.statements}
         )
-        await house.grants.store.close_session(session.id, session.statements)
+        await house.sessions.close_session(session.id, session.identity)
         self._live.pop(session.id, None)
 
     async def close_ended(self, house: House) -> None:
@@ -210,10 +213,9 @@ async def close_session(house: House, credential: str | None, client: str, sessi
 async def list_sessions(house: House, credential: str | None, client: str) -> list[dict[str, Any]]:
     """Own sessions, newest first; an auditor sees all, and that he looked is recorded."""
     identity = await establish(house, credential, client)
-    everybody = is_auditor(house, identity)
-    if everybody:
+    if house.rules.audits(identity):
         await house.log.event("review", {"identity": identity.key, "what": "sessions"})
-    return await house.grants.store.list_sessions(None if everybody else identity.key)
+    return [asdict(row) for row in await house.sessions.list_sessions(identity)]
 
 
 async def show_session(
@@ -221,15 +223,7 @@ async def show_session(
 ) -> dict[str, Any]:
     """One session that the caller may see. Raises NotFound otherwise."""
     identity = await establish(house, credential, client)
-    return await visible_session(house, identity, session_id)
-
-
-async def visible_session(house: House, identity: Identity, session_id: str) -> dict[str, Any]:
-    """The session's row if it is the caller's own or the caller is an auditor."""
-    row = await house.grants.store.get_session(session_id)
-    if row is None or (row["identity"] != identity.key and not is_auditor(house, identity)):
-        raise NotFound("no such session of this identity")
-    return row
+    return asdict(await house.sessions.get_session(session_id, identity))
 
 
 async def receipt(
@@ -237,7 +231,7 @@ async def receipt(
 ) -> dict[str, Any]:
     """The receipt of one statement; of a session that has ended, read from the log's own bytes."""
     identity = await establish(house, credential, client)
-    await visible_session(house, identity, session_id)
+    await house.sessions.get_session(session_id, identity)
     kept = house.desk.receipt(session_id, number)
     if kept is not None:
         return kept

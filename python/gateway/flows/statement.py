@@ -33,7 +33,7 @@ class Statement:
         self._session = session
         self._ask = ask
         self.number = number
-        self.stopped_because: str | None = None
+        self.stopped_by: Refusal | None = None
         self._driver: asyncio.Task[Any] | None = None
         self._grant: Grant | None = None
         self._chunks = 0
@@ -120,10 +120,10 @@ class Statement:
         self._released = True
         self._session.receipts[self.number] = receipt_of(self.session, self.number, ref.hash, body)
 
-    def stop(self, reason: str) -> None:
-        """End the statement from outside; the record will say `reason`."""
-        if self.stopped_because is None and self._driver is not None:
-            self.stopped_because = reason
+    def stop(self, because: Refusal) -> None:
+        """End the statement from outside; its record and its client will be told why."""
+        if self.stopped_by is None and self._driver is not None:
+            self.stopped_by = because
             self._driver.cancel()
 
     async def __aenter__(self) -> Self:
@@ -144,8 +144,9 @@ class Statement:
             self._session.end(self)
 
     async def _ended(self, error: BaseException | None) -> None:
-        if self.stopped_because is not None:
-            await self._append("cancel", {"reason": self.stopped_because, "rows": self._rows})
+        if self.stopped_by is not None:
+            reason = self.stopped_by.detail
+            await self._append("cancel", {"reason": reason, "rows": self._rows})
         elif isinstance(error, Refusal) and not self._intended:
             await self._append(
                 "refused",

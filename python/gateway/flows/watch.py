@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from gateway.errors import GrantExpired, LimitExceeded
+from gateway.errors import LimitExceeded, Refusal
 from gateway.flows.house import House
 from gateway.flows.statement import Statement
 from gateway.model import Grant
@@ -37,47 +37,44 @@ class Watch:
 
 @asynccontextmanager
 async def watched(house: House, grant: Grant, statement: Statement) -> AsyncIterator[Watch]:
-    """Cancel the current task when the grant ends or a limit of time is passed.
+    """Stop the statement when the grant ends or a limit of time is passed.
 
-    Turns its own cancellation into GrantExpired or LimitExceeded; another's passes through.
+    Turns the cancellation that this causes into the refusal; another's cancellation passes through.
     """
     watch = Watch()
-    driver = asyncio.current_task()
-    if driver is None:
-        raise RuntimeError("the corridor must run in a task")
-    async with house.grants.watch(grant.id) as ended:
+    async with house.grants.watch(grant.id) as subscription:
+        ended = asyncio.create_task(subscription.wait())
         guard = asyncio.create_task(_guard(house, statement, watch, ended))
         try:
             yield watch
         except asyncio.CancelledError:
-            if statement.stopped_because is None:
+            if statement.stopped_by is None:
                 raise
-            driver.uncancel()
-            if statement.stopped_because.startswith("the grant"):
-                raise GrantExpired(statement.stopped_because) from None
-            raise LimitExceeded(statement.stopped_because) from None
+            current = asyncio.current_task()
+            if current is not None:
+                current.uncancel()
+            raise statement.stopped_by from None
         finally:
-            guard.cancel()
-            with suppress(asyncio.CancelledError):
-                await guard
+            for task in (guard, ended):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
 
 async def _guard(
-    house: House,
-    statement: Statement,
-    watch: Watch,
-    ended: asyncio.Future[str],
+    house: House, statement: Statement, watch: Watch, ended: asyncio.Task[Refusal]
 ) -> None:
-    deadline = time.monotonic() + house.limits.statement_seconds
-    reason: str | None = None
-    while reason is None:
+    limits = house.limits
+    deadline = time.monotonic() + limits.statement_seconds
+    while True:
         await asyncio.wait([ended], timeout=_TICK)
         now = time.monotonic()
         since = watch.waiting_since
         if ended.done():
-            reason = f"the grant {ended.result()}"
-        elif now > deadline:
-            reason = f"the statement ran longer than {house.limits.statement_seconds:g} s"
-        elif since is not None and now - since > house.limits.client_stall_seconds:
-            reason = f"the client took nothing for {house.limits.client_stall_seconds:g} s"
-    statement.stop(reason)
+            return statement.stop(ended.result())
+        if now > deadline:
+            took = f"{limits.statement_seconds:g} s"
+            return statement.stop(LimitExceeded(f"the statement ran longer than {took}"))
+        if since is not None and now - since > limits.client_stall_seconds:
+            stall = f"{limits.client_stall_seconds:g} s"
+            return statement.stop(LimitExceeded(f"the client took nothing for {stall}"))
