@@ -157,7 +157,8 @@ class Transaction:
             if not checked:
                 self._compare(trees, digest)
                 checked = True
-            await slot.put(data)
+            # The driver may give a bytearray; the kernel reads bytes that nobody changes.
+            await slot.put(bytes(data))
 
         async def pump() -> None:
             # On lines of its own: a comment at the end of the text ends there. Never arguments:
