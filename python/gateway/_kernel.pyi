@@ -28,17 +28,26 @@ def lineage(tree: str, server_major: int) -> str:
 
     {"outputs": [{"name": str, "type_oid": int, "typmod": int, "shape": "bare"|"text"|"computed",
                   "columns": [[relation_oid, attnum], ...]}, ...],
-     "control": [{"column": [relation_oid, attnum], "use": "WHERE"|"JOIN"|...}, ...],
+     "control": [{"column": [relation_oid, attnum], "use": "WHERE"|"JOIN"|...,
+                  "through_view": oid|null}, ...],
      "mentions": [{"column": [...], "use": "unused mention"}, ...],
-     "relations": [{"oid": int, "kind": "r"|"v"|..., "direct": bool}, ...],
+     "relations": [{"oid": int, "kind": "r"|"v"|..., "direct": bool, "selected": [attnum, ...]}, ...],
      "functions": [oid, ...], "operators": [oid, ...], "types": [oid, ...],
      "params": [{"number": int, "type_oid": int, "location": int}, ...],
      "row_security": bool,
      "digest": hex digest of the tree with location fields removed}
 
-    `relations[].direct`: named by the statement itself rather than through a view. `functions` holds
-    each function OID that the statement can call: plain, operator, aggregate, window, cast and
-    support functions; `types` each type whose input or output function a cast through text calls.
+    attnum 0 is the whole row. A mention is a column that the statement's own text names and that
+    reaches neither output nor control, or any column of an expression whose value goes nowhere: it is
+    evaluated all the same. `through_view` is the innermost view in whose body a control use stands,
+    null for the statement's own text. `relations[].direct`: named by the statement itself rather than
+    through a view or a policy; `selected`: the attributes for which the server will then ask the SELECT
+    right, a view's own attributes for a view. `functions` holds each function OID that the tree names:
+    plain, operator, aggregate, window, cast and sampling functions (support functions of aggregates
+    and sort operators are the catalog's to say); `types` each type whose own functions (input, output,
+    comparison, domain check, conversion to JSON or XML) are called without being named.
+
+    Text without any newline is read as a tree of `pg_rewrite.ev_action`, in which views are relations.
 
     Raises gateway.errors.StatementRefused when the tree is not one plain SELECT, and
     gateway.errors.NotUnderstood for any tag, field or kind that is not on this server version's list.

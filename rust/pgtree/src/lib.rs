@@ -1,3 +1,48 @@
-//! PostgreSQL's analysed query tree to column lineage.
+//! Which base column flows where, read from PostgreSQL's own analysed query tree.
+//!
+//! The input is the detail of the server's `rewritten parse tree:` notice, printed with
+//! `debug_pretty_print = off`, or a tree as `pg_rewrite.ev_action` stores it. [`lineage`] answers with
+//! what reaches each output column, what decides rows and order, and what is only named.
+//!
+//! The crate refuses: text that is not exactly what a server of the stated version prints, any node,
+//! field, order of fields or value that is not in [`schema`], any identifier outside the admitted
+//! alphabet, trees that are deep or large beyond reason, and anything but one plain SELECT. It never
+//! panics, and it never guesses: what is not understood is an error.
+//!
+//! ```text
+//! notice ──unwrap──▶ dump ──token──▶ words ──read (schema)──▶ tree ──walk──▶ graph ──solve──▶ Lineage
+//!                                                              └──calls──▶ functions, operators, types, parameters
+//! ```
 
 #![forbid(unsafe_code)]
+
+mod calls;
+mod error;
+mod expression;
+mod graph;
+mod lineage;
+mod names;
+mod query;
+mod read;
+mod schema;
+mod token;
+mod tree;
+mod types;
+mod unwrap;
+mod walk;
+
+pub use error::TreeError;
+pub use lineage::{Column, Control, Lineage, Mention, Output, Parameter, Relation, Shape};
+
+/// Lineage of the one plain SELECT whose tree `text` is, as a server of `major` (15 to 18) prints it.
+///
+/// # Errors
+///
+/// [`TreeError::NotPlainSelect`] for a statement of another kind, [`TreeError::NotUnderstood`] for
+/// anything that is not certain.
+pub fn lineage(text: &str, major: u16) -> Result<Lineage, TreeError> {
+    let schema = schema::of(major)?;
+    let dump = unwrap::unwrap(text)?;
+    let tree = read::read(&dump, schema)?;
+    walk::analyse(&tree, major, !text.contains('\n'))
+}

@@ -3,9 +3,12 @@
 use crate::errors::KernelError;
 use pyo3::prelude::*;
 
-/// See `_kernel.pyi`.
+/// See `_kernel.pyi`. The GIL is free while the tree is read and walked.
 #[pyfunction]
 pub fn lineage(py: Python<'_>, tree: &str, server_major: u16) -> PyResult<String> {
-    let _ = (py, server_major);
-    Err(KernelError::Tree(format!("not built yet: {} bytes", tree.len())).into())
+    let report = py.detach(|| -> Result<String, KernelError> {
+        let lineage = pgtree::lineage(tree, server_major)?;
+        serde_json::to_string(&lineage).map_err(|error| KernelError::Report(error.to_string()))
+    })?;
+    Ok(report)
 }

@@ -1,0 +1,98 @@
+//! Everything the server would call to run the tree: functions, operators, and types by their own
+//! functions. One pass over all nodes, whether the walk reaches them or not, so that nothing hides.
+
+use crate::error::{Result, not_understood};
+use crate::lineage::Parameter;
+use crate::schema::Tag;
+use crate::tree::{Node, Tree};
+use crate::types;
+use std::collections::BTreeSet;
+
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    pub(crate) functions: BTreeSet<u32>,
+    pub(crate) operators: BTreeSet<u32>,
+    pub(crate) types: BTreeSet<u32>,
+    pub(crate) params: BTreeSet<Parameter>,
+}
+
+pub(crate) fn of(tree: &Tree<'_>) -> Result<Calls> {
+    let mut calls = Calls::default();
+    for node in tree.all() {
+        calls.note(node)?;
+    }
+    calls.functions.remove(&0); // "looked up when planned", or "none"
+    calls.operators.remove(&0);
+    Ok(calls)
+}
+
+impl Calls {
+    fn note(&mut self, node: Node<'_>) -> Result<()> {
+        match node.tag()? {
+            Tag::FuncExpr => drop(self.functions.insert(node.oid("funcid")?)),
+            Tag::Aggref => drop(self.functions.insert(node.oid("aggfnoid")?)),
+            Tag::WindowFunc => drop(self.functions.insert(node.oid("winfnoid")?)),
+            Tag::TableSampleClause => drop(self.functions.insert(node.oid("tsmhandler")?)),
+            Tag::OpExpr | Tag::DistinctExpr | Tag::NullIfExpr => {
+                self.operators.insert(node.oid("opno")?);
+                self.functions.insert(node.oid("opfuncid")?);
+            }
+            Tag::ScalarArrayOpExpr => {
+                self.operators.insert(node.oid("opno")?);
+                for field in ["opfuncid", "hashfuncid", "negfuncid"] {
+                    self.functions.insert(node.oid(field)?);
+                }
+            }
+            Tag::RowCompareExpr => self.operators.extend(node.oids("opnos")?),
+            Tag::SortGroupClause => self
+                .operators
+                .extend([node.oid("eqop")?, node.oid("sortop")?]),
+            Tag::WindowClause => self
+                .functions
+                .extend([node.oid("startInRangeFunc")?, node.oid("endInRangeFunc")?]),
+            Tag::CteCycleClause => drop(self.operators.insert(node.oid("cycle_mark_neop")?)),
+            // Output function of the argument, input function of the result.
+            Tag::CoerceViaIo => self
+                .types
+                .extend([types::type_of(node.node("arg")?)?, node.oid("resulttype")?]),
+            // The checks of the domain.
+            Tag::CoerceToDomain => drop(self.types.insert(node.oid("resulttype")?)),
+            // The comparison of the type.
+            Tag::MinMaxExpr => drop(self.types.insert(node.oid("minmaxtype")?)),
+            // What becomes a part of XML or JSON does so by output functions and casts of its type.
+            Tag::XmlExpr => {
+                for argument in node.list("args")?.chain(node.list("named_args")?) {
+                    self.types.insert(types::type_of(argument)?);
+                }
+            }
+            Tag::JsonConstructorExpr => {
+                for argument in node.list("args")? {
+                    self.types.insert(types::type_of(argument)?);
+                }
+                self.types.insert(types::type_of(node)?);
+            }
+            Tag::JsonExpr => {
+                self.types.insert(types::type_of(node)?);
+                for argument in node.list("passing_values")? {
+                    self.types.insert(types::type_of(argument)?);
+                }
+            }
+            Tag::TableFunc => self.types.extend(node.oids("coltypes")?),
+            Tag::Param if node.number("paramkind")? == 0 => {
+                let (number, location) = (node.number("paramid")?, node.number("location")?);
+                self.params.insert(Parameter {
+                    number,
+                    type_oid: node.oid("paramtype")?,
+                    location,
+                });
+            }
+            Tag::Param if node.number("paramkind")? != 2 => {
+                return not_understood(
+                    "the statement holds a parameter of a kind that is not on the list",
+                );
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! The words of a dump, cut exactly as the server's `pg_strtok` would cut them.
+//!
+//! A word ends at an unescaped space or bracket; a backslash takes the next character with it. One
+//! space stands between words and none elsewhere: anything else was not printed by the server.
+
+use crate::error::{Result, not_understood};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token<'a> {
+    NodeOpen,
+    NodeClose,
+    ListOpen,
+    ListClose,
+    /// As printed, escapes included.
+    Word(&'a str),
+}
+
+pub(crate) struct Tokens<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Tokens<'a> {
+    pub(crate) fn new(dump: &'a str) -> Self {
+        Self { rest: dump }
+    }
+
+    /// The next word or bracket.
+    pub(crate) fn next(&mut self) -> Result<Token<'a>> {
+        self.rest = self.rest.strip_prefix(' ').unwrap_or(self.rest);
+        let (token, length) = match self.rest.as_bytes().first() {
+            None => return not_understood("the server's tree ends too early"),
+            Some(b'{') => (Token::NodeOpen, 1),
+            Some(b'}') => (Token::NodeClose, 1),
+            Some(b'(') => (Token::ListOpen, 1),
+            Some(b')') => (Token::ListClose, 1),
+            Some(_) => {
+                let word = self.word()?;
+                (Token::Word(word), word.len())
+            }
+        };
+        self.rest = self.rest.get(length..).unwrap_or_default();
+        Ok(token)
+    }
+
+    /// A second reader from this point on.
+    pub(crate) fn fork(&self) -> Self {
+        Self { rest: self.rest }
+    }
+
+    /// The token after this point, which stays where it is.
+    pub(crate) fn peek(&self) -> Result<Token<'a>> {
+        self.fork().next()
+    }
+
+    /// Nothing may follow.
+    pub(crate) fn end(&self) -> Result<()> {
+        if self.rest.is_empty() {
+            Ok(())
+        } else {
+            not_understood("the server's tree has a tail")
+        }
+    }
+
+    fn word(&self) -> Result<&'a str> {
+        let bytes = self.rest.as_bytes();
+        let mut end = 0;
+        while let Some(&byte) = bytes.get(end) {
+            match byte {
+                b' ' | b'(' | b')' | b'{' | b'}' => break,
+                b'\\' => match bytes.get(end + 1) {
+                    None => return not_understood("the server's tree ends in an escape"),
+                    Some(_) => end += 2,
+                },
+                0..0x20 | 0x7f => {
+                    return not_understood("the server's tree holds a control character");
+                }
+                _ => end += 1,
+            }
+        }
+        match self.rest.get(..end) {
+            Some(word) if end > 0 => Ok(word),
+            _ => not_understood("the server's tree holds an empty word or a torn escape"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(dump: &str) -> Result<Vec<Token<'_>>> {
+        let mut tokens = Tokens::new(dump);
+        let mut found = Vec::new();
+        while tokens.end().is_err() {
+            found.push(tokens.next()?);
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn escaped_structure_stays_in_its_word() {
+        let found = all(r"({T :f a\ \{\)\\ })").unwrap();
+        assert_eq!(found.get(4), Some(&Token::Word(r"a\ \{\)\\")));
+        assert_eq!(found.len(), 7);
+    }
+
+    #[test]
+    fn double_spaces_control_characters_and_a_last_backslash_are_refused() {
+        for dump in ["a  b", "a\tb", "a\u{7f}", "a\\", "a\nb"] {
+            assert!(all(dump).is_err(), "{dump:?}");
+        }
+    }
+}
