@@ -85,16 +85,20 @@ async def _attempt(
         raise NotUnderstood("a parameter is left in the statement")
     relations = await structure.relations(server, {oid for oid, _, _ in tree.found.relations})
     reading = Reading(tree.found, relations, settings.row_security)
+    control = reading.uses(tree.found.control)
+    mentions = reading.uses(tree.found.mentions)
+    shown = [reading.columns(flow.columns) for flow in tree.found.outputs]
     await _check_functions(tree.found, server, settings)
     types = await _types(tree, relations, server)
-    protected = await protection.close(server, tree.found, relations)
-    control = (*reading.uses(tree.found.control), *protected.control)
-    mentions = reading.uses(tree.found.mentions)
     native = [_native(flow, types, relations) for flow in tree.found.outputs]
     outputs = tuple(
-        Output(name, kind or TEXT, _shape(flow, kind), reading.columns(flow.columns))
-        for name, flow, kind in zip(tree.parsed.names, tree.found.outputs, native, strict=True)
+        Output(name, kind or TEXT, _shape(flow, kind), columns)
+        for name, flow, kind, columns in zip(
+            tree.parsed.names, tree.found.outputs, native, shown, strict=True
+        )
     )
+    protected = await protection.close(server, tree.found, relations)
+    control = (*control, *protected.control)
     if None in native:
         tree = await _with_text(tree, [kind is None for kind in native], server, settings)
     return Analysis(
