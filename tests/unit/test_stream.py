@@ -10,6 +10,9 @@ import struct
 import blake3
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from copybytes import (
     HEADER,
     TOKEN_KEY,
@@ -26,8 +29,6 @@ from copybytes import (
 )
 from gateway._kernel import MaskedStream
 from gateway.errors import InvalidRequest, Unrepresentable, UpstreamFailed
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 FORMATS = ["arrow", "ndjson", "csv"]
 TWO = [column("id", "int4"), column("name")]
@@ -58,6 +59,17 @@ def test_arrow() -> None:
     assert stream.rows == 3
     assert not stream.truncated
     assert [chunk.rows for chunk in chunks] == [0, 3, 0]
+
+
+def test_any_buffer_of_bytes_will_do() -> None:
+    data = copy(row(int4(1), b"Ada"))
+    whole = joined(run(opened(TWO), [data]))
+    assert joined(run(opened(TWO), [bytearray(data)])) == whole
+    assert joined(run(opened(TWO), [memoryview(data)[:30], memoryview(data)[30:]])) == whole
+    stream = opened(TWO)
+    stream.head()
+    with pytest.raises(TypeError):
+        stream.feed("text")  # type: ignore[arg-type]
 
 
 def test_each_digest_is_blake3_of_its_bytes() -> None:
@@ -198,7 +210,7 @@ def test_large_clear_cells_are_cut_by_their_size() -> None:
     rows = [row(b"%04d" % i * 250_000) for i in range(20)]
     stream = opened([column("text")])
     chunks = run(stream, rows_in_pieces(rows))
-    assert [chunk.rows for chunk in chunks if chunk.rows][0] == 5
+    assert next(chunk.rows for chunk in chunks if chunk.rows) == 5
     assert table(joined(chunks)).column("text").to_pylist()[19] == "0019" * 250_000
 
 
