@@ -53,7 +53,7 @@ def opened(columns: Sequence[dict[str, Any]], form: str = "arrow", **options: An
     return MaskedStream(plan(columns, form, **options), TOKEN_KEY)
 
 
-def run(stream: MaskedStream, pieces: Iterable[bytes]) -> list[Chunk]:
+def run(stream: MaskedStream, pieces: Iterable[bytes | bytearray | memoryview]) -> list[Chunk]:
     """Every chunk of the stream, the head first."""
     chunks = [stream.head()]
     for piece in pieces:

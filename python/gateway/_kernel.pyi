@@ -84,8 +84,10 @@ class MaskedStream:
     def head(self) -> Chunk:
         """The bytes before the first row (Arrow schema message, CSV header, nothing for NDJSON)."""
 
-    def feed(self, data: bytes) -> list[Chunk]:
-        """Take the next COPY bytes (any split), give the chunks that are full. Releases the GIL."""
+    def feed(self, data: bytes | bytearray | memoryview) -> list[Chunk]:
+        """Take the next COPY bytes (any split), give the chunks that are full. Releases the GIL.
+
+        `bytes` are read in place; any other buffer (asyncpg gives bytearrays) is copied first."""
 
     def finish(self) -> list[Chunk]:
         """The rest and the end-of-stream marker; an error if the COPY trailer has not come and the

@@ -61,6 +61,17 @@ def test_arrow() -> None:
     assert [chunk.rows for chunk in chunks] == [0, 3, 0]
 
 
+def test_any_buffer_of_bytes_will_do() -> None:
+    data = copy(row(int4(1), b"Ada"))
+    whole = joined(run(opened(TWO), [data]))
+    assert joined(run(opened(TWO), [bytearray(data)])) == whole
+    assert joined(run(opened(TWO), [memoryview(data)[:30], memoryview(data)[30:]])) == whole
+    stream = opened(TWO)
+    stream.head()
+    with pytest.raises(TypeError):
+        stream.feed("text")  # type: ignore[arg-type]
+
+
 def test_each_digest_is_blake3_of_its_bytes() -> None:
     for chunk in run(opened(TWO), [copy(*rows_of(2000))]):
         assert chunk.digest == blake3.blake3(chunk.data).hexdigest()

@@ -8,6 +8,7 @@ use arrow_array::ArrayRef;
 use encode::{EncodeError, Encoder, Format, Pace};
 use mask::{MaskError, Masker, Treatment};
 use pgcopy::{ColumnPlan, ColumnType, CopyError, DecodedColumn, Decoder, Infinity, Progress};
+use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde::Deserialize;
@@ -106,8 +107,18 @@ impl MaskedStream {
         Ok(self.guarded(py, Pipeline::head)?.into_chunk(py))
     }
 
-    fn feed(&mut self, py: Python<'_>, data: &[u8]) -> PyResult<Vec<Chunk>> {
-        let sealed = self.guarded(py, |pipeline| pipeline.feed(data))?;
+    fn feed(&mut self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Vec<Chunk>> {
+        let sealed = match data.cast::<PyBytes>() {
+            Ok(bytes) => {
+                let bytes = bytes.as_bytes();
+                self.guarded(py, |pipeline| pipeline.feed(bytes))?
+            }
+            // Another thread may write to any other buffer while the GIL is released: copied first.
+            Err(_) => {
+                let bytes = PyBuffer::<u8>::get(data)?.to_vec(py)?;
+                self.guarded(py, |pipeline| pipeline.feed(&bytes))?
+            }
+        };
         Ok(sealed
             .into_iter()
             .map(|chunk| chunk.into_chunk(py))
