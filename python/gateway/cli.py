@@ -179,12 +179,12 @@ def _decide(verb: str, grant: str, reason: str, token: str, url: str, as_json: b
         _show([client.call("POST", f"/v1/grants/{grant}/{verb}", {"reason": reason})], as_json)
 
 
-Reason = Annotated[str, typer.Option(help="Kept in the record.")]
+Reason = Annotated[str, typer.Option(help="Why; kept in the record.")]
 
 
 @grants_app.command("approve")
 def grants_approve(
-    grant: str, token: Token, reason: Reason = "", url: Url = DEFAULT_URL, as_json: AsJson = False
+    grant: str, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """Let another identity's grant begin."""
     _decide("approve", grant, reason, token, url, as_json)
@@ -192,7 +192,7 @@ def grants_approve(
 
 @grants_app.command("deny")
 def grants_deny(
-    grant: str, token: Token, reason: Reason = "", url: Url = DEFAULT_URL, as_json: AsJson = False
+    grant: str, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """Refuse a pending grant."""
     _decide("deny", grant, reason, token, url, as_json)
@@ -200,7 +200,7 @@ def grants_deny(
 
 @grants_app.command("revoke")
 def grants_revoke(
-    grant: str, token: Token, reason: Reason = "", url: Url = DEFAULT_URL, as_json: AsJson = False
+    grant: str, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """End a grant now; running streams stop within a second."""
     _decide("revoke", grant, reason, token, url, as_json)

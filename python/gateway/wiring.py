@@ -35,7 +35,7 @@ from gateway.flows.session import Desk
 from gateway.grants import AccessRules, AutoApprove, ControlStore, Grants, Sessions
 from gateway.identity import IssuerConfig, Verifier
 from gateway.masking import load_token_key
-from gateway.policy import Policy
+from gateway.policy import Policy, PolicyShelf
 from gateway.sessionlog import SessionLog
 from gateway.sql import Settings as AnalysisSettings
 from gateway.sql import describe
@@ -119,6 +119,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             name: await _connection(stack, base, name, settings, policies[name], configuration)
             for name, settings in configuration.connections.items()
         }
+        shelf = PolicyShelf(log_directory / "policies")
         rules = _rules(configuration)
         grants = Grants(store, rules, recorder(log), _now)
         stack.push_async_callback(grants.close)
@@ -131,6 +132,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             sessions=Sessions(store, rules, _now),
             log=log,
             connections=connections,
+            policies=shelf,
             token_key=token_key,
             limits=Limits(
                 statement_bytes=configuration.limits.statement_bytes,
@@ -143,6 +145,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             now=_now,
         )
         for name, policy in policies.items():
+            shelf.keep(policy.text)
             await log.event(
                 "policy.loaded",
                 {"connection": name, "policy_hash": policy.hash, "policy": policy.text},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import NotFound
 from gateway.masking import TokenKey
-from gateway.policy import Policy
+from gateway.policy import Policy, PolicyShelf
 from gateway.sql import Settings as AnalysisSettings
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class House:
     sessions: Sessions
     log: SessionLog
     connections: Mapping[str, Connection]
+    policies: PolicyShelf
     token_key: TokenKey
     limits: Limits
     desk: Desk

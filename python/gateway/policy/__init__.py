@@ -6,5 +6,6 @@ do not load, and a use of a protected column that is not a bare output is refuse
 
 from gateway.policy.decide import decide, treat
 from gateway.policy.rules import Policy
+from gateway.policy.shelf import PolicyShelf
 
-__all__ = ["Policy", "decide", "treat"]
+__all__ = ["Policy", "PolicyShelf", "decide", "treat"]

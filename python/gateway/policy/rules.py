@@ -6,12 +6,13 @@ Reach, narrowest first: an exact column; `schema.table.*`; other patterns with o
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from blake3 import blake3
 
 from gateway.errors import ConfigurationError
 from gateway.model import Column, Treatment
@@ -100,7 +101,7 @@ def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
 class Policy:
     """The classification of one connection.
 
-    `text` is the canonical wording that goes into evidence and `hash` its SHA-256; neither holds an
+    `text` is the canonical wording that goes into evidence and `hash` its BLAKE3; neither holds an
     address or a secret.
     """
 
@@ -119,7 +120,7 @@ class Policy:
         self._rules = sorted(self._parse(columns), key=lambda rule: rule.reach)
         self._check_disagreement()
         self.text = self._canonical(unclassified, expressions, text)
-        self.hash = hashlib.sha256(self.text.encode()).hexdigest()
+        self.hash = blake3(self.text.encode()).hexdigest()
 
     def treatment_of(self, column: Column, related: Iterable[Column] = ()) -> tuple[Treatment, str]:
         """The treatment of a base column and the reason, closed over its relatives.

@@ -36,7 +36,7 @@ class GrantRequest(_Body):
 
 
 class GrantDecision(_Body):
-    reason: Annotated[str, Field(max_length=1000)] = ""
+    reason: str
 
 
 class SessionRequest(_Body):
