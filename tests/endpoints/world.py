@@ -228,7 +228,9 @@ role = "clinic_reader"
         import zipfile
 
         with zipfile.ZipFile(io.BytesIO(self.evidence(session))) as bundle:
-            return [json.loads(line) for line in bundle.read("session.jsonl").splitlines()]
+            lines = bundle.read("session.jsonl").splitlines()
+        records = [json.loads(line) for line in lines]
+        return [{"type": record["type"], **record["body"]} for record in records]
 
 
 def verify(bundle: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

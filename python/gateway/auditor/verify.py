@@ -714,6 +714,14 @@ class Story:
         self.ends = moment(grant["expires_at"], where)
         self.opened = body
 
+    def _new(self, where: str, body: Object) -> Statement:
+        """Statements may run side by side: their first records come in any order, none twice."""
+        number = body["statement_no"]
+        refuse(number in self.statements, f"{where}: statement {number} has begun already")
+        refuse(number < 1, f"{where}: statements are numbered from 1")
+        self.statements[number] = Statement()
+        return self.statements[number]
+
     def _running(self, where: str, body: Object) -> Statement:
         number = body["statement_no"]
         refuse(number not in self.statements, f"{where}: statement {number} has no intent before")
@@ -722,8 +730,7 @@ class Story:
         return statement
 
     def _intent(self, where: str, body: Object, ts: datetime) -> None:
-        same(f"{where}, statement number", body["statement_no"], len(self.statements) + 1)
-        statement = self.statements[body["statement_no"]] = Statement()
+        statement = self._new(where, body)
         fits(body["analysis"], "analysis", f"{where}, analysis")
         outputs, decision = body["analysis"]["outputs"], body["decision"]
         same(f"{where}, decided columns", len(decision), len(outputs))
@@ -764,9 +771,7 @@ class Story:
     def _refused(self, where: str, body: Object, ts: datetime) -> None:
         if not isinstance(body.get("statement"), str):
             fits(body, "long", where)
-        same(f"{where}, statement number", body["statement_no"], len(self.statements) + 1)
-        self.statements[body["statement_no"]] = statement = Statement()
-        statement.ended = "refusal"
+        self._new(where, body).ended = "refusal"
 
     def _stopped(self, where: str, body: Object, ts: datetime) -> None:
         """`error` and `cancel`."""
@@ -776,6 +781,9 @@ class Story:
 
     def _close(self, where: str, body: Object, ts: datetime) -> None:
         same(f"{where}, statements", body["statements"], len(self.statements))
+        # Each number is at least 1 and stands once, so this makes them 1 to n.
+        highest = max(self.statements, default=0)
+        same(f"{where}, highest statement number", highest, len(self.statements))
         for number, statement in self.statements.items():
             refuse(not statement.ended, f"{where}: statement {number} has not ended")
         self.closed = True

@@ -25,7 +25,7 @@ async def export(house: House, credential: str | None, client: str, session_id: 
     return await asyncio.to_thread(
         evidence.build,
         found,
-        policy=house.policies.find(opened["policy_hash"]),
+        policy=house.policies.find(opened["body"]["policy_hash"]),
         verifier=files("gateway.auditor").joinpath("verify.py").read_bytes(),
         sign=house.log.sign_manifest,
         created=house.now(),

@@ -238,9 +238,9 @@ async def receipt(
     lines = (await house.log.session_bytes(session_id)).records.splitlines()
     for line, following in itertools.pairwise(lines):
         record = json.loads(line)
-        if record["type"] == "release" and record.get("statement_no") == number:
+        if record["type"] == "release" and record["body"]["statement_no"] == number:
             # A record's hash is what the next one carries as `prev`.
-            return receipt_of(session_id, number, json.loads(following)["prev"], record)
+            return receipt_of(session_id, number, json.loads(following)["prev"], record["body"])
     raise NotFound("no completed statement of that number in the session")
 
 

@@ -94,7 +94,7 @@ class Statement:
             {
                 "chunk": self._chunks,
                 "rows": chunk.rows,
-                "rows_total": rows,
+                "cumulative_rows": rows,
                 "bytes": len(chunk.data),
                 "digest": chunk.digest,
             },
@@ -144,29 +144,27 @@ class Statement:
             self._session.end(self)
 
     async def _ended(self, error: BaseException | None) -> None:
-        if self.stopped_by is not None:
-            reason = self.stopped_by.detail
-            await self._append("cancel", {"reason": reason, "rows": self._rows})
-        elif isinstance(error, Refusal) and not self._intended:
-            await self._append(
-                "refused",
-                {
-                    **statement_words(self._ask, self._house.limits.statement_bytes),
-                    "code": error.code,
-                    "detail": recordable(error.detail),
-                },
-            )
+        """The statement's last record: what never reached its intent was refused, for whatever
+        reason; after it, a stop from outside is a cancel and anything else an error."""
+        stopped = self.stopped_by
+        if stopped is not None:
+            code, detail, kind = stopped.code, stopped.detail, "cancel"
         elif isinstance(error, MaskgateError):
-            body: dict[str, Any] = {"code": error.code, "detail": recordable(error.detail)}
-            if not self._intended:
-                body |= statement_words(self._ask, self._house.limits.statement_bytes)
-            await self._append("error", {**body, "rows": self._rows})
+            code, detail, kind = error.code, error.detail, "error"
         elif error is None or isinstance(error, asyncio.CancelledError | GeneratorExit):
-            reason = "the client went away or the gateway is stopping"
-            await self._append("cancel", {"reason": reason, "rows": self._rows})
+            code, kind = "cancelled", "cancel"
+            detail = "the client went away or the gateway is stopping"
         else:
+            code, kind = "internal", "error"
             detail = f"the gateway failed: {type(error).__name__}"
-            await self._append("error", {"code": "internal", "detail": detail, "rows": self._rows})
+        detail = recordable(detail)
+        if not self._intended:
+            words = statement_words(self._ask, self._house.limits.statement_bytes)
+            await self._append("refused", {**words, "code": code, "detail": detail})
+        elif kind == "cancel":
+            await self._append("cancel", {"reason": detail, "rows": self._rows})
+        else:
+            await self._append("error", {"code": code, "detail": detail, "rows": self._rows})
 
     async def _append(self, kind: str, body: dict[str, Any]) -> RecordRef:
         return await self._house.log.append(

@@ -53,6 +53,7 @@ pub(crate) fn find(text: &[u8], month: usize, spans: &mut Vec<Span>) {
     if is_letter(before(text, month)) {
         return;
     }
+    let lower = plain_word && at(text, month).is_ascii_lowercase();
     let after = month_end + usize::from(at(text, month_end) == b'.');
     let mut push = |start, end| {
         spans.push(Span {
