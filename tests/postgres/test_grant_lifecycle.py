@@ -18,6 +18,7 @@ from control import (
     DANA,
     ELIF,
     ISSUER,
+    RULES,
     Desk,
     fresh_database,
     identity,
@@ -284,6 +285,29 @@ async def test_over_stays_over_when_the_clock_goes_back(desk: Desk) -> None:
         await desk.grants.in_force(AGENT, "clinic")
     with pytest.raises(GrantExpired):
         await desk.grants.charge_rows(grant.id, 1)
+
+
+async def test_expiry_goes_on_after_the_log_was_away(desk: Desk) -> None:
+    grant = await desk.active(duration_s=60)
+    desk.clock.turn(60)
+    refused, recorded = asyncio.Event(), asyncio.Event()
+
+    async def ledger(name: str, payload: dict[str, Any]) -> None:
+        if not refused.is_set():
+            refused.set()
+            raise LogUnavailable("full")
+        assert (name, payload["by"]) == ("grant.expired", "clock")
+        recorded.set()
+
+    grants = Grants(desk.store, RULES, ledger, desk.clock)
+    rounds = asyncio.create_task(grants.keep_expiring(every_s=0.01))
+    async with asyncio.timeout(30):
+        await recorded.wait()
+    rounds.cancel()
+    await asyncio.gather(rounds, return_exceptions=True)
+    # the revocation waits for the row that the expiry holds, then finds it over
+    with pytest.raises(Conflict, match="is expired"):
+        await desk.grants.revoke(grant.id, DANA, "over")
 
 
 async def test_a_clock_before_the_approval_is_not_believed(desk: Desk) -> None:

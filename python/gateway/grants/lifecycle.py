@@ -13,6 +13,7 @@ written nothing changes, a revocation included: without a log nothing runs eithe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from gateway.errors import (
     NoGrant,
     NotFound,
     Refusal,
+    StoreUnavailable,
 )
 from gateway.grants import records, requests
 from gateway.grants.access import AccessRules, actor_key, parties
@@ -39,7 +41,7 @@ Clock = Callable[[], datetime]
 OnEvent = Callable[[str, dict[str, Any]], Awaitable[None]]
 T = TypeVar("T")
 
-MAX_PENDING = 100  # of one identity; more is a flood of the approvers
+MAX_PENDING = 100  # of one identity, give or take requests sent at once: a flood of the approvers
 LIST_LIMIT = 1000
 BY_CLOCK = "clock"
 SKEW = timedelta(seconds=5)  # between the clocks of gateways that share a store
@@ -159,6 +161,17 @@ class Grants:
         due = await self._store.fetch(records.DUE, moment)
         ended = [await self._expire(row["id"], moment) for row in due]
         return tuple(grant for grant in ended if grant is not None)
+
+    async def keep_expiring(self, every_s: float = 1.0) -> None:
+        """`expire_due` for ever; while the store or the log is away it waits for the next round.
+
+        A grant whose time is over is out of force without this: the round makes it so in the store
+        and in the records.
+        """
+        while True:
+            with contextlib.suppress(StoreUnavailable, LogUnavailable):
+                await self.expire_due()
+            await asyncio.sleep(every_s)
 
     async def charge_rows(self, grant_id: str, rows: int) -> Grant:
         """Count `rows` against the grant before they leave; all of them or none.
