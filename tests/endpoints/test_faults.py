@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pyarrow as pa
 import pytest
 from world import AGENT, STEWARD, World, wait_until
 
 import servers
 
+#: What a complete Arrow stream ends with.
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 LONG = "select a.id, b.cost, a.city from patient a, encounter b, generate_series(1, 40)"
 
 
-def read_some(stream: httpx.Response, count: int) -> int:
-    """Read at least `count` bytes of a body and leave the rest."""
+def read_some(body: Iterator[bytes], count: int) -> int:
+    """Read at least `count` bytes, leave the rest; dropping `body` would close the connection."""
     got = 0
-    for part in stream.iter_raw():
-        got += len(part)
-        if got >= count:
-            break
+    while got < count:
+        got += len(next(body))
     return got
 
 
@@ -66,7 +66,8 @@ def test_revocation_stops_a_running_stream_within_a_second(fragile: World) -> No
         http.stream("POST", f"/v1/sessions/{session}/query", json={"sql": LONG}) as stream,
     ):
         assert stream.status_code == 200
-        assert read_some(stream, 100_000)
+        body = stream.iter_raw()
+        assert read_some(body, 100_000)
         revoked = fragile.call(
             STEWARD, "POST", f"/v1/grants/{grant['id']}/revoke", {"reason": "enough"}
         )
@@ -74,6 +75,8 @@ def test_revocation_stops_a_running_stream_within_a_second(fragile: World) -> No
         moment = time.monotonic()
         wait_until(lambda: running(fragile) == 0, 2.0)
         assert time.monotonic() - moment < 2.0
+        with pytest.raises(httpx.TransportError):
+            read_some(body, 1 << 40)
     assert "revoked" in last_record(fragile, session, "cancel")["reason"]
     answer = fragile.query(session, "select 1 as one")
     assert answer.status_code in (403, 404)
@@ -91,9 +94,8 @@ def test_a_broken_stream_never_looks_like_a_short_result(fragile: World) -> None
         for part in stream.iter_raw():
             body += part
             time.sleep(0.02)
-    with pytest.raises((pa.ArrowInvalid, OSError)):
-        pa.ipc.open_stream(bytes(body)).read_all()
-    assert "expired" in last_record(fragile, session, "cancel")["reason"]
+    assert not body.endswith(END_OF_STREAM)
+    assert "ended at" in last_record(fragile, session, "cancel")["reason"]
 
 
 def test_a_client_that_goes_away_cancels_the_database(fragile: World) -> None:
@@ -103,7 +105,8 @@ def test_a_client_that_goes_away_cancels_the_database(fragile: World) -> None:
         fragile.http(AGENT) as http,
         http.stream("POST", f"/v1/sessions/{session}/query", json={"sql": LONG}) as stream,
     ):
-        read_some(stream, 10_000)
+        body = stream.iter_raw()
+        read_some(body, 10_000)
     wait_until(lambda: running(fragile) == 0, 2.0)
     assert "client" in last_record(fragile, session, "cancel")["reason"]
 
@@ -127,7 +130,8 @@ def test_a_stalled_client_is_ended(fragile: World) -> None:
         fragile.http(AGENT) as http,
         http.stream("POST", f"/v1/sessions/{session}/query", json={"sql": LONG}) as stream,
     ):
-        read_some(stream, 1000)
+        body = stream.iter_raw()
+        read_some(body, 1000)
         wait_until(lambda: running(fragile) == 0, 15.0)
     assert "took nothing" in last_record(fragile, session, "cancel")["reason"]
 
@@ -192,10 +196,10 @@ def test_the_database_lost_in_mid_stream(tmp_path: Path, newest: servers.Server)
             pytest.raises(httpx.TransportError),
             http.stream("POST", f"/v1/sessions/{session}/query", json={"sql": LONG}) as stream,
         ):
-            read_some(stream, 10_000)
+            body = stream.iter_raw()
+            read_some(body, 10_000)
             clinic.stop("immediate")
-            for _ in stream.iter_raw():
-                pass
+            read_some(body, 1 << 40)
         record = last_record(world, session, "error")
         assert record["code"] == "upstream_failed"
         assert record["rows"] > 0
