@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Coroutine
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from blake3 import blake3
 
-from gateway.errors import LogUnavailable, MaskgateError, Refusal
+from gateway.errors import LogUnavailable, MaskgateError
 
 if TYPE_CHECKING:
     from gateway._kernel import Chunk
+    from gateway.errors import Refusal
     from gateway.flows.house import Connection, House
     from gateway.flows.query import Ask
     from gateway.flows.session import LiveSession
@@ -42,6 +44,7 @@ class Statement:
         self._notes: list[str] = []
         self._released = False
         self._intended = False
+        self._writing: asyncio.Future[None] | None = None
 
     @property
     def session(self) -> str:
@@ -57,6 +60,23 @@ class Statement:
 
     async def intent(self, grant: Grant, analysis: Analysis, decision: Decision) -> None:
         """Durable on return: what will be asked of the database, and why each column may leave."""
+        await self._settled(self._intent(grant, analysis, decision))
+
+    async def result(self, chunk: Chunk) -> None:
+        """Durable on return: the digest of bytes that may leave now. Charges the grant's rows."""
+        await self._settled(self._result(chunk))
+
+    async def release(self, report: str, *, truncated: bool) -> None:
+        """Durable on return: the statement's totals, which are also its receipt."""
+        await self._settled(self._release(report, truncated=truncated))
+
+    async def _settled(self, writing: Coroutine[Any, Any, None]) -> None:
+        """Write to the end even if the caller is cancelled: a record that was begun and what this
+        object believes of it must never differ. `_ended` waits for it."""
+        self._writing = asyncio.ensure_future(writing)
+        await asyncio.shield(self._writing)
+
+    async def _intent(self, grant: Grant, analysis: Analysis, decision: Decision) -> None:
         self._grant = grant
         await self._append(
             "intent",
@@ -84,8 +104,7 @@ class Statement:
         self._notes = list(decision.notes)
         self._intended = True
 
-    async def result(self, chunk: Chunk) -> None:
-        """Durable on return: the digest of bytes that may leave now. Charges the grant's rows."""
+    async def _result(self, chunk: Chunk) -> None:
         if self._grant is not None and self._grant.max_rows is not None and chunk.rows:
             await self._house.grants.charge_rows(self._grant.id, chunk.rows)
         rows = self._rows + chunk.rows
@@ -103,8 +122,7 @@ class Statement:
         self._rows = rows
         self._digests.update(bytes.fromhex(chunk.digest))
 
-    async def release(self, report: str, *, truncated: bool) -> None:
-        """Durable on return: the statement's totals, which are also its receipt."""
+    async def _release(self, report: str, *, truncated: bool) -> None:
         masked = json.loads(report)
         body = {
             "rows": self._rows,
@@ -137,8 +155,8 @@ class Statement:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if not self._released and not isinstance(error, LogUnavailable):
-                # The task may be being cancelled: the record is written all the same.
+            # The task may be being cancelled: the record is written all the same.
+            if not isinstance(error, LogUnavailable):
                 await asyncio.shield(self._ended(error))
         finally:
             self._session.end(self)
@@ -146,6 +164,10 @@ class Statement:
     async def _ended(self, error: BaseException | None) -> None:
         """The statement's last record: what never reached its intent was refused, for whatever
         reason; after it, a stop from outside is a cancel and anything else an error."""
+        if self._writing is not None:
+            await asyncio.wait({self._writing})
+        if self._released:
+            return
         stopped = self.stopped_by
         if stopped is not None:
             code, detail, kind = stopped.code, stopped.detail, "cancel"

@@ -8,7 +8,6 @@ byte before the tree inside COPY equals the approved one. The transaction is nev
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, TypeVar, cast
@@ -78,10 +77,12 @@ class Transaction:
     async def end(self) -> None:
         """Stop what runs and roll back; a backend that does not heed is ended."""
         await self._stop_copy()
-        with contextlib.suppress(asyncpg.InterfaceError):
+        try:
             self._session.remove_log_listener(self._notice)
-        if self._session.is_closed():
-            return
+            if self._session.is_closed():
+                return
+        except asyncpg.InterfaceError:
+            return  # the session died and the pool has taken it back already
         try:
             async with asyncio.timeout(_GRACE):
                 await self._session.execute("ROLLBACK")
