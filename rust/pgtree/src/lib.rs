@@ -25,6 +25,7 @@ mod names;
 mod query;
 mod read;
 mod schema;
+mod set_operation;
 mod token;
 mod tree;
 mod types;

