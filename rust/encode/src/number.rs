@@ -1,4 +1,7 @@
 //! Numbers as text: shortest digits that read back as the same value.
+//!
+//! PostgreSQL's shortest digits never lie on the edge of the interval that rounds to the value, so for
+//! a few values (1e23) it writes one digit more than is written here. Both read back the same.
 
 /// A float as JSON: a number, or a string where JSON has no number.
 pub(crate) fn json_float(finite: bool, nan: bool, negative: bool, digits: &str, out: &mut Vec<u8>) {
