@@ -321,7 +321,7 @@ def ids(case: Case) -> str:
     return case.sql_type
 
 
-# What the type's output function prints: a cast to text strips char(n) and gives every inet a prefix.
+# What the type's output function prints: a cast to text strips char(n) and prefixes every inet.
 PRINTED = "CASE WHEN v IS NOT NULL THEN format('%s', v) END"
 
 

@@ -85,7 +85,13 @@ pub(crate) fn decimal(value: i128, scale: usize, out: &mut Vec<u8>) {
         out.push(b'-');
     }
     let mut buffer = itoa::Buffer::new();
-    let digits = buffer.format(value.unsigned_abs()).as_bytes();
+    let magnitude = value.unsigned_abs();
+    // 128-bit division is slow, and few amounts need it.
+    let digits = match u64::try_from(magnitude) {
+        Ok(small) => buffer.format(small),
+        Err(_) => buffer.format(magnitude),
+    }
+    .as_bytes();
     match digits.len().checked_sub(scale) {
         Some(0) | None => {
             out.extend_from_slice(b"0.");
