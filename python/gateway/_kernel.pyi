@@ -17,7 +17,9 @@ Treatment is a JSON object: {"name": "clear", "scan": bool} | {"name": "redact",
 {"name": "token", "domain": str, "key_id": str} | {"name": "year"} | {"name": "scan"}.
 """
 
-from typing import final
+from typing import Self, final
+
+__all__ = ["Chunk", "MaskedStream", "__version__", "lineage"]
 
 __version__: str
 
@@ -77,10 +79,12 @@ class MaskedStream:
 
     Raises gateway.errors.InvalidRequest for a treatment that the type cannot take (when made),
     gateway.errors.Unrepresentable for a value without an Arrow form, and
-    gateway.errors.UpstreamFailed for bytes that are not the promised COPY stream.
+    gateway.errors.UpstreamFailed for bytes that are not the promised COPY stream. Chunks that were
+    full before the error are given out first; after it every `head`, `feed` and `finish` raises the
+    same again, while `rows` and `report` still tell what happened.
     """
 
-    def __init__(self, plan: str, token_key: bytes) -> None: ...
+    def __new__(cls, plan: str, token_key: bytes) -> Self: ...
     def head(self) -> Chunk:
         """The bytes before the first row (Arrow schema message, CSV header, nothing for NDJSON)."""
 

@@ -169,8 +169,8 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// Writes the cell, which is not NULL, as text without quotes. Says whether it may hold
-    /// characters that CSV must quote.
+    /// Writes the cell, which is not NULL, as text without quotes. Says whether it may be empty or
+    /// hold characters that CSV must quote.
     pub(crate) fn plain(&self, row: usize, out: &mut Vec<u8>) -> bool {
         let mut integer = itoa::Buffer::new();
         match &self.kind {
@@ -200,8 +200,14 @@ impl<'a> Cells<'a> {
                 x => out.extend_from_slice(number::not_finite(x.is_nan(), x < 0.0)),
             },
             Kind::Decimal(values, scale) => number::decimal(values.value(row), *scale, out),
-            Kind::Binary(values) => base64(values.value(row), out),
-            Kind::Fixed(values) => base64(values.value(row), out),
+            Kind::Binary(values) => {
+                base64(values.value(row), out);
+                return true;
+            }
+            Kind::Fixed(values) => {
+                base64(values.value(row), out);
+                return true;
+            }
             Kind::Uuid(values) => uuid(values.value(row), out),
             Kind::Date(values) => calendar::date(values.value(row), out),
             Kind::Time(values) => calendar::time(values.value(row), out),

@@ -6,6 +6,7 @@ use crate::text;
 use arrow_array::ArrayRef;
 use arrow_schema::Field;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// What the door sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,23 +70,22 @@ impl Encoder {
         }
     }
 
-    /// Takes `rows` rows.
+    /// Takes the rows of the columns from `rows.start` to before `rows.end`.
     ///
     /// # Errors
     /// [`EncodeError::Shape`] for other columns than the schema's, [`EncodeError::Type`] for a type
     /// that no decoder or treatment makes.
-    pub fn push(&mut self, columns: &[ArrayRef], rows: usize) -> Result<(), EncodeError> {
+    pub fn push(&mut self, columns: &[ArrayRef], rows: Range<usize>) -> Result<(), EncodeError> {
         let fits = |(column, field): (&ArrayRef, &Field)| {
-            column.len() == rows && column.data_type() == field.data_type()
+            rows.start <= rows.end
+                && rows.end <= column.len()
+                && column.data_type() == field.data_type()
         };
         if columns.len() != self.fields.len() || !columns.iter().zip(&self.fields).all(fits) {
             return Err(EncodeError::Shape);
         }
         match &mut self.writer {
-            Writer::Arrow(ipc) => {
-                ipc.push(columns, rows);
-                Ok(())
-            }
+            Writer::Arrow(ipc) => ipc.push(columns, rows),
             Writer::Ndjson(prefixes) => {
                 text::ndjson(&self.fields, prefixes, columns, rows, &mut self.out)
             }

@@ -3,11 +3,13 @@
 use crate::error::EncodeError;
 use crate::labels::Labels;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::concat::concat;
+use arrow_select::take::take;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A writer whose bytes are taken chunk by chunk.
@@ -38,8 +40,22 @@ impl Ipc {
         })
     }
 
-    pub(crate) fn push(&mut self, columns: &[ArrayRef], rows: usize) {
-        self.parts.push((columns.to_vec(), rows));
+    pub(crate) fn push(
+        &mut self,
+        columns: &[ArrayRef],
+        rows: Range<usize>,
+    ) -> Result<(), EncodeError> {
+        let part = |column: &ArrayRef| match rows.len() == column.len() {
+            true => Ok(Arc::clone(column)),
+            // A slice would still show its neighbours' bits in the last byte of a bitmap.
+            false => {
+                let rows = (rows.start as u64..rows.end as u64).collect::<UInt64Array>();
+                take(column, &rows, None).map_err(refused)
+            }
+        };
+        let columns: Result<Vec<_>, _> = columns.iter().map(part).collect();
+        self.parts.push((columns?, rows.len()));
+        Ok(())
     }
 
     /// Writes what was pushed as one record batch.

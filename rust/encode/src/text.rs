@@ -6,6 +6,7 @@ use crate::json;
 use arrow_array::ArrayRef;
 use arrow_schema::Field;
 use std::collections::HashSet;
+use std::ops::Range;
 
 /// Names made unique: name, name_2, name_3, in the order of the columns.
 pub(crate) fn unique_names(fields: &[Field]) -> Vec<String> {
@@ -50,11 +51,11 @@ pub(crate) fn ndjson(
     fields: &[Field],
     prefixes: &[Vec<u8>],
     columns: &[ArrayRef],
-    rows: usize,
+    rows: Range<usize>,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
     let cells = cells(fields, columns)?;
-    for row in 0..rows {
+    for row in rows {
         if cells.is_empty() {
             out.push(b'{');
         }
@@ -84,11 +85,11 @@ pub(crate) fn csv_header(fields: &[Field], out: &mut Vec<u8>) {
 pub(crate) fn csv(
     fields: &[Field],
     columns: &[ArrayRef],
-    rows: usize,
+    rows: Range<usize>,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
     let cells = cells(fields, columns)?;
-    for row in 0..rows {
+    for row in rows {
         for (i, cell) in cells.iter().enumerate() {
             if i > 0 {
                 out.push(b',');
@@ -108,8 +109,7 @@ pub(crate) fn csv(
 /// Quotes what was written from `start` on if a reader would otherwise split it, or take it for NULL.
 fn quote_if_needed(start: usize, out: &mut Vec<u8>) {
     let written = out.get(start..).unwrap_or_default();
-    let special = |byte: &u8| matches!(byte, b'"' | b',' | b'\r' | b'\n');
-    if !written.is_empty() && !written.iter().any(special) {
+    if !written.is_empty() && !has_special(written) {
         return;
     }
     let text = out.split_off(start);
@@ -121,4 +121,22 @@ fn quote_if_needed(start: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(part);
     }
     out.push(b'"');
+}
+
+/// Whether a quote, a comma or a line end is among the bytes, eight at a time.
+fn has_special(bytes: &[u8]) -> bool {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let (words, tail) = bytes.as_chunks::<8>();
+    let found = words.iter().any(|word| {
+        let word = u64::from_le_bytes(*word);
+        // Not zero when, and only when, one of the eight bytes of `x` is zero.
+        let zero = |x: u64| x.wrapping_sub(LOW) & !x & HIGH;
+        let one_of = |byte: u8| zero(word ^ (LOW * u64::from(byte)));
+        one_of(b'"') | one_of(b',') | one_of(b'\r') | one_of(b'\n') != 0
+    });
+    found
+        || tail
+            .iter()
+            .any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n'))
 }

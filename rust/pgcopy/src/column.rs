@@ -167,7 +167,19 @@ impl Column {
                 }
                 Ok(())
             }
-            Values::Text(text) | Values::Bytea(text) => {
+            Values::Text(text) => {
+                for cell in cells {
+                    text.bytes.extend_from_slice(match cell {
+                        // The empty "char" travels as a zero byte; no other text holds one.
+                        None | Some([0]) => &[],
+                        Some(cell) => cell,
+                    });
+                    text.close()?;
+                    valid.append(cell.is_some());
+                }
+                Ok(())
+            }
+            Values::Bytea(text) => {
                 for cell in cells {
                     text.bytes.extend_from_slice(cell.unwrap_or_default());
                     text.close()?;

@@ -4,7 +4,6 @@
 //! It refuses to go on after an error, and it turns a panic into an error that says nothing of data.
 
 use crate::errors::KernelError;
-use arrow_array::ArrayRef;
 use encode::{EncodeError, Encoder, Format, Pace};
 use mask::{MaskError, Masker, Treatment};
 use pgcopy::{ColumnPlan, ColumnType, CopyError, DecodedColumn, Decoder, Infinity, Progress};
@@ -358,16 +357,7 @@ impl Pipeline {
         let mut from = 0;
         while from < rows {
             let taken = self.pace.take(&masked, from, rows - from);
-            match taken == rows {
-                true => self.encoder.push(&masked, taken)?,
-                false => {
-                    let part: Vec<ArrayRef> = masked
-                        .iter()
-                        .map(|column| column.slice(from, taken))
-                        .collect();
-                    self.encoder.push(&part, taken)?;
-                }
-            }
+            self.encoder.push(&masked, from..from + taken)?;
             from += taken;
             if self.pace.full() {
                 full.push(self.cut()?);
