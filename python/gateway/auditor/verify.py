@@ -11,9 +11,9 @@ specifications; the `blake3` and `cryptography` wheels are used when they are in
 says which. `--pure` does without them.
 
 A bundle cannot vouch for itself: verdict 0 needs a trust file from outside the bundle, and a copy
-of this script that you had before (`--self` prints its SHA-256). Refuses to repair, to guess, and
-to warn and go on: the first thing that is wrong is the verdict. What `--list` shows is rendered
-from the verified bytes only. The formats are in docs/session-log.md; RFC numbers name the rest.
+of this script that you had before (`--self` prints its SHA-256; `python -I` keeps its folder out).
+Refuses to repair, to guess, and to warn and go on: the first thing that is wrong is the verdict.
+`--list` shows the verified bytes only. The formats are in docs/session-log.md.
 """
 
 from __future__ import annotations
@@ -929,17 +929,16 @@ def private_copy(path: str) -> memoryview:
     """The file's bytes where nobody else can change them between the proof and the listing."""
     if not Path(path).is_file():
         raise UsageError(f"{shown(path)}: no such file")
-    copy, size = tempfile.TemporaryFile(), 0  # noqa: SIM115 - lives as long as its mapping
     try:
-        with Path(path).open("rb") as file:
+        with Path(path).open("rb") as file, tempfile.TemporaryFile() as copy:
             while block := file.read(1 << 20):
-                size += copy.write(block)
-                refuse(size > FILE_LIMIT, f"container: more than {FILE_LIMIT} bytes")
-        copy.flush()
+                copy.write(block)
+                refuse(copy.tell() > FILE_LIMIT, f"container: more than {FILE_LIMIT} bytes")
+            copy.flush()
+            refuse(copy.tell() == 0, "container: the file is empty")
+            return memoryview(mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as reason:
         raise UsageError(f"{shown(path)}: {reason.strerror or reason}") from None
-    refuse(size == 0, "container: the file is empty")
-    return memoryview(mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def own_digest() -> str:
@@ -948,12 +947,10 @@ def own_digest() -> str:
 
 
 def judge(argv: Sequence[str] | None) -> tuple[int, str]:
-    codes = "0 verified and anchored, 1 tampered, 2 incomplete or not anchored, 3 usage"
     parser = argparse.ArgumentParser(
-        prog="verify.py",
-        description="Verify an evidence bundle, offline.",
-        epilog=f"Exit codes: {codes}.",
-    )
+        prog="verify.py", description="Verify an evidence bundle, offline. Exit code: 0 verified "
+        "and anchored, 1 tampered, 2 incomplete or not anchored, 3 usage.",
+    )  # fmt: skip
     parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="the bundle, a ZIP file")
     parser.add_argument("--trust", metavar="FILE", help="JSON that names the log's origin and keys")
     parser.add_argument("--list", action="store_true", help="show the records once verified")
