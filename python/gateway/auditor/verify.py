@@ -312,7 +312,7 @@ def check_extension(
     refuse(not 0 <= old <= new, f"{where}: a tree of {new} cannot extend one of {old}")
     if old in (0, new):
         same(f"{where}, proof", len(proof), 0)
-        same(where, old_root, new_root if old else hashlib.sha256().digest())
+        same(where, old_root, new_root if old == new else hashlib.sha256().digest())
         return
     path = list(proof) if old & (old - 1) else [old_root, *proof]
     refuse(not path, f"{where}: the proof is empty")
