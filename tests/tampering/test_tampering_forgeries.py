@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import struct
 import sys
 import uuid
@@ -20,6 +21,7 @@ import repack
 from bundles import Case, Judge
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway import evidence
 from gateway.errors import InvalidRequest
 from gateway.evidence import canonical
 from gateway.sessionlog import SessionLog, chain, merkle
@@ -421,8 +423,6 @@ def test_memory_stays_bounded(case: Case, judge: Judge) -> None:
 
 
 def test_a_policy_of_another_hash_is_not_bundled(case: Case) -> None:
-    from gateway import evidence
-
     with pytest.raises(InvalidRequest):
         evidence.build(
             case.files, policy=b"other", verifier=b"", sign=case.log.sign_manifest,
@@ -451,8 +451,6 @@ async def test_an_interrupted_session_is_incomplete(judge: Judge, tmp_path: Path
     await bundles.converse(log, sid)
     # Stopped without a word: the thread ends, the lock is given free, nothing more is written.
     log._commits.stop()
-    import os
-
     os.close(log._lock_fd)
     again = SessionLog.open(home, origin=bundles.ORIGIN, version="0.1.0")
     trust = tmp_path / "trust.json"
