@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,21 @@ ORIGIN = "log.example.org/clinic"
 POLICY = b'[connections.clinic.columns]\n"public.patient.mrn" = "redact"\n'
 VERIFIER = Path(verify.__file__).read_bytes()
 CREATED = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-EMPTY_DIGEST = blake3(b"").hexdigest()
+STAND_IN = b"# not the script: keeps the bundle small\n"
+
+Judge = Callable[..., tuple[int, str]]
+
+
+@dataclass
+class Case:
+    """A session and what can be made of it."""
+
+    log: SessionLog
+    files: SessionFiles
+    bundle: bytes  # with the script itself
+    small: bytes  # with a stand-in for the script
+    trust: Path
+    open_files: SessionFiles  # another session, still open
 
 
 def moment(hours: float) -> str:

@@ -11,9 +11,9 @@ specifications; the `blake3` and `cryptography` wheels are used when they are in
 says which. `--pure` does without them.
 
 A bundle cannot vouch for itself: verdict 0 needs a trust file from outside the bundle, and a copy
-of this script that you had before (`--self` prints its SHA-256). Refuses to repair, to guess, and
-to warn and go on: the first thing that is wrong is the verdict. What `--list` shows is rendered
-from the verified bytes only. The formats are in docs/session-log.md; RFC numbers name the rest.
+of this script that you had before (`--self` prints its SHA-256; `python -I` keeps its folder out).
+Refuses to repair, to guess, and to warn and go on: the first thing that is wrong is the verdict.
+`--list` shows the verified bytes only. The formats are in docs/session-log.md.
 """
 
 from __future__ import annotations
@@ -258,7 +258,6 @@ class Engine:
 
         contexts = (GENESIS_CONTEXT, RECORD_CONTEXT)
         fresh = {context: wheel.blake3(derive_key_context=context) for context in contexts}
-
         self.names[0] = f"BLAKE3 of the blake3 wheel {wheel.__version__}"
         self.blake3 = lambda data: bytes(wheel.blake3(data).digest())
         self.derive_key = lambda context, data: bytes(fresh[context].copy().update(data).digest())
@@ -268,9 +267,7 @@ class Engine:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey as Public
 
         self.names[1] = f"Ed25519 of the cryptography wheel {version}"
-        self.ed25519 = lambda key, message, signature: Public.from_public_bytes(key).verify(
-            signature, message
-        )
+        self.ed25519 = lambda key, text, sig: Public.from_public_bytes(key).verify(sig, text)
 
 
 # RFC 6962 trees, verified as RFC 9162, 2.1.3.2 and 2.1.4.2 say.
@@ -299,8 +296,8 @@ def _climb(
 def check_inclusion(
     where: str, leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
 ) -> None:
-    """The leaf with this hash is number `index` of the `size` under `root`."""
-    refuse(not 0 <= index < size, f"{where}: leaf {index} is not in a tree of {size}")
+    possible = 0 <= index < size and len(root) == 32
+    refuse(not possible, f"{where}: leaf {index} is not in a tree of {size}")
     reached = _climb(where, index, size - 1, leaf, proof)[1]
     same(f"{where}, root that the proof leads to", reached.hex(), root.hex())
 
@@ -308,11 +305,12 @@ def check_inclusion(
 def check_extension(
     where: str, old: int, new: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes
 ) -> None:
-    """The tree of `new` leaves begins with the tree of `old`."""
-    refuse(not 0 <= old <= new, f"{where}: a tree of {new} cannot extend one of {old}")
+    possible = 0 <= old <= new and len(new_root) == 32
+    refuse(not possible, f"{where}: a tree of {new} cannot extend one of {old}")
     if old in (0, new):
-        same(f"{where}, proof", len(proof), 0)
-        same(where, old_root, new_root if old else hashlib.sha256().digest())
+        known = old_root if old else hashlib.sha256().digest()
+        same(f"{where}, proof and root", (len(proof), old_root), (0, known))
+        same(f"{where}, root", new_root if old == new else known, known)
         return
     path = list(proof) if old & (old - 1) else [old_root, *proof]
     refuse(not path, f"{where}: the proof is empty")
@@ -937,17 +935,16 @@ def private_copy(path: str) -> memoryview:
     """The file's bytes where nobody else can change them between the proof and the listing."""
     if not Path(path).is_file():
         raise UsageError(f"{shown(path)}: no such file")
-    copy, size = tempfile.TemporaryFile(), 0  # noqa: SIM115 - lives as long as its mapping
     try:
-        with Path(path).open("rb") as file:
+        with Path(path).open("rb") as file, tempfile.TemporaryFile() as copy:
             while block := file.read(1 << 20):
-                size += copy.write(block)
-                refuse(size > FILE_LIMIT, f"container: more than {FILE_LIMIT} bytes")
-        copy.flush()
+                copy.write(block)
+                refuse(copy.tell() > FILE_LIMIT, f"container: more than {FILE_LIMIT} bytes")
+            copy.flush()
+            refuse(copy.tell() == 0, "container: the file is empty")
+            return memoryview(mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as reason:
         raise UsageError(f"{shown(path)}: {reason.strerror or reason}") from None
-    refuse(size == 0, "container: the file is empty")
-    return memoryview(mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def own_digest() -> str:
@@ -956,12 +953,10 @@ def own_digest() -> str:
 
 
 def judge(argv: Sequence[str] | None) -> tuple[int, str]:
-    codes = "0 verified and anchored, 1 tampered, 2 incomplete or not anchored, 3 usage"
     parser = argparse.ArgumentParser(
-        prog="verify.py",
-        description="Verify an evidence bundle, offline.",
-        epilog=f"Exit codes: {codes}.",
-    )
+        prog="verify.py", description="Verify an evidence bundle, offline. Exit code: 0 verified "
+        "and anchored, 1 tampered, 2 incomplete or not anchored, 3 usage.",
+    )  # fmt: skip
     parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="the bundle, a ZIP file")
     parser.add_argument("--trust", metavar="FILE", help="JSON that names the log's origin and keys")
     parser.add_argument("--list", action="store_true", help="show the records once verified")

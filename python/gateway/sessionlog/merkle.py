@@ -120,7 +120,7 @@ def verify_inclusion(
     leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
 ) -> None:
     """RFC 9162, 2.1.3.2: `leaf` (a leaf hash) is number `index` below `root`."""
-    if not 0 <= index < size:
+    if not 0 <= index < size or len(root) != len(EMPTY_ROOT):
         raise ProofError(f"leaf {index} is not in a tree of {size}")
     fn, sn, reached = index, size - 1, leaf
     for sibling in proof:
@@ -145,7 +145,7 @@ def verify_consistency(
     old: int, new: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes
 ) -> None:
     """RFC 9162, 2.1.4.2: the tree of `new` leaves begins with the tree of `old`."""
-    if old > new or old < 0:
+    if not 0 <= old <= new or len(new_root) != len(EMPTY_ROOT):
         raise ProofError(f"a tree of {new} cannot extend one of {old}")
     if old in (0, new):
         if proof:

@@ -42,6 +42,7 @@ class State:
 
     tree: Frontier = field(default_factory=Frontier)
     checkpoint: Checkpoint | None = None
+    synced: int = 0  # leaves that the ledger's files hold for certain
     next_batch: int = 1
     next_session: int = 1
     boot_leaf: int = 0
@@ -61,6 +62,7 @@ def recover(directory: Path, key: LogKey, tiles: Tiles) -> State:
                 f"the ledger holds {stored} leaves and the write-ahead file {state.tree.size}: "
                 "it was cut or restored from an old copy"
             )
+        _restore(state, tiles)
     except (DamagedLogError, BrokenChainError, LedgerError, NoteError) as reason:
         raise ConfigurationError(f"session log {directory}: {reason}; not started") from reason
     return state
@@ -89,6 +91,18 @@ def _replay(directory: Path, key: LogKey, tiles: Tiles) -> State:
     return state
 
 
+def _restore(state: State, tiles: Tiles) -> None:
+    """Write the ledger's files again beyond their last sync, now that all of it has been checked.
+
+    Not while reading: over a rolled-back write-ahead file that would destroy the newer leaves.
+    """
+    tiles.open_at(state.synced)
+    for path in state.segments:
+        for frame in wal.SegmentReader(path).frames():
+            lines = frame.payload.split(b"\n")
+            tiles.extend([line[2:] for line in lines if line[:2] == b"l "])
+
+
 def _set_aside(directory: Path, path: Path, reader: wal.SegmentReader) -> Quarantine:
     """Copy a torn tail to quarantine; named by place and hash: doing it twice is harmless."""
     digest = hashlib.sha256(reader.torn).hexdigest()
@@ -111,31 +125,29 @@ class _Segment:
 
     def frame(self, frame: wal.Frame) -> None:
         state = self._state
+        if self._begun and frame.batch != state.next_batch:
+            raise DamagedLogError(
+                f"{self._path}: expected batch {state.next_batch}, got {frame.batch}"
+            )
         offset = frame.offset
-        pending: list[bytes] = []
         for index, line in enumerate(frame.payload.split(b"\n")[:-1]):
             tag, content = line[:2], line[2:]
             if index == 0 and not self._begun:
                 if tag != b"h ":
                     raise DamagedLogError(f"{self._path}: does not begin with its head")
-                self._head(_parse(content, self._path))
+                self._head(_parse(content, self._path), frame)
             elif tag == b"r ":
                 self._record(content, offset)
             elif tag == b"l ":
-                self._leaf(content, pending)
+                self._leaf(content)
             elif tag == b"c ":
                 self._checkpoint(content)
             else:
                 raise DamagedLogError(f"{self._path}: batch {frame.batch} has an unknown line")
             offset += len(line) + 1
-        if frame.batch != state.next_batch:
-            raise DamagedLogError(
-                f"{self._path}: expected batch {state.next_batch}, got {frame.batch}"
-            )
         state.next_batch += 1
-        self._tiles.extend(pending)
 
-    def _head(self, head: dict[str, Any]) -> None:
+    def _head(self, head: dict[str, Any], frame: wal.Frame) -> None:
         state = self._state
         if head["origin"] != self._key.origin:
             raise DamagedLogError(
@@ -143,7 +155,7 @@ class _Segment:
             )
         if not state.segments:
             # The oldest segment left: the leaves before it are in the synced ledger alone.
-            self._tiles.open_at(head["leaves"])
+            state.synced = head["leaves"]
             state.tree = Frontier.read(self._tiles.node, head["leaves"])
             state.next_batch = self._number
             state.next_session = head["session_no"]
@@ -154,6 +166,8 @@ class _Segment:
         expected = (head["leaves"], head["root"], head["session_no"])
         if found != expected:
             raise LedgerError(f"{self._path} begins with ledger state {expected}, found {found}")
+        if frame.batch != state.next_batch:
+            raise DamagedLogError(f"{self._path}: begins with batch {frame.batch}")
         self._begun = True
 
     def _record(self, content: bytes, offset: int) -> None:
@@ -173,7 +187,7 @@ class _Segment:
             session.accept(raw)
         session.placed(self._number, offset + wal.RECORD_PREFIX, len(raw))
 
-    def _leaf(self, data: bytes, pending: list[bytes]) -> None:
+    def _leaf(self, data: bytes) -> None:
         state = self._state
         leaf = _parse(data, self._path)
         session = state.sessions.get(leaf.get("sid", ""))
@@ -186,7 +200,6 @@ class _Segment:
         elif leaf["type"] == "boot":
             state.boot_leaf = state.tree.size
         state.tree.append(leaf_hash(data))
-        pending.append(data)
 
     def _checkpoint(self, content: bytes) -> None:
         state = self._state
