@@ -85,8 +85,8 @@ async def _attempt(
         raise NotUnderstood("a parameter is left in the statement")
     relations = await structure.relations(server, {oid for oid, _, _ in tree.found.relations})
     reading = Reading(tree.found, relations, settings.row_security)
-    control = reading.uses(tree.found.control)
-    mentions = reading.uses(tree.found.mentions)
+    control = reading.control(tree.found)
+    mentions = reading.mentions(tree.found)
     shown = [reading.columns(flow.columns) for flow in tree.found.outputs]
     await _check_functions(tree.found, server, settings)
     types = await _types(tree, relations, server)
@@ -110,6 +110,7 @@ async def _attempt(
         mentions=mentions,
         tables=reading.tables(),
         views=reading.views(),
+        notes=_notes(outputs, native),
         catalogs=reading.catalogs(),
         related=_related(outputs, (*control, *mentions), protected),
     )
@@ -165,7 +166,7 @@ async def _types(tree: _Tree, relations: Mapping[int, Relation], server: Server)
     built_in = await server.once(structure.built_in_types)
     types = Types({**built_in, **await structure.user_types(server, every)})
     for oid in sorted(every):
-        types.check(oid)
+        types.check(oid, called=oid in tree.found.types)
     for described, flow in zip(tree.parsed.type_oids, tree.found.outputs, strict=True):
         if types.resolved(flow.type_oid, flow.typmod)[0] != described:
             raise NotUnderstood("the tree and the server's description differ in a column's type")
@@ -182,6 +183,11 @@ def _native(
     ):
         return None
     return types.native(flow.type_oid, flow.typmod)
+
+
+def _notes(outputs: Sequence[Output], native: Sequence[object]) -> tuple[str, ...]:
+    cast = [output.name for output, kind in zip(outputs, native, strict=True) if kind is None]
+    return (f"sent in their text form: {', '.join(cast)}",) if cast else ()
 
 
 def _shape(flow: OutputFlow, native: Mapping[str, Any] | None) -> Shape:
@@ -209,7 +215,7 @@ async def _with_text(
     same = (
         [set(flow.columns) for flow in outer.found.outputs]
         == [set(flow.columns) for flow in inner.found.outputs]
-        and {key for key, _ in outer.found.control} == {key for key, _ in inner.found.control}
+        and _controlling(outer.found) == _controlling(inner.found)
         and {oid for oid, _, _ in outer.found.relations}
         == {oid for oid, _, _ in inner.found.relations}
         and not outer.found.params
@@ -222,6 +228,10 @@ async def _with_text(
         )
     await _check_functions(outer.found, server, settings)
     return outer
+
+
+def _controlling(found: Lineage) -> set[lineage.Key]:
+    return {key for key, *_ in found.control}
 
 
 def _related(

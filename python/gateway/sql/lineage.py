@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from gateway import _kernel
 from gateway.errors import NotUnderstood
@@ -31,7 +33,7 @@ class Lineage:
     """See `_kernel.lineage`."""
 
     outputs: tuple[OutputFlow, ...]
-    control: tuple[tuple[Key, str], ...]
+    control: tuple[tuple[Key, str, int | None], ...]  # column, use, the view it stands in
     mentions: tuple[tuple[Key, str], ...]
     relations: tuple[tuple[int, str, bool], ...]  # OID, relkind, named directly
     functions: tuple[int, ...]
@@ -43,7 +45,7 @@ class Lineage:
 
     def used(self) -> set[Key]:
         """Every column that the statement names or shows."""
-        keys = {key for key, _ in (*self.control, *self.mentions)}
+        keys = {key for key, _, _ in self.control} | {key for key, _ in self.mentions}
         return keys.union(*(output.columns for output in self.outputs))
 
 
@@ -66,7 +68,7 @@ async def of(tree: str, server_major: int) -> Lineage:
             )
             for o in found["outputs"]
         ),
-        control=tuple((_key(use), use["use"]) for use in found["control"]),
+        control=tuple((_key(use), use["use"], use["through_view"]) for use in found["control"]),
         mentions=tuple((_key(use), use["use"]) for use in found["mentions"]),
         relations=tuple((r["oid"], r["kind"], r["direct"]) for r in found["relations"]),
         functions=tuple(found["functions"]),
@@ -78,6 +80,6 @@ async def of(tree: str, server_major: int) -> Lineage:
     )
 
 
-def _key(use: dict[str, list[int]]) -> Key:
+def _key(use: Mapping[str, Any]) -> Key:
     relation, number = use["column"]
     return relation, number

@@ -59,9 +59,19 @@ class Reading:
                 catalogs.check_column(relation.name, relation.attribute(number).name)
         return tuple(found)
 
-    def uses(self, keys: Iterable[tuple[Key, str]]) -> tuple[Use, ...]:
-        """The same for columns with what they are used for."""
-        return tuple(Use(column, use) for key, use in keys for column in self.columns([key]))
+    def control(self, found: Lineage) -> tuple[Use, ...]:
+        """The users' columns that decide over rows, each with where."""
+        return tuple(
+            Use(column, use if view is None else f"{use} of the view {self._relations[view].name}")
+            for key, use, view in found.control
+            for column in self.columns([key])
+        )
+
+    def mentions(self, found: Lineage) -> tuple[Use, ...]:
+        """The users' columns that are named and go nowhere."""
+        return tuple(
+            Use(column, use) for key, use in found.mentions for column in self.columns([key])
+        )
 
     def tables(self) -> tuple[str, ...]:
         """The users' relations that the text names."""

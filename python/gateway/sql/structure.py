@@ -124,8 +124,8 @@ SELECT pg_catalog.json_build_array(
   t.typinput >= 16384 OR t.typoutput >= 16384 OR t.typsend >= 16384 OR t.typreceive >= 16384
     OR t.typsubscript >= 16384
     OR EXISTS (SELECT FROM pg_catalog.pg_range r WHERE t.oid IN (r.rngtypid, r.rngmultitypid)
-               AND (r.rngcanonical >= 16384 OR r.rngsubdiff >= 16384 OR r.rngsubopc >= 16384))
-    OR EXISTS (SELECT FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d
+               AND (r.rngcanonical >= 16384 OR r.rngsubdiff >= 16384 OR r.rngsubopc >= 16384)),
+  EXISTS (SELECT FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d
                ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = k.oid
                AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid >= 16384
                WHERE k.contypid = t.oid),
@@ -226,9 +226,5 @@ def _relation(row: Any) -> Relation:
 
 
 def _type(row: Any) -> TypeFact:
-    oid, name, typtype, element, base, typmod, parts, labels, own, text_form = json.loads(
-        row["fact"]
-    )
-    return TypeFact(
-        oid, name, typtype, element, base, typmod, tuple(parts), tuple(labels), own, text_form
-    )
+    oid, name, typtype, element, base, typmod, parts, labels, *flags = json.loads(row["fact"])
+    return TypeFact(oid, name, typtype, element, base, typmod, tuple(parts), tuple(labels), *flags)

@@ -51,7 +51,8 @@ class TypeFact:
     base_typmod: int
     parts: tuple[int, ...]  # a composite's column types, a range's subtype
     labels: tuple[str, ...]  # an enum's, in sort order
-    own_functions: bool  # input, output, send or comparison that a user made
+    own_functions: bool  # input, output, send or order that a user made
+    own_checks: bool  # a domain's, by a user's functions
     text_form: bool  # its binary form is its UTF-8 text, by the server's own function
 
 
@@ -61,11 +62,15 @@ class Types:
     def __init__(self, facts: Mapping[int, TypeFact]) -> None:
         self._facts = facts
 
-    def check(self, oid: int) -> None:
-        """Refuse a type that is unknown, for the server's own use, or run by a user's functions."""
-        self._check(oid, set())
+    def check(self, oid: int, *, called: bool) -> None:
+        """Refuse a type that is unknown, for the server's own use, or run by a user's functions.
 
-    def _check(self, oid: int, seen: set[int]) -> None:
+        `called`: the statement converts to or from it or compares its values, and does not only
+        send them.
+        """
+        self._check(oid, called, set())
+
+    def _check(self, oid: int, called: bool, seen: set[int]) -> None:
         if oid in seen:
             return
         seen.add(oid)
@@ -73,14 +78,15 @@ class Types:
         inside = fact.typtype == "p" and oid not in _RECORDS
         if oid in _REFUSED or inside:
             raise NotUnderstood(f"the type {fact.name} is for the database's own use")
-        if fact.own_functions and not fact.text_form:
+        runs = fact.own_functions and (called or not fact.text_form)
+        if runs or (called and fact.own_checks):
             raise NotUnderstood(
                 f"the type {fact.name} is read by functions that did not come with PostgreSQL",
                 hint="leave the column out",
             )
         for part in (fact.element, fact.base, *fact.parts):
             if part:
-                self._check(part, seen)
+                self._check(part, called, seen)
 
     def resolved(self, oid: int, typmod: int) -> tuple[int, int]:
         """A domain's base type and its modifier; any other type as it is."""

@@ -36,6 +36,7 @@ class UpstreamSettings:
     role: str | None = None  # the statement runs under SET LOCAL ROLE of this
     role_before_parse: bool = False  # row security: its quals are those of the role
     quiet_server_log: bool = False  # needs GRANT SET ON PARAMETER log_min_messages
+    max_row_bytes: int = 64 * 1024 * 1024  # one row is in memory whole before it is masked
     statement_timeout: float = 300.0
     lock_timeout: float = 5.0
     idle_timeout: float = 60.0
@@ -76,7 +77,7 @@ class Database:
 
     async def ping(self) -> str:
         """The server's version; UpstreamFailed says what is missing."""
-        async with self._acquired() as session:
+        async with self._own() as session:
             try:
                 return str(
                     await session.fetchval("SELECT pg_catalog.current_setting('server_version')")
@@ -86,7 +87,7 @@ class Database:
 
     async def posture(self) -> tuple[str, ...]:
         """What the database does not enforce for this login: sentences for start-up and records."""
-        async with self._acquired() as session:
+        async with self._own() as session:
             row = await session.fetchrow(_POSTURE, self._settings.role or "")
         found = []
         if row["super"]:
@@ -106,40 +107,53 @@ class Database:
         """A read-only transaction for one statement; rolled back at the end, whatever happens."""
         if not _SESSION_NAME.fullmatch(session_id):
             raise ConfigurationError("a session id has 1 to 63 letters, digits or _.:-")
-        async with self._acquired() as session:
-            transaction = Transaction(
-                session,
-                f"{self._preamble}SET LOCAL application_name = '{session_id}';{_WATCH}",
-                role=self._settings.role,
-                role_before_parse=self._settings.role_before_parse,
-                terminate=self._terminate,
-            )
-            try:
-                await transaction.begin()
-                yield transaction
-            finally:
-                await asyncio.shield(transaction.end())
+        session = await self._acquire()
+        transaction = Transaction(
+            session,
+            f"{self._preamble}SET LOCAL application_name = '{session_id}';{_WATCH}",
+            role=self._settings.role,
+            role_before_parse=self._settings.role_before_parse,
+            terminate=self._terminate,
+        )
+        try:
+            await transaction.begin()
+            yield transaction
+        finally:
+            await asyncio.shield(self._give_back(session, transaction))
 
     @contextlib.asynccontextmanager
-    async def _acquired(self) -> AsyncIterator[Any]:
+    async def _own(self) -> AsyncIterator[Any]:
+        """A session for the gateway's own questions."""
+        session = await self._acquire()
+        try:
+            yield session
+        finally:
+            await asyncio.shield(self._give_back(session, None))
+
+    async def _acquire(self) -> Any:
         if self._pool is None:
             raise UpstreamFailed("the connection to the database is not open")
         try:
-            session = await self._pool.acquire(timeout=self._settings.acquire_timeout)
+            return await self._pool.acquire(timeout=self._settings.acquire_timeout)
         except TimeoutError:
             if self._pool.get_size() - self._pool.get_idle_size() >= self._settings.max_connections:
                 raise LimitExceeded("too many statements run on this connection") from None
             raise UpstreamFailed("the database did not answer in time") from None
         except (asyncpg.PostgresError, *failures.LOST) as error:
             raise failures.lost(error) from None
+
+    async def _give_back(self, session: Any, transaction: Transaction | None) -> None:
+        """Roll back, then release; one that died is dropped by the pool, its error was told."""
         try:
-            yield session
+            if transaction is not None:
+                await transaction.end()
         finally:
-            # A session that died is dropped by the pool; its error has been told already.
             with contextlib.suppress(asyncpg.PostgresError, *failures.LOST):
-                await asyncio.shield(self._pool.release(session))
+                if self._pool is not None:
+                    await self._pool.release(session)
 
     async def _check(self, session: Session) -> None:
+        session.meter.limit = self._settings.max_row_bytes
         version = session.get_server_version()
         floor = FLOOR.get(version.major)
         if floor is None:
@@ -215,7 +229,9 @@ def _preamble(settings: UpstreamSettings) -> str:
         "datestyle": "ISO",
         "intervalstyle": "postgres",
         "timezone": "'UTC'",
-        "jit": "off",  # the look-ups are far shorter than a compilation
+        # The look-ups are planned once a session, and are far shorter than a compilation.
+        "plan_cache_mode": "force_generic_plan",
+        "jit": "off",
         "bytea_output": "hex",
         "xmloption": "content",
     }

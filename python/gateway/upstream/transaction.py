@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 import asyncpg
 
 from gateway import _kernel
-from gateway.errors import NotUnderstood, UpstreamFailed
+from gateway.errors import LimitExceeded, NotUnderstood, UpstreamFailed
 from gateway.model import Parsed
 from gateway.upstream import failures
 
@@ -23,14 +23,51 @@ T = TypeVar("T")
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
 
 
+class Meter(asyncio.Protocol):
+    """Between the socket and the driver: counts what has come since the driver last gave rows on.
+
+    The driver holds a row until all of it is there, and a row can have a gigabyte. Past `limit`
+    bytes the connection is cut.
+    """
+
+    def __init__(self, driver: Any, transport: Any) -> None:
+        self._driver = driver
+        self._transport = transport
+        self.limit: int | None = None
+        self.held = 0
+        self.exceeded = False
+
+    def data_received(self, data: bytes) -> None:
+        self.held += len(data)
+        if self.limit is not None and self.held > self.limit:
+            self.exceeded = True
+            self._transport.abort()
+        else:
+            self._driver.data_received(data)
+
+    def eof_received(self) -> Any:
+        return self._driver.eof_received()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._driver.connection_lost(error)
+
+    def pause_writing(self) -> None:
+        self._driver.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._driver.resume_writing()
+
+
 class Session(asyncpg.Connection):  # type: ignore[misc]
     """A pooled session; `facts` are what cannot change while it lives."""
 
-    __slots__ = ("facts",)
+    __slots__ = ("facts", "meter")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:
+        super().__init__(protocol, transport, *rest)
         self.facts: dict[Any, Any] = {}
+        self.meter = Meter(protocol, transport)
+        transport.set_protocol(self.meter)
 
 
 class Transaction:
@@ -101,6 +138,7 @@ class Transaction:
         for _ in range(2):
             trees: list[str] = []
             self._trees = trees
+            self._session.meter.held = 0
             try:
                 statement = await self._session.prepare(text, name="")
             except asyncpg.PostgresError as error:
@@ -127,6 +165,7 @@ class Transaction:
 
     async def fetch(self, query: str, *args: object) -> list[Any]:
         """Rows of one of the gateway's own look-ups; never an agent's text."""
+        self._session.meter.held = 0
         try:
             return cast(list[Any], await self._session.fetch(query, *args))
         except asyncpg.PostgresError as error:
@@ -153,8 +192,12 @@ class Transaction:
         self._trees = trees
         checked = False
 
+        meter = self._session.meter
+        meter.held = 0
+
         async def sink(data: bytes) -> None:
             nonlocal checked
+            meter.held = 0
             if not checked:
                 self._compare(trees, digest)
                 checked = True
@@ -178,6 +221,11 @@ class Transaction:
         except asyncpg.PostgresError as error:
             raise failures.while_running(error) from None
         except failures.LOST as error:
+            if meter.exceeded:
+                raise LimitExceeded(
+                    f"a row of the result is larger than {meter.limit:,} bytes",
+                    hint="select fewer or shorter values a row",
+                ) from None
             raise failures.lost(error) from None
         finally:
             self._trees = None
