@@ -76,11 +76,12 @@ def flip_one_byte(screen: Screen, stage: Stage) -> None:
     place = data.find(b"full_name")
     if place < 0:
         place = len(data) // 2
-    before = data[place]
-    data[place] ^= 0x01
+    before, after = data[place], data[place] ^ 0x01
+    data[place] = after
     (stage.folder / TAMPERED).write_bytes(data)
     screen.tell(
-        f"{TAMPERED}: byte {place:,} of {len(data):,} is {data[place]:#04x}, was {before:#04x}."
+        f"{TAMPERED} is the same bundle, but byte {place:,} of {len(data):,} is {after:#04x} "
+        f"where it was {before:#04x}."
     )
     verdict = _run(screen, stage.folder, TAMPERED)
     screen.expect(verdict == TAMPERED_WITH, "noticed: exit code 1", f"exit code {verdict}")
@@ -98,5 +99,5 @@ def _run(screen: Screen, folder: Path, bundle: str) -> int:
         timeout=120,
         check=False,
     )
-    screen.text(done.stdout.strip())
+    screen.text(done.stdout.rstrip().lstrip("\n"))
     return done.returncode
