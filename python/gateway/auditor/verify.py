@@ -713,12 +713,11 @@ class Story:
         self.opened = body
 
     def _new(self, where: str, body: Object) -> Statement:
-        """Statements may run side by side: their first records come in any order, none twice."""
+        """Statements may run side by side: first records in any order, no number twice."""
         number = body["statement_no"]
         refuse(number in self.statements, f"{where}: statement {number} has begun already")
         refuse(number < 1, f"{where}: statements are numbered from 1")
-        self.statements[number] = Statement()
-        return self.statements[number]
+        return self.statements.setdefault(number, Statement())
 
     def _running(self, where: str, body: Object) -> Statement:
         number = body["statement_no"]
@@ -779,9 +778,7 @@ class Story:
 
     def _close(self, where: str, body: Object, ts: datetime) -> None:
         same(f"{where}, statements", body["statements"], len(self.statements))
-        # Each number is at least 1 and stands once, so this makes them 1 to n.
-        highest = max(self.statements, default=0)
-        same(f"{where}, highest statement number", highest, len(self.statements))
+        same(f"{where}, last number", max(self.statements, default=0), len(self.statements))
         for number, statement in self.statements.items():
             refuse(not statement.ended, f"{where}: statement {number} has not ended")
         self.closed = True
@@ -981,8 +978,7 @@ def judge(argv: Sequence[str] | None) -> tuple[int, str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the procedure; the result is the exit code, and there is no traceback."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+        getattr(stream, "reconfigure", dict)(errors="backslashreplace")
     try:
         verdict, sentence = judge(argv)
         print(sentence)
