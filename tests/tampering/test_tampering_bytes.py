@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import random
+import subprocess
+import sys
+from pathlib import Path
 
+import bundles
 import pytest
 import repack
 from bundles import Case, Judge
@@ -23,6 +28,39 @@ def test_its_own_implementations_agree(case: Case, judge: Judge) -> None:
     code, text = judge(case.small, "--pure")
     assert code == 0
     assert "BLAKE3 of this script; Ed25519 of this script" in text
+
+
+def test_the_copy_in_the_bundle_needs_python_alone(case: Case, tmp_path: Path) -> None:
+    """No site packages, no environment, another folder: as on an auditor's machine."""
+    script, bundle = tmp_path / "verify.py", tmp_path / "b.zip"
+    script.write_bytes(repack.members(case.bundle)["verify.py"])
+    bundle.write_bytes(case.bundle)
+    for trust, verdict in ((["--trust", str(case.trust)], 0), ([], 2)):
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", str(script), str(bundle), *trust],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+        )
+        assert (done.returncode, done.stderr) == (verdict, "")
+        assert "BLAKE3 of this script; Ed25519 of this script" in done.stdout
+    bundle.write_bytes(case.bundle.replace(b"maria", b"marie", 1))
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(script), str(bundle)], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+
+
+def test_the_script_is_one_file_of_the_standard_library() -> None:
+    source = bundles.VERIFIER.decode()
+    assert source.count("\n") < 1000
+    imported = {
+        (node.module or "") if isinstance(node, ast.ImportFrom) else node.names[0].name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    outside = {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names)
+    assert outside == {"blake3", "cryptography"}
 
 
 def test_one_bit_of_each_byte(case: Case, judge: Judge) -> None:

@@ -103,7 +103,7 @@ class SessionLog:
         """Begin a session: its number, its `open` record and its leaf are durable on return."""
         parse_id(session_id)
         with self._commits.lock:
-            self._commits.check()
+            self._accepting()
             if session_id in self._sessions or self._store.holds(session_id):
                 raise Conflict(f"session {session_id} exists")
             session = self._new_session(session_id, "agent")
@@ -118,7 +118,7 @@ class SessionLog:
                 f"{type!r} is not a type of record; one of {sorted(SESSION_TYPES)}"
             )
         with self._commits.lock:
-            self._commits.check()
+            self._accepting()
             waiter = self._commits.put(_recorded(self._live(session_id), type, body))
         return _ref(await waiter)
 
@@ -144,7 +144,7 @@ class SessionLog:
         if not KIND.fullmatch(type):
             raise InvalidRequest(f"{type!r} is not a kind of event (lower-case words and dots)")
         with self._commits.lock:
-            self._commits.check()
+            self._accepting()
             entry = _recorded(self._gateway, "event", {**body, "kind": type})
             family = type.split(".")[0].split("_")[0]
             if family in LEAF_EVENTS:
@@ -191,6 +191,12 @@ class SessionLog:
         os.close(self._lock_fd)
 
     # Sessions and their files.
+
+    def _accepting(self) -> None:
+        """Raise LogUnavailable when nothing more can be recorded, or when `aclose` has begun."""
+        self._commits.check()
+        if self._gateway.ended:
+            raise LogUnavailable("the session log is being closed")
 
     def _live(self, session_id: str) -> Session:
         session = self._sessions.get(session_id)

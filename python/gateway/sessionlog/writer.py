@@ -51,6 +51,7 @@ class GroupCommit:
         self._wake = threading.Condition(self.lock)
         self._commit, self._tick, self._interval = commit, tick, interval
         self._pending: list[Entry] = []
+        self._batch: list[Entry] = []
         self._stopping = False
         self._failure: str | None = None
         self._thread = threading.Thread(target=self._run, name="session-log", daemon=True)
@@ -92,6 +93,14 @@ class GroupCommit:
         self._answer(lost)
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as reason:
+            # Whatever it was, these records may not be durable: nobody may go on as if.
+            self.fail(reason)
+            self._answer(self._batch)
+
+    def _work(self) -> None:
         due = time.monotonic() + self._interval
         while True:
             with self.lock:
@@ -102,19 +111,12 @@ class GroupCommit:
                 if time.monotonic() >= due and self._failure is None:
                     self._pending += self._tick()
                     due = time.monotonic() + self._interval
-                batch = self._take()
-                if not batch and self._stopping:
+                self._batch = self._take()
+                if not self._batch and self._stopping:
                     return
-            if not batch:
-                continue
-            try:
-                self._commit(batch)
-            except BaseException as reason:
-                # Whatever it was, these records may not be durable: nobody may go on as if.
-                self.fail(reason)
-                self._answer(batch)
-                return
-            self._answer(batch)
+            if self._batch:
+                self._commit(self._batch)
+                self._answer(self._batch)
 
     def _take(self) -> list[Entry]:
         """The next batch: all that waits, up to the limit of a frame."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import Conflict, InvalidRequest, LimitExceeded, NotFound
+from gateway.errors import Conflict, InvalidRequest, LimitExceeded, LogUnavailable, NotFound
 from gateway.model import SessionFiles
 from gateway.sessionlog import SessionLog, merkle, wal
 from gateway.sessionlog import session as sessions
@@ -287,6 +287,24 @@ async def test_a_cancelled_caller_breaks_nothing(log: SessionLog) -> None:
         await task
     await log.append(sid, "export", {"n": 2})
     assert [r["body"].get("n") for r in records(await log.session_bytes(sid))[1:]] == [1, 2]
+
+
+async def test_nothing_is_taken_while_the_log_closes(log: SessionLog) -> None:
+    sid = new()
+    await log.open_session(sid, {})
+    closing = asyncio.create_task(log.aclose())
+    outcomes: list[Exception] = []
+    while not closing.done():
+        try:
+            await log.event("login.failed", {})
+            await asyncio.sleep(0)
+        except LogUnavailable as reason:
+            outcomes.append(reason)
+            break
+    await closing
+    assert outcomes or not log.healthy
+    with pytest.raises(LogUnavailable):
+        await log.event("login.failed", {})
 
 
 async def test_a_changed_session_file_is_not_handed_out(tmp_path: Path) -> None:
