@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from blake3 import blake3
 
-from gateway.errors import LogUnavailable, MaskgateError
+from gateway.errors import GrantExpired, LogUnavailable, MaskgateError
 
 if TYPE_CHECKING:
     from gateway._kernel import Chunk
@@ -78,7 +79,7 @@ class Statement:
 
     async def _intent(self, grant: Grant, analysis: Analysis, decision: Decision) -> None:
         self._grant = grant
-        await self._append(
+        ref = await self._append(
             "intent",
             {
                 "statement": self._ask.sql,
@@ -103,6 +104,9 @@ class Statement:
         )
         self._notes = list(decision.notes)
         self._intended = True
+        # The grant may have ended while the statement was analysed; what the record says counts.
+        if grant.expires_at is None or datetime.fromisoformat(ref.ts) > grant.expires_at:
+            raise GrantExpired("the grant ended before the statement was run")
 
     async def _result(self, chunk: Chunk) -> None:
         if self._grant is not None and self._grant.max_rows is not None and chunk.rows:
