@@ -16,12 +16,14 @@ from typing import Any, TypeVar, cast
 import asyncpg
 
 from gateway import _kernel
-from gateway.errors import LimitExceeded, NotUnderstood, UpstreamFailed
+from gateway.errors import LimitExceeded, MaskgateError, NotUnderstood, UpstreamFailed
 from gateway.model import Parsed
 from gateway.upstream import failures
 
 T = TypeVar("T")
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
+_MOMENT = 0.05  # seconds until a cancellation that may have met the last bytes is repeated
+_TRAILER = b"\xff\xff"  # the end of COPY BINARY; other bytes can look like it
 
 
 class Meter(asyncio.Protocol):
@@ -115,16 +117,19 @@ class Transaction:
     async def end(self) -> None:
         """Stop what runs and roll back; a backend that does not heed is ended."""
         await self._stop_copy()
-        with contextlib.suppress(asyncpg.InterfaceError):
+        with contextlib.suppress(asyncpg.InterfaceError):  # the pool let go of one that died
             self._session.remove_log_listener(self._notice)
-        if self._session.is_closed():
-            return
+            if not self._session.is_closed():
+                await self._roll_back()
+
+    async def _roll_back(self) -> None:
+        pid = self._session.get_server_pid()
         try:
             async with asyncio.timeout(_GRACE):
                 await self._session.execute("ROLLBACK")
         except (asyncpg.PostgresError, *failures.LOST):
-            pid = self._session.get_server_pid()
-            self._session.terminate()
+            with contextlib.suppress(asyncpg.InterfaceError):
+                self._session.terminate()
             await self._terminate(pid)
 
     async def parse(self, text: str) -> Parsed:
@@ -189,23 +194,34 @@ class Transaction:
         slot: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
         trees: list[str] = []
         self._trees = trees
-        checked = False
-
         meter = self._session.meter
         meter.held = 0
+        checked = False
+        stopped: BaseException | None = None
 
         async def sink(data: bytes) -> None:
-            nonlocal checked
+            nonlocal checked, stopped
             meter.held = 0
-            if not checked:
-                self._compare(trees, digest)
-                checked = True
-            await slot.put(data)
+            if stopped is not None:
+                raise stopped
+            try:
+                if not checked:
+                    self._compare(trees, digest)
+                    checked = True
+                await slot.put(data)
+            except (MaskgateError, asyncio.CancelledError) as error:
+                # asyncpg waits for ever for the end of a COPY that it cancels after its end. These
+                # may be the last bytes, so the error waits for the next ones, or for the end.
+                if not data.endswith(_TRAILER):
+                    raise
+                stopped = error
 
         async def pump() -> None:
             # On lines of its own: a comment at the end of the text ends there. Never arguments:
             # the driver would replace $n inside literals too.
             await self._session.copy_from_query(f"\n{text}\n", output=sink, format="binary")
+            if stopped is not None:
+                raise stopped
             self._compare(trees, digest)
             await slot.put(None)
 
@@ -216,15 +232,13 @@ class Transaction:
                 if data is None:
                     return
                 yield data
-        except asyncpg.PostgresError as error:
-            raise failures.while_running(error) from None
-        except failures.LOST as error:
+        except (asyncpg.PostgresError, *failures.LOST) as error:
             if meter.exceeded:
                 raise LimitExceeded(
                     f"a row of the result is larger than {meter.limit:,} bytes",
                     hint="select fewer or shorter values a row",
                 ) from None
-            raise failures.lost(error) from None
+            raise failures.while_streaming(error) from None
         finally:
             self._trees = None
             await self._stop_copy()
@@ -262,9 +276,10 @@ class Transaction:
         copy, self._copy = self._copy, None
         if copy is None:
             return
-        if not copy.done():
-            copy.cancel()  # asyncpg sends the server a cancel request and drains what still comes
-            await asyncio.wait({copy}, timeout=_GRACE)
+        for patience in (_MOMENT, _GRACE):
+            if not copy.done():
+                copy.cancel()  # asyncpg sends a cancel request and drains what still comes
+                await asyncio.wait({copy}, timeout=patience)
         if copy.done() and not copy.cancelled():
             copy.exception()  # told to the caller already, or the caller has gone
 
