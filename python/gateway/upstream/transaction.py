@@ -23,6 +23,7 @@ from gateway.upstream import failures
 T = TypeVar("T")
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
 _MOMENT = 0.05  # seconds until a cancellation that may have met the last bytes is repeated
+_TREES_KEPT = 2  # one too many for a Parse, and those of a COPY
 _TRAILER = b"\xff\xff"  # the end of COPY BINARY; other bytes can look like it
 
 
@@ -262,8 +263,11 @@ class Transaction:
         return slot.get_nowait()
 
     def _compare(self, trees: list[str], digest: str) -> None:
-        """COPY parses again: its own tree (a utility), then the one of the rows it will send."""
-        if len(trees) != 2:
+        """COPY parses again: its own tree (a utility), then the one of the rows it will send.
+
+        What comes after belongs to the bodies of SQL functions, printed when they are planned.
+        """
+        if len(trees) < _TREES_KEPT:
             raise NotUnderstood("the server did not show the tree of the rows it was to send")
         inner = json.loads(_kernel.lineage(trees[1], self.server_major))
         if inner["digest"] != digest:
@@ -309,7 +313,7 @@ class Transaction:
 
     def _notice(self, _session: Any, message: Any) -> None:
         """Trees are known by untranslated fields; lc_messages is not ours to set."""
-        if self._trees is None:
+        if self._trees is None or len(self._trees) >= _TREES_KEPT:
             return
         if (message.severity_en or message.severity) != "LOG":
             return
