@@ -21,10 +21,12 @@ from typing import final
 
 __version__: str
 
-def lineage(tree: str, server_major: int) -> str:
+def lineage(tree: str, server_major: int, *, stored: bool = False) -> str:
     """Lineage of one analysed query as a JSON object.
 
-    `tree` is the detail of PostgreSQL's "rewritten parse tree:" notice, `server_major` 15 to 18.
+    `tree` is the detail of PostgreSQL's "rewritten parse tree:" notice, to the byte (its last newline
+    included), and `server_major` 15 to 18. With `stored` it is the `ev_action` of a view in
+    `pg_rewrite`, in which the views it reads are left as relations.
 
     {"outputs": [{"name": str, "type_oid": int, "typmod": int, "shape": "bare"|"text"|"computed",
                   "columns": [[relation_oid, attnum], ...]}, ...],
@@ -46,8 +48,6 @@ def lineage(tree: str, server_major: int) -> str:
     plain, operator, aggregate, window, cast and sampling functions (support functions of aggregates
     and sort operators are the catalog's to say); `types` each type whose own functions (input, output,
     comparison, domain check, conversion to JSON or XML) are called without being named.
-
-    Text without any newline is read as a tree of `pg_rewrite.ev_action`, in which views are relations.
 
     Raises gateway.errors.StatementRefused when the tree is not one plain SELECT, and
     gateway.errors.NotUnderstood for any tag, field or kind that is not on this server version's list.

@@ -77,7 +77,9 @@ impl Calls {
                     self.types.insert(types::type_of(argument)?);
                 }
             }
+            // A record is taken apart by the input functions of its columns.
             Tag::TableFunc => self.types.extend(node.oids("coltypes")?),
+            Tag::RangeTblFunction => self.types.extend(node.oids("funccoltypes")?),
             Tag::Param if node.number("paramkind")? == 0 => {
                 let (number, location) = (node.number("paramid")?, node.number("location")?);
                 self.params.insert(Parameter {

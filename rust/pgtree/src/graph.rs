@@ -43,6 +43,15 @@ pub(crate) struct Reads {
     pub(crate) slots: Vec<SlotId>,
 }
 
+impl Reads {
+    pub(crate) fn of(slots: &[SlotId]) -> Self {
+        Self {
+            columns: Vec::new(),
+            slots: slots.to_vec(),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Slot {
     reads: Reads,

@@ -25,6 +25,7 @@ mod names;
 mod query;
 mod read;
 mod schema;
+mod set_operation;
 mod token;
 mod tree;
 mod types;
@@ -34,7 +35,8 @@ mod walk;
 pub use error::TreeError;
 pub use lineage::{Column, Control, Lineage, Mention, Output, Parameter, Relation, Shape};
 
-/// Lineage of the one plain SELECT whose tree `text` is, as a server of `major` (15 to 18) prints it.
+/// Lineage of the one plain SELECT whose tree `text` is, as a server of `major` (15 to 18) prints it in
+/// the detail of its notice.
 ///
 /// # Errors
 ///
@@ -43,6 +45,17 @@ pub use lineage::{Column, Control, Lineage, Mention, Output, Parameter, Relation
 pub fn lineage(text: &str, major: u16) -> Result<Lineage, TreeError> {
     let schema = schema::of(major)?;
     let dump = unwrap::unwrap(text)?;
-    let tree = read::read(&dump, schema)?;
-    walk::analyse(&tree, major, !text.contains('\n'))
+    walk::analyse(&read::read(&dump, schema)?, major, false)
+}
+
+/// Lineage of a view's query as `pg_rewrite.ev_action` stores it: on one line, and with the views that
+/// it reads left as relations.
+///
+/// # Errors
+///
+/// As [`lineage`].
+pub fn stored_lineage(text: &str, major: u16) -> Result<Lineage, TreeError> {
+    let schema = schema::of(major)?;
+    unwrap::within_size(text)?;
+    walk::analyse(&read::read(text, schema)?, major, true)
 }

@@ -5,7 +5,6 @@ use crate::expression::Context;
 use crate::graph::{Form, Reads, SlotId};
 use crate::schema::Tag;
 use crate::tree::{Node, unexpected};
-use crate::types;
 use crate::walk::{Entry, Origin, ROW_SECURITY, ScopeId, Selected, Target, Walk};
 use std::rc::Rc;
 
@@ -32,7 +31,7 @@ impl<'t> Walk<'t> {
         self.from(scope, query.node("jointree")?)?;
         self.windows(scope, query)?;
         match query.maybe("setOperations")? {
-            Some(operation) => self.set_operation(scope, query, operation)?,
+            Some(operation) => self.set_operation(scope, operation)?,
             None => {
                 let targets = self.scope(scope)?.targets.clone();
                 for (target, slot) in targets {
@@ -378,160 +377,6 @@ impl<'t> Walk<'t> {
         }
         Ok(())
     }
-
-    /// UNION, INTERSECT, EXCEPT: each output is the union of the arms at its position.
-    fn set_operation(
-        &mut self,
-        scope: ScopeId,
-        query: Node<'t>,
-        operation: Node<'t>,
-    ) -> Result<()> {
-        let mut arms = Vec::new();
-        self.arms(scope, operation, None, &mut arms)?;
-        let kinds: Vec<u32> = operation.oids("colTypes")?.collect();
-        let targets = self.scope(scope)?.targets.clone();
-        if targets.len() != kinds.len() || self.scope(scope)?.outputs.len() != kinds.len() {
-            return Err(inconsistent("a set operation with targets of its own"));
-        }
-        for (position, ((target, slot), &kind)) in targets.into_iter().zip(&kinds).enumerate() {
-            self.arm_reference(target.node("expr")?, position, &arms)?;
-            for arm in &arms {
-                let read = *arm
-                    .outputs
-                    .get(position)
-                    .ok_or_else(|| inconsistent("an arm that is too narrow"))?;
-                let given = *arm
-                    .types
-                    .get(position)
-                    .ok_or_else(|| inconsistent("an arm that is too narrow"))?;
-                let form = if types::same_bytes(given, kind) {
-                    Form::Slot(read)
-                } else {
-                    Form::Computed
-                };
-                if given != kind {
-                    self.converted.extend([given, kind]);
-                }
-                self.graph.fill(
-                    slot,
-                    &Reads {
-                        columns: Vec::new(),
-                        slots: vec![read],
-                    },
-                    form,
-                )?;
-            }
-            let own = self.scope(scope)?.origin.own();
-            self.targets.push(Target {
-                slot,
-                own,
-                passes: true,
-            });
-        }
-        // A deduplicating operation compares all columns of the arms below it.
-        for arm in &arms {
-            if let Some(place) = arm.compared {
-                let control = self.control(scope, place)?;
-                self.graph.fill(
-                    control,
-                    &Reads {
-                        columns: Vec::new(),
-                        slots: arm.outputs.to_vec(),
-                    },
-                    Form::Computed,
-                )?;
-            }
-        }
-        if query.flag("hasDistinctOn")? {
-            return Err(inconsistent("DISTINCT ON over a set operation"));
-        }
-        Ok(())
-    }
-
-    /// The target of a set operation names a column of one of its arms, at the same position.
-    fn arm_reference(&self, expression: Node<'t>, position: usize, arms: &[Arm]) -> Result<()> {
-        let plain = expression.tag()? == Tag::Var
-            && expression.number("varlevelsup")? == 0
-            && expression.index("varattno")? == position + 1
-            && arms
-                .iter()
-                .any(|arm| expression.index("varno").is_ok_and(|n| n == arm.entry));
-        if plain {
-            Ok(())
-        } else {
-            Err(inconsistent("a computed target over a set operation"))
-        }
-    }
-
-    fn arms(
-        &mut self,
-        scope: ScopeId,
-        item: Node<'t>,
-        compared: Option<&'static str>,
-        found: &mut Vec<Arm>,
-    ) -> Result<()> {
-        if item.tag()? == Tag::SetOperationStmt {
-            let place = match (item.number("op")?, item.flag("all")?) {
-                (1, true) => None,
-                (1, false) => Some("UNION"),
-                (2, _) => Some("INTERSECT"),
-                (3, _) => Some("EXCEPT"),
-                _ => return not_understood("a set operation that is not on the list"),
-            };
-            let inner = [item.node("larg")?, item.node("rarg")?]
-                .into_iter()
-                .filter(|i| i.has("colTypes"));
-            for (inner, own) in inner.flat_map(|i| [(i, item)]) {
-                let differing = inner
-                    .oids("colTypes")?
-                    .zip(own.oids("colTypes")?)
-                    .filter(|(a, b)| a != b);
-                self.converted.extend(differing.flat_map(|(a, b)| [a, b]));
-            }
-            self.arms(scope, item.node("larg")?, compared.or(place), found)?;
-            return self.arms(scope, item.node("rarg")?, compared.or(place), found);
-        }
-        let entry = item.index("rtindex")?;
-        let node = entry
-            .checked_sub(1)
-            .and_then(|n| self.scope(scope).ok()?.query.list("rtable").ok()?.nth(n));
-        match (
-            node,
-            entry
-                .checked_sub(1)
-                .and_then(|n| self.scope(scope).ok()?.entries.get(n)),
-        ) {
-            (
-                Some(node),
-                Some(Entry::Columns {
-                    slots,
-                    selected: None,
-                }),
-            ) if node.number("rtekind")? == 1 => {
-                let targets = node.node("subquery")?.list("targetList")?;
-                let types = targets
-                    .filter(|t| matches!(t.flag("resjunk"), Ok(false)))
-                    .map(|t| types::type_of(t.node("expr")?))
-                    .collect::<Result<_>>()?;
-                found.push(Arm {
-                    entry,
-                    outputs: Rc::clone(slots),
-                    types,
-                    compared,
-                });
-                Ok(())
-            }
-            _ => Err(inconsistent("an arm that is not a subquery")),
-        }
-    }
-}
-
-/// One leaf of a set operation.
-struct Arm {
-    entry: usize,
-    outputs: Rc<[SlotId]>,
-    types: Vec<u32>,
-    compared: Option<&'static str>,
 }
 
 /// The view whose rule these first entries are of: OLD, with the permission check, and NEW.

@@ -2,7 +2,7 @@
 //!
 //! Nesting and size are bounded, so a hostile tree costs a refusal and neither the stack nor the memory.
 
-use crate::error::{Result, not_plain, not_understood};
+use crate::error::{Result, inconsistent, not_plain, not_understood};
 use crate::names::{self, Place};
 use crate::schema::{Class, Kind, Schema, Spec, Tag};
 use crate::token::{Token, Tokens};
@@ -186,7 +186,22 @@ impl<'t> Reader<'t> {
         Ok(NodeId(id))
     }
 
+    /// Kept small, because it is one frame of each level of nesting.
     fn value(&mut self, field: &'static str, kind: Kind) -> Result<Value<'t>> {
+        match kind {
+            Kind::Node(class) => self.node(class).map(Value::Node),
+            Kind::Maybe(_) | Kind::List(_) | Kind::Holes(_) if self.null()? => Ok(Value::Null),
+            Kind::Maybe(class) => self.node(class).map(Value::Node),
+            Kind::List(class) => self.list(class, false).map(Value::Nodes),
+            Kind::Holes(class) => self.list(class, true).map(Value::Nodes),
+            Kind::Rows => self.rows(),
+            Kind::Content => self.content(),
+            scalar => self.scalar(field, scalar),
+        }
+    }
+
+    /// A value that holds no node.
+    fn scalar(&mut self, field: &'static str, kind: Kind) -> Result<Value<'t>> {
         Ok(match kind {
             Kind::Int => Value::Number(i64::from(number::<i32>(self.word()?)?)),
             Kind::Oid => Value::Number(i64::from(number::<u32>(self.word()?)?)),
@@ -240,30 +255,12 @@ impl<'t> Reader<'t> {
             Kind::Oids => self.numbers("o")?,
             Kind::Set => self.numbers("b")?,
             Kind::Datum => self.datum()?,
-            Kind::Node(class) => Value::Node(self.node(class)?),
-            Kind::Maybe(class) => {
-                if self.null()? {
-                    Value::Null
-                } else {
-                    Value::Node(self.node(class)?)
-                }
-            }
-            Kind::List(class) => {
-                if self.null()? {
-                    Value::Null
-                } else {
-                    Value::Nodes(self.list(class, false)?)
-                }
-            }
-            Kind::Holes(class) => {
-                if self.null()? {
-                    Value::Null
-                } else {
-                    Value::Nodes(self.list(class, true)?)
-                }
-            }
-            Kind::Rows => self.rows()?,
-            Kind::Content => self.content()?,
+            Kind::Node(_)
+            | Kind::Maybe(_)
+            | Kind::List(_)
+            | Kind::Holes(_)
+            | Kind::Rows
+            | Kind::Content => return Err(inconsistent(field)), // `value` reads these
         })
     }
 
@@ -318,7 +315,7 @@ impl<'t> Reader<'t> {
         if self.null()? {
             return Ok(Value::Null);
         }
-        let mut ahead = self.tokens.fork();
+        let mut ahead = self.tokens;
         ahead.next()?;
         match ahead.peek()? {
             Token::Word(_) => self.numbers("i"),

@@ -1,7 +1,8 @@
 //! The words of a dump, cut exactly as the server's `pg_strtok` would cut them.
 //!
 //! A word ends at an unescaped space or bracket; a backslash takes the next character with it. One
-//! space stands between words and none elsewhere: anything else was not printed by the server.
+//! space stands between two words, lists or nodes, and none inside a bracket: anything else was not
+//! printed by the server.
 
 use crate::error::{Result, not_understood};
 
@@ -15,41 +16,50 @@ pub(crate) enum Token<'a> {
     Word(&'a str),
 }
 
+#[derive(Clone, Copy)]
 pub(crate) struct Tokens<'a> {
     rest: &'a str,
+    /// At the start or just inside a bracket, where no space stands.
+    opened: bool,
 }
 
 impl<'a> Tokens<'a> {
     pub(crate) fn new(dump: &'a str) -> Self {
-        Self { rest: dump }
+        Self {
+            rest: dump,
+            opened: true,
+        }
     }
 
     /// The next word or bracket.
     pub(crate) fn next(&mut self) -> Result<Token<'a>> {
-        self.rest = self.rest.strip_prefix(' ').unwrap_or(self.rest);
+        let closes = matches!(self.rest.as_bytes().first(), Some(b'}' | b')'));
+        if !self.opened && !closes {
+            match self.rest.strip_prefix(' ') {
+                Some(rest) => self.rest = rest,
+                None if self.rest.is_empty() => {}
+                None => return not_understood("the server's tree lacks a space"),
+            }
+        }
         let (token, length) = match self.rest.as_bytes().first() {
             None => return not_understood("the server's tree ends too early"),
             Some(b'{') => (Token::NodeOpen, 1),
-            Some(b'}') => (Token::NodeClose, 1),
+            Some(b'}') if closes => (Token::NodeClose, 1),
             Some(b'(') => (Token::ListOpen, 1),
-            Some(b')') => (Token::ListClose, 1),
+            Some(b')') if closes => (Token::ListClose, 1),
             Some(_) => {
                 let word = self.word()?;
                 (Token::Word(word), word.len())
             }
         };
+        self.opened = matches!(token, Token::NodeOpen | Token::ListOpen);
         self.rest = self.rest.get(length..).unwrap_or_default();
         Ok(token)
     }
 
-    /// A second reader from this point on.
-    pub(crate) fn fork(&self) -> Self {
-        Self { rest: self.rest }
-    }
-
     /// The token after this point, which stays where it is.
     pub(crate) fn peek(&self) -> Result<Token<'a>> {
-        self.fork().next()
+        Self::next(&mut { *self })
     }
 
     /// Nothing may follow.
@@ -99,14 +109,17 @@ mod tests {
 
     #[test]
     fn escaped_structure_stays_in_its_word() {
-        let found = all(r"({T :f a\ \{\)\\ })").unwrap();
+        let found = all(r"({T :f a\ \{\)\\})").unwrap();
         assert_eq!(found.get(4), Some(&Token::Word(r"a\ \{\)\\")));
         assert_eq!(found.len(), 7);
     }
 
     #[test]
     fn double_spaces_control_characters_and_a_last_backslash_are_refused() {
-        for dump in ["a  b", "a\tb", "a\u{7f}", "a\\", "a\nb"] {
+        for dump in [
+            "a  b", "a\tb", "a\u{7f}", "a\\", "a\nb", " a", "( a)", "(a )", "(a) )", "{a}{b}",
+            "a(b)", "(a)b", "a ",
+        ] {
             assert!(all(dump).is_err(), "{dump:?}");
         }
     }

@@ -107,11 +107,6 @@ impl<'t> Node<'t> {
             .ok_or_else(|| inconsistent(field))
     }
 
-    /// Whether this version and kind of entry prints the field.
-    pub(crate) fn has(self, field: &'static str) -> bool {
-        self.value(field).is_ok()
-    }
-
     pub(crate) fn number(self, field: &'static str) -> Result<i64> {
         match self.value(field)? {
             Value::Number(n) => Ok(*n),

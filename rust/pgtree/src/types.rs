@@ -50,7 +50,7 @@ const ARRAYS: [(u32, u32); 36] = [
     (3802, 3807),
     (3904, 3905),
     (4072, 4073),
-]; // fmt: pairs
+];
 
 /// Whether a value of one type is sent byte for byte as the other, without a conversion.
 pub(crate) fn same_bytes(given: u32, wanted: u32) -> bool {
