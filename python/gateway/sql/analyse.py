@@ -9,7 +9,7 @@ output, which decide over rows, and which others share their protection.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from gateway.model import Analysis, Column, Output, Parsed, Shape, Use
 from gateway.sql import functions, lineage, parameters, protection, structure
 from gateway.sql import statement as statements
 from gateway.sql.lineage import Lineage, OutputFlow
-from gateway.sql.protection import Protection, expanded
+from gateway.sql.protection import Protection
 from gateway.sql.relations import Reading
 from gateway.sql.server import Server
 from gateway.sql.statement import Statement
@@ -89,7 +89,8 @@ async def _attempt(
     mentions = reading.mentions(tree.found)
     shown = [reading.columns(flow.columns) for flow in tree.found.outputs]
     await _check_functions(tree.found, server, settings)
-    types = await _types(tree, relations, server)
+    columns = {*(use.column for use in (*control, *mentions)), *(c for some in shown for c in some)}
+    types = await _types(tree, columns, server)
     native = [_native(flow, types, relations) for flow in tree.found.outputs]
     outputs = tuple(
         Output(name, kind or TEXT, _shape(flow, kind), columns)
@@ -155,13 +156,10 @@ async def _check_functions(found: Lineage, server: Server, settings: Settings) -
     )
 
 
-async def _types(tree: _Tree, relations: Mapping[int, Relation], server: Server) -> Types:
+async def _types(tree: _Tree, columns: Collection[Column], server: Server) -> Types:
     """The types that the statement shows, casts or reads, each of them admitted."""
     shown = {*tree.parsed.type_oids, *(flow.type_oid for flow in tree.found.outputs)}
-    read = {
-        relations[relation].attribute(number).type_oid
-        for relation, number in expanded(tree.found.used(), relations)
-    }
+    read = {column.type_oid for column in columns}
     every = {*shown, *read, *tree.found.types}
     built_in = await server.once(structure.built_in_types)
     types = Types({**built_in, **await structure.user_types(server, every)})

@@ -37,7 +37,7 @@ _NOT_THESE = _names(
 _STABLE = _names(
     """
     age anytextcat array_to_json array_to_string concat concat_ws convert convert_from convert_to
-    current_database current_schema current_schemas current_user date date_add date_cmp_timestamptz
+    current_database current_schema current_schemas date date_add date_cmp_timestamptz
     date_eq_timestamptz date_ge_timestamptz date_gt_timestamptz date_le_timestamptz
     date_lt_timestamptz date_ne_timestamptz date_part date_subtract date_trunc enum_first enum_last
     enum_range extract format generate_series in_range interval_pl_timestamptz json_agg
@@ -48,7 +48,7 @@ _STABLE = _names(
     jsonb_path_query_array_tz jsonb_path_query_first_tz jsonb_path_query_tz jsonb_populate_record
     jsonb_populate_recordset jsonb_to_record jsonb_to_recordset jsonb_to_tsvector length
     make_timestamptz money now numeric overlaps pg_typeof phraseto_tsquery plainto_tsquery
-    quote_literal quote_nullable row_to_json session_user statement_timestamp textanycat time
+    quote_literal quote_nullable row_to_json statement_timestamp textanycat time
     timestamp timestamp_cmp_timestamptz timestamp_eq_timestamptz timestamp_ge_timestamptz
     timestamp_gt_timestamptz timestamp_le_timestamptz timestamp_lt_timestamptz
     timestamp_ne_timestamptz timestamptz timestamptz_cmp_date timestamptz_cmp_timestamp

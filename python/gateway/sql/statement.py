@@ -52,11 +52,11 @@ def read(text: str, *, max_bytes: int = MAX_BYTES) -> Statement:
             hint="send long lists of values as an array parameter",
         )
     tokens = list(scan(text))
-    while tokens and tokens[-1].kind in _BLANK:
-        tokens.pop()
+    _drop_blank_end(tokens)
     if tokens and tokens[-1].kind is Kind.SEMICOLON:
         tokens.pop()
-    if all(token.kind in _BLANK for token in tokens):
+        _drop_blank_end(tokens)
+    if not tokens:
         raise InvalidRequest("the statement is empty")
     for token in tokens:
         if token.kind is Kind.SEMICOLON:
@@ -83,6 +83,11 @@ def acceptable_name(name: str) -> bool:
     return _letter(name[0]) and all(
         _letter(c) or c in "$ " or unicodedata.category(c)[0] == "N" for c in name
     )
+
+
+def _drop_blank_end(tokens: list[Token]) -> None:
+    while tokens and tokens[-1].kind in _BLANK:
+        tokens.pop()
 
 
 def _letter(character: str) -> bool:

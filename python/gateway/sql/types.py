@@ -24,10 +24,11 @@ _KINDS = {
     1562: "bit", 1700: "numeric", 2950: "uuid", 3802: "jsonb",
 }  # fmt: skip
 _NUMERIC = 1700
-_RECORDS = frozenset({2249, 2287})  # record, record[]
+# record, record[], and unknown: a literal that no context has given a type yet.
+_PSEUDO = frozenset({2249, 2287, 705})
 
 # Types of the server that are not for strangers: trees, access lists, statistics, roles, cursors,
-# and the pseudo-types but record.
+# and the pseudo-types but those above.
 _REFUSED = frozenset(
     {
         194, 1033, 1790, 3361, 3402, 3642, 4096, 4600, 4601, 5017,
@@ -75,7 +76,7 @@ class Types:
             return
         seen.add(oid)
         fact = self._fact(oid)
-        inside = fact.typtype == "p" and oid not in _RECORDS
+        inside = fact.typtype == "p" and oid not in _PSEUDO
         if oid in _REFUSED or inside:
             raise NotUnderstood(f"the type {fact.name} is for the database's own use")
         runs = fact.own_functions and (called or not fact.text_form)

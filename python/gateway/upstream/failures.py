@@ -76,6 +76,11 @@ def while_running(error: asyncpg.PostgresError) -> MaskgateError:
     return UpstreamFailed(f"{sentence} (class {state[:2] or '??'})", sqlstate_class=state[:2])
 
 
+def while_streaming(error: BaseException) -> MaskgateError:
+    """What ended the rows, the server's error or the loss of the server."""
+    return while_running(error) if isinstance(error, asyncpg.PostgresError) else lost(error)
+
+
 def lost(error: BaseException) -> UpstreamFailed:
     """The server is not there, or went away."""
     if isinstance(error, asyncpg.PostgresError):

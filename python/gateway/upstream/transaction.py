@@ -8,19 +8,23 @@ byte before the tree inside COPY equals the approved one. The transaction is nev
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar, cast
 
 import asyncpg
 
 from gateway import _kernel
-from gateway.errors import LimitExceeded, NotUnderstood, UpstreamFailed
+from gateway.errors import LimitExceeded, MaskgateError, NotUnderstood, UpstreamFailed
 from gateway.model import Parsed
 from gateway.upstream import failures
 
 T = TypeVar("T")
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
+_MOMENT = 0.05  # seconds until a cancellation that may have met the last bytes is repeated
+_TREES_KEPT = 2  # one too many for a Parse, and those of a COPY
+_TRAILER = b"\xff\xff"  # the end of COPY BINARY; other bytes can look like it
 
 
 class Meter(asyncio.Protocol):
@@ -114,18 +118,19 @@ class Transaction:
     async def end(self) -> None:
         """Stop what runs and roll back; a backend that does not heed is ended."""
         await self._stop_copy()
-        try:
+        with contextlib.suppress(asyncpg.InterfaceError):  # the pool let go of one that died
             self._session.remove_log_listener(self._notice)
-            if self._session.is_closed():
-                return
-        except asyncpg.InterfaceError:
-            return  # the session died and the pool has taken it back already
+            if not self._session.is_closed():
+                await self._roll_back()
+
+    async def _roll_back(self) -> None:
+        pid = self._session.get_server_pid()
         try:
             async with asyncio.timeout(_GRACE):
                 await self._session.execute("ROLLBACK")
         except (asyncpg.PostgresError, *failures.LOST):
-            pid = self._session.get_server_pid()
-            self._session.terminate()
+            with contextlib.suppress(asyncpg.InterfaceError):
+                self._session.terminate()
             await self._terminate(pid)
 
     async def parse(self, text: str) -> Parsed:
@@ -180,7 +185,7 @@ class Transaction:
             facts[load] = await load(self)
         return cast(T, facts[load])
 
-    async def stream(self, text: str, digest: str) -> AsyncGenerator[bytes, None]:
+    async def stream(self, text: str, digest: str) -> AsyncIterator[bytes]:
         """The rows of `text` in COPY BINARY, in pieces as they come; the sink waits for the caller.
 
         `digest` is that of the approved tree. Closing the iterator cancels the COPY.
@@ -190,24 +195,34 @@ class Transaction:
         slot: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
         trees: list[str] = []
         self._trees = trees
-        checked = False
-
         meter = self._session.meter
         meter.held = 0
+        checked = False
+        stopped: BaseException | None = None
 
         async def sink(data: bytes) -> None:
-            nonlocal checked
+            nonlocal checked, stopped
             meter.held = 0
-            if not checked:
-                self._compare(trees, digest)
-                checked = True
-            # The driver may give a bytearray; the kernel reads bytes that nobody changes.
-            await slot.put(bytes(data))
+            if stopped is not None:
+                raise stopped
+            try:
+                if not checked:
+                    self._compare(trees, digest)
+                    checked = True
+                await slot.put(data)
+            except (MaskgateError, asyncio.CancelledError) as error:
+                # asyncpg waits for ever for the end of a COPY that it cancels after its end. These
+                # may be the last bytes, so the error waits for the next ones, or for the end.
+                if not data.endswith(_TRAILER):
+                    raise
+                stopped = error
 
         async def pump() -> None:
             # On lines of its own: a comment at the end of the text ends there. Never arguments:
             # the driver would replace $n inside literals too.
             await self._session.copy_from_query(f"\n{text}\n", output=sink, format="binary")
+            if stopped is not None:
+                raise stopped
             self._compare(trees, digest)
             await slot.put(None)
 
@@ -218,15 +233,13 @@ class Transaction:
                 if data is None:
                     return
                 yield data
-        except asyncpg.PostgresError as error:
-            raise failures.while_running(error) from None
-        except failures.LOST as error:
+        except (asyncpg.PostgresError, *failures.LOST) as error:
             if meter.exceeded:
                 raise LimitExceeded(
                     f"a row of the result is larger than {meter.limit:,} bytes",
                     hint="select fewer or shorter values a row",
                 ) from None
-            raise failures.lost(error) from None
+            raise failures.while_streaming(error) from None
         finally:
             self._trees = None
             await self._stop_copy()
@@ -250,8 +263,11 @@ class Transaction:
         return slot.get_nowait()
 
     def _compare(self, trees: list[str], digest: str) -> None:
-        """COPY parses again: its own tree (a utility), then the one of the rows it will send."""
-        if len(trees) != 2:
+        """COPY parses again: its own tree (a utility), then the one of the rows it will send.
+
+        What comes after belongs to the bodies of SQL functions, printed when they are planned.
+        """
+        if len(trees) < _TREES_KEPT:
             raise NotUnderstood("the server did not show the tree of the rows it was to send")
         inner = json.loads(_kernel.lineage(trees[1], self.server_major))
         if inner["digest"] != digest:
@@ -264,9 +280,10 @@ class Transaction:
         copy, self._copy = self._copy, None
         if copy is None:
             return
-        if not copy.done():
-            copy.cancel()  # asyncpg sends the server a cancel request and drains what still comes
-            await asyncio.wait({copy}, timeout=_GRACE)
+        for patience in (_MOMENT, _GRACE):
+            if not copy.done():
+                copy.cancel()  # asyncpg sends a cancel request and drains what still comes
+                await asyncio.wait({copy}, timeout=patience)
         if copy.done() and not copy.cancelled():
             copy.exception()  # told to the caller already, or the caller has gone
 
@@ -296,7 +313,7 @@ class Transaction:
 
     def _notice(self, _session: Any, message: Any) -> None:
         """Trees are known by untranslated fields; lc_messages is not ours to set."""
-        if self._trees is None:
+        if self._trees is None or len(self._trees) >= _TREES_KEPT:
             return
         if (message.severity_en or message.severity) != "LOG":
             return

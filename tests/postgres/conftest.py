@@ -1,0 +1,27 @@
+"""The corpus' clinic on each server, and the gateway's side of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+import servers
+from corpus import clinic as corpus
+from gateway.upstream import Database, UpstreamSettings
+
+
+@pytest.fixture(scope="session")
+async def clinic_dsn(server: servers.Server) -> str:
+    """The login of a freshly built clinic."""
+    await corpus.build(server.dsn(), server.dsn(database="clinic"))
+    return server.dsn(user=corpus.LOGIN, database="clinic")
+
+
+@pytest.fixture(scope="session")
+async def clinic(clinic_dsn: str) -> AsyncIterator[Database]:
+    """The gateway's connection to it."""
+    database = Database(UpstreamSettings(clinic_dsn, role=corpus.READER))
+    await database.open()
+    yield database
+    await database.close()
