@@ -175,7 +175,8 @@ fn digit(code: u32) -> Option<u8> {
         0x2780..=0x2788 => code - 0x277F,
         0x278A..=0x2792 => code - 0x2789,
         _ => {
-            let zero = ZEROS.iter().rev().find(|&&zero| zero <= code)?;
+            let after = ZEROS.partition_point(|&zero| zero <= code);
+            let zero = after.checked_sub(1).and_then(|i| ZEROS.get(i))?;
             (code - zero < 10).then_some(code - zero)?
         }
     };

@@ -6,7 +6,8 @@
 //! [`DEEPEST`]; text that is not JSON, or deeper, is scanned as text.
 
 use crate::detect::lexis;
-use crate::scan::{Rules, Scanner};
+use crate::detect::triggers::Rules;
+use crate::scan::Scanner;
 
 /// The deepest nesting that is walked.
 const DEEPEST: usize = 1_000;
@@ -74,12 +75,16 @@ pub(crate) fn push(scanner: &mut Scanner, text: &str, out: &mut Vec<u8>) -> bool
     changed
 }
 
+/// The most characters of a key that are read as context.
+const KEY_READ: usize = 64;
+
 /// A key as the words before its value: `patientMrn_no` reads `patient Mrn no: `.
 fn push_context(key: &str, out: &mut String) {
     let mut plain = String::new();
     unescape(key, &mut plain);
     let mut lower = false;
-    for c in plain.chars() {
+    let skipped = plain.chars().count().saturating_sub(KEY_READ);
+    for c in plain.chars().skip(skipped) {
         if lower && c.is_ascii_uppercase() {
             out.push(' ');
         }

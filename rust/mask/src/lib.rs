@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod agreement;
 mod calendar;
 mod detect;
 mod dictionary;
@@ -15,6 +17,10 @@ mod fold;
 mod json;
 mod lists;
 mod masker;
+// Conditions are listed one by one there, however they could be contracted.
+#[cfg(test)]
+#[allow(clippy::nonminimal_bool)]
+mod naive;
 mod owned;
 mod partial;
 mod plan;

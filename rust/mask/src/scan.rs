@@ -14,11 +14,8 @@ use arrow_array::{
 use arrow_schema::DataType;
 
 use crate::MaskError;
-use crate::detect::lexis::{at, before, digits, is_letter, is_word, run, run_up_to};
-use crate::detect::{
-    AT_COLONS, AT_DASHES, AT_DIGITS, AT_DOTS, AT_MIXED_WORDS, AT_SIGNS, AT_WORDS, Find, KINDS,
-    Kind, Span, opening_words, union, whole,
-};
+use crate::detect::triggers::{Rules, Triggers};
+use crate::detect::{KINDS, Kind, Span, union, whole};
 use crate::dictionary::{self, is_enum};
 use crate::fold::{Folded, is_plain};
 use crate::json;
@@ -29,18 +26,10 @@ use crate::text::{TextBuilder, build, for_each_text};
 /// The detectors, ready, with what they found so far.
 pub(crate) struct Scanner {
     json: bool,
-    openings: Openings,
+    triggers: Triggers,
     spans: Vec<Span>,
     folded: Folded,
     found: [DetectorCounts; KINDS],
-}
-
-/// Which of the two kinds of rule is asked.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rules {
-    All,
-    /// Only what a word before it names.
-    Named,
 }
 
 impl Scanner {
@@ -48,7 +37,7 @@ impl Scanner {
     pub(crate) fn new(json: bool) -> Self {
         Self {
             json,
-            openings: Openings::new(),
+            triggers: Triggers::new(),
             spans: Vec::new(),
             folded: Folded::default(),
             found: [DetectorCounts::default(); KINDS],
@@ -182,12 +171,12 @@ impl Scanner {
     pub(crate) fn find(&mut self, text: &str, rules: Rules) -> &[Span] {
         self.spans.clear();
         if is_plain(text.as_bytes()) {
-            self.openings
+            self.triggers
                 .collect(text.as_bytes(), rules, &mut self.spans);
             settle(text.as_bytes(), &mut self.spans);
         } else {
             self.folded.set(text);
-            self.openings
+            self.triggers
                 .collect(&self.folded.chars, rules, &mut self.spans);
             settle(&self.folded.chars, &mut self.spans);
             for span in &mut self.spans {
@@ -206,7 +195,7 @@ impl Scanner {
     fn find_bytes(&mut self, row: &[u8]) {
         if is_plain(row) {
             self.spans.clear();
-            self.openings.collect(row, Rules::All, &mut self.spans);
+            self.triggers.collect(row, Rules::All, &mut self.spans);
             if !self.spans.is_empty() {
                 settle(row, &mut self.spans);
             }
@@ -219,12 +208,11 @@ impl Scanner {
 
     /// Adds the current spans, which stand for `uses` cells, to the counts.
     pub(crate) fn count(&mut self, uses: u64) {
-        for (i, span) in self.spans.iter().enumerate() {
-            let repeated = self
-                .spans
-                .iter()
-                .take(i)
-                .any(|other| other.kind == span.kind);
+        let mut seen = 0u32;
+        for span in &self.spans {
+            let bit = 1u32 << (span.kind as u8);
+            let repeated = seen & bit != 0;
+            seen |= bit;
             if let Some(counts) = self.found.get_mut(usize::from(span.kind as u8)) {
                 counts.spans = counts.spans.saturating_add(uses);
                 counts.cells = counts.cells.saturating_add(if repeated { 0 } else { uses });
@@ -243,111 +231,4 @@ fn settle(text: &[u8], spans: &mut Vec<Span>) {
         *span = whole(text, *span);
     }
     union(spans);
-}
-
-/// The first three letters of every word that opens a rule, as bits of five a letter.
-struct Openings(Vec<u64>);
-
-impl Openings {
-    fn new() -> Self {
-        let mut bits = vec![0u64; (1 << 15) / 64];
-        for word in opening_words() {
-            let key = opening(word.as_bytes(), 0);
-            if let Some(bits) = bits.get_mut(key / 64) {
-                *bits |= 1 << (key % 64);
-            }
-        }
-        Self(bits)
-    }
-
-    fn has(&self, key: usize) -> bool {
-        self.0
-            .get(key / 64)
-            .is_some_and(|bits| bits >> (key % 64) & 1 == 1)
-    }
-
-    /// Asks every detector at each of its triggers in folded text.
-    fn collect(&self, text: &[u8], rules: Rules, spans: &mut Vec<Span>) {
-        let ask = |finds: &[Find], i: usize, spans: &mut Vec<Span>| {
-            finds.iter().for_each(|find| find(text, i, spans));
-        };
-        let shapes = rules == Rules::All;
-        let mut i = 0;
-        // Whether the word of letters and digits at hand has had digits before.
-        let mut digits_before = false;
-        while i < text.len() {
-            let c = at(text, i);
-            if is_letter(c) {
-                if !is_word(before(text, i)) {
-                    digits_before = false;
-                }
-                if self.has(opening(text, i)) {
-                    ask(&AT_WORDS, i, spans);
-                }
-                i = run(text, i + 1, is_letter);
-                continue;
-            }
-            if c.is_ascii_digit() {
-                if !is_word(before(text, i)) {
-                    digits_before = false;
-                }
-                let end = digits(text, i);
-                if shapes {
-                    if worth_asking(text, i, end) {
-                        ask(&AT_DIGITS, i, spans);
-                    }
-                    if !digits_before {
-                        ask(&AT_MIXED_WORDS, i, spans);
-                    }
-                }
-                digits_before = true;
-                i = end;
-                continue;
-            }
-            if shapes {
-                match c {
-                    b'@' => ask(&AT_SIGNS, i, spans),
-                    b':' => ask(&AT_COLONS, i, spans),
-                    b'-' if is_word(before(text, i)) && is_word(at(text, i + 1)) => {
-                        ask(&AT_DASHES, i, spans);
-                    }
-                    b'.' if is_word(at(text, i + 1)) => ask(&AT_DOTS, i, spans),
-                    _ => {}
-                }
-            }
-            i += 1;
-        }
-    }
-}
-
-/// Five bits for each of the first three letters at `i`, zero after the end of the word.
-fn opening(text: &[u8], i: usize) -> usize {
-    let mut key = 0;
-    let mut inside = true;
-    for place in 0..3 {
-        let c = at(text, i + place);
-        inside &= c.is_ascii_alphabetic();
-        key = key << 5 | if inside { usize::from(c & 31) } else { 0 };
-    }
-    key
-}
-
-/// Whether any rule that begins with digits can hold for the run `start..end`: it is long, a ZIP, may
-/// be an age, or more digits stand close behind it.
-fn worth_asking(text: &[u8], start: usize, end: usize) -> bool {
-    let length = end - start;
-    if length >= 8 || length == 5 {
-        return true;
-    }
-    let first = at(text, start);
-    if matches!(length, 2 | 3) && matches!(first, b'9' | b'1') && (length == 3 || first == b'9') {
-        return true;
-    }
-    let next = run_up_to(text, end, 6, |c| {
-        matches!(
-            c,
-            b' ' | b'\t' | b'\r' | b'\n' | b'-' | b'.' | b'_' | b'/' | b'(' | b')'
-        )
-    });
-    next > end && at(text, next).is_ascii_digit()
 }

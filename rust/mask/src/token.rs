@@ -250,20 +250,38 @@ impl Token {
     }
 }
 
-/// The first 130 bits, five at a time from the most significant.
+/// Two characters for each ten bits.
+const PAIRS: [[u8; 2]; 1024] = pairs();
+
+#[allow(clippy::indexing_slicing)] // evaluated by the compiler: out of bounds would not compile
+const fn pairs() -> [[u8; 2]; 1024] {
+    let mut pairs = [[0; 2]; 1024];
+    let mut i = 0;
+    while i < 1024 {
+        pairs[i] = [ALPHABET[i >> 5], ALPHABET[i & 31]];
+        i += 1;
+    }
+    pairs
+}
+
+/// The first 130 bits, ten at a time from the most significant.
 fn base32(hash: &[u8; 32]) -> [u8; LENGTH] {
+    let mut first = [0u8; 16];
+    first
+        .iter_mut()
+        .zip(hash)
+        .for_each(|(to, from)| *to = *from);
+    let first = u128::from_be_bytes(first);
+    let last = u32::from(hash.get(16).copied().unwrap_or(0)) >> 6;
     let mut text = [0u8; LENGTH];
-    let mut bytes = hash.iter();
-    let (mut held, mut bits) = (0u32, 0u32);
-    for slot in &mut text {
-        if bits < 5 {
-            held = (held << 8) | u32::from(bytes.next().copied().unwrap_or(0));
-            bits += 8;
-        }
-        bits -= 5;
-        let index = usize::try_from((held >> bits) & 31).unwrap_or(0);
-        *slot = ALPHABET.get(index).copied().unwrap_or(b'a');
-        held &= (1 << bits) - 1;
+    for (pair, place) in text.chunks_exact_mut(2).zip(0u32..) {
+        // 128 bits hold twelve pairs and eight bits; the thirteenth borrows two of the next byte.
+        let bits = match 118u32.checked_sub(10 * place) {
+            Some(shift) => u32::try_from((first >> shift) & 1023).unwrap_or(0),
+            None => (u32::try_from(first & 255).unwrap_or(0) << 2) | last,
+        };
+        let index = usize::try_from(bits).unwrap_or(0);
+        pair.copy_from_slice(PAIRS.get(index).unwrap_or(b"aa"));
     }
     text
 }

@@ -1,5 +1,8 @@
 //! What each treatment makes of each type: values, NULLs, types, metadata and counts.
 
+// A test that cannot go on should panic; clippy lets only functions marked as tests do so.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -254,7 +257,7 @@ fn tokens_of_known_values() {
     let known = [
         (
             of(Arc::new(StringArray::from(vec!["00123"]))),
-            "tok_k1_TEXT",
+            "tok_k1_phmadyfeanlfhbcng7q2s2czfa",
         ),
         (of(Arc::new(Int32Array::from(vec![42]))), "tok_k1_INT"),
         (of(Arc::new(Date32Array::from(vec![6_000]))), "tok_k1_DATE"),

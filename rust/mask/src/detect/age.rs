@@ -43,15 +43,15 @@ pub(crate) fn find_after_word(text: &[u8], at_word: usize, spans: &mut Vec<Span>
     if !same(text, at_word, end, "age") && !same(text, at_word, end, "aged") {
         return;
     }
-    let mut i = end;
+    let signs = |i| run_up_to(text, i, 2, |c| is_blank(c) || c == b':' || c == b'=');
+    let mut i = signs(end);
     for _ in 0..2 {
-        i = run_up_to(text, i, 2, |c| is_blank(c) || c == b':' || c == b'=');
         let stop = run(text, i, is_letter);
         if ["of", "at", "is"]
             .iter()
             .any(|filler| same(text, i, stop, filler))
         {
-            i = stop;
+            i = signs(stop);
         }
     }
     if let Some(end) = over_89(text, i)

@@ -3,7 +3,7 @@
 //! - `2022-05-30`, also with `/` or `.`, with the time that a `T` hangs on it;
 //! - `03/04/24`, `3-4-2024`, `30.05.2022`, `30 05 2022`: month and day in either order;
 //! - `05/2022`, `5-2022`, `2022-05`: a month is more than the year;
-//! - `3/14` after a word that announces a date;
+//! - `3/14` after a word that announces a date, or at the beginning of a range;
 //! - eight bare digits that are a date in either order.
 //!
 //! A number before a unit (`10/20/30 mg`) is no date.
@@ -128,11 +128,25 @@ fn with_year(
 
 /// A month and a day without a year, announced by the word before.
 fn announced(text: &[u8], first: usize, mark: u8, end: usize) -> Option<usize> {
-    let more = matches!(at(text, end), b'/' | b'.' | b'-') && at(text, end + 1).is_ascii_digit();
+    let more = matches!(at(text, end), b'/' | b'.') && at(text, end + 1).is_ascii_digit();
     if mark != b'/' || more || quantity(text, end) {
         return None;
     }
-    after_announcing_word(text, first).then_some(end)
+    (after_announcing_word(text, first) || before_range(text, end)).then_some(end)
+}
+
+/// `[ \t]?-[ \t]?[0-9]{1,2}/[0-9]{1,2}/[0-9]{2}`: the month and day that end at `i` begin a range.
+fn before_range(text: &[u8], i: usize) -> bool {
+    let dash = run_up_to(text, i, 1, is_blank);
+    let day = run_up_to(text, dash + 1, 1, is_blank);
+    let month = digits(text, day);
+    let year = digits(text, month + 1);
+    at(text, dash) == b'-'
+        && matches!(month - day, 1 | 2)
+        && at(text, month) == b'/'
+        && matches!(year - month, 2 | 3)
+        && at(text, year) == b'/'
+        && digits(text, year + 1) > year + 2
 }
 
 /// Whether the word before `i` announces a date.

@@ -8,8 +8,8 @@
 
 use super::date_digits::after_announcing_word;
 use super::lexis::{
-    at, before, digits, is_blank, is_letter, is_word, number, quantity, run, run_back, run_up_to,
-    same, word,
+    at, before, digits, is_blank, is_letter, is_word, number, quantity, run, run_back,
+    run_back_up_to, run_up_to, same, word,
 };
 use super::{Kind, Span};
 
@@ -108,13 +108,13 @@ fn day_after(text: &[u8], i: usize) -> Option<usize> {
 /// The start of a day that stands before `month`: one or two digits, perhaps an ordinal's ending,
 /// `[ \t./-]{0,2}`, perhaps `of` and a blank.
 fn day_before(text: &[u8], month: usize) -> Option<usize> {
-    let mut i = run_back_up_to(text, month, 2);
+    let mut i = separators_back(text, month);
     if let Some(of) = i.checked_sub(2)
         && i < month
         && same(text, of, i, "of")
         && is_blank(before(text, of))
     {
-        i = run_back_up_to(text, of, 2);
+        i = separators_back(text, of);
     }
     if let Some(ending) = i.checked_sub(2)
         && ordinal(text, ending) == Some(i)
@@ -128,9 +128,11 @@ fn day_before(text: &[u8], month: usize) -> Option<usize> {
     (day && !piece).then_some(start)
 }
 
-fn run_back_up_to(text: &[u8], i: usize, most: usize) -> usize {
-    let least = i.saturating_sub(most);
-    run_back(text, i, |c| is_blank(c) || matches!(c, b'.' | b'/' | b'-')).max(least)
+/// The start of up to two separators before `i`.
+fn separators_back(text: &[u8], i: usize) -> usize {
+    run_back_up_to(text, i, 2, |c| {
+        is_blank(c) || matches!(c, b'.' | b'/' | b'-')
+    })
 }
 
 /// The end of an ordinal's ending at `i`.

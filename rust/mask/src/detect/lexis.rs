@@ -54,6 +54,20 @@ pub(crate) fn run_back(text: &[u8], i: usize, class: impl Fn(u8) -> bool) -> usi
         .map_or(0, |last| last + 1)
 }
 
+/// As [`run_back`], at most `most` characters.
+pub(crate) fn run_back_up_to(
+    text: &[u8],
+    i: usize,
+    most: usize,
+    class: impl Fn(u8) -> bool,
+) -> usize {
+    let least = i.saturating_sub(most);
+    let head = text.get(least..i).unwrap_or_default();
+    head.iter()
+        .rposition(|&c| !class(c))
+        .map_or(least, |last| least + last + 1)
+}
+
 /// The end of the digits at `i`.
 pub(crate) fn digits(text: &[u8], i: usize) -> usize {
     run(text, i, |c| c.is_ascii_digit())

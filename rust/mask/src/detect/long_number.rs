@@ -2,10 +2,13 @@
 //! cards in their printed groups.
 //!
 //! Bare: 9 digits `[SSN]`, 10 or 11 from 1 on `[PHONE]`, 13 to 19 that pass Luhn `[CARD]`, others
-//! `[ID]`. The digits after a decimal point are no identifier. Grouped: 4-4-4-1..7 and 4-6-4..5
+//! `[ID]`. One or two letters that hang on it belong to it. The digits after a decimal point are no
+//! identifier. Spelled out: nine single digits with separators between. Grouped: 4-4-4-1..7 and 4-6-4..5
 //! digits with one dash, dot or blank between, whatever Luhn says.
 
-use super::lexis::{at, before, digits, group, is_blank, run_up_to};
+use super::lexis::{
+    at, before, digits, group, is_blank, is_letter, run_back_up_to, run_up_to, separator,
+};
 use super::{Kind, Span};
 
 pub(crate) fn find(text: &[u8], at: usize, spans: &mut Vec<Span>) {
@@ -17,12 +20,28 @@ pub(crate) fn find(text: &[u8], at: usize, spans: &mut Vec<Span>) {
                 .checked_sub(1)
                 .is_some_and(|dot| before(text, dot).is_ascii_digit());
         if !fraction {
-            spans.push(Span {
-                start: at,
-                end,
-                kind: kind_of(text.get(at..end).unwrap_or_default()),
-            });
+            let kind = kind_of(text.get(at..end).unwrap_or_default());
+            let (start, kind) = match run_back_up_to(text, at, 3, is_letter) {
+                letters if (1..=2).contains(&(at - letters)) => (letters, Kind::Id),
+                _ => (at, kind),
+            };
+            let letters = run_up_to(text, end, 3, is_letter);
+            let end = if letters - end <= 2 { letters } else { end };
+            spans.push(Span { start, end, kind });
         }
+    } else if length == 1 {
+        let mut end = end;
+        for _ in 1..9 {
+            let Some(next) = separator(text, end).and_then(|i| group(text, i, 1)) else {
+                return;
+            };
+            end = next;
+        }
+        spans.push(Span {
+            start: at,
+            end,
+            kind: Kind::Id,
+        });
     } else if length == 4
         && let Some(end) = grouped(text, end)
     {

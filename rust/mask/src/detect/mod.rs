@@ -1,7 +1,7 @@
 //! The detectors: one a file, each a rule over folded text (see [`lexis`]) told by shape, checksum or
 //! context word.
 //!
-//! A detector is asked at its triggers only and answers with candidate spans. Which spans are masked
+//! A detector is asked at its triggers only (see [`triggers`]) and answers with candidate spans. Which spans are masked
 //! is not its business: the union of all candidates is, each connected stretch under the label of its
 //! longest candidate. A check digit never un-masks: it may change a label.
 //!
@@ -19,6 +19,7 @@ pub(crate) mod phone;
 pub(crate) mod record;
 pub(crate) mod shapes;
 pub(crate) mod ssn;
+pub(crate) mod triggers;
 pub(crate) mod url;
 pub(crate) mod zip;
 
@@ -167,50 +168,10 @@ pub(crate) struct Span {
 /// A rule: the folded text, where its trigger stands, where its candidates go.
 pub(crate) type Find = fn(&[u8], usize, &mut Vec<Span>);
 
-/// Asked at the first digit of every run of digits.
-pub(crate) const AT_DIGITS: [Find; 6] = [
-    long_number::find,
-    ssn::find,
-    phone::find,
-    date_digits::find,
-    zip::find,
-    age::find,
-];
+/// The most groups that hang on one side of a number.
+const HANGING: usize = 4;
 
-/// Asked at the first digit of the first run of digits of every word of letters and digits.
-pub(crate) const AT_MIXED_WORDS: [Find; 1] = [shapes::find];
-
-/// Asked at every `@`.
-pub(crate) const AT_SIGNS: [Find; 1] = [email::find];
-
-/// Asked at every `:`.
-pub(crate) const AT_COLONS: [Find; 2] = [url::find_scheme, network::find_colons];
-
-/// Asked at every `-` between letters or digits.
-pub(crate) const AT_DASHES: [Find; 1] = [network::find_dashed_mac];
-
-/// Asked at every `.` with a letter or digit after it.
-pub(crate) const AT_DOTS: [Find; 2] = [url::find_domain, network::find_dotted];
-
-/// Asked at the first letter of a word that begins like one of [`opening_words`].
-pub(crate) const AT_WORDS: [Find; 5] = [
-    record::find,
-    phone::find_after_word,
-    date_words::find,
-    url::find_www,
-    age::find_after_word,
-];
-
-/// Every word with which a rule of [`AT_WORDS`] begins, in lower case.
-pub(crate) fn opening_words() -> impl Iterator<Item = &'static str> {
-    let records = record::KEYWORDS.iter().map(|keyword| keyword.phrase);
-    records
-        .chain(phone::WORDS)
-        .chain(date_words::MONTHS.map(|(name, _)| name))
-        .chain(["www", "age"])
-}
-
-/// The candidate with the digits that hang on it by a dash, so that no tail of a number stays.
+/// The candidate with the digits that hang on it by dashes, so that no tail of a number stays.
 pub(crate) fn whole(text: &[u8], span: Span) -> Span {
     if !span.kind.is_dashed_number() {
         return span;
@@ -220,11 +181,16 @@ pub(crate) fn whole(text: &[u8], span: Span) -> Span {
         mut end,
         kind,
     } = span;
-    while start >= 2 && before(text, start) == b'-' && before(text, start - 1).is_ascii_digit() {
-        start = run_back(text, start - 1, |c| c.is_ascii_digit());
-    }
-    while at(text, end) == b'-' && at(text, end + 1).is_ascii_digit() {
-        end = digits(text, end + 1);
+    for _ in 0..HANGING {
+        if let Some(dash) = start.checked_sub(1)
+            && at(text, dash) == b'-'
+            && before(text, dash).is_ascii_digit()
+        {
+            start = run_back(text, dash, |c| c.is_ascii_digit());
+        }
+        if at(text, end) == b'-' && at(text, end + 1).is_ascii_digit() {
+            end = digits(text, end + 1);
+        }
     }
     Span { start, end, kind }
 }

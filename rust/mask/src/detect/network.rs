@@ -2,20 +2,23 @@
 
 use std::net::Ipv6Addr;
 
-use super::lexis::{at, before, group, is_word, number, run, run_back};
+use super::lexis::{at, before, group, is_word, number, run, run_back, run_back_up_to, run_up_to};
 use super::{Kind, Span};
+
+/// The longest run of hexadecimal digits, colons and dots that may be an address.
+const LONGEST: usize = 48;
 
 /// IPv6, and MAC with colons.
 pub(crate) fn find_colons(text: &[u8], colon: usize, spans: &mut Vec<Span>) {
     let of_address = |c: u8| c.is_ascii_hexdigit() || c == b':' || c == b'.';
-    let start = run_back(text, colon, of_address);
+    let start = run_back_up_to(text, colon, LONGEST, of_address);
     // Asked once an address: at its first colon.
     let inside = text.get(start..colon).unwrap_or_default();
-    if inside.contains(&b':') || is_word(before(text, start)) {
+    if inside.contains(&b':') || of_address(before(text, start)) || is_word(before(text, start)) {
         return;
     }
-    let stop = run(text, colon, of_address);
-    if is_word(at(text, stop)) {
+    let stop = run_up_to(text, start, LONGEST, of_address);
+    if of_address(at(text, stop)) || is_word(at(text, stop)) {
         return;
     }
     let mut end = stop;
@@ -56,7 +59,7 @@ pub(crate) fn find_dashed_mac(text: &[u8], dash: usize, spans: &mut Vec<Span>) {
     let Some(start) = dash.checked_sub(2) else {
         return;
     };
-    if is_word(before(text, start)) || (before(text, start) == b'-' && start >= 2) {
+    if is_word(before(text, start)) || follows(text, start, b'-') {
         return;
     }
     if let Some(end) = mac(text, start, b'-')
@@ -74,7 +77,7 @@ pub(crate) fn find_dashed_mac(text: &[u8], dash: usize, spans: &mut Vec<Span>) {
 /// IPv4, asked at its first dot; MAC in three groups of four.
 pub(crate) fn find_dotted(text: &[u8], dot: usize, spans: &mut Vec<Span>) {
     let start = run_back(text, dot, is_word);
-    if before(text, start) == b'.' && start >= 2 && is_word(before(text, start - 1)) {
+    if follows(text, start, b'.') {
         return;
     }
     if let Some(end) = ipv4(text, start) {
@@ -90,6 +93,11 @@ pub(crate) fn find_dotted(text: &[u8], dot: usize, spans: &mut Vec<Span>) {
             kind: Kind::Mac,
         });
     }
+}
+
+/// Whether a letter or digit and `mark` stand before `i`.
+fn follows(text: &[u8], i: usize, mark: u8) -> bool {
+    before(text, i) == mark && i.checked_sub(1).is_some_and(|i| is_word(before(text, i)))
 }
 
 fn ipv4(text: &[u8], start: usize) -> Option<usize> {

@@ -4,18 +4,23 @@
 //!   `1` or `+1` before, an extension after; also 3-7 and 6-4.
 //! - International: `+` and 8 to 15 digits in groups; a `0` or `(` and 9 to 15 digits in two groups
 //!   or more of two digits or more, one kind of separator between all after the first.
-//! - 555 and four digits.
+//! - `555` and four digits; `ddd-ddd-ddd`, `ddd.ddd.ddd`, `dd-dd-dd-dd`.
 //! - After a word that announces a number, 7 to 15 digits in groups.
 //!
 //! Ten bare digits are told by `long_number`.
 
 use super::lexis::{
-    at, before, digits, group, is_blank, is_letter, run, run_up_to, separator, word,
+    at, before, digits, group, is_blank, is_letter, is_space, run, run_up_to, separator, word,
 };
 use super::{Kind, Span};
 
 /// Words that announce a number.
-pub(crate) const WORDS: [&str; 14] = [
+pub(crate) const WORDS: [&str; 19] = [
+    "answering",
+    "message",
+    "messages",
+    "registered",
+    "text",
     "tel",
     "telephone",
     "phone",
@@ -59,6 +64,9 @@ pub(crate) fn find(text: &[u8], at: usize, spans: &mut Vec<Span>) {
     {
         push(start, end);
     }
+    if let Some(end) = dashed(text, at) {
+        push(at, end);
+    }
     if word(text, at, "555").is_some()
         && let Some(i) = group(text, at, 3)
         && matches!(text.get(i), Some(b'-' | b'.' | b' '))
@@ -80,10 +88,7 @@ pub(crate) fn find_after_word(text: &[u8], at_word: usize, spans: &mut Vec<Span>
     {
         return;
     }
-    let gap = usize::from(at(text, end) == b'.');
-    let number = run_up_to(text, end + gap, REACH - gap, |c| {
-        !c.is_ascii_digit() && !matches!(c, b'.' | b';' | b'\n')
-    });
+    let number = announced(text, end);
     if !at(text, number).is_ascii_digit() || before(text, number).is_ascii_digit() {
         return;
     }
@@ -95,6 +100,22 @@ pub(crate) fn find_after_word(text: &[u8], at_word: usize, spans: &mut Vec<Span>
             kind: Kind::Phone,
         });
     }
+}
+
+/// Where the number should stand that the word ending at `i` announces: after a full stop perhaps,
+/// then behind the line's end when nothing else is on the line, else behind up to thirty characters
+/// of the same line and sentence.
+fn announced(text: &[u8], i: usize) -> usize {
+    let i = i + usize::from(at(text, i) == b'.');
+    let signs = run_up_to(text, i, REACH, |c| is_blank(c) || matches!(c, b':' | b'-'));
+    if matches!(at(text, signs), b'\r' | b'\n') {
+        return run_up_to(text, signs, REACH, |c| {
+            is_space(c) || matches!(c, b'(' | b'+')
+        });
+    }
+    run_up_to(text, i, REACH, |c| {
+        !c.is_ascii_digit() && !matches!(c, b'.' | b';' | b'\r' | b'\n')
+    })
 }
 
 /// Where the number whose first digit is at `i` begins, with `+`, `(` or both before it, and whether
@@ -166,48 +187,64 @@ fn extension(text: &[u8], i: usize) -> Option<usize> {
     (1..=6).contains(&(end - i)).then_some(end)
 }
 
+/// The end of `ddd-ddd-ddd`, `ddd.ddd.ddd` or `dd-dd-dd-dd` at `i`.
+fn dashed(text: &[u8], i: usize) -> Option<usize> {
+    let groups = |mark: u8, length: usize, count: usize| {
+        let mut end = group(text, i, length)?;
+        for _ in 1..count {
+            end = (at(text, end) == mark).then(|| group(text, end + 1, length))??;
+        }
+        Some(end)
+    };
+    groups(b'-', 3, 3)
+        .or_else(|| groups(b'.', 3, 3))
+        .or_else(|| groups(b'-', 2, 4))
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Groups {
     Any,
-    /// Two groups or more, each of two digits or more, one separator between all after the first;
-    /// with dots three groups or more.
+    /// Two groups or more, each of two digits or more; the separators after the first are equal;
+    /// after a dot as the first, three groups or more.
     Regular,
 }
 
 /// The end of groups of digits from `i` on, `least` to `most` digits in all: as many groups as fit.
 /// Between two groups stand `)`, one of `-. `, `(` in this order, at least one of them.
 fn grouped(text: &[u8], i: usize, least: usize, most: usize, groups: Groups) -> Option<usize> {
+    let regular = groups == Groups::Regular;
     let mut end = digits(text, i);
     let mut total = end - i;
-    if total > most || (groups == Groups::Regular && total < 2) {
+    if total > most || (regular && total < 2) {
         return None;
     }
     let mut count = 1usize;
-    let mut mark = 0u8;
+    // Of the first joint and of the second; 0 is a joint without a separator.
+    let (mut first_mark, mut mark) = (0u8, 0u8);
     loop {
         let close = end + usize::from(at(text, end) == b')');
-        let separated = matches!(at(text, close), b'-' | b'.' | b' ');
-        let next = close + usize::from(separated);
+        let this = Some(at(text, close))
+            .filter(|c| matches!(c, b'-' | b'.' | b' '))
+            .unwrap_or(0);
+        let next = close + usize::from(this != 0);
         let next = next + usize::from(at(text, next) == b'(');
         let stop = digits(text, next);
         let length = stop - next;
         if next == end || length == 0 || total + length > most {
             break;
         }
-        if groups == Groups::Regular {
-            let this = at(text, close);
-            if length < 2 || (count >= 2 && this != mark) {
-                break;
-            }
-            mark = this;
+        if regular && (length < 2 || (count > 2 && this != mark)) {
+            break;
+        }
+        match count {
+            1 => first_mark = this,
+            2 => mark = this,
+            _ => {}
         }
         count += 1;
         total += length;
         end = stop;
     }
-    let regular = match groups {
-        Groups::Any => true,
-        Groups::Regular => count >= 2 && (mark != b'.' || count >= 3),
-    };
-    (regular && total >= least).then_some(end)
+    let fits = !regular || (count >= 2 && (first_mark != b'.' || count >= 3));
+    (fits && total >= least).then_some(end)
 }

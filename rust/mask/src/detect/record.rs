@@ -22,7 +22,7 @@ pub(crate) enum Weight {
 /// A word or words that name a number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keyword {
-    /// In lower case; a blank stands for one or two blanks.
+    /// In lower case; a blank stands for one or two blanks or dashes, perhaps after a full stop.
     pub(crate) phrase: &'static str,
     pub(crate) kind: Kind,
     pub(crate) weight: Weight,
@@ -53,7 +53,8 @@ const fn marked(phrase: &'static str, kind: Kind) -> Keyword {
 }
 
 /// Every keyword. Where one is the beginning of another both are tried.
-pub(crate) const KEYWORDS: [Keyword; 68] = [
+pub(crate) const KEYWORDS: [Keyword; 75] = [
+    strong("m.r.n", Kind::Mrn),
     strong("mrn", Kind::Mrn),
     strong("mrns", Kind::Mrn),
     strong("medical record", Kind::Mrn),
@@ -73,6 +74,7 @@ pub(crate) const KEYWORDS: [Keyword; 68] = [
     marked("mr", Kind::Mrn),
     marked("patient", Kind::Mrn),
     strong("ssn", Kind::Ssn),
+    strong("s.s.n", Kind::Ssn),
     strong("ssns", Kind::Ssn),
     strong("social security", Kind::Ssn),
     strong("soc sec", Kind::Ssn),
@@ -84,6 +86,7 @@ pub(crate) const KEYWORDS: [Keyword; 68] = [
     weak("aba", Kind::Account),
     weak("routing", Kind::Account),
     weak("member", Kind::Member),
+    weak("insurance", Kind::Member),
     weak("subscriber", Kind::Member),
     weak("beneficiary", Kind::Member),
     weak("insured", Kind::Member),
@@ -99,6 +102,7 @@ pub(crate) const KEYWORDS: [Keyword; 68] = [
     weak("claim", Kind::Case),
     weak("encounter", Kind::Case),
     weak("accession", Kind::Case),
+    weak("confirmation", Kind::Case),
     weak("authorization", Kind::Case),
     marked("file", Kind::Case),
     marked("visit", Kind::Case),
@@ -115,10 +119,13 @@ pub(crate) const KEYWORDS: [Keyword; 68] = [
     weak("passport", Kind::License),
     weak("certificate", Kind::License),
     marked("dl", Kind::License),
+    marked("state id", Kind::License),
     marked("employee", Kind::License),
     marked("badge", Kind::License),
     strong("license plate", Kind::Plate),
     marked("plate", Kind::Plate),
+    weak("imei", Kind::Device),
+    weak("udi", Kind::Device),
     weak("serial", Kind::Device),
     marked("device", Kind::Device),
     strong("vin", Kind::Vin),
@@ -139,39 +146,39 @@ const MARKS: [&str; 9] = [
 /// Fillers that may stand between any keyword and its number.
 const LINKS: [&str; 4] = ["is", "was", "card", "code"];
 /// Fillers that may stand between a strong keyword and its number.
-const FAR_LINKS: [&str; 12] = [
+const FAR_LINKS: [&str; 22] = [
     "of", "on", "file", "for", "patient", "pt", "the", "this", "last", "four", "ending", "in",
+    "as", "under", "at", "hospital", "clinic", "our", "his", "her", "listed", "recorded",
 ];
 
 /// The most fillers between a keyword and its number.
 const FILLERS: usize = 6;
 
-pub(crate) fn find(text: &[u8], at_word: usize, spans: &mut Vec<Span>) {
+/// Asked for a keyword of [`KEYWORDS`] where its first letters stand.
+pub(crate) fn find(text: &[u8], at_word: usize, keyword: &Keyword, spans: &mut Vec<Span>) {
     if is_word(before(text, at_word)) || before(text, at_word) == b'/' {
         return;
     }
-    for keyword in &KEYWORDS {
-        if let Some(end) = phrase(text, at_word, keyword.phrase)
-            && let Some((start, end)) = numbered(text, end, keyword.weight)
-        {
-            spans.push(Span {
-                start,
-                end,
-                kind: keyword.kind,
-            });
-        }
+    if let Some(end) = phrase(text, at_word, keyword.phrase)
+        && let Some((start, end)) = numbered(text, end, keyword.weight)
+    {
+        spans.push(Span {
+            start,
+            end,
+            kind: keyword.kind,
+        });
     }
 }
 
-/// The end of a phrase at `i`: its letters whatever their case, one or two blanks for each blank, and
-/// no letter after it.
+/// The end of a phrase at `i`: its letters whatever their case, `\.?[ \t-]{1,2}` for each blank, and no
+/// letter after it.
 fn phrase(text: &[u8], i: usize, phrase: &str) -> Option<usize> {
     let mut i = i;
     for &c in phrase.as_bytes() {
         if c == b' ' {
-            let end = run_up_to(text, i, 2, is_blank);
-            (end > i).then_some(())?;
-            i = end;
+            let dot = i + usize::from(at(text, i) == b'.');
+            i = run_up_to(text, dot, 2, |c| is_blank(c) || c == b'-');
+            (i > dot).then_some(())?;
         } else {
             at(text, i).eq_ignore_ascii_case(&c).then_some(())?;
             i += 1;
@@ -219,7 +226,7 @@ fn is_sign(c: u8) -> bool {
     is_blank(c)
         || matches!(
             c,
-            b':' | b'#' | b'=' | b'.' | b'(' | b'[' | b'"' | b'\'' | b'-'
+            b':' | b'#' | b'=' | b'.' | b'(' | b')' | b'[' | b'"' | b'\'' | b'-'
         )
 }
 
@@ -229,15 +236,23 @@ struct Counts {
     digits: usize,
 }
 
-/// A value at `i`: letters and digits with single dashes or underscores inside, at least one digit;
-/// then, when it is four digits or fewer, groups of two to four digits that a blank sets apart.
+/// The longest value; what is longer is cut, and is no number that a person reads out.
+const LONGEST: usize = 128;
+
+/// A value at `i`: letters and digits with single dashes or underscores inside, at least one digit.
+/// When it is two or three capitals a blank and three digits or more belong to it; when it is four
+/// digits or fewer, groups of two to four digits that a blank sets apart.
 fn value(text: &[u8], i: usize) -> Option<(usize, Counts)> {
-    let mut end = run(text, i, is_word);
-    (end > i).then_some(())?;
-    while matches!(at(text, end), b'-' | b'_') && is_word(at(text, end + 1)) {
-        end = run(text, end + 1, is_word);
-    }
-    if digits(text, i) == end && end - i <= 4 {
+    let mut end = joined(text, i)?;
+    if (2..=3).contains(&(end - i))
+        && text
+            .get(i..end)
+            .is_some_and(|prefix| prefix.iter().all(u8::is_ascii_uppercase))
+        && is_blank(at(text, end))
+        && digits(text, end + 1) >= end + 4
+    {
+        end = joined(text, end + 1)?;
+    } else if end - i <= 4 && digits(text, i) == end {
         while is_blank(at(text, end)) {
             let stop = digits(text, end + 1);
             let fraction = matches!(at(text, stop), b'/' | b'.' | b'%')
@@ -255,4 +270,15 @@ fn value(text: &[u8], i: usize) -> Option<(usize, Counts)> {
     };
     let fraction = matches!(at(text, end), b'/' | b'.') && at(text, end + 1).is_ascii_digit();
     (counts.digits > 0 && !(fraction && counts.word <= 3)).then_some((end, counts))
+}
+
+/// The end of letters and digits with single dashes or underscores inside.
+fn joined(text: &[u8], i: usize) -> Option<usize> {
+    let most = i + LONGEST;
+    let mut end = run_up_to(text, i, LONGEST, is_word);
+    (end > i).then_some(())?;
+    while end + 1 < most && matches!(at(text, end), b'-' | b'_') && is_word(at(text, end + 1)) {
+        end = run_up_to(text, end + 1, most - end - 1, is_word);
+    }
+    Some(end)
 }

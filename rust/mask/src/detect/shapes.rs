@@ -150,7 +150,7 @@ fn iban(text: &[u8], start: usize) -> Option<usize> {
         }
         plain.extend_from_slice(text.get(end + 1..stop)?);
         end = stop;
-        if (15..=34).contains(&plain.len()) && mod_97(&plain) {
+        if (15..=34).contains(&plain.len()) && !is_word(at(text, end)) && mod_97(&plain) {
             found = Some(end);
         }
     }

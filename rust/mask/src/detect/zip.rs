@@ -42,5 +42,5 @@ fn after_state(text: &[u8], i: usize) -> bool {
     let known = STATES.split(|&c| c == b' ').any(|s| s == state);
     let blanks = run_back(text, start, is_blank);
     let city = before(text, blanks);
-    known && blanks < start && (city == b',' || city.is_ascii_lowercase())
+    known && (city == b',' || (blanks < start && city.is_ascii_lowercase()))
 }

@@ -1,0 +1,311 @@
+//! The fast path finds what the oracle finds: on hand-picked texts, and on realistic text that is cut,
+//! joined, respelled and damaged at random.
+
+use proptest::prelude::*;
+
+use crate::detect::triggers::Rules;
+use crate::naive::Naive;
+use crate::scan::Scanner;
+
+/// Pieces of notes: with identifiers, without, and the stuff between.
+const PIECES: [&str; 164] = [
+    "123-45-6789",
+    "123 45 6789",
+    "123.45.6789",
+    "123456789",
+    "12-345-6789",
+    "078-05-1120",
+    "617-555-1212",
+    "(617) 555-1212",
+    "+1 617 555 1212",
+    "1-800-555-1212",
+    "617.555.1212 ext. 45",
+    "6175551212",
+    "x4587",
+    "+44 20 7946 0958",
+    "0044 20 7946 0958",
+    "+49 (0)30 1234567",
+    "555-1234",
+    "(03) 5353 2421",
+    "0490 75 40 81",
+    "71-33-52-22",
+    "699-956-915",
+    "6175551212-12",
+    "617555-1212",
+    "john.doe@example.com",
+    "a@b",
+    "'x@y.org'",
+    "http://a.example/x?y=1.",
+    "www.example.com/",
+    "clinic.org",
+    "patient.example.co.uk/path)",
+    "10.0.0.1",
+    "256.1.1.1",
+    "1.2.3.4.5",
+    "fe80::1ff:fe23:4567:890a",
+    "::1",
+    "12:30:45",
+    "00:1A:2B:3C:4D:5E",
+    "00-1A-2B-3C-4D-5E",
+    "001a.2b3c.4d5e",
+    "4111 1111 1111 1111",
+    "4111-1111-1111-1111-123",
+    "3782 822463 10005",
+    "4111111111111111",
+    "4111111111111112",
+    "12345678901234567890",
+    "03/04/24",
+    "3/4/1950",
+    "03-04-50",
+    "3.4.50",
+    "30.05.2022",
+    "30 05 2022",
+    "2022-05-30T14:00:00Z",
+    "2022-05-30",
+    "2022-05",
+    "12/2021",
+    "3/14",
+    "20220530",
+    "31121999",
+    "May 30th, 2022",
+    "30 May 2022",
+    "3rd of June",
+    "June 3rd",
+    "Jan. 5",
+    "5-JAN-22",
+    "Sept 5, '22",
+    "may 2",
+    "2 may",
+    "March",
+    "dec",
+    "of 2021",
+    "1/2 tab",
+    "10/20/30 mg",
+    "MRN",
+    "mrn:",
+    "MRN#00123",
+    "med rec no",
+    "Medical record",
+    "pt ID",
+    "patient",
+    "account",
+    "Acct #",
+    "member ID:",
+    "policy",
+    "case",
+    "claim",
+    "order",
+    "NPI",
+    "SSN",
+    "ss#",
+    "ending in",
+    "number",
+    "no.",
+    "is",
+    "#",
+    "00123",
+    "ST-998877",
+    "12345-JS",
+    "AB1234563",
+    "1EG4-TE5-MK73",
+    "1EG4TE5MK73",
+    "1M8GDM9AXKP042788",
+    "GB82 WEST 1234 5698 7654 32",
+    "GB56HXDO88167774656119",
+    "02139-4307",
+    "Boston, MA 02139",
+    "Cambridge MA",
+    "95 year old",
+    "92yo",
+    "aged 93",
+    "age: 97",
+    "101F",
+    "120 f",
+    "90 years ago",
+    "Tel.",
+    "phone:\n",
+    "call",
+    "fax",
+    "on",
+    "seen",
+    "DOB",
+    "since",
+    "BP 120/80",
+    "5/325 mg",
+    "T 98.6",
+    "HR 72",
+    "CPT 99213",
+    "F32.9",
+    "10 mg BID",
+    "500",
+    "0.123456789",
+    "135-145",
+    "L4-L5",
+    "2",
+    "7",
+    "12",
+    "345",
+    "1234",
+    "12345",
+    "1,000",
+    "%",
+    "mg",
+    "(",
+    ")",
+    "+",
+    "-",
+    ".",
+    "/",
+    ":",
+    "@",
+    "é",
+    "漢",
+    "１２３",
+    "1 2 3 4 5 6 7 8 9",
+    "1-2.3",
+    "W123456789",
+    "123456789A",
+    "M.R.N.",
+    "Med. Rec.",
+    "AB 12345",
+    "on file as",
+    "ns",
+    "3/4-3/9/24",
+    "a://b://c",
+    "com.com.org",
+];
+
+const JOINTS: [&str; 14] = [
+    " ", " ", " ", "", "-", ".", "/", ", ", ": ", "\n", "  ", " - ", "\u{200b}", "\u{2013}",
+];
+
+/// One random change.
+#[derive(Debug, Clone)]
+enum Change {
+    Delete(prop::sample::Index),
+    Replace(prop::sample::Index, char),
+    Insert(prop::sample::Index, char),
+    Upper(prop::sample::Index),
+}
+
+fn characters() -> impl Strategy<Value = char> {
+    let usual: Vec<char> = "0123456789 -./:@()#,'+_\t\r\nxTZstndohmayMRNe\u{a0}\u{2011}\u{ad}٣é☃"
+        .chars()
+        .collect();
+    prop_oneof![8 => prop::sample::select(usual), 1 => any::<char>()]
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let place = any::<prop::sample::Index>;
+    prop_oneof![
+        place().prop_map(Change::Delete),
+        (place(), characters()).prop_map(|(i, c)| Change::Replace(i, c)),
+        (place(), characters()).prop_map(|(i, c)| Change::Insert(i, c)),
+        place().prop_map(Change::Upper),
+    ]
+}
+
+fn note() -> impl Strategy<Value = String> {
+    let piece = (
+        prop::sample::select(&PIECES[..]),
+        prop::sample::select(&JOINTS[..]),
+    );
+    let pieces = prop::collection::vec(piece, 1..7);
+    (pieces, prop::collection::vec(change(), 0..4)).prop_map(|(pieces, changes)| {
+        let mut text: Vec<char> = pieces
+            .iter()
+            .flat_map(|(piece, joint)| piece.chars().chain(joint.chars()))
+            .collect();
+        for change in changes {
+            if text.is_empty() {
+                break;
+            }
+            match change {
+                Change::Delete(i) => {
+                    text.remove(i.index(text.len()));
+                }
+                Change::Replace(i, c) => {
+                    let i = i.index(text.len());
+                    text[i] = c;
+                }
+                Change::Insert(i, c) => text.insert(i.index(text.len()), c),
+                Change::Upper(i) => {
+                    let i = i.index(text.len());
+                    text[i] = text[i].to_ascii_uppercase();
+                }
+            }
+        }
+        text.into_iter().collect()
+    })
+}
+
+fn both(naive: &Naive, scanner: &mut Scanner, text: &str) -> [Vec<(usize, usize, String)>; 2] {
+    let name = |kind| format!("{kind:?}");
+    let fast = scanner.find(text, Rules::All);
+    let fast = fast
+        .iter()
+        .map(|s| (s.start, s.end, name(s.kind)))
+        .collect();
+    let slow = naive
+        .spans(text)
+        .into_iter()
+        .map(|(s, e, kind)| (s, e, name(kind)))
+        .collect();
+    [fast, slow]
+}
+
+thread_local! {
+    static NAIVE: Naive = Naive::new();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn fast_and_naive_agree_on_damaged_notes(text in note()) {
+        NAIVE.with(|naive| {
+            let [fast, slow] = both(naive, &mut Scanner::new(false), &text);
+            prop_assert_eq!(fast, slow, "{:?}", text);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn fast_and_naive_agree_on_noise(text in "[0-9 .:/@()#a-fMRNxmay+,'-]{0,40}") {
+        NAIVE.with(|naive| {
+            let [fast, slow] = both(naive, &mut Scanner::new(false), &text);
+            prop_assert_eq!(fast, slow, "{:?}", text);
+            Ok(())
+        })?;
+    }
+}
+
+#[test]
+fn fast_and_naive_agree_on_every_piece_alone() {
+    let mut scanner = Scanner::new(false);
+    NAIVE.with(|naive| {
+        for piece in PIECES {
+            let [fast, slow] = both(naive, &mut scanner, piece);
+            assert_eq!(fast, slow, "{piece:?}");
+        }
+    });
+}
+
+#[test]
+fn zz_temp() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::default());
+    let mut bad = 0;
+    let strategy = note();
+    for _ in 0..std::env::var("N").map_or(3000, |n| n.parse().unwrap()) {
+        let text = strategy.new_tree(&mut runner).unwrap().current();
+        NAIVE.with(|naive| {
+            let [fast, slow] = both(naive, &mut Scanner::new(false), &text);
+            if fast != slow && bad < 25 {
+                bad += 1;
+                eprintln!("{text:?}\n   fast {fast:?}\n   slow {slow:?}");
+            }
+        });
+    }
+    assert_eq!(bad, 0);
+}

@@ -1,0 +1,303 @@
+//! Where the detectors are asked: one pass over a folded text, selective triggers.
+//!
+//! A run of digits asks only the rules that its length, its neighbours and the digits close behind it
+//! can satisfy; a word asks only when its first three letters open a rule. Every gate here is implied
+//! by the rules behind it: a gate may let too much through, never too little.
+//!
+//! Characters are classified in blocks of 64 into bitmaps, so that the places to ask come out of
+//! arithmetic on words and not out of a branch a byte.
+
+use super::lexis::{LETTER, at, before, digits, is_letter, is_word, run_back};
+use super::url::{self, Tails};
+use super::{
+    Find, Span, age, date_digits, date_words, email, long_number, network, phone, record, shapes,
+    ssn, zip,
+};
+
+/// Which rules are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rules {
+    All,
+    /// Only what a word before it names.
+    Named,
+}
+
+/// What a word may open.
+enum Opened {
+    Record(&'static record::Keyword),
+    Other(Find),
+    Www,
+}
+
+/// The words that open rules, by their first three letters of five bits each.
+pub(crate) struct Triggers {
+    /// A bit for each three letters that open something.
+    opens: Vec<u64>,
+    /// What they open, sorted by the letters.
+    opened: Vec<(usize, Opened)>,
+}
+
+impl Triggers {
+    pub(crate) fn new() -> Self {
+        let mut opened = Vec::new();
+        for keyword in &record::KEYWORDS {
+            opened.push((
+                opening(keyword.phrase.as_bytes(), 0),
+                Opened::Record(keyword),
+            ));
+        }
+        let mut open = |words: &[&str], find: Find| {
+            let mut keys: Vec<usize> = words.iter().map(|w| opening(w.as_bytes(), 0)).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            opened.extend(keys.into_iter().map(|key| (key, Opened::Other(find))));
+        };
+        open(&phone::WORDS, phone::find_after_word);
+        open(&date_words::MONTHS.map(|(name, _)| name), date_words::find);
+        open(&["age"], age::find_after_word);
+        opened.push((opening(b"www", 0), Opened::Www));
+        opened.sort_by_key(|(key, _)| *key);
+        let mut opens = vec![0u64; (1 << 15) / 64];
+        for (key, _) in &opened {
+            if let Some(bits) = opens.get_mut(key / 64) {
+                *bits |= 1 << (key % 64);
+            }
+        }
+        Self { opens, opened }
+    }
+
+    /// Asks every rule at each of its triggers in folded text.
+    pub(crate) fn collect(&self, text: &[u8], rules: Rules, spans: &mut Vec<Span>) {
+        let mut tails = Tails::default();
+        let (mut letter_before, mut digit_before) = (0, 0);
+        let mut base = 0;
+        for chunk in text.chunks(64) {
+            let found = classify(chunk);
+            let words = found.letters & !(found.letters << 1 | letter_before);
+            for place in ones(words) {
+                let i = base + place;
+                let key = opening(text, i);
+                if self
+                    .opens
+                    .get(key / 64)
+                    .is_some_and(|bits| bits >> (key % 64) & 1 == 1)
+                {
+                    self.open(text, i, key, &mut tails, spans);
+                }
+            }
+            if rules == Rules::All {
+                let numbers = found.digits & !(found.digits << 1 | digit_before);
+                for place in ones(numbers) {
+                    at_digits(text, base + place, spans);
+                }
+                for place in ones(found.signs) {
+                    at_sign(text, base + place, &mut tails, spans);
+                }
+            }
+            letter_before = found.letters >> 63;
+            digit_before = found.digits >> 63;
+            base += 64;
+        }
+    }
+
+    fn open(&self, text: &[u8], i: usize, key: usize, tails: &mut Tails, spans: &mut Vec<Span>) {
+        let first = self.opened.partition_point(|(other, _)| *other < key);
+        let rest = self.opened.get(first..).unwrap_or_default();
+        for (_, opened) in rest.iter().take_while(|(other, _)| *other == key) {
+            match opened {
+                Opened::Record(keyword) => record::find(text, i, keyword, spans),
+                Opened::Other(find) => find(text, i, spans),
+                Opened::Www => url::find_www(text, i, tails, spans),
+            }
+        }
+    }
+}
+
+/// Five bits for each of the first three characters at `i`, zero for what is no ASCII letter.
+fn opening(text: &[u8], i: usize) -> usize {
+    let letter = |c: u8| {
+        if c.is_ascii_alphabetic() {
+            usize::from(c & 31)
+        } else {
+            0
+        }
+    };
+    match text.get(i..i + 3) {
+        Some(&[a, b, c]) => letter(a) << 10 | letter(b) << 5 | letter(c),
+        _ => letter(at(text, i)) << 10 | letter(at(text, i + 1)) << 5,
+    }
+}
+
+/// Bitmaps of up to 64 characters, the first in the lowest bit.
+struct Classes {
+    letters: u64,
+    digits: u64,
+    /// `@`, `:`, `.` and `-`.
+    signs: u64,
+}
+
+/// Eight characters at a time in one register, each in its own byte.
+fn classify(chunk: &[u8]) -> Classes {
+    let mut block = [0u8; 64];
+    block
+        .iter_mut()
+        .zip(chunk)
+        .for_each(|(to, from)| *to = *from);
+    let mut found = Classes {
+        letters: 0,
+        digits: 0,
+        signs: 0,
+    };
+    for (place, eight) in block.as_chunks::<8>().0.iter().enumerate() {
+        if place * 8 >= chunk.len() {
+            break;
+        }
+        let x = u64::from_le_bytes(*eight);
+        let (high, low) = (x & HIGH, x & !HIGH);
+        let lower = low | (0x20 * ONES);
+        let digits = at_least(low, b'0') & !at_least(low, b'9' + 1) & !high;
+        let ascii = at_least(lower, b'a') & !at_least(lower, b'z' + 1) & !high;
+        let other = high & !at_least(low, LETTER - 0x80 + 1);
+        let equal = |c: u8| !at_least(low ^ (u64::from(c) * ONES), 1) & HIGH & !high;
+        let signs = equal(b'@') | equal(b':') | equal(b'.') | equal(b'-');
+        found.digits |= gather(digits) << (place * 8);
+        found.letters |= gather(ascii | other) << (place * 8);
+        found.signs |= gather(signs) << (place * 8);
+    }
+    found
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// The high bit of every byte of `low` (each below 0x80) that is `least` or more.
+fn at_least(low: u64, least: u8) -> u64 {
+    low.wrapping_add(u64::from(0x80 - least) * ONES) & HIGH
+}
+
+/// The high bits of eight bytes as eight bits.
+fn gather(high: u64) -> u64 {
+    (high >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+}
+
+/// The places of the ones, from the lowest.
+fn ones(bits: u64) -> impl Iterator<Item = usize> {
+    let mut bits = bits;
+    std::iter::from_fn(move || {
+        let place = bits.trailing_zeros();
+        bits &= bits.wrapping_sub(1);
+        (place < 64).then_some(usize::try_from(place).unwrap_or(0))
+    })
+}
+
+/// Asks the rules that begin with the run of digits at `start`.
+fn at_digits(text: &[u8], start: usize, spans: &mut Vec<Span>) {
+    let end = digits(text, start);
+    let length = end - start;
+    let mixed = is_letter(before(text, start)) || is_letter(at(text, end));
+    if mixed && !before(text, run_back(text, start, is_letter)).is_ascii_digit() {
+        shapes::find(text, start, spans);
+    }
+    if matches!(length, 2 | 3) && matches!(at(text, start), b'9' | b'1') {
+        age::find(text, start, spans);
+    }
+    if length >= 9 {
+        long_number::find(text, start, spans);
+    }
+    if length == 5 {
+        zip::find(text, start, spans);
+    }
+    if length == 8 {
+        date_digits::find(text, start, spans);
+    }
+    let near = digits_near(text, end);
+    let total = length + near;
+    if near == 0 && length < 7 {
+        return;
+    }
+    if total >= 7 {
+        phone::find(text, start, spans);
+    }
+    if length == 3 && total >= 9 {
+        ssn::find(text, start, spans);
+    }
+    if matches!(length, 1 | 2 | 4) {
+        date_digits::find(text, start, spans);
+    }
+    if (length == 4 && total >= 13) || (length == 1 && total >= 9) {
+        long_number::find(text, start, spans);
+    }
+}
+
+/// The digits after `i` that only separators of numbers stand between, up to the first five other
+/// characters in a row and to sixteen digits or a little more.
+fn digits_near(text: &[u8], i: usize) -> usize {
+    let mut count = 0;
+    let mut apart = 0;
+    for &c in text.get(i..).unwrap_or_default() {
+        match c {
+            b'0'..=b'9' => {
+                count += 1;
+                apart = 0;
+                if count >= 16 {
+                    break;
+                }
+            }
+            b' ' | b'\t' | b'\r' | b'\n' | b'-' | b'.' | b'_' | b'/' | b'(' | b')' => {
+                apart += 1;
+                if apart > 6 {
+                    break;
+                }
+            }
+            _ => break,
+        }
+    }
+    count
+}
+
+/// Asks the rules that a sign opens.
+fn at_sign(text: &[u8], i: usize, tails: &mut Tails, spans: &mut Vec<Span>) {
+    match at(text, i) {
+        b'@' => email::find(text, i, spans),
+        b':' => {
+            network::find_colons(text, i, spans);
+            url::find_scheme(text, i, tails, spans);
+        }
+        b'-' if is_word(before(text, i)) && is_word(at(text, i + 1)) => {
+            network::find_dashed_mac(text, i, spans);
+        }
+        b'.' if is_word(at(text, i + 1)) => {
+            network::find_dotted(text, i, spans);
+            if is_letter(at(text, i + 1)) {
+                url::find_domain(text, i, tails, spans);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bitmaps_are_the_classes() {
+        let all: Vec<u8> = (0..=0x81).collect();
+        for chunk in all.chunks(64).chain(all.windows(13)) {
+            let found = classify(chunk);
+            for (i, &c) in chunk.iter().enumerate() {
+                let is = |bits: u64| bits >> i & 1 == 1;
+                assert_eq!(is(found.letters), is_letter(c), "{c:#x}");
+                assert_eq!(is(found.digits), c.is_ascii_digit(), "{c:#x}");
+                assert_eq!(is(found.signs), b"@:.-".contains(&c), "{c:#x}");
+            }
+            for bits in [found.letters, found.digits, found.signs] {
+                assert_eq!(
+                    bits.checked_shr(u32::try_from(chunk.len()).unwrap())
+                        .unwrap_or(0),
+                    0
+                );
+            }
+        }
+    }
+}

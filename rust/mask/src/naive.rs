@@ -1,0 +1,685 @@
+//! The oracle: every rule of the detectors said once more in the plainest way, at every place of a
+//! text, without triggers, tables or early exits. Regular expressions say the shapes; a second engine
+//! runs them.
+//!
+//! Kept for ever beside the fast path, which must find the same spans in every text.
+
+mod conditions;
+
+use conditions::*;
+use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
+use regex_automata::{Anchored, Input, MatchKind};
+
+use crate::detect::lexis::quantity;
+use crate::detect::{Kind, date_digits, date_words, phone, record};
+use crate::fold::fold;
+
+/// A span in bytes of the text.
+pub(crate) type Found = (usize, usize, Kind);
+
+const SEPARATOR: &str = r"(?:[ \t]{0,2}[-._/][ \t\r\n]{0,2}|[ \t]{1,2})";
+const GAP: &str = r"(?:[ \t]?[-.][ \t]?|[ \t])";
+const MONTH_GAP: &str = r"[ \t,./-]{0,3}";
+const RANGE_TAIL: &str = r"[ \t]?-[ \t]?[0-9]{1,2}/[0-9]{1,2}/[0-9]{2}";
+const URL_TAIL: &str = r#"[^\x00-\x20<>"\x7f]*[^\x00-\x20<>"\x7f.,;:!?)\]}']"#;
+
+/// One shape: a pattern and the condition on where it stands.
+struct Shape {
+    pattern: DFA,
+    kind: Kind,
+    fits: Fits,
+}
+
+type Fits = fn(&[u8], usize, usize) -> bool;
+
+/// Every rule, compiled.
+pub(crate) struct Naive {
+    shapes: Vec<Shape>,
+    groups: DFA,
+    after_word: DFA,
+    day_after_month: DFA,
+    day_before_month: DFA,
+    month: DFA,
+    year: DFA,
+    value: DFA,
+    state_zip: DFA,
+    age_unit: DFA,
+    age_word: DFA,
+    records: Vec<(DFA, record::Keyword)>,
+    fillers: DFA,
+    far_fillers: DFA,
+}
+
+fn compile(pattern: &str) -> DFA {
+    let syntax = regex_automata::util::syntax::Config::new()
+        .unicode(false)
+        .utf8(false);
+    DFA::builder()
+        .configure(DFA::config().match_kind(MatchKind::All))
+        .syntax(syntax)
+        .thompson(regex_automata::nfa::thompson::Config::new().utf8(false))
+        .build(pattern)
+        .expect("a pattern of the oracle")
+}
+
+/// Every end of a match of `dfa` that begins at `start`.
+fn ends(dfa: &DFA, text: &[u8], start: usize) -> Vec<usize> {
+    let mut cache = Cache::new(dfa);
+    let input = Input::new(text).range(start..).anchored(Anchored::Yes);
+    let mut state = OverlappingState::start();
+    let mut found = Vec::new();
+    loop {
+        dfa.try_search_overlapping_fwd(&mut cache, &input, &mut state)
+            .expect("a search");
+        match state.get_match() {
+            Some(half) => found.push(half.offset()),
+            None => break,
+        }
+    }
+    found.dedup();
+    found
+}
+
+impl Naive {
+    pub(crate) fn new() -> Self {
+        let s = SEPARATOR;
+        let g = GAP;
+        let area = format!(r"[0-9]{{3}}(?:\)[ \t]{{0,2}}[-./]?[ \t]{{0,2}}|{s})");
+        let local =
+            format!(r"(?:{area}(?:[0-9]{{3}}{s}[0-9]{{4}}|[0-9]{{7}})|[0-9]{{6}}[-.][0-9]{{4}})");
+        let extension = r"[ \t]{0,2},?[ \t]?(?i:extension|extn|ext|x|#)[.:]?[ \t]?[0-9]{1,6}";
+        let mark = |m: &str| format!(r"[ \t]?{m}[ \t]?");
+        let date = |m: &str| {
+            let m = mark(m);
+            format!("[0-9]{{1,2}}{m}[0-9]{{1,2}}{m}(?:[0-9]{{4}}|[0-9]{{2}})")
+        };
+        let ymd = |m: &str| format!("[0-9]{{4}}{m}[0-9]{{1,2}}{m}[0-9]{{1,2}}");
+        let time = r"[Tt][0-9][0-9:.]{0,17}(?:[Zz]|[+-][0-9:]{0,5})?";
+        let dates = [date("-"), date("/"), date(r"\.")].join("|");
+        let isos = [ymd("-"), ymd("/"), ymd(r"\.")].join("|");
+        let w = r"[A-Za-z0-9\x80]";
+        let mbi = |dash: &str| {
+            let a = "[AC-HJKMNP-RT-Yac-hjkmnp-rt-y]";
+            let n = "[0-9AC-HJKMNP-RT-Yac-hjkmnp-rt-y]";
+            format!("[1-9]{a}{n}[0-9]{dash}{a}{n}[0-9]{dash}{a}{a}[0-9][0-9]")
+        };
+        let tops = "(?i:com|org|net|edu|gov|mil|info|biz|io|uk)";
+        let shapes: Vec<(String, Kind, Fits)> = vec![
+            (
+                format!("[0-9]{{3}}{s}[0-9]{{2}}{s}[0-9]{{4}}"),
+                Kind::Ssn,
+                alone,
+            ),
+            (
+                format!("(?:[0-9]{{4}}{g}){{3}}(?:[0-9]{{1,7}}|[0-9]{{4}}{g}[0-9]{{3}})"),
+                Kind::Card,
+                alone,
+            ),
+            (
+                format!("[0-9]{{4}}{g}[0-9]{{6}}{g}[0-9]{{4,5}}"),
+                Kind::Card,
+                alone,
+            ),
+            (r"555[-. ][0-9]{4}".into(), Kind::Phone, alone),
+            (
+                r"[0-9]{3}(?:-[0-9]{3}){2}|[0-9]{3}(?:\.[0-9]{3}){2}".into(),
+                Kind::Phone,
+                alone,
+            ),
+            (r"[0-9]{2}(?:-[0-9]{2}){3}".into(), Kind::Phone, alone),
+            (
+                format!(r"(?:1(?:{s}\(?|\())?{local}(?:{extension})?"),
+                Kind::Phone,
+                alone,
+            ),
+            (format!("[0-9](?:{s}[0-9]){{8}}"), Kind::Id, alone),
+            ("[0-9]{5}-[0-9]{4}".into(), Kind::Zip, alone),
+            (dates, Kind::Date, full_date),
+            (
+                r"[0-9]{2}[ \t][0-9]{2}[ \t][0-9]{4}".into(),
+                Kind::Date,
+                full_date,
+            ),
+            (
+                format!("[0-9]{{1,2}}{}[0-9]{{4}}", mark("[/-]")),
+                Kind::Date,
+                month_year,
+            ),
+            (
+                format!("[0-9]{{1,2}}{}[0-9]{{1,2}}", mark("/")),
+                Kind::Date,
+                month_day,
+            ),
+            (isos.clone(), Kind::Date, iso),
+            (format!("(?:{isos}){time}"), Kind::Date, iso_time),
+            ("[0-9]{4}[-/][0-9]{2}".into(), Kind::Date, year_month),
+            ("[0-9]{8}".into(), Kind::Date, eight),
+            (
+                format!(
+                    r"[A-Za-z0-9\x80_%+~][A-Za-z0-9\x80_%+~.'-]*@{w}(?:[A-Za-z0-9\x80.-]*{w})?"
+                ),
+                Kind::Email,
+                email,
+            ),
+            (
+                format!(r"[A-Za-z][A-Za-z0-9+.-]*://{URL_TAIL}"),
+                Kind::Url,
+                |_, _, _| true,
+            ),
+            (
+                format!(r"(?i:www)\.{URL_TAIL}"),
+                Kind::Url,
+                |text, start, _| !word(text, back(start, 1)),
+            ),
+            (
+                format!(r"{w}(?:[A-Za-z0-9\x80.-]*{w})?\.{tops}"),
+                Kind::Url,
+                |text, start, end| !word(text, end) && labels(&text[start..end]) <= 255,
+            ),
+            (
+                format!(r"{w}(?:[A-Za-z0-9\x80.-]*{w})?\.{tops}/(?:{URL_TAIL})?"),
+                Kind::Url,
+                |text, start, end| labels(&text[start..end]) <= 255,
+            ),
+            (r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}".into(), Kind::Ip, ipv4),
+            (
+                r"[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}".into(),
+                Kind::Mac,
+                dotted_mac,
+            ),
+            (
+                "[0-9A-Fa-f]{2}(?:-[0-9A-Fa-f]{2}){5}".into(),
+                Kind::Mac,
+                dashed_mac,
+            ),
+            (
+                "[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}".into(),
+                Kind::Mac,
+                colons,
+            ),
+            (r"[0-9A-Fa-f:][0-9A-Fa-f:.]*".into(), Kind::Ip, ipv6),
+            (mbi(""), Kind::Mbi, token),
+            (mbi("-"), Kind::Mbi, token),
+            ("[A-Za-z][A-Za-z9][0-9]{7}".into(), Kind::Dea, dea),
+            ("[0-9A-HJ-NPR-Za-hj-npr-z]{17}".into(), Kind::Vin, vin),
+            (
+                "[A-Za-z]{2}[0-9]{2}[A-Za-z0-9]{11,30}".into(),
+                Kind::Iban,
+                iban,
+            ),
+            (
+                "[A-Za-z]{2}[0-9]{2}(?: [A-Za-z0-9]{4})*(?: [A-Za-z0-9]{1,4})".into(),
+                Kind::Iban,
+                iban,
+            ),
+        ];
+        let shapes = shapes
+            .into_iter()
+            .map(|(pattern, kind, fits)| Shape {
+                pattern: compile(&pattern),
+                kind,
+                fits,
+            })
+            .collect();
+        let months = date_words::MONTHS.map(|(name, _)| name).join("|");
+        let words = phone::WORDS.join("|");
+        let d = "[0-9]{1,2}";
+        let near = "number|numbers|num|no|nbr|nr|id|ids|identifier|is|was|card|code";
+        let far = "of|on|file|for|patient|pt|the|this|last|four|ending|in|as|under|at|hospital|clinic|our|his|her|listed|recorded";
+        let sign = r#"[ \t:#=.()\["'-]"#;
+        let fillers = |words: &str| format!("{sign}{{0,6}}(?:(?i:{words}){sign}{{1,6}}){{0,5}}");
+        Self {
+            shapes,
+            groups: compile(r"[0-9]+(?:(?:\)[-. ]?\(?|[-. ]\(?|\()[0-9]+)*"),
+            after_word: compile(&format!(
+                r"(?i:{words})\.?(?:[^0-9.;\r\n]{{0,30}}|[ \t:-]{{0,30}}[\r\n][ \t\r\n(+]{{0,29}})"
+            )),
+            day_after_month: compile(&format!(r"(?i:{months})\.?{MONTH_GAP}{d}(?i:st|nd|rd|th)?")),
+            day_before_month: compile(&format!(
+                r"{d}(?:(?i:st|nd|rd|th)[ \t./-]{{1,2}}|[ \t./-]{{0,2}}|(?i:st|nd|rd|th)?[ \t./-]?[ \t](?i:of)[ \t./-]{{1,2}})(?i:{months})"
+            )),
+            month: compile(&format!("(?i:{months})")),
+            year: compile(&format!(
+                r"\.?(?:{MONTH_GAP}|[ \t,./-]{{1,3}}(?i:of)[ \t])'?[0-9]{{4}}|\.?(?:{MONTH_GAP}|[ \t,./-]{{1,3}}(?i:of)[ \t])'[0-9]{{2}}|\.?[-/][0-9]{{2}}"
+            )),
+            value: compile(&format!("{w}+(?:[-_]{w}+)*")),
+            state_zip: compile(
+                r"(?:,[ \t]*|[a-z][ \t]+)(?:AL|AK|AZ|AR|CA|CO|CT|DE|DC|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|NM|NY|NC|ND|OH|OK|OR|PA|PR|RI|SC|SD|TN|TX|UT|VT|VA|VI|WA|WV|WI|WY)[ \t]{1,2}[0-9]{5}",
+            ),
+            age_unit: compile(r"[ \t-]?(?i:years|year|yrs|yr|y/o|y\.o|yo|y|yof|yom|f|m)"),
+            age_word: compile(
+                r"(?i:aged?)[ \t:=]{0,2}(?:(?i:of|at|is)[ \t:=]{0,2}){0,2}(?:9[0-9]|1[0-4][0-9])",
+            ),
+            records: record::KEYWORDS
+                .iter()
+                .map(|keyword| {
+                    let phrase = keyword.phrase.replace('.', r"\.");
+                    let phrase = phrase.replace(' ', r"\.?[ \t-]{1,2}");
+                    (compile(&format!("(?i:{phrase})")), *keyword)
+                })
+                .collect(),
+            fillers: compile(&fillers(near)),
+            far_fillers: compile(&fillers(&format!("{near}|{far}"))),
+        }
+    }
+
+    /// The spans of a text in bytes, sorted and apart.
+    pub(crate) fn spans(&self, text: &str) -> Vec<Found> {
+        let mut chars = Vec::new();
+        let mut places = Vec::new();
+        for (start, c) in text.char_indices() {
+            if let Some(folded) = fold(c) {
+                chars.push(folded);
+                places.push((start, start + c.len_utf8()));
+            }
+        }
+        let mut candidates = Vec::new();
+        for start in 0..chars.len() {
+            self.at(&chars, start, &mut candidates);
+        }
+        let candidates = candidates
+            .into_iter()
+            .map(|found| whole(&chars, found))
+            .collect();
+        let merged = merge(candidates);
+        merged
+            .into_iter()
+            .map(|(s, e, kind)| (places[s].0, places[e - 1].1, kind))
+            .collect()
+    }
+
+    /// Every candidate that begins at or is told from `start`.
+    fn at(&self, text: &[u8], start: usize, found: &mut Vec<Found>) {
+        for shape in &self.shapes {
+            for end in ends(&shape.pattern, text, start) {
+                if (shape.fits)(text, start, end) {
+                    let phone = shape.kind == Kind::Phone;
+                    let from = if phone { opening(text, start).0 } else { start };
+                    found.push((from, end, shape.kind));
+                }
+            }
+        }
+        let mut run = start;
+        while digit(text, run) {
+            run += 1;
+        }
+        if run - start >= 9 && alone(text, start, run) && !fraction(text, start) {
+            let hanging = |letters: usize| if letters <= 2 { letters } else { 0 };
+            let before = hanging((1..4).take_while(|&n| letter(text, back(start, n))).count());
+            let after = hanging((0..3).take_while(|&n| letter(text, run + n)).count());
+            let kind = if before > 0 {
+                Kind::Id
+            } else {
+                long_kind(&text[start..run])
+            };
+            found.push((start - before, run + after, kind));
+        }
+        self.phones(text, start, found);
+        self.dates(text, start, found);
+        self.records(text, start, found);
+        for end in ends(&self.state_zip, text, start) {
+            if !word(text, end) {
+                let letters = text[start..end]
+                    .iter()
+                    .filter(|c| c.is_ascii_uppercase())
+                    .count();
+                let bare = !word(text, back(start, 1)) || !text[start].is_ascii_uppercase();
+                if letters == 2 && bare {
+                    found.push((end - 5, end, Kind::Zip));
+                }
+            }
+        }
+        self.ages(text, start, found);
+    }
+
+    fn phones(&self, text: &[u8], start: usize, found: &mut Vec<Found>) {
+        if digit(text, start) && !digit(text, back(start, 1)) {
+            let (from, plus) = opening(text, start);
+            let zero = text[start] == b'0' || is(text, back(start, 1), b"(");
+            for end in ends(&self.groups, text, start) {
+                let digits = text[start..end]
+                    .iter()
+                    .filter(|c| c.is_ascii_digit())
+                    .count();
+                let whole = !digit(text, end);
+                let international = plus && (8..=15).contains(&digits);
+                let national =
+                    !plus && zero && (9..=15).contains(&digits) && regular(&text[start..end]);
+                if whole && (international || national) {
+                    found.push((from, end, Kind::Phone));
+                }
+            }
+        }
+        if letter(text, start) && !letter(text, back(start, 1)) {
+            for number in ends(&self.after_word, text, start) {
+                let name_ends = (start..number)
+                    .find(|&i| !letter(text, i))
+                    .unwrap_or(number);
+                let name = text[start..name_ends].to_ascii_lowercase();
+                let named = phone::WORDS.iter().any(|w| w.as_bytes() == name);
+                if !named || !digit(text, number) {
+                    continue;
+                }
+                for end in ends(&self.groups, text, number) {
+                    let digits = text[number..end]
+                        .iter()
+                        .filter(|c| c.is_ascii_digit())
+                        .count();
+                    if (7..=15).contains(&digits) && !digit(text, end) {
+                        found.push((opening(text, number).0, end, Kind::Phone));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every end of a year that follows a month or a day which ends at `i`.
+    fn years(&self, text: &[u8], i: usize, after_month: bool) -> Vec<usize> {
+        let mut found = Vec::new();
+        for end in ends(&self.year, text, i) {
+            let dot = is(text, i, b".");
+            if dot && !after_month {
+                // The pattern's own full stop belongs to the month.
+                let rest = ends(&self.year, text, i + 1);
+                let separators = text[i..end]
+                    .iter()
+                    .take_while(|c| b" \t,./-".contains(c))
+                    .count();
+                let short = text[i..end].iter().filter(|c| c.is_ascii_digit()).count() == 2
+                    && !text[i..end].contains(&b'\'');
+                if separators > 3 || short || rest.is_empty() {
+                    continue;
+                }
+            }
+            let digits = numbers(&text[i..end])[0];
+            let fits = digits.len() == 2
+                || ((1800..2200).contains(&number(digits)) && !quantity(text, end));
+            if fits && !digit(text, end) {
+                found.push(end);
+            }
+        }
+        found
+    }
+
+    fn dates(&self, text: &[u8], start: usize, found: &mut Vec<Found>) {
+        let months = |i: usize| {
+            ends(&self.month, text, i)
+                .into_iter()
+                .filter(|&e| !letter(text, e))
+        };
+        let plain = |from: usize, to: usize| {
+            let name = std::str::from_utf8(&text[from..to]).unwrap();
+            name.starts_with('m') && ["may", "mar", "march"].contains(&&*name.to_lowercase())
+        };
+        if !letter(text, back(start, 1)) {
+            for month in months(start) {
+                for end in self.years(text, month, true) {
+                    found.push((start, end, Kind::Date));
+                }
+                for end in ends(&self.day_after_month, text, start) {
+                    let day = numbers(&text[start..end])[0];
+                    let more = is(text, end, b"./") && digit(text, end + 1);
+                    let tail = &text[(end + 1).min(text.len())..];
+                    let year = is(text, end, b"/")
+                        && tail.iter().take_while(|c| c.is_ascii_digit()).count() == 4;
+                    if letter(text, end)
+                        || (digit(text, end) && digit(text, end - 1))
+                        || !(1..=31).contains(&number(day))
+                        || (more && !year)
+                    {
+                        continue;
+                    }
+                    for end in self.years(text, end, false) {
+                        found.push((start, end, Kind::Date));
+                    }
+                    let next = end + usize::from(is(text, end, b" \t"));
+                    let doubtful = plain(start, month)
+                        && digit(text, end - 1)
+                        && letter(text, next)
+                        && !date_digits::after_announcing_word(text, start);
+                    if !quantity(text, end) && !doubtful {
+                        found.push((start, end, Kind::Date));
+                    }
+                }
+            }
+        }
+        let piece = is(text, back(start, 1), b"./") || word(text, back(start, 1));
+        for end in ends(&self.day_before_month, text, start) {
+            if piece
+                || letter(text, end)
+                || !(1..=31).contains(&number(numbers(&text[start..end])[0]))
+            {
+                continue;
+            }
+            let name = (start..end)
+                .rev()
+                .take_while(|&i| letter(text, i))
+                .last()
+                .unwrap();
+            let between = &text[start..name];
+            for end in self.years(text, end, true) {
+                found.push((start, end, Kind::Date));
+            }
+            if !plain(name, end) || between.iter().any(u8::is_ascii_alphabetic) {
+                found.push((start, end, Kind::Date));
+            }
+        }
+    }
+
+    fn records(&self, text: &[u8], start: usize, found: &mut Vec<Found>) {
+        use record::Weight;
+        if word(text, back(start, 1)) || is(text, back(start, 1), b"/") {
+            return;
+        }
+        for (pattern, keyword) in &self.records {
+            for end in ends(pattern, text, start) {
+                let strong = keyword.weight == Weight::Strong;
+                let fillers = if strong {
+                    &self.far_fillers
+                } else {
+                    &self.fillers
+                };
+                for value in ends(fillers, text, end) {
+                    let between = &text[end..value];
+                    if letter(text, end) || self.begins_with_filler(text, value, strong) {
+                        continue;
+                    }
+                    let marked = between.iter().any(|c| b"#:=".contains(c))
+                        || between.split(|c| !c.is_ascii_alphabetic()).any(|w| {
+                            let w = std::str::from_utf8(w).unwrap().to_lowercase();
+                            let marks =
+                                ["number", "numbers", "num", "no", "nbr", "nr", "id", "ids"];
+                            marks.contains(&&*w) || w == "identifier"
+                        });
+                    if let Some(end) = self.values(text, value) {
+                        let body = &text[value..end];
+                        let words = (value..end).filter(|&i| word(text, i)).count();
+                        let digits = body.iter().filter(|c| c.is_ascii_digit()).count();
+                        let enough = match keyword.weight {
+                            Weight::Strong => words >= 2,
+                            Weight::Weak | Weight::Marked if marked => words >= 3,
+                            Weight::Weak => digits >= 5 || (words >= 5 && words > digits),
+                            Weight::Marked => false,
+                        };
+                        let fraction = is(text, end, b"/.") && digit(text, end + 1) && words <= 3;
+                        if enough && digits > 0 && !fraction {
+                            found.push((value, end, keyword.kind));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether what stands at `i` is a filler and so no value.
+    fn begins_with_filler(&self, text: &[u8], i: usize, strong: bool) -> bool {
+        let end = (i..).find(|&i| !letter(text, i)).unwrap();
+        let mut probe = text[i..end].to_vec();
+        probe.push(b' ');
+        let fillers = if strong {
+            &self.far_fillers
+        } else {
+            &self.fillers
+        };
+        end > i && !word(text, end) && ends(fillers, &probe, 0).contains(&probe.len())
+    }
+
+    /// The ends of the longest value at `i`.
+    fn values(&self, text: &[u8], i: usize) -> Option<usize> {
+        let joined = |i| {
+            ends(&self.value, text, i)
+                .into_iter()
+                .rfind(|end| end - i <= 128)
+        };
+        let mut end = joined(i)?;
+        let capitals = text[i..end].iter().all(u8::is_ascii_uppercase) && end - i >= 2;
+        if capitals && end - i <= 3 && is(text, end, b" \t") {
+            let three = (1..4).all(|n| digit(text, end + n));
+            return if three { joined(end + 1) } else { Some(end) };
+        }
+        let short = text[i..end].iter().all(u8::is_ascii_digit) && end - i <= 4;
+        while short && is(text, end, b" \t") {
+            let next = end + 1;
+            let stop = (next..).find(|&i| !digit(text, i)).unwrap();
+            let fraction = is(text, stop, b"%") || (is(text, stop, b"/.") && digit(text, stop + 1));
+            if !(2..=4).contains(&(stop - next)) || word(text, stop) || fraction {
+                break;
+            }
+            end = stop;
+        }
+        Some(end)
+    }
+
+    fn ages(&self, text: &[u8], start: usize, found: &mut Vec<Found>) {
+        let end = (start..).find(|&i| !digit(text, i)).unwrap();
+        if over_89(text, start, end) {
+            let mut units = ends(&self.age_unit, text, end).into_iter();
+            if let Some(unit) = units.rfind(|&unit| !letter(text, unit)) {
+                let name: Vec<u8> = text[end..unit]
+                    .iter()
+                    .copied()
+                    .filter(|c| !b" \t-".contains(c))
+                    .collect();
+                let apart = unit - end > name.len();
+                let sex = name.len() == 1 && !matches!(name[0], b'y' | b'Y');
+                let ago = unit + usize::from(is(text, unit, b" \t"));
+                let ago = text
+                    .get(ago..ago + 3)
+                    .is_some_and(|w| w.eq_ignore_ascii_case(b"ago"));
+                if !ago && !(sex && (apart || name[0].is_ascii_lowercase())) {
+                    found.push((start, end, Kind::Age));
+                }
+            }
+        }
+        if !word(text, back(start, 1)) {
+            for end in ends(&self.age_word, text, start) {
+                let from = (start..end)
+                    .rev()
+                    .take_while(|&i| digit(text, i))
+                    .last()
+                    .unwrap();
+                let apart = !letter(text, from - 1);
+                if apart && over_89(text, from, end) && !word(text, end) {
+                    found.push((from, end, Kind::Age));
+                }
+            }
+        }
+    }
+}
+
+fn over_89(text: &[u8], start: usize, end: usize) -> bool {
+    let value = text.get(start..end).map_or(0, number);
+    (2..=3).contains(&(end - start))
+        && (90..150).contains(&value)
+        && text[start] != b'0'
+        && !is(text, back(start, 1), b"./-")
+        && !word(text, back(start, 1))
+        && !digit(text, end)
+        && !(is(text, end, b".") && digit(text, end + 1))
+}
+
+/// Groups of two digits or more, two of them or more; the separators after the first are equal; after
+/// a dot as the first, three groups or more.
+fn regular(number: &[u8]) -> bool {
+    let groups = numbers(number);
+    let joints: Vec<Vec<u8>> = number
+        .split(u8::is_ascii_digit)
+        .filter(|joint| !joint.is_empty())
+        .map(|joint| {
+            joint
+                .iter()
+                .copied()
+                .filter(|c| b"-. ".contains(c))
+                .collect()
+        })
+        .collect();
+    groups.len() >= 2
+        && groups.iter().all(|group| group.len() >= 2)
+        && joints[1..].windows(2).all(|pair| pair[0] == pair[1])
+        && (joints[0] != b"." || groups.len() >= 3)
+}
+
+/// Where a number begins that has `+`, `(` or both before its first digit; whether there is a `+`.
+fn opening(text: &[u8], first: usize) -> (usize, bool) {
+    let start = first - usize::from(is(text, back(first, 1), b"("));
+    if is(text, back(start, 1), b"+") {
+        (start - 1, true)
+    } else if is(text, back(start, 1), b" ") && is(text, back(start, 2), b"+") {
+        (start - 2, true)
+    } else {
+        (start, false)
+    }
+}
+
+/// With up to four groups of digits on each side that hang on a number by dashes.
+fn whole(text: &[u8], (mut start, mut end, kind): Found) -> Found {
+    if matches!(
+        kind,
+        Kind::Card | Kind::Ssn | Kind::Phone | Kind::Zip | Kind::Id
+    ) {
+        for _ in 0..4 {
+            if is(text, end, b"-") && digit(text, end + 1) {
+                end += 2;
+                while digit(text, end) {
+                    end += 1;
+                }
+            }
+            if is(text, back(start, 1), b"-") && digit(text, back(start, 2)) {
+                start -= 2;
+                while digit(text, back(start, 1)) {
+                    start -= 1;
+                }
+            }
+        }
+    }
+    (start, end, kind)
+}
+
+/// Joins candidates that share a character, under the kind of the longest, the first among equals.
+fn merge(candidates: Vec<Found>) -> Vec<Found> {
+    let mut clusters: Vec<(usize, usize, Vec<Found>)> = Vec::new();
+    for found in candidates {
+        let (mut start, mut end, mut members) = (found.0, found.1, vec![found]);
+        while let Some(i) = clusters.iter().position(|c| c.0 < end && start < c.1) {
+            let cluster = clusters.remove(i);
+            start = start.min(cluster.0);
+            end = end.max(cluster.1);
+            members.extend(cluster.2);
+        }
+        clusters.push((start, end, members));
+    }
+    clusters.sort();
+    clusters
+        .into_iter()
+        .map(|(start, end, members)| {
+            let longest = members.iter().map(|m| m.1 - m.0).max().unwrap();
+            let kind = members
+                .iter()
+                .filter(|m| m.1 - m.0 == longest)
+                .map(|m| m.2)
+                .min()
+                .unwrap();
+            (start, end, kind)
+        })
+        .collect()
+}
