@@ -75,7 +75,7 @@ impl<'t> Walk<'t> {
             Tag::SqlValueFunction => {
                 // 9 and above are names of roles and schemas. The gateway's own would only mislead; in a
                 // policy or a view they are the owner's matter.
-                let own = !at.policy && self.scope(at.scope)?.origin.own();
+                let own = !self.stored && !at.policy && self.scope(at.scope)?.origin.own();
                 if own && node.number("op")? > 8 {
                     return not_plain(
                         "current_user, session_user, current_schema and their like are the gateway's, not yours: leave them out",
