@@ -19,6 +19,7 @@ from gateway import _kernel
 from gateway.errors import LimitExceeded, MaskgateError, NotUnderstood, UpstreamFailed
 from gateway.model import Parsed
 from gateway.upstream import failures
+from gateway.upstream.handoff import Handoff
 
 T = TypeVar("T")
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
@@ -192,7 +193,7 @@ class Transaction:
         """
         if not self._role_before_parse:
             await self._take_role()
-        slot: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
+        handoff = Handoff()
         trees: list[str] = []
         self._trees = trees
         meter = self._session.meter
@@ -209,7 +210,7 @@ class Transaction:
                 if not checked:
                     self._compare(trees, digest)
                     checked = True
-                await slot.put(data)
+                await handoff.put(data)
             except (MaskgateError, asyncio.CancelledError) as error:
                 # asyncpg waits for ever for the end of a COPY that it cancels after its end. These
                 # may be the last bytes, so the error waits for the next ones, or for the end.
@@ -224,15 +225,13 @@ class Transaction:
             if stopped is not None:
                 raise stopped
             self._compare(trees, digest)
-            await slot.put(None)
 
-        self._copy = asyncio.create_task(pump())
+        copy = self._copy = asyncio.create_task(pump())
+        copy.add_done_callback(lambda _: handoff.end())
         try:
-            while True:
-                data = await self._next(slot, self._copy)
-                if data is None:
-                    return
+            while (data := await handoff.take()) is not None:
                 yield data
+            await copy
         except (asyncpg.PostgresError, *failures.LOST) as error:
             if meter.exceeded:
                 raise LimitExceeded(
@@ -243,24 +242,6 @@ class Transaction:
         finally:
             self._trees = None
             await self._stop_copy()
-
-    async def _next(
-        self, slot: asyncio.Queue[bytes | None], copy: asyncio.Task[None]
-    ) -> bytes | None:
-        """The next piece, or the error that ended the COPY."""
-        if slot.empty() and not copy.done():
-            getter = asyncio.ensure_future(slot.get())
-            try:
-                await asyncio.wait({getter, copy}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                if not getter.done():
-                    getter.cancel()
-            if getter.done() and not getter.cancelled():
-                return getter.result()
-        if slot.empty():
-            copy.result()
-            raise UpstreamFailed("the database ended the rows without their end")
-        return slot.get_nowait()
 
     def _compare(self, trees: list[str], digest: str) -> None:
         """COPY parses again: its own tree (a utility), then the one of the rows it will send.

@@ -1,0 +1,48 @@
+"""Bytes on their way from the driver to the reader: few at a time, none lost.
+
+The driver's side waits while more than a little is not yet taken, and so holds the server back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+_LIMIT = 256 * 1024  # bytes that may wait; one piece more can be on top
+
+
+class Handoff:
+    """One writer, one reader, one event loop."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._changed = asyncio.Event()  # something came, or the writer has ended
+        self._room = asyncio.Event()
+        self._ended = False
+
+    async def put(self, piece: bytes) -> None:
+        """Hand `piece` over; waits while the reader is behind."""
+        while self._size >= _LIMIT:
+            self._room.clear()
+            await self._room.wait()
+        self._pieces.append(piece)
+        self._size += len(piece)
+        self._changed.set()
+
+    def end(self) -> None:
+        """Nothing more will come; what came stays to be taken."""
+        self._ended = True
+        self._changed.set()
+
+    async def take(self) -> bytes | None:
+        """All that has come, or None when everything has been taken and the writer has ended."""
+        while not self._pieces:
+            if self._ended:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        taken = b"".join(self._pieces) if len(self._pieces) > 1 else self._pieces[0]
+        self._pieces.clear()
+        self._size = 0
+        self._room.set()
+        return taken
