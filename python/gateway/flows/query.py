@@ -15,7 +15,7 @@ from gateway.errors import InvalidRequest, LimitExceeded
 from gateway.flows.entrance import establish
 from gateway.flows.house import House
 from gateway.flows.watch import watched
-from gateway.masking import open_stream
+from gateway.masking import masked, open_stream
 from gateway.model import Grant
 from gateway.policy import decide
 from gateway.sql import analyse
@@ -98,24 +98,22 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             # (6) upstream.stream(decision) → COPY BINARY bytes
             head = Head(statement.session, statement.number)
             prelude = [kernel.head()]
-            async with aclosing(
-                transaction.stream(analysis.server_text, analysis.server_tree)
-            ) as copy:
-                async for raw in copy:
-                    # (7) kernel: bytes → masked Arrow batch → the door's encoding;
-                    #     raw values exist only inside the kernel
-                    ready = kernel.feed(raw)
-                    if ready and prelude:
+            async with (
+                aclosing(transaction.stream(analysis.server_text, analysis.server_tree)) as copy,
+                # (7) kernel: bytes → masked Arrow batch → the door's encoding;
+                #     raw values exist only inside the kernel
+                aclosing(masked(kernel, copy)) as chunks,
+            ):
+                async for chunk in chunks:
+                    if prelude:
                         yield head
-                        ready, prelude = prelude + ready, []
-                    for chunk in ready:
+                    for ready in (*prelude, chunk):
                         # (8) sessionlog: the result record is durable BEFORE its bytes leave
-                        await statement.result(chunk)
+                        await statement.result(ready)
                         # (9) the door yields the bytes that were recorded
                         with watch.waiting_for_client():
-                            yield chunk.data
-                    if kernel.truncated:
-                        break
+                            yield ready.data
+                    prelude = []
             if kernel.truncated and limited_by_grant:
                 raise LimitExceeded(
                     f"the grant's limit of {grant.max_rows} rows is used up",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar, cast
 
 import asyncpg
@@ -186,7 +186,7 @@ class Transaction:
             facts[load] = await load(self)
         return cast(T, facts[load])
 
-    async def stream(self, text: str, digest: str) -> AsyncIterator[bytes]:
+    async def stream(self, text: str, digest: str) -> AsyncGenerator[bytes, None]:
         """The rows of `text` in COPY BINARY, in pieces as they come; the sink waits for the caller.
 
         `digest` is that of the approved tree. Closing the iterator cancels the COPY.
