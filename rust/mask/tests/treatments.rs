@@ -259,8 +259,14 @@ fn tokens_of_known_values() {
             of(Arc::new(StringArray::from(vec!["00123"]))),
             "tok_k1_phmadyfeanlfhbcng7q2s2czfa",
         ),
-        (of(Arc::new(Int32Array::from(vec![42]))), "tok_k1_INT"),
-        (of(Arc::new(Date32Array::from(vec![6_000]))), "tok_k1_DATE"),
+        (
+            of(Arc::new(Int32Array::from(vec![42]))),
+            "tok_k1_tywjtkzxbm3oxfaf3jzz55bdsq",
+        ),
+        (
+            of(Arc::new(Date32Array::from(vec![6_000]))),
+            "tok_k1_olm326uzbbcxuayjirh75covcd",
+        ),
     ];
     for (token, expected) in known {
         assert_eq!(token.as_deref(), Some(expected));
