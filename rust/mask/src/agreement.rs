@@ -8,7 +8,7 @@ use crate::naive::Naive;
 use crate::scan::Scanner;
 
 /// Pieces of notes: with identifiers, without, and the stuff between.
-const PIECES: [&str; 164] = [
+const PIECES: [&str; 170] = [
     "123-45-6789",
     "123 45 6789",
     "123.45.6789",
@@ -173,6 +173,12 @@ const PIECES: [&str; 164] = [
     "3/4-3/9/24",
     "a://b://c",
     "com.com.org",
+    "plan: 500 mL",
+    "Order: CBC12",
+    "group: 120",
+    "file: 77812",
+    "id",
+    "=",
 ];
 
 const JOINTS: [&str; 14] = [
@@ -259,7 +265,7 @@ thread_local! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 800, ..ProptestConfig::default() })]
 
     #[test]
     fn fast_and_naive_agree_on_damaged_notes(text in note()) {
@@ -289,23 +295,4 @@ fn fast_and_naive_agree_on_every_piece_alone() {
             assert_eq!(fast, slow, "{piece:?}");
         }
     });
-}
-
-#[test]
-fn zz_temp() {
-    use proptest::strategy::ValueTree;
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::default());
-    let mut bad = 0;
-    let strategy = note();
-    for _ in 0..std::env::var("N").map_or(3000, |n| n.parse().unwrap()) {
-        let text = strategy.new_tree(&mut runner).unwrap().current();
-        NAIVE.with(|naive| {
-            let [fast, slow] = both(naive, &mut Scanner::new(false), &text);
-            if fast != slow && bad < 25 {
-                bad += 1;
-                eprintln!("{text:?}\n   fast {fast:?}\n   slow {slow:?}");
-            }
-        });
-    }
-    assert_eq!(bad, 0);
 }

@@ -75,16 +75,22 @@ pub(crate) fn push(scanner: &mut Scanner, text: &str, out: &mut Vec<u8>) -> bool
     changed
 }
 
-/// The most characters of a key that are read as context.
+/// The most characters of a key that are read as context, from its end.
 const KEY_READ: usize = 64;
 
 /// A key as the words before its value: `patientMrn_no` reads `patient Mrn no: `.
 fn push_context(key: &str, out: &mut String) {
+    // Cut before it is copied: a long key over many values must not be copied for each.
+    let cut = key
+        .char_indices()
+        .rev()
+        .take(KEY_READ)
+        .last()
+        .map_or(0, |(i, _)| i);
     let mut plain = String::new();
-    unescape(key, &mut plain);
+    unescape(key.get(cut..).unwrap_or_default(), &mut plain);
     let mut lower = false;
-    let skipped = plain.chars().count().saturating_sub(KEY_READ);
-    for c in plain.chars().skip(skipped) {
+    for c in plain.chars() {
         if lower && c.is_ascii_uppercase() {
             out.push(' ');
         }

@@ -484,7 +484,8 @@ impl Naive {
                     if letter(text, end) || self.begins_with_filler(text, value, strong) {
                         continue;
                     }
-                    let marked = between.iter().any(|c| b"#:=".contains(c))
+                    let hint = between.iter().any(|c| b":=".contains(c));
+                    let marked = between.contains(&b'#')
                         || between.split(|c| !c.is_ascii_alphabetic()).any(|w| {
                             let w = std::str::from_utf8(w).unwrap().to_lowercase();
                             let marks =
@@ -495,14 +496,17 @@ impl Naive {
                         let body = &text[value..end];
                         let words = (value..end).filter(|&i| word(text, i)).count();
                         let digits = body.iter().filter(|c| c.is_ascii_digit()).count();
+                        let long = digits >= 5 || (words >= 5 && words > digits && digits >= 3);
+                        let range = words == digits && digits <= 6 && body.len() == digits + 1;
                         let enough = match keyword.weight {
                             Weight::Strong => words >= 2,
                             Weight::Weak | Weight::Marked if marked => words >= 3,
-                            Weight::Weak => digits >= 5 || (words >= 5 && words > digits),
-                            Weight::Marked => false,
+                            Weight::Weak => long || (hint && words >= 4),
+                            Weight::Marked => long && hint && !range,
                         };
                         let fraction = is(text, end, b"/.") && digit(text, end + 1) && words <= 3;
-                        if enough && digits > 0 && !fraction {
+                        let amount = !strong && quantity(text, end);
+                        if enough && digits > 0 && !fraction && !amount {
                             found.push((value, end, keyword.kind));
                         }
                     }

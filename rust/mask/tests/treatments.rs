@@ -140,7 +140,7 @@ fn redacted_json_is_json() {
         },
     );
     let out = texts(&m.mask(0, &array).unwrap());
-    assert_eq!(out, [Some("\"a\\\"b\\\\\\u000a\"".to_owned()), None]);
+    assert_eq!(out, [Some("\"a\\\"b\\\\\\n\"".to_owned()), None]);
     assert_eq!(
         m.output_field(0).metadata()["ARROW:extension:name"],
         "arrow.json"
@@ -259,8 +259,14 @@ fn tokens_of_known_values() {
             of(Arc::new(StringArray::from(vec!["00123"]))),
             "tok_k1_phmadyfeanlfhbcng7q2s2czfa",
         ),
-        (of(Arc::new(Int32Array::from(vec![42]))), "tok_k1_INT"),
-        (of(Arc::new(Date32Array::from(vec![6_000]))), "tok_k1_DATE"),
+        (
+            of(Arc::new(Int32Array::from(vec![42]))),
+            "tok_k1_tywjtkzxbm3oxfaf3jzz55bdsq",
+        ),
+        (
+            of(Arc::new(Date32Array::from(vec![6_000]))),
+            "tok_k1_olm326uzbbcxuayjirh75covcd",
+        ),
     ];
     for (token, expected) in known {
         assert_eq!(token.as_deref(), Some(expected));

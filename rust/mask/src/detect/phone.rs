@@ -65,14 +65,14 @@ pub(crate) fn find(text: &[u8], at: usize, spans: &mut Vec<Span>) {
         push(start, end);
     }
     if let Some(end) = dashed(text, at) {
-        push(at, end);
+        push(start, end);
     }
     if word(text, at, "555").is_some()
         && let Some(i) = group(text, at, 3)
         && matches!(text.get(i), Some(b'-' | b'.' | b' '))
         && let Some(end) = group(text, i + 1, 4)
     {
-        push(at, end);
+        push(start, end);
     }
 }
 

@@ -4,11 +4,16 @@
 //! After the word may stand fillers (`number`, `no.`, `#`, `id`, `is`, `:` …). Then the value: letters
 //! and digits with dashes inside, at least one digit, plus groups of digits that a blank sets apart.
 //!
-//! Words differ in how much they prove. After a `Strong` one any value of two characters counts.
-//! After a `Weak` one without a filler that marks a number (`number`, `no`, `id`, `#`, `:`) only five
-//! digits, or letters and digits mixed, count. After a `Marked` one the filler must be there.
+//! Words differ in how much they prove, and so do fillers: `number`, `no`, `id` and `#` mark a number,
+//! `:` and `=` hint at one. After a `Strong` word any value of two characters counts. After a `Weak`
+//! one three characters with a mark and four with a hint; without either, five digits, or five letters
+//! and digits mixed of which three are digits. After a `Marked` one three characters with a mark; what
+//! a hint alone announces must be as long as after a `Weak` word without. A number before a unit
+//! (`Order: 250 mL`) counts after `Strong` words only.
 
-use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run, run_up_to, same};
+use super::lexis::{
+    at, before, digits, is_blank, is_letter, is_word, quantity, run, run_up_to, same,
+};
 use super::{Kind, Span};
 
 /// How much a keyword proves.
@@ -190,12 +195,12 @@ fn phrase(text: &[u8], i: usize, phrase: &str) -> Option<usize> {
 /// The value after a keyword that ends at `i`.
 fn numbered(text: &[u8], i: usize, weight: Weight) -> Option<(usize, usize)> {
     let mut i = i;
-    let mut mark = false;
+    let (mut mark, mut hint) = (false, false);
     for _ in 0..FILLERS {
         let signs = run_up_to(text, i, 6, is_sign);
-        mark |= text
-            .get(i..signs)
-            .is_some_and(|s| s.iter().any(|c| matches!(c, b'#' | b':' | b'=')));
+        let between = text.get(i..signs).unwrap_or_default();
+        mark |= between.contains(&b'#');
+        hint |= between.contains(&b':') || between.contains(&b'=');
         i = signs;
         let end = run(text, i, is_letter);
         let one_of = |words: &[&str]| words.iter().any(|word| same(text, i, end, word));
@@ -204,22 +209,24 @@ fn numbered(text: &[u8], i: usize, weight: Weight) -> Option<(usize, usize)> {
         }
         if one_of(&MARKS) {
             mark = true;
-        } else {
-            let linked = one_of(&LINKS) || (weight == Weight::Strong && one_of(&FAR_LINKS));
-            if !linked {
-                break;
-            }
+        } else if !one_of(&LINKS) && (weight != Weight::Strong || !one_of(&FAR_LINKS)) {
+            break;
         }
         i = end;
     }
     let (end, counts) = value(text, i)?;
+    let long =
+        counts.digits >= 5 || (counts.word >= 5 && (3..counts.word).contains(&counts.digits));
+    // `Ref: 135-145` gives limits, not a number.
+    let range = counts.word == counts.digits && counts.digits <= 6 && end - i == counts.digits + 1;
     let enough = match weight {
         Weight::Strong => counts.word >= 2,
         Weight::Weak | Weight::Marked if mark => counts.word >= 3,
-        Weight::Weak => counts.digits >= 5 || (counts.word >= 5 && counts.word > counts.digits),
-        Weight::Marked => false,
+        Weight::Weak => long || (hint && counts.word >= 4),
+        Weight::Marked => long && hint && !range,
     };
-    enough.then_some((i, end))
+    let quantity = weight != Weight::Strong && quantity(text, end);
+    (enough && !quantity).then_some((i, end))
 }
 
 fn is_sign(c: u8) -> bool {
