@@ -148,9 +148,9 @@ def _serve(screen: Screen, stage: Stage) -> None:
         "# what the database holds, asked as its superuser",
         f"psql '{stage.clinic.superuser_dsn}'",
     ]
-    for line in lines:
-        screen.console.print(line, markup=False, soft_wrap=True)
     try:
+        for line in lines:
+            screen.console.print(line, markup=False, soft_wrap=True)
         signal.pause()
     except KeyboardInterrupt:
         screen.console.print("\nstopping")
