@@ -37,6 +37,7 @@ def played() -> Iterator[Played]:
     command = [sys.executable, "-c", DEMO]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     lines: list[str] = []
+    interrupted = False
     with (
         tempfile.TemporaryDirectory(prefix="mg-demo-") as name,
         subprocess.Popen(
@@ -52,7 +53,9 @@ def played() -> Iterator[Played]:
         late.start()
         for line in process.stdout or ():
             lines.append(line)
-            if line.startswith(LAST_LINE):
+            # Once: an interrupted line is printed again.
+            if line.startswith(LAST_LINE) and not interrupted:
+                interrupted = True
                 process.send_signal(signal.SIGINT)
         code = process.wait()
         late.cancel()

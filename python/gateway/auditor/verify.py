@@ -879,7 +879,8 @@ def procedure(data: memoryview, trust: Trust | None, engine: Engine) -> tuple[in
     policy = engine.blake3(members["policy.toml"]).hex()
     same("policy.toml, BLAKE3", policy, story.opened["policy_hash"])
     copy = hashlib.sha256(members["verify.py"]).hexdigest()
-    which = "is this script" if copy == own_digest() else "is not this script"
+    own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    which = "is this script" if copy == own else "is not this script"
     step(10, "documents", f"grant.json and policy.toml are the recorded ones; verify.py {which}")
     if leaves.last == "recovery":
         sentence = "incomplete: the gateway stopped before the session was closed"
@@ -944,11 +945,6 @@ def private_copy(path: str) -> memoryview:
         raise UsageError(f"{shown(path)}: {reason.strerror or reason}") from None
 
 
-def own_digest() -> str:
-    """SHA-256 of this script."""
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-
-
 def judge(argv: Sequence[str] | None) -> tuple[int, str]:
     parser = argparse.ArgumentParser(
         prog="verify.py", description="Verify an evidence bundle, offline. Exit code: 0 verified "
@@ -961,7 +957,7 @@ def judge(argv: Sequence[str] | None) -> tuple[int, str]:
     parser.add_argument("--self", action="store_true", help="print this script's SHA-256")
     options = parser.parse_args(argv)
     if options.self:
-        return VERIFIED, own_digest()
+        return VERIFIED, hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     if options.bundle is None:
         raise UsageError("the following argument is required: BUNDLE")
     trust = Trust(options.trust) if options.trust is not None else None
