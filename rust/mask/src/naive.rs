@@ -41,6 +41,7 @@ pub(crate) struct Naive {
     day_before_month: DFA,
     month: DFA,
     year: DFA,
+    year_after_month: DFA,
     value: DFA,
     state_zip: DFA,
     age_unit: DFA,
@@ -228,6 +229,8 @@ impl Naive {
         let far = "of|on|file|for|patient|pt|the|this|last|four|ending|in|as|under|at|hospital|clinic|our|his|her|listed|recorded";
         let sign = r#"[ \t:#=.()\["'-]"#;
         let fillers = |words: &str| format!("{sign}{{0,6}}(?:(?i:{words}){sign}{{1,6}}){{0,5}}");
+        let between = format!(r"(?:{MONTH_GAP}|[ \t,./-]{{1,3}}(?i:of)[ \t])");
+        let year = format!(r"{between}'?[0-9]{{4}}|{between}'[0-9]{{2}}|[-/][0-9]{{2}}");
         Self {
             shapes,
             groups: compile(r"[0-9]+(?:(?:\)[-. ]?\(?|[-. ]\(?|\()[0-9]+)*"),
@@ -239,9 +242,9 @@ impl Naive {
                 r"{d}(?:(?i:st|nd|rd|th)[ \t./-]{{1,2}}|[ \t./-]{{0,2}}|(?i:st|nd|rd|th)?[ \t./-]?[ \t](?i:of)[ \t./-]{{1,2}})(?i:{months})"
             )),
             month: compile(&format!("(?i:{months})")),
-            year: compile(&format!(
-                r"\.?(?:{MONTH_GAP}|[ \t,./-]{{1,3}}(?i:of)[ \t])'?[0-9]{{4}}|\.?(?:{MONTH_GAP}|[ \t,./-]{{1,3}}(?i:of)[ \t])'[0-9]{{2}}|\.?[-/][0-9]{{2}}"
-            )),
+            year: compile(&year),
+            // A full stop of the month's abbreviation may stand before.
+            year_after_month: compile(&format!(r"\.?(?:{year})")),
             value: compile(&format!("{w}+(?:[-_]{w}+)*")),
             state_zip: compile(
                 r"(?:,[ \t]*|[a-z][ \t]+)(?:AL|AK|AZ|AR|CA|CO|CT|DE|DC|FL|GA|HI|ID|IL|IN|IA|KS|KY|LA|ME|MD|MA|MI|MN|MS|MO|MT|NE|NV|NH|NJ|NM|NY|NC|ND|OH|OK|OR|PA|PR|RI|SC|SD|TN|TX|UT|VT|VA|VI|WA|WV|WI|WY)[ \t]{1,2}[0-9]{5}",
@@ -376,21 +379,12 @@ impl Naive {
     /// Every end of a year that follows a month or a day which ends at `i`.
     fn years(&self, text: &[u8], i: usize, after_month: bool) -> Vec<usize> {
         let mut found = Vec::new();
-        for end in ends(&self.year, text, i) {
-            let dot = is(text, i, b".");
-            if dot && !after_month {
-                // The pattern's own full stop belongs to the month.
-                let rest = ends(&self.year, text, i + 1);
-                let separators = text[i..end]
-                    .iter()
-                    .take_while(|c| b" \t,./-".contains(c))
-                    .count();
-                let short = text[i..end].iter().filter(|c| c.is_ascii_digit()).count() == 2
-                    && !text[i..end].contains(&b'\'');
-                if separators > 3 || short || rest.is_empty() {
-                    continue;
-                }
-            }
+        let pattern = if after_month {
+            &self.year_after_month
+        } else {
+            &self.year
+        };
+        for end in ends(pattern, text, i) {
             let digits = numbers(&text[i..end])[0];
             let fits = digits.len() == 2
                 || ((1800..2200).contains(&number(digits)) && !quantity(text, end));

@@ -7,7 +7,7 @@
 //! Characters are classified in blocks of 64 into bitmaps, so that the places to ask come out of
 //! arithmetic on words and not out of a branch a byte.
 
-use super::lexis::{LETTER, at, before, digits, is_letter, is_word, run_back};
+use super::lexis::{LETTER, at, before, digits, is_blank, is_letter, is_word, run_back};
 use super::url::{self, Tails};
 use super::{
     Find, Span, age, date_digits, date_words, email, long_number, network, phone, record, shapes,
@@ -113,15 +113,24 @@ impl Triggers {
     }
 }
 
-/// Five bits for each of the first three characters at `i`, zero for what is no ASCII letter.
+/// Five bits for an ASCII letter whatever its case, zero for anything else.
+const FIVE_BITS: [u8; 256] = five_bits();
+
+#[allow(clippy::indexing_slicing)] // evaluated by the compiler: out of bounds would not compile
+const fn five_bits() -> [u8; 256] {
+    let mut bits = [0; 256];
+    let mut letter = 1;
+    while letter <= 26 {
+        bits[0x40 + letter as usize] = letter;
+        bits[0x60 + letter as usize] = letter;
+        letter += 1;
+    }
+    bits
+}
+
+/// Five bits for each of the first three characters at `i`.
 fn opening(text: &[u8], i: usize) -> usize {
-    let letter = |c: u8| {
-        if c.is_ascii_alphabetic() {
-            usize::from(c & 31)
-        } else {
-            0
-        }
-    };
+    let letter = |c: u8| usize::from(FIVE_BITS.get(usize::from(c)).copied().unwrap_or(0));
     match text.get(i..i + 3) {
         Some(&[a, b, c]) => letter(a) << 10 | letter(b) << 5 | letter(c),
         _ => letter(at(text, i)) << 10 | letter(at(text, i + 1)) << 5,
@@ -139,10 +148,9 @@ struct Classes {
 /// Eight characters at a time in one register, each in its own byte.
 fn classify(chunk: &[u8]) -> Classes {
     let mut block = [0u8; 64];
-    block
-        .iter_mut()
-        .zip(chunk)
-        .for_each(|(to, from)| *to = *from);
+    if let Some(filled) = block.get_mut(..chunk.len()) {
+        filled.copy_from_slice(chunk);
+    }
     let mut found = Classes {
         letters: 0,
         digits: 0,
@@ -198,7 +206,7 @@ fn at_digits(text: &[u8], start: usize, spans: &mut Vec<Span>) {
     if mixed && !before(text, run_back(text, start, is_letter)).is_ascii_digit() {
         shapes::find(text, start, spans);
     }
-    if matches!(length, 2 | 3) && matches!(at(text, start), b'9' | b'1') {
+    if may_be_age(text, start, end) {
         age::find(text, start, spans);
     }
     if length >= 9 {
@@ -221,11 +229,33 @@ fn at_digits(text: &[u8], start: usize, spans: &mut Vec<Span>) {
     if length == 3 && total >= 9 {
         ssn::find(text, start, spans);
     }
-    if matches!(length, 1 | 2 | 4) {
+    if matches!(length, 1 | 2 | 4) && (total >= 6 || may_be_short_date(text, end, total)) {
         date_digits::find(text, start, spans);
     }
     if (length == 4 && total >= 13) || (length == 1 && total >= 9) {
         long_number::find(text, start, spans);
+    }
+}
+
+/// Whether the number is 90 to 149 and a letter of a unit of age stands close behind it.
+fn may_be_age(text: &[u8], start: usize, end: usize) -> bool {
+    let old = match end - start {
+        2 => at(text, start) == b'9',
+        3 => at(text, start) == b'1' && at(text, start + 1) < b'5',
+        _ => false,
+    };
+    let near = |i| matches!(at(text, i) | 0x20, b'y' | b'f' | b'm');
+    old && (near(end) || near(end + 1))
+}
+
+/// Whether the number that ends at `i` may begin a date of fewer than six digits in all: `3/4`,
+/// `3/4/50`, `3-4-50`, `5-2022`.
+fn may_be_short_date(text: &[u8], i: usize, total: usize) -> bool {
+    let mark = i + usize::from(is_blank(at(text, i)));
+    match at(text, mark) {
+        b'/' => true,
+        b'-' => total >= 4,
+        _ => false,
     }
 }
 
@@ -267,7 +297,10 @@ fn at_sign(text: &[u8], i: usize, tails: &mut Tails, spans: &mut Vec<Span>) {
             network::find_dashed_mac(text, i, spans);
         }
         b'.' if is_word(at(text, i + 1)) => {
-            network::find_dotted(text, i, spans);
+            // Both its forms have a second dot close behind the first.
+            if (2..=5).any(|n| at(text, i + n) == b'.') {
+                network::find_dotted(text, i, spans);
+            }
             if is_letter(at(text, i + 1)) {
                 url::find_domain(text, i, tails, spans);
             }
