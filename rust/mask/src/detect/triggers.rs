@@ -4,10 +4,10 @@
 //! can satisfy; a word asks only when its first three letters open a rule. Every gate here is implied
 //! by the rules behind it: a gate may let too much through, never too little.
 //!
-//! Characters are classified in blocks of 64 into bitmaps, so that the places to ask come out of
-//! arithmetic on words and not out of a branch a byte.
+//! Characters are classified in blocks of 64 into bitmaps (`classes`).
 
-use super::lexis::{LETTER, at, before, digits, is_blank, is_letter, is_word, run_back};
+use super::classes::classify;
+use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run_back};
 use super::url::{self, Tails};
 use super::{
     Find, Span, age, date_digits, date_words, email, long_number, network, phone, record, shapes,
@@ -68,6 +68,9 @@ impl Triggers {
 
     /// Asks every rule at each of its triggers in folded text.
     pub(crate) fn collect(&self, text: &[u8], rules: Rules, spans: &mut Vec<Span>) {
+        if !may_hold(text) {
+            return;
+        }
         let mut tails = Tails::default();
         let (mut letter_before, mut digit_before) = (0, 0);
         let mut base = 0;
@@ -90,7 +93,7 @@ impl Triggers {
                 for place in ones(numbers) {
                     at_digits(text, base + place, spans);
                 }
-                for place in ones(found.signs) {
+                for place in ones(found.marks | found.points) {
                     at_sign(text, base + place, &mut tails, spans);
                 }
             }
@@ -128,6 +131,29 @@ const fn five_bits() -> [u8; 256] {
     bits
 }
 
+/// Whether any rule could find anything. Each of them asks for a digit, an `@`, a colon, a dot before
+/// something other than a blank (domains, addresses), or five dashes (a MAC of letters alone). A text
+/// without any of these, as many clinical sentences are, costs this pass and nothing else.
+fn may_hold(text: &[u8]) -> bool {
+    let mut dashes = 0;
+    for (block, chunk) in text.chunks(64).enumerate() {
+        let found = classify(chunk);
+        if (found.digits | found.marks) != 0 {
+            return true;
+        }
+        for place in ones(found.points) {
+            let i = block * 64 + place;
+            let next = at(text, i + 1);
+            if at(text, i) == b'-' {
+                dashes += 1;
+            } else if is_word(next) {
+                return true;
+            }
+        }
+    }
+    dashes >= 5
+}
+
 /// Five bits for each of the first three characters at `i`.
 fn opening(text: &[u8], i: usize) -> usize {
     let letter = |c: u8| usize::from(FIVE_BITS.get(usize::from(c)).copied().unwrap_or(0));
@@ -135,57 +161,6 @@ fn opening(text: &[u8], i: usize) -> usize {
         Some(&[a, b, c]) => letter(a) << 10 | letter(b) << 5 | letter(c),
         _ => letter(at(text, i)) << 10 | letter(at(text, i + 1)) << 5,
     }
-}
-
-/// Bitmaps of up to 64 characters, the first in the lowest bit.
-struct Classes {
-    letters: u64,
-    digits: u64,
-    /// `@`, `:`, `.` and `-`.
-    signs: u64,
-}
-
-/// Eight characters at a time in one register, each in its own byte.
-fn classify(chunk: &[u8]) -> Classes {
-    let mut block = [0u8; 64];
-    if let Some(filled) = block.get_mut(..chunk.len()) {
-        filled.copy_from_slice(chunk);
-    }
-    let mut found = Classes {
-        letters: 0,
-        digits: 0,
-        signs: 0,
-    };
-    for (place, eight) in block.as_chunks::<8>().0.iter().enumerate() {
-        if place * 8 >= chunk.len() {
-            break;
-        }
-        let x = u64::from_le_bytes(*eight);
-        let (high, low) = (x & HIGH, x & !HIGH);
-        let lower = low | (0x20 * ONES);
-        let digits = at_least(low, b'0') & !at_least(low, b'9' + 1) & !high;
-        let ascii = at_least(lower, b'a') & !at_least(lower, b'z' + 1) & !high;
-        let other = high & !at_least(low, LETTER - 0x80 + 1);
-        let equal = |c: u8| !at_least(low ^ (u64::from(c) * ONES), 1) & HIGH & !high;
-        let signs = equal(b'@') | equal(b':') | equal(b'.') | equal(b'-');
-        found.digits |= gather(digits) << (place * 8);
-        found.letters |= gather(ascii | other) << (place * 8);
-        found.signs |= gather(signs) << (place * 8);
-    }
-    found
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
-
-/// The high bit of every byte of `low` (each below 0x80) that is `least` or more.
-fn at_least(low: u64, least: u8) -> u64 {
-    low.wrapping_add(u64::from(0x80 - least) * ONES) & HIGH
-}
-
-/// The high bits of eight bytes as eight bits.
-fn gather(high: u64) -> u64 {
-    (high >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
 
 /// The places of the ones, from the lowest.
@@ -306,31 +281,5 @@ fn at_sign(text: &[u8], i: usize, tails: &mut Tails, spans: &mut Vec<Span>) {
             }
         }
         _ => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bitmaps_are_the_classes() {
-        let all: Vec<u8> = (0..=0x81).collect();
-        for chunk in all.chunks(64).chain(all.windows(13)) {
-            let found = classify(chunk);
-            for (i, &c) in chunk.iter().enumerate() {
-                let is = |bits: u64| bits >> i & 1 == 1;
-                assert_eq!(is(found.letters), is_letter(c), "{c:#x}");
-                assert_eq!(is(found.digits), c.is_ascii_digit(), "{c:#x}");
-                assert_eq!(is(found.signs), b"@:.-".contains(&c), "{c:#x}");
-            }
-            for bits in [found.letters, found.digits, found.signs] {
-                assert_eq!(
-                    bits.checked_shr(u32::try_from(chunk.len()).unwrap())
-                        .unwrap_or(0),
-                    0
-                );
-            }
-        }
     }
 }
