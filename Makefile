@@ -11,7 +11,7 @@ export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-pg15 check format clean
+.PHONY: help setup demo test test-rust test-python test-pg15 check bench fuzz format clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,16 @@ check: setup ## format, lint, types, stubs, room boundaries, file lengths
 	cargo fmt --check
 	cargo clippy --locked -q --workspace --all-targets -- -D warnings
 	$(BIN)/python -m pytest -q tests/boundary
+
+bench: setup ## end to end beside the COPY floor and a cursor; the kernel alone
+	$(BIN)/python benchmarks/end_to_end.py
+	$(BIN)/python benchmarks/stream_vs_copy.py
+	cargo run --locked --release -q -p mask --example throughput
+	cargo run --locked --release -q -p pgcopy --example throughput
+
+FUZZ_CASES ?= 20000
+fuzz: $(BIN)/maturin ## the property tests of the Rust crates with many more cases (FUZZ_CASES=20000)
+	PROPTEST_CASES=$(FUZZ_CASES) cargo test --locked --release -q -p pgtree -p pgcopy -p encode -p mask
 
 format: setup ## rewrite the sources in the one style
 	$(BIN)/ruff format python tests benchmarks
