@@ -83,7 +83,7 @@ class Statement:
             "intent",
             {
                 "statement": self._ask.sql,
-                "params": json.dumps(list(self._ask.params), ensure_ascii=False),
+                "params": _params(self._ask.params),
                 "server_text": analysis.server_text,
                 "analysis": _analysis(analysis),
                 "decision": [
@@ -209,6 +209,11 @@ def receipt_of(
         "record_hash": record_hash,
         **{name: release[name] for name in kept},
     }
+
+
+def _params(params: tuple[Any, ...]) -> str | None:
+    """As JSON in a string, because records hold no floats; nothing when there are none."""
+    return json.dumps(list(params), ensure_ascii=False) if params else None
 
 
 def statement_words(ask: Ask, limit: int) -> dict[str, Any]:
