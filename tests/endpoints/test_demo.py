@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 
+# A shell that runs the tests in the background has them inherit an ignored SIGINT.
 DEMO = (
-    "import sys; from pathlib import Path; from gateway.demo import story;"
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "from pathlib import Path; from gateway.demo import story;"
     "sys.exit(story.run(Path(sys.argv[1]), serve=True, patients=2000))"
 )
 LAST_LINE = "psql "
