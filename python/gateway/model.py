@@ -129,6 +129,8 @@ class Analysis:
     # inheritance parents, children and partitions, the columns a generated one is computed from,
     # the sources of a materialised view's column. The strictest treatment of all of them holds.
     related: Mapping[Column, tuple[Column, ...]] = field(default_factory=dict)
+    # Those of them that hold the very same values: parents, children, partitions.
+    inherited: frozenset[Column] = frozenset()
     # System catalogs read; each column used is on the list of sql/catalogs.py and appears in no
     # output's `columns`, as no policy rules it.
     catalogs: tuple[str, ...] = ()

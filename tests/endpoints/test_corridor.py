@@ -62,6 +62,11 @@ def test_a_view_is_traced_to_its_columns(world: World, session: str) -> None:
     assert {row["full_name"] for row in rows} == {"[REDACTED]"}
 
 
+def test_a_column_made_of_protected_ones_is_redacted(world: World, session: str) -> None:
+    rows = world.rows(session, "select id, label from labelled")
+    assert rows == [{"id": 1, "label": "[REDACTED]"}]
+
+
 def test_parameters(world: World, session: str) -> None:
     rows = world.rows(
         session,

@@ -39,6 +39,11 @@ insert into encounter
 select n, 1 + n % 1000, (array['planned','finished','cancelled']::status[])[1 + n % 3],
        timestamptz '2026-01-01 00:00Z' + n * interval '1 minute', (n % 977) + 0.25
 from generate_series(1, 5000) n;
+create table labelled (
+    id bigint primary key, note text, full_name text,
+    label text generated always as (full_name || '; ' || note) stored
+);
+insert into labelled (id, note, full_name) values (1, 'seen', 'Nadia Planted1');
 create view visits as
     select e.id, p.full_name, e.status from encounter e join patient p on p.id = e.patient_id;
 create role clinic_reader nologin;
@@ -57,6 +62,9 @@ COLUMNS = """
 "public.patient.notes" = "scan"
 "public.patient.phone" = { treatment = "partial", last = 2 }
 "public.encounter.*" = "clear"
+"public.labelled.*" = "clear"
+"public.labelled.note" = "scan"
+"public.labelled.full_name" = "redact"
 """
 
 AGENT, OTHER, STEWARD, AUDITOR = "agent-reporting", "agent-billing", "steward-dana", "auditor-amir"

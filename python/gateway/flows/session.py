@@ -98,6 +98,11 @@ class Desk:
                 session = await self.open(house, identity, ask.client, connection, None)
             else:
                 session = self.find(ask.session or "", identity)
+                if ask.connection not in (None, session.connection.name):
+                    raise InvalidRequest(
+                        f"the session is on {session.connection.name!r}, not {ask.connection!r}",
+                        hint="leave the connection out, or open a session on it",
+                    )
             statement = await self._next(house, session, ask)
         except Refusal as refusal:
             # There is no session to record it in: the gateway's own session takes it.

@@ -7,6 +7,7 @@ mention that is not selected, arms of a UNION with different treatments) is refu
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from gateway.errors import OutOfScope, ProtectedUse
@@ -22,6 +23,8 @@ from gateway.model import (
 )
 from gateway.policy.rules import Policy
 
+#: How often one statement may select the same protected column.
+_MOST_REPEATED = 4
 #: Column types whose text the detectors read when `text = "scan"`.
 _TEXT_KINDS = frozenset({"text", "json", "jsonb", "enum"})
 
@@ -34,11 +37,29 @@ def decide(grant: Grant, analysis: Analysis, policy: Policy) -> Decision:
     """
     _check_scope(grant, analysis, policy)
     for use in (*analysis.control, *analysis.mentions):
-        treatment, reason = policy.treatment_of(use.column, analysis.related.get(use.column, ()))
+        treatment, reason = _treatment(use.column, analysis, policy)
         if treatment.protects:
             raise _misuse(use.column, treatment, reason, use.where)
+    _check_repetition(analysis, policy)
     columns = tuple(treat(output, analysis, policy) for output in analysis.outputs)
     return Decision(columns=columns, policy_hash=policy.hash, notes=analysis.notes)
+
+
+def _treatment(column: Column, analysis: Analysis, policy: Policy) -> tuple[Treatment, str]:
+    return policy.treatment_of(column, analysis.related.get(column, ()), analysis.inherited)
+
+
+def _check_repetition(analysis: Analysis, policy: Policy) -> None:
+    """A protected column many times over in one row would tell, by the limit on a row's bytes, how
+    long its value is."""
+    times = Counter(column for output in analysis.outputs for column in output.columns)
+    for column, count in times.items():
+        treatment, reason = _treatment(column, analysis, policy)
+        if count > _MOST_REPEATED and treatment.protects:
+            raise ProtectedUse(
+                f"{column} is protected ({reason}) and is selected {count} times",
+                hint=f"select it at most {_MOST_REPEATED} times",
+            )
 
 
 def _check_scope(grant: Grant, analysis: Analysis, policy: Policy) -> None:
@@ -62,10 +83,7 @@ def _classified(name: str, analysis: Analysis, policy: Policy) -> bool:
 
 def treat(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecision:
     """The treatment of one output column. Raises ProtectedUse when there is none."""
-    found = [
-        (column, *policy.treatment_of(column, analysis.related.get(column, ())))
-        for column in output.columns
-    ]
+    found = [(column, *_treatment(column, analysis, policy)) for column in output.columns]
     names = tuple(str(column) for column in output.columns)
     protected = [entry for entry in found if entry[1].protects]
     if not protected:

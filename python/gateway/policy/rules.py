@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,10 @@ OPTIONS: Mapping[str, Mapping[str, type]] = {
     "scan": {},
     "deny": {},
 }
+
+
+#: Treatments that let nothing of a value through, whatever was made of it.
+_WHOLE = frozenset({"redact", "null", "deny"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +126,46 @@ class Policy:
         self.text = self._canonical(unclassified, expressions, text)
         self.hash = blake3(self.text.encode()).hexdigest()
 
-    def treatment_of(self, column: Column, related: Iterable[Column] = ()) -> tuple[Treatment, str]:
+    def treatment_of(
+        self,
+        column: Column,
+        related: Iterable[Column] = (),
+        inherited: Collection[Column] = (),
+    ) -> tuple[Treatment, str]:
         """The treatment of a base column and the reason, closed over its relatives.
 
-        `related` are the columns that hold the same values under another name (partitions,
-        inheritance, generated columns, materialised views): a clear column with a protected
-        relative takes the relative's treatment.
+        `related` are the columns whose values it holds or is made from. Those of them that are
+        `inherited` (parents, children, partitions) hold the very same values: a partition that no
+        rule names takes its parent's treatment. What a generated column or a materialised view
+        makes of a protected value is another value, which a treatment made for the original could
+        let through: it is redacted.
         """
-        treatment, reason = self._own(column)
-        if treatment.protects:
-            return treatment, reason
-        for relative in related:
-            theirs, _ = self._own(relative)
-            if theirs.protects:
-                return theirs, f"{column} holds the values of {relative}, which is {theirs.name}"
-        return treatment, reason
+        rule = self._rule(column)
+        same = [other for other in related if other in inherited]
+        if rule is None:
+            parents = {one.treatment.name: one for one in map(self._rule, same) if one is not None}
+            if len(parents) == 1:
+                (rule,) = parents.values()
+        own, reason = self._worded(rule, column)
+        if own.name in _WHOLE or (own.protects and rule is not None and rule.reach == 0):
+            return own, reason
+        theirs = [
+            (other, found.treatment if found is not None else self._unclassified)
+            for other, found in ((other, self._rule(other)) for other in related)
+            # A partition made tomorrow is named by no rule: its parent's rule speaks for it.
+            if found is not None or rule is None or other not in inherited
+        ]
+        protecting = [(other, treatment) for other, treatment in theirs if treatment.protects]
+        if not protecting or all(treatment == own for _, treatment in protecting):
+            return own, reason
+        other, chosen = protecting[0]
+        unequal = any(treatment != chosen for _, treatment in protecting)
+        made = any(other not in inherited for other, _ in protecting)
+        if any(treatment.name == "deny" for _, treatment in protecting):
+            chosen = Treatment("deny")
+        elif unequal or (chosen.name not in _WHOLE and (made or own.protects)):
+            chosen = Treatment("redact")
+        return chosen, f"{column} holds or is made from {other}, which is protected"
 
     def classifies(self, schema: str, table: str) -> bool:
         """Whether some rule names columns of this table."""
@@ -144,14 +173,18 @@ class Policy:
             rule.parts[0] in ("*", schema) and rule.parts[1] in ("*", table) for rule in self._rules
         )
 
-    def _own(self, column: Column) -> tuple[Treatment, str]:
+    def _rule(self, column: Column) -> Rule | None:
+        """The narrowest rule that names the column itself."""
         for rule in self._rules:
             if rule.matches(column.schema, column.table, column.name):
-                return rule.treatment, f"rule {rule.pattern} = {rule.treatment.name}"
-        return (
-            self._unclassified,
-            f"no rule names {column}: unclassified = {self._unclassified.name}",
-        )
+                return rule
+        return None
+
+    def _worded(self, rule: Rule | None, column: Column) -> tuple[Treatment, str]:
+        if rule is not None:
+            return rule.treatment, f"rule {rule.pattern} = {rule.treatment.name}"
+        name = self._unclassified.name
+        return self._unclassified, f"no rule names {column}: unclassified = {name}"
 
     def _parse(self, columns: Mapping[str, str | Mapping[str, Any]]) -> list[Rule]:
         rules = []

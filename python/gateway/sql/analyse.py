@@ -114,6 +114,7 @@ async def _attempt(
         notes=_notes(outputs, native),
         catalogs=reading.catalogs(),
         related=_related(outputs, (*control, *mentions), protected),
+        inherited=protected.inherited(),
     )
 
 

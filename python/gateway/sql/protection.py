@@ -30,6 +30,13 @@ class Protection:
     control: list[Use] = field(default_factory=list)
     shared: dict[Key, list[Key]] = field(default_factory=dict)
     columns: dict[Key, Column] = field(default_factory=dict)
+    namesakes: set[Key] = field(default_factory=set)
+    sources: set[Key] = field(default_factory=set)
+
+    def inherited(self) -> frozenset[Column]:
+        """Columns that hold the same values as their namesakes in a parent or child, and are in no
+        materialised view's query: what such a query makes of them is another value."""
+        return frozenset(self.columns[key] for key in self.namesakes - self.sources)
 
     def related(self, column: Column) -> tuple[Column, ...]:
         """All that `column` shares protection with, itself excepted."""
@@ -57,11 +64,18 @@ async def close(server: Server, found: Lineage, relations: Mapping[int, Relation
         for key, columns in (await structure.kin(server, fresh, result.relations)).items():
             others = [(column.relation, column.attnum) for column in columns]
             result.columns.update(zip(others, columns, strict=True))
+            name = result.relations[key[0]].attribute(key[1]).name
+            result.namesakes |= {
+                other
+                for other, column in zip(others, columns, strict=True)
+                if column.name == name and column.relation != key[0]
+            }
             result.shared.setdefault(key, []).extend(others)
         for relation, number in fresh:
             if relation in queries:
                 sources = _sources(queries[relation], number, result)
                 result.shared.setdefault((relation, number), []).extend(sources)
+                result.sources |= set(sources)
                 more |= set(sources)
         fresh = more - seen
     return result

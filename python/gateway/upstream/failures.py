@@ -55,11 +55,23 @@ def at_parse(error: asyncpg.PostgresError, text: str) -> MaskgateError:
             hint="send the statement again later",
             sqlstate_class="55",
         )
+    if state[:2] in ("23", "P0") or _in_a_function(error):
+        return StatementRefused(
+            "the statement runs code of users' functions, such as a domain's check, while it is "
+            "parsed",
+            hint="leave out the literal of that type",
+        )
     if state in ("54001", "54000"):
         return StatementRefused("the statement is nested too deeply", hint="write it in parts")
     if state[:2] in _CALLER:
         return InvalidRequest(f"{message}{_where(error, text)}")
     return while_running(error)
+
+
+def _in_a_function(error: asyncpg.PostgresError) -> bool:
+    """Whether the error came from inside some function's body, whose words may be values."""
+    context = str(getattr(error, "context", None) or "")
+    return "function" in context
 
 
 def while_running(error: asyncpg.PostgresError) -> MaskgateError:

@@ -107,3 +107,10 @@ def test_tables_outside_the_grant_are_refused() -> None:
     with pytest.raises(OutOfScope, match=r"other\.table"):
         decide(grant("*"), analysis(tables=("other.table",)), POLICY)
     assert decide(grant("public.patient"), analysis(output("id")), POLICY).columns
+
+
+def test_a_protected_column_many_times_over_is_refused() -> None:
+    assert decide(grant(), analysis(*[output("name")] * 4), POLICY).columns
+    with pytest.raises(ProtectedUse, match="selected 5 times"):
+        decide(grant(), analysis(*[output("name")] * 5), POLICY)
+    assert decide(grant(), analysis(*[output("id")] * 50), POLICY).columns

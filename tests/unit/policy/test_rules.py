@@ -102,3 +102,56 @@ def test_the_canonical_wording_does_not_depend_on_order() -> None:
     assert one.text == two.text
     assert one.hash == two.hash
     assert one.hash != policy({"public.a.b": "clear"}).hash
+
+
+def test_what_is_made_of_protected_values_is_redacted_not_treated_like_the_original() -> None:
+    rules = policy(
+        {
+            "public.mix.*": "clear",
+            "public.mix.note": "scan",
+            "public.mix.name": "redact",
+            "public.mix.phone": {"treatment": "partial", "last": 2},
+        }
+    )
+    label = column("label", table="mix")
+    sources = {name: column(name, table="mix") for name in ("note", "name", "phone")}
+    for made_of in (["note", "name"], ["note"], ["phone"], ["phone", "name"]):
+        treatment, _ = rules.treatment_of(label, [sources[name] for name in made_of])
+        assert treatment.name == "redact", made_of
+
+
+def test_a_stricter_source_wins_over_a_wide_rule_and_not_over_an_exact_one() -> None:
+    made = column("label", table="view")
+    source = column("name", table="patient")
+    wide = policy({"public.view.*": "scan", "public.patient.name": "redact"})
+    assert wide.treatment_of(made, [source])[0].name == "redact"
+    exact = policy({"public.view.label": "scan", "public.patient.name": "redact"})
+    assert exact.treatment_of(made, [source])[0].name == "scan"
+    clear = policy({"public.view.label": "clear", "public.patient.name": "redact"})
+    assert clear.treatment_of(made, [source])[0].name == "redact"
+
+
+def test_a_partition_without_a_rule_takes_its_parents() -> None:
+    rules = policy(
+        {"public.part.*": "clear", "public.part.ssn": {"treatment": "partial", "last": 2}}
+    )
+    parent, child = column("room", table="part"), column("room", table="part_a")
+    assert rules.treatment_of(parent, [child], {child})[0].name == "clear"
+    assert rules.treatment_of(child, [parent], {parent})[0].name == "clear"
+    parent, child = column("ssn", table="part"), column("ssn", table="part_a")
+    assert rules.treatment_of(parent, [child], {child})[0].name == "partial"
+    assert rules.treatment_of(child, [parent], {parent})[0].name == "partial"
+    # Without inheritance the same columns are another value's source.
+    assert rules.treatment_of(child, [parent])[0].name == "redact"
+
+
+def test_a_protected_child_protects_its_parent() -> None:
+    rules = policy({"public.part.*": "clear", "public.part_a.*": "redact"})
+    parent, child = column("room", table="part"), column("room", table="part_a")
+    assert rules.treatment_of(parent, [child], {child})[0].name == "redact"
+
+
+def test_a_deny_among_the_sources_denies() -> None:
+    rules = policy({"public.mix.*": "clear", "public.mix.name": "deny", "public.mix.note": "scan"})
+    sources = [column("note", table="mix"), column("name", table="mix")]
+    assert rules.treatment_of(column("label", table="mix"), sources)[0].name == "deny"

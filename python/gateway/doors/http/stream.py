@@ -117,7 +117,7 @@ class QueryAnswer(Response):
             return Ask(**fields, raw=bytes(raw) or b"\x00")
         return Ask(
             **fields,
-            connection=body.get("connection") if self._session is None else None,
+            connection=body.get("connection"),
             sql=body["sql"],
             params=tuple(body.get("params") or ()),
             max_rows=body.get("max_rows"),
