@@ -212,7 +212,10 @@ def _sentence(path: Path, text: str, data: Any, item: Any) -> str:
     key = ".".join(str(part) for part in loc)
     line = line_of(text, loc)
     where = f"{path}:{line}" if line else str(path)
-    hidden = value is None or (loc and loc[-1] in _SECRET_KEYS)
+    # A secret may stand under a mistyped key, or where a table belongs.
+    unknown = item["type"] == "extra_forbidden" and loc[:1] != ("server",)
+    worded = isinstance(value, str) and ("://" in value or unknown)
+    hidden = value is None or worded or bool(_SECRET_KEYS.intersection(map(str, loc)))
     shown = "" if hidden else f" = {value!r}"
     return f"{where}: {key}{shown}: {item['msg']}"
 
@@ -226,9 +229,16 @@ def _check_server(path: Path, text: str, configuration: Configuration) -> None:
 
     server = configuration.server
     try:
-        host, _ = server.address
+        host, port = server.address
     except ValueError:
-        raise wrong(("server", "listen"), server.listen, "write host:port") from None
+        port = -1
+    if not 0 <= port <= 65535:
+        raise wrong(("server", "listen"), server.listen, "write host:port, a port up to 65535")
+    if bool(server.tls_cert) != bool(server.tls_key):
+        raise wrong(("server", "listen"), server.listen, "tls_cert and tls_key go together")
+    for key, name in (("tls_cert", server.tls_cert), ("tls_key", server.tls_key)):
+        if name is not None and not (path.parent / name).is_file():
+            raise wrong(("server", key), name, "there is no such file")
     if not is_loopback(host) and not (server.tls_cert and server.tls_key):
         raise wrong(
             ("server", "listen"),

@@ -12,9 +12,10 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,7 +28,7 @@ import uvloop
 
 from gateway import config
 from gateway.config import Configuration, ConnectionSettings
-from gateway.doors.http import create_app
+from gateway.doors.http import BoundedProtocol, create_app
 from gateway.errors import ConfigurationError, MaskgateError
 from gateway.flows import health
 from gateway.flows.house import Connection, House, Limits
@@ -62,10 +63,10 @@ async def _serve(path: Path, configuration: Configuration) -> None:
     bound = listener.getsockname()
     async with open_house(path, configuration) as house:
         settings = configuration.server
-        server = uvicorn.Server(
+        server = _Server(
             uvicorn.Config(
                 create_app(house),
-                http="httptools",
+                http=BoundedProtocol,
                 access_log=False,
                 log_level="warning",
                 server_header=False,
@@ -83,6 +84,22 @@ async def _serve(path: Path, configuration: Configuration) -> None:
         await server.serve(sockets=[listener])
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's own handlers raise the signal again when it has stopped serving, which would end
+    the process before its sessions and its log are closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._asked_to_stop)
+        yield
+
+    def _asked_to_stop(self) -> None:
+        self.force_exit = self.should_exit  # the second time without waiting for clients
+        self.should_exit = True
+
+
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
@@ -91,6 +108,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         raise ConfigurationError(f"server.listen: {host}:{port}: {error.strerror}") from error
+    listener.listen(1024)
     return listener
 
 
@@ -101,7 +119,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
     policies = build_policies(path, configuration)
     key_place = configuration.masking.token_key
     if not key_place.startswith("file:"):
-        raise ConfigurationError(f"masking.token_key = {key_place!r}: write file:PATH")
+        raise ConfigurationError("masking.token_key: write file:PATH")
     async with contextlib.AsyncExitStack() as stack:
         token_key = load_token_key(
             base / key_place.removeprefix("file:"), configuration.masking.key_id

@@ -75,12 +75,40 @@ def test_a_secret_is_not_echoed(tmp_path: Path) -> None:
     assert "connections.clinic.dsn" in caught.value.detail
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        ('dsn = "env:CLINIC_DSN"', 'dns = "postgresql://u:SECRETPW@h/d"'),
+        ('dsn = "env:CLINIC_DSN"', 'dsn = "env:X"\npassword = "SECRETPW"'),
+        ('[connections.clinic]\ndsn = "env:CLINIC_DSN"', '[connections]\nclinic = "SECRETPW://x"'),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_echoed(
+    tmp_path: Path, change: tuple[str, str]
+) -> None:
+    text = GOOD.replace(*change).replace('[connections.clinic.columns]\n"public.patient.id" = "clear"', "")
+    with pytest.raises(ConfigurationError) as caught:
+        config.load(write(tmp_path, text))
+    assert "SECRETPW" not in caught.value.detail
+    assert "connections.clinic" in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "listen", ["127.0.0.1:99999", "127.0.0.1:-1", "127.0.0.1", "127.0.0.1:x"]
+)
+def test_ports_out_of_range_are_named(tmp_path: Path, listen: str) -> None:
+    with pytest.raises(ConfigurationError, match=r":2: server\.listen"):
+        config.load(write(tmp_path, GOOD.replace("127.0.0.1:8080", listen)))
+
+
 def test_a_development_issuer_needs_loopback_and_leave(tmp_path: Path) -> None:
     marked = GOOD.replace('audience = "maskgate"', "development = true")
     with pytest.raises(ConfigurationError, match="allow_development_issuer"):
         config.load(write(tmp_path, marked))
     allowed = marked.replace("[server]", "[server]\nallow_development_issuer = true")
     assert config.load(write(tmp_path, allowed)).issuers[0].development
+    (tmp_path / "c").touch()
+    (tmp_path / "k").touch()
     public = allowed.replace('"127.0.0.1:8080"', '"10.0.0.1:443"\ntls_cert = "c"\ntls_key = "k"')
     with pytest.raises(ConfigurationError, match="loopback"):
         config.load(write(tmp_path, public))

@@ -881,7 +881,8 @@ def procedure(data: memoryview, trust: Trust | None, engine: Engine) -> tuple[in
     copy = hashlib.sha256(members["verify.py"]).hexdigest()
     own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     which = "is this script" if copy == own else "is not this script"
-    step(10, "documents", f"grant.json and policy.toml are the recorded ones; verify.py {which}")
+    told = f"grant.json and policy.toml are the recorded ones; verify.py {which}"
+    step(10, "documents", f"{told}; report.html retells the records, --list shows them")
     if leaves.last == "recovery":
         sentence = "incomplete: the gateway stopped before the session was closed"
     elif leaves.last == "commit":

@@ -45,6 +45,7 @@ class LiveSession:
     expires_at: datetime
     statements: int = 0
     closing: bool = False
+    recorded: bool = False  # its `close` record is durable
     running: set[Statement] = field(default_factory=set)
     receipts: dict[int, dict[str, Any]] = field(default_factory=dict)
     idle: asyncio.Event = field(default_factory=asyncio.Event)  # set while nothing runs
@@ -67,6 +68,7 @@ class Desk:
 
     def __init__(self) -> None:
         self._live: dict[str, LiveSession] = {}
+        self._background: set[asyncio.Future[None]] = set()
 
     def find(self, session_id: str, identity: Identity) -> LiveSession:
         """The caller's own open session. Raises NotFound for anybody else's."""
@@ -89,52 +91,63 @@ class Desk:
         """The numbered statement an Ask becomes, in its session or in one made for it alone."""
         own = ask.session is None
         try:
-            if own:
-                if ask.malformed is not None:
-                    raise InvalidRequest(ask.malformed)
-                if ask.connection is None:
-                    raise InvalidRequest('the body needs "connection"')
-                connection = house.connection(ask.connection)
-                session = await self.open(house, identity, ask.client, connection, None)
-            else:
-                session = self.find(ask.session or "", identity)
-                if ask.connection not in (None, session.connection.name):
-                    raise InvalidRequest(
-                        f"the session is on {session.connection.name!r}, not {ask.connection!r}",
-                        hint="leave the connection out, or open a session on it",
-                    )
-            statement = await self._next(house, session, ask)
+            session = await self._session(house, identity, ask)
         except Refusal as refusal:
             # There is no session to record it in: the gateway's own session takes it.
             await house.log.event("refused", _refused(house, identity, ask, refusal))
             raise
         try:
+            try:
+                statement = self._next(house, session, ask)
+            except Refusal as refusal:
+                await house.log.event("refused", _refused(house, identity, ask, refusal))
+                raise
             async with statement:
+                await house.sessions.next_statement(session.id, session.identity)
                 yield statement
         finally:
             if own:
                 await asyncio.shield(self.close(house, session, "one-statement session"))
 
-    async def _next(self, house: House, session: LiveSession, ask: Ask) -> Statement:
+    async def _session(self, house: House, identity: Identity, ask: Ask) -> LiveSession:
+        if ask.session is None:
+            if ask.malformed is not None:
+                raise InvalidRequest(ask.malformed)
+            if ask.connection is None:
+                raise InvalidRequest('the body needs "connection"')
+            self._check_busy(house, identity)
+            connection = house.connection(ask.connection)
+            return await self.open(house, identity, ask.client, connection, None)
+        session = self.find(ask.session, identity)
+        if ask.connection not in (None, session.connection.name):
+            raise InvalidRequest(
+                f"the session is on {session.connection.name!r}, not {ask.connection!r}",
+                hint="leave the connection out, or open a session on it",
+            )
+        return session
+
+    def _next(self, house: House, session: LiveSession, ask: Ask) -> Statement:
+        """Nothing is awaited here: a number that is taken has its statement, which has its record,
+        whatever happens to the task that asked."""
+        self._check_busy(house, session.identity)
+        if session.statements >= house.limits.statements_per_session:
+            raise LimitExceeded("the session has had its statements", hint="open a new session")
+        session.statements += 1
+        statement = Statement(house, session, session.statements, ask)
+        session.begin(statement)
+        return statement
+
+    def _check_busy(self, house: House, identity: Identity) -> None:
         busy = sum(
             len(other.running)
             for other in self._live.values()
-            if other.identity.key == session.identity.key
+            if other.identity.key == identity.key
         )
         if busy >= house.limits.concurrent_statements:
             raise LimitExceeded(
                 f"{busy} statements of this identity are running",
                 hint="wait for one to end, or close its stream",
             )
-        if session.statements >= house.limits.statements_per_session:
-            raise LimitExceeded("the session has had its statements", hint="open a new session")
-        number = await house.sessions.next_statement(session.id, session.identity)
-        if session.closing:
-            raise Conflict("the session is closed", hint="open another session")
-        session.statements = max(session.statements, number)
-        statement = Statement(house, session, number, ask)
-        session.begin(statement)
-        return statement
 
     async def open(
         self,
@@ -144,10 +157,21 @@ class Desk:
         connection: Connection,
         grant_id: str | None,
     ) -> LiveSession:
-        """Open a session under the grant in force; its first record is durable on return."""
+        """Open a session under the grant in force; its first record is durable on return. A caller
+        who goes away meanwhile leaves a closed session, not an open one."""
         grant = await house.grants.in_force(
             identity, connection.name, house.now(), grant_id=grant_id
         )
+        opening = asyncio.ensure_future(self._open(house, identity, client, connection, grant))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(lambda done: self._abandon(house, done))
+            raise
+
+    async def _open(
+        self, house: House, identity: Identity, client: str, connection: Connection, grant: Grant
+    ) -> LiveSession:
         expires = grant.expires_at
         if expires is None:
             raise Conflict("the grant has no end and is not in force")
@@ -157,9 +181,24 @@ class Desk:
         await house.log.open_session(
             session.id, _open_record(house, identity, client, connection, grant)
         )
-        await house.sessions.open_session(identity, connection.name, grant, session_id=session.id)
+        try:
+            await house.sessions.open_session(
+                identity, connection.name, grant, session_id=session.id
+            )
+        except MaskgateError:
+            reason = "the control store did not take the session"
+            await house.log.close_session(session.id, {"reason": reason, "statements": 0})
+            raise
         self._live[session.id] = session
         return session
+
+    def _abandon(self, house: House, opening: asyncio.Future[LiveSession]) -> None:
+        if opening.cancelled() or opening.exception() is not None:
+            return
+        closing = self.close(house, opening.result(), "its client went away while it was opened")
+        task = asyncio.ensure_future(closing)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def close(self, house: House, session: LiveSession, reason: str) -> None:
         """Close once: `close` record, ledger leaf and checkpoint are durable on return."""
@@ -172,6 +211,11 @@ class Desk:
         await house.log.close_session(
             session.id, {"reason": reason, "statements": session.statements}
         )
+        session.recorded = True
+        await self._forget(house, session)
+
+    async def _forget(self, house: House, session: LiveSession) -> None:
+        """The control store follows the log; the clock tries again when it cannot now."""
         await house.sessions.close_session(session.id, session.identity)
         self._live.pop(session.id, None)
 
@@ -179,7 +223,9 @@ class Desk:
         """Close each session whose grant's time is over; called by the gateway's clock."""
         now = house.now()
         for session in list(self._live.values()):
-            if session.expires_at <= now and not session.running:
+            if session.recorded:
+                await self._forget(house, session)
+            elif session.expires_at <= now and not session.running:
                 await self.close(house, session, "the grant's time is over")
 
     async def close_all(self, house: House, reason: str) -> None:

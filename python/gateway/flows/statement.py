@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gateway.model import Analysis, Decision, Grant, RecordRef
 
 _KEPT_OF_OVERSIZE = 4096
+#: Half of what a record may hold (docs/session-log.md).
+_MOST_OF_A_RECORD = 8 << 20
 
 
 class Statement:
@@ -104,9 +106,13 @@ class Statement:
         )
         self._notes = list(decision.notes)
         self._intended = True
-        # The grant may have ended while the statement was analysed; what the record says counts.
-        if grant.expires_at is None or datetime.fromisoformat(ref.ts) > grant.expires_at:
+        # The grant may have ended while the statement was analysed, and the gateway that approved
+        # it may have another clock; what the record says counts.
+        moment = datetime.fromisoformat(ref.ts)
+        if grant.expires_at is None or moment > grant.expires_at:
             raise GrantExpired("the grant ended before the statement was run")
+        if grant.not_before is None or moment < grant.not_before:
+            raise GrantExpired("the grant has not begun by this gateway's clock", hint="try again")
 
     async def _result(self, chunk: Chunk) -> None:
         if self._grant is not None and self._grant.max_rows is not None and chunk.rows:
@@ -158,10 +164,23 @@ class Statement:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        # The task may be cancelled, and more than once: the record is written all the same, and
+        # only then is the statement over.
+        ending = asyncio.ensure_future(self._end(error))
+        again: asyncio.CancelledError | None = None
+        while not ending.done():
+            try:
+                await asyncio.shield(ending)
+            except asyncio.CancelledError as cancelled:
+                again = cancelled
+        ending.result()
+        if again is not None and error is None:
+            raise again
+
+    async def _end(self, error: BaseException | None) -> None:
         try:
-            # The task may be being cancelled: the record is written all the same.
             if not isinstance(error, LogUnavailable):
-                await asyncio.shield(self._ended(error))
+                await self._ended(error)
         finally:
             self._session.end(self)
 
@@ -220,7 +239,9 @@ def statement_words(ask: Ask, limit: int) -> dict[str, Any]:
     """The statement as a record keeps it: verbatim, or length, hash and first 4 KiB when it is
     over the limit or no text at all."""
     raw = ask.raw or ask.sql.encode("utf-8", "surrogatepass")
-    if len(raw) <= limit and not ask.raw and recordable(ask.sql) == ask.sql:
+    verbatim = len(raw) <= limit and not ask.raw and recordable(ask.sql) == ask.sql
+    # A quote takes two bytes in a record and a control character six.
+    if verbatim and len(json.dumps(ask.sql)) <= _MOST_OF_A_RECORD:
         return {"statement": ask.sql}
     return {
         "statement_bytes": len(raw),

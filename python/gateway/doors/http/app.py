@@ -20,6 +20,12 @@ from gateway.flows import evidence, grant, health, schema, session
 from gateway.flows.house import House
 from gateway.flows.session import grant_record
 
+#: The largest body but a query's, which has its own limit.
+_BODY_BYTES = 64 * 1024
+_QUERY_BYTES = 64 << 20
+#: What keeps its own status; everything else about a request that is wrong is 422.
+_STATUS = {405: 405, 413: 413}
+
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -47,7 +53,13 @@ class SessionRequest(_Body):
 def create_app(house: House, lifespan: Lifespan | None = None) -> FastAPI:
     """The ASGI application over a built house."""
     app = FastAPI(
-        title="maskgate", version=house.version, lifespan=lifespan, docs_url=None, redoc_url=None
+        title="maskgate",
+        version=house.version,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        max_body_size=_BODY_BYTES,
     )
     _errors(app)
     _open_routes(app, house)
@@ -89,9 +101,7 @@ def _errors(app: FastAPI) -> None:
     async def plain(request: Request, error: HTTPException) -> Response:
         if error.status_code == 404:
             return problem(NotFound(f"nothing at {request.url.path}"))
-        answer = problem(InvalidRequest(str(error.detail)))
-        answer.status_code = error.status_code
-        return answer
+        return problem(InvalidRequest(str(error.detail)), status=_STATUS.get(error.status_code))
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> Response:
@@ -179,11 +189,11 @@ def _session_routes(app: FastAPI, house: House) -> None:
         await session.close_session(house, *_caller(request), session_id)
         return Response(status_code=204)
 
-    @app.post("/v1/sessions/{session_id}/query")
+    @app.post("/v1/sessions/{session_id}/query", max_body_size=_QUERY_BYTES)
     async def query(request: Request, session_id: str) -> Response:
         return QueryAnswer(house, request, session_id)
 
-    @app.post("/v1/query")
+    @app.post("/v1/query", max_body_size=_QUERY_BYTES)
     async def query_once(request: Request) -> Response:
         return QueryAnswer(house, request, None)
 

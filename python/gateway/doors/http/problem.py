@@ -9,11 +9,11 @@ from starlette.responses import JSONResponse
 from gateway.errors import MaskgateError, UpstreamFailed
 
 
-def problem(error: MaskgateError) -> JSONResponse:
+def problem(error: MaskgateError, *, status: int | None = None) -> JSONResponse:
     """The response for one of our own errors; `detail` never holds a value from the database."""
     body: dict[str, Any] = {
         "type": "about:blank",
-        "status": error.status,
+        "status": status or error.status,
         "code": error.code,
         "title": error.title,
         "detail": error.detail,
@@ -28,5 +28,8 @@ def problem(error: MaskgateError) -> JSONResponse:
     if error.status == 429:
         headers["Retry-After"] = "1"
     return JSONResponse(
-        body, status_code=error.status, headers=headers, media_type="application/problem+json"
+        body,
+        status_code=status or error.status,
+        headers=headers,
+        media_type="application/problem+json",
     )

@@ -13,7 +13,7 @@ import logging
 from contextlib import aclosing, suppress
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -27,6 +27,7 @@ from gateway.flows.query import Ask, Head, walk
 _LOG = logging.getLogger("maskgate.http")
 #: What may stand around a statement in a request body: parameters, JSON escapes.
 _BODY_SLACK = 4 << 20
+_BODY_SECONDS = 60.0
 
 
 class QueryAnswer(Response):
@@ -45,6 +46,9 @@ class QueryAnswer(Response):
             raise RuntimeError("a request is served by a task")
         try:
             ask = await self._read()
+        except ClientDisconnect:
+            OUTCOMES.labels("client_gone").inc()
+            return
         except MaskgateError as error:
             OUTCOMES.labels(error.code).inc()
             await problem(error)(scope, receive, send)
@@ -103,11 +107,15 @@ class QueryAnswer(Response):
             "session": self._session,
         }
         raw = bytearray()
-        async for part in request.stream():
-            raw += part
-            if len(raw) > self._house.limits.statement_bytes + _BODY_SLACK:
-                fields["malformed"] = "the request body is too large"
-                break
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                async for part in request.stream():
+                    raw += part
+                    if len(raw) > self._house.limits.statement_bytes + _BODY_SLACK:
+                        fields["malformed"] = "the request body is too large"
+                        break
+        except TimeoutError:
+            fields["malformed"] = f"the request body took longer than {_BODY_SECONDS:g} s"
         try:
             body = None if "malformed" in fields else _parse(bytes(raw))
         except InvalidRequest as error:

@@ -1,0 +1,62 @@
+"""HTTP/1.1 within bounds: a request's head has a size and a time, and none overtakes another.
+
+Refuses heads over 64 KiB, heads that do not come within seconds, and a request that is sent before
+the last one was answered: a pipelined request would hide that its client has gone away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_BYTES = 64 * 1024
+HEAD_SECONDS = 15.0
+BODY_SECONDS = 90.0
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol; one object a connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head = 0  # bytes of an unfinished head
+        self._in_head = True
+        self._late = asyncio.get_running_loop().call_later(HEAD_SECONDS, transport.close)
+
+    def _within(self, seconds: float) -> None:
+        """Close the connection unless what is being waited for comes in time."""
+        self._late.cancel()
+        self._late = asyncio.get_running_loop().call_later(seconds, self.transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head += len(data)
+            if self._head > HEAD_BYTES and not self.transport.is_closing():
+                self.send_400_response("the head of the request is too large")
+
+    def on_message_begin(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._head = False, 0
+        self._within(BODY_SECONDS)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._late.cancel()
+        super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._late.cancel()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> Any:
+        self._in_head, self._head = True, 0
+        self._within(HEAD_SECONDS)
+        return super().on_response_complete()
