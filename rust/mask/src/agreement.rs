@@ -8,7 +8,7 @@ use crate::naive::Naive;
 use crate::scan::Scanner;
 
 /// Pieces of notes: with identifiers, without, and the stuff between.
-const PIECES: [&str; 170] = [
+const PIECES: [&str; 176] = [
     "123-45-6789",
     "123 45 6789",
     "123.45.6789",
@@ -179,6 +179,12 @@ const PIECES: [&str; 170] = [
     "file: 77812",
     "id",
     "=",
+    "78b9001a-4111-4111-8111-123456789012",
+    "12345678-1234-aba1-8123-2022053012ab",
+    "12345678-1234-1234-1234-123456789012",
+    "0cc175b9c0f1b6a831c399e269772661",
+    "AB001234567890ABCDEF1234567890123456789F",
+    "12345678901234567890123456789012",
 ];
 
 const JOINTS: [&str; 14] = [
@@ -269,6 +275,22 @@ proptest! {
 
     #[test]
     fn fast_and_naive_agree_on_damaged_notes(text in note()) {
+        NAIVE.with(|naive| {
+            let [fast, slow] = both(naive, &mut Scanner::new(false), &text);
+            prop_assert_eq!(fast, slow, "{:?}", text);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn fast_and_naive_agree_on_keys(
+        text in "(mrn:? |tel |aba |no |1-|[0-9]{1,9}[ -]|x|_)?\
+            ([0-9]{8}|[0-9a-f]{8}|[0-9]{7})(-([0-9]{4}|[0-9A-F]{4}|aba[0-9]|20[0-9]{2})){3}-\
+            ([0-9]{12}|[0-9a-f]{12}|[0-9]{8}[a-f]{4})(-[0-9]{1,4}| [0-9]{2,4}|-|x|[.,] [0-9]{9})?",
+        word in "(mrn:? |tel |vin )?([0-9a-f]{30,34}|[0-9a-f]{40}|[0-9]{31}f|[a-f]{2}[0-9]{30}|[0-9a-f]{127,129})",
+        joint in "[ ,/-]{0,2}",
+    ) {
+        let text = format!("{text}{joint}{word}");
         NAIVE.with(|naive| {
             let [fast, slow] = both(naive, &mut Scanner::new(false), &text);
             prop_assert_eq!(fast, slow, "{:?}", text);

@@ -123,12 +123,12 @@ impl Masker {
                 "as many validity bits as rows are needed",
             ));
         }
-        let masked = match &mut column.plan.action {
-            Action::Label(label) => label.mask(valid, rows)?,
-            Action::Nulls => redact::nulls(column.plan.output.data_type(), rows),
+        let (masked, cells) = match &mut column.plan.action {
+            Action::Label(label) => (label.mask(valid, rows)?, present(valid, rows)?),
+            Action::Nulls => nulls(column.plan.output.data_type(), rows)?,
             _ => return Err(MaskError::NeedsValues(column.plan.output.name().clone())),
         };
-        column.cells = column.cells.saturating_add(present(valid, rows)?);
+        column.cells = column.cells.saturating_add(cells);
         Ok(masked)
     }
 
@@ -169,6 +169,11 @@ fn present(valid: Option<&NullBuffer>, rows: usize) -> Result<u64, MaskError> {
     u64::try_from(rows.saturating_sub(nulls)).map_err(|_| MaskError::TooLarge)
 }
 
+/// NULL in every row. Each row counts, whatever it held: the count must not tell which were NULL before.
+fn nulls(output: &DataType, rows: usize) -> Result<(ArrayRef, u64), MaskError> {
+    Ok((redact::nulls(output, rows), present(None, rows)?))
+}
+
 /// One action on one array: the result and the cells it changed.
 fn apply(
     action: &mut Action,
@@ -182,11 +187,7 @@ fn apply(
             let cells = present(valid.as_ref(), array.len())?;
             Ok((label.mask(valid.as_ref(), array.len())?, cells))
         }
-        Action::Nulls => {
-            let valid = dictionary::logical_nulls(array);
-            let cells = present(valid.as_ref(), array.len())?;
-            Ok((redact::nulls(output, array.len()), cells))
-        }
+        Action::Nulls => nulls(output, array.len()),
         Action::Partial(partial) if is_enum(array.data_type()) => {
             let mut cells = 0u64;
             let masked = dictionary::rebuild(array, &mut |value, uses, out| {

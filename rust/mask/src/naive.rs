@@ -22,6 +22,8 @@ const GAP: &str = r"(?:[ \t]?[-.][ \t]?|[ \t])";
 const MONTH_GAP: &str = r"[ \t,./-]{0,3}";
 const RANGE_TAIL: &str = r"[ \t]?-[ \t]?[0-9]{1,2}/[0-9]{1,2}/[0-9]{2}";
 const URL_TAIL: &str = r#"[^\x00-\x20<>"\x7f]*[^\x00-\x20<>"\x7f.,;:!?)\]}']"#;
+const KEY: &str = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|\
+    [0-9A-Fa-f]{32}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{56}|[0-9A-Fa-f]{64}|[0-9A-Fa-f]{96}|[0-9A-Fa-f]{128}";
 
 /// One shape: a pattern and the condition on where it stands.
 struct Shape {
@@ -35,6 +37,7 @@ type Fits = fn(&[u8], usize, usize) -> bool;
 /// Every rule, compiled.
 pub(crate) struct Naive {
     shapes: Vec<Shape>,
+    key: DFA,
     groups: DFA,
     after_word: DFA,
     day_after_month: DFA,
@@ -233,6 +236,7 @@ impl Naive {
         let year = format!(r"{between}'?[0-9]{{4}}|{between}'[0-9]{{2}}|[-/][0-9]{{2}}");
         Self {
             shapes,
+            key: compile(KEY),
             groups: compile(r"[0-9]+(?:(?:\)[-. ]?\(?|[-. ]\(?|\()[0-9]+)*"),
             after_word: compile(&format!(
                 r"(?i:{words})\.?(?:[^0-9.;\r\n]{{0,30}}|[ \t:-]{{0,30}}[\r\n][ \t\r\n(+]{{0,29}})"
@@ -276,9 +280,19 @@ impl Naive {
                 places.push((start, start + c.len_utf8()));
             }
         }
+        let keys = self.keys(&chars);
+        let inside = |from: usize, to: usize| keys.iter().any(|key| key.0 <= from && to <= key.1);
         let mut candidates = Vec::new();
         for start in 0..chars.len() {
             self.at(&chars, start, &mut candidates);
+        }
+        candidates.retain(|&(from, to, _)| !inside(from, to));
+        for start in 0..chars.len() {
+            let mut named = Vec::new();
+            self.records(&chars, start, &mut named);
+            // The word that names it belongs to it.
+            named.retain(|&(_, to, _)| !inside(start, to));
+            candidates.extend(named);
         }
         let candidates = candidates
             .into_iter()
@@ -291,7 +305,22 @@ impl Naive {
             .collect()
     }
 
-    /// Every candidate that begins at or is told from `start`.
+    /// The opaque keys: UUIDs, and words of the length of a digest with a letter.
+    fn keys(&self, text: &[u8]) -> Vec<(usize, usize)> {
+        let mut found = Vec::new();
+        for start in 0..text.len() {
+            for end in ends(&self.key, text, start) {
+                let apart = text[start..end].contains(&b'-');
+                let letters = text[start..end].iter().any(u8::is_ascii_alphabetic);
+                if token(text, start, end) && (apart || letters) {
+                    found.push((start, end));
+                }
+            }
+        }
+        found
+    }
+
+    /// Every candidate that begins at or is told from `start`, but those of [`Naive::records`].
     fn at(&self, text: &[u8], start: usize, found: &mut Vec<Found>) {
         for shape in &self.shapes {
             for end in ends(&shape.pattern, text, start) {
@@ -319,7 +348,6 @@ impl Naive {
         }
         self.phones(text, start, found);
         self.dates(text, start, found);
-        self.records(text, start, found);
         for end in ends(&self.state_zip, text, start) {
             if !word(text, end) {
                 let letters = text[start..end]

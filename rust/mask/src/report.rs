@@ -7,7 +7,9 @@ use serde::Serialize;
 /// Counts since the masker was made. Columns are keyed by name; a repeated name gets `_2`, `_3` in
 /// the order of the columns (and the next free number where a column already has that name).
 ///
-/// A cell is one value of the result; in a list each element counts as one. NULL is never counted.
+/// A cell is one value of the result; in a list each element counts as one. NULL is not counted
+/// where it stays apart from the values; where every row comes back NULL every row is counted, so that
+/// the count does not tell which of them held something.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Column → treatment → cells that left changed. A `clear` column whose text was scanned counts

@@ -15,7 +15,7 @@ use arrow_schema::DataType;
 
 use crate::MaskError;
 use crate::detect::triggers::{Rules, Triggers};
-use crate::detect::{KINDS, Kind, Span, union, whole};
+use crate::detect::{KINDS, Kind, Span, opaque, union, whole};
 use crate::dictionary::{self, is_enum};
 use crate::fold::{Folded, is_plain};
 use crate::json;
@@ -225,8 +225,9 @@ fn narrow<O: OffsetSizeTrait>(offset: usize) -> Result<O, MaskError> {
     O::from_usize(offset).ok_or(MaskError::TooLarge)
 }
 
-/// Whole numbers, then the union.
+/// Nothing inside opaque keys, whole numbers, then the union.
 fn settle(text: &[u8], spans: &mut Vec<Span>) {
+    spans.retain(|span| !opaque::hides(text, *span));
     for span in spans.iter_mut() {
         *span = whole(text, *span);
     }

@@ -3,7 +3,8 @@
 //!
 //! A detector is asked at its triggers only (see [`triggers`]) and answers with candidate spans. Which spans are masked
 //! is not its business: the union of all candidates is, each connected stretch under the label of its
-//! longest candidate. A check digit never un-masks: it may change a label.
+//! longest candidate. A check digit never un-masks: it may change a label. Candidates inside an opaque
+//! key are dropped before (see [`opaque`]).
 //!
 //! What is told is said at the head of each file; what no shape tells (names, places, photographs) is
 //! not found here.
@@ -16,6 +17,7 @@ pub(crate) mod email;
 pub(crate) mod lexis;
 pub(crate) mod long_number;
 pub(crate) mod network;
+pub(crate) mod opaque;
 pub(crate) mod phone;
 pub(crate) mod record;
 pub(crate) mod shapes;
