@@ -83,19 +83,17 @@ def test_a_secret_is_not_echoed(tmp_path: Path) -> None:
         ('[connections.clinic]\ndsn = "env:CLINIC_DSN"', '[connections]\nclinic = "SECRETPW://x"'),
     ],
 )
-def test_a_secret_in_the_wrong_place_is_not_echoed(
-    tmp_path: Path, change: tuple[str, str]
-) -> None:
-    text = GOOD.replace(*change).replace('[connections.clinic.columns]\n"public.patient.id" = "clear"', "")
+def test_a_secret_in_the_wrong_place_is_not_echoed(tmp_path: Path, change: tuple[str, str]) -> None:
+    text = GOOD.replace(*change).replace(
+        '[connections.clinic.columns]\n"public.patient.id" = "clear"', ""
+    )
     with pytest.raises(ConfigurationError) as caught:
         config.load(write(tmp_path, text))
     assert "SECRETPW" not in caught.value.detail
     assert "connections.clinic" in caught.value.detail
 
 
-@pytest.mark.parametrize(
-    "listen", ["127.0.0.1:99999", "127.0.0.1:-1", "127.0.0.1", "127.0.0.1:x"]
-)
+@pytest.mark.parametrize("listen", ["127.0.0.1:99999", "127.0.0.1:-1", "127.0.0.1", "127.0.0.1:x"])
 def test_ports_out_of_range_are_named(tmp_path: Path, listen: str) -> None:
     with pytest.raises(ConfigurationError, match=r":2: server\.listen"):
         config.load(write(tmp_path, GOOD.replace("127.0.0.1:8080", listen)))
