@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-_LIMIT = 256 * 1024  # bytes that may wait; one piece more can be on top
+_LIMIT = 1 << 20  # bytes that may wait; one piece more can be on top
 
 
 class Handoff:
