@@ -122,9 +122,7 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             # The end-of-stream marker is the last thing to leave, after the whole statement's
             # record: who holds it can ask for the receipt at once.
             last = prelude + kernel.finish()
-            for chunk in last:
-                await statement.result(chunk)
-            await statement.release(kernel.report(), truncated=kernel.truncated)
+            await statement.finish(last, kernel.report(), truncated=kernel.truncated)
             if prelude:
                 yield head
             for chunk in last:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -69,9 +69,10 @@ class Statement:
         """Durable on return: the digest of bytes that may leave now. Charges the grant's rows."""
         await self._settled(self._result(chunk))
 
-    async def release(self, report: str, *, truncated: bool) -> None:
-        """Durable on return: the statement's totals, which are also its receipt."""
-        await self._settled(self._release(report, truncated=truncated))
+    async def finish(self, last: Sequence[Chunk], report: str, *, truncated: bool) -> None:
+        """Durable on return: the digests of the last chunks, and the statement's totals, which are
+        also its receipt."""
+        await self._settled(self._finish(last, report, truncated=truncated))
 
     async def _settled(self, writing: Coroutine[Any, Any, None]) -> None:
         """Write to the end even if the caller is cancelled: a record that was begun and what this
@@ -115,24 +116,12 @@ class Statement:
             raise GrantExpired("the grant has not begun by this gateway's clock", hint="try again")
 
     async def _result(self, chunk: Chunk) -> None:
-        if self._grant is not None and self._grant.max_rows is not None and chunk.rows:
-            await self._house.grants.charge_rows(self._grant.id, chunk.rows)
-        rows = self._rows + chunk.rows
-        await self._append(
-            "result",
-            {
-                "chunk": self._chunks,
-                "rows": chunk.rows,
-                "cumulative_rows": rows,
-                "bytes": len(chunk.data),
-                "digest": chunk.digest,
-            },
-        )
-        self._chunks += 1
-        self._rows = rows
-        self._digests.update(bytes.fromhex(chunk.digest))
+        await self._charge(chunk.rows)
+        await self._append("result", self._counted(chunk))
 
-    async def _release(self, report: str, *, truncated: bool) -> None:
+    async def _finish(self, last: Sequence[Chunk], report: str, *, truncated: bool) -> None:
+        await self._charge(sum(chunk.rows for chunk in last))
+        results = [self._counted(chunk) for chunk in last]
         masked = json.loads(report)
         body = {
             "rows": self._rows,
@@ -144,9 +133,30 @@ class Statement:
             "digest": self._digests.hexdigest(),
             "notes": self._notes,
         }
-        ref = await self._append("release", body)
+        # Taken by the log in this order and made durable by one sync.
+        *_, ref = await asyncio.gather(
+            *(self._append("result", result) for result in results), self._append("release", body)
+        )
         self._released = True
         self._session.receipts[self.number] = receipt_of(self.session, self.number, ref.hash, body)
+
+    async def _charge(self, rows: int) -> None:
+        if self._grant is not None and self._grant.max_rows is not None and rows:
+            await self._house.grants.charge_rows(self._grant.id, rows)
+
+    def _counted(self, chunk: Chunk) -> dict[str, Any]:
+        """The body of a chunk's result record, which is appended next."""
+        body = {
+            "chunk": self._chunks,
+            "rows": chunk.rows,
+            "cumulative_rows": self._rows + chunk.rows,
+            "bytes": len(chunk.data),
+            "digest": chunk.digest,
+        }
+        self._chunks += 1
+        self._rows += chunk.rows
+        self._digests.update(bytes.fromhex(chunk.digest))
+        return body
 
     def stop(self, because: Refusal) -> None:
         """End the statement from outside; its record and its client will be told why."""
