@@ -14,6 +14,9 @@ import pyarrow as pa
 
 from gateway.errors import MaskgateError
 
+#: The last bytes of a complete Arrow stream: pyarrow alone takes a cut one for complete.
+_END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+
 
 class GatewayAnswer(MaskgateError):
     """The gateway's own refusal, as it said it."""
@@ -48,11 +51,14 @@ class Client:
     def query(self, session: str, sql: str, params: list[Any], max_rows: int | None) -> pa.Table:
         """Run one statement and read its whole Arrow stream."""
         with self.stream(f"/v1/sessions/{session}/query", sql, params, max_rows) as answer:
-            reader = pa.ipc.open_stream(_Body(answer.iter_bytes()))
-            table = reader.read_all()
-            for _ in answer.iter_bytes():
-                pass
-        return table
+            parts = answer.iter_bytes()
+            try:
+                body = b"".join(parts)  # raises unless the body's own end has come
+            except httpx.TransportError as error:
+                raise MaskgateError(f"the stream broke off: {error}") from error
+        if not body.endswith(_END_OF_STREAM):
+            raise MaskgateError("the stream ended without its end marker")
+        return pa.ipc.open_stream(body).read_all()
 
     @contextmanager
     def stream(
@@ -87,33 +93,3 @@ class Client:
         except ValueError:
             body = {}
         raise GatewayAnswer(answer.status_code, body)
-
-
-class _Body:
-    """The file-like face that pyarrow reads a streamed body through."""
-
-    closed = False
-
-    def __init__(self, parts: Iterator[bytes]) -> None:
-        self._parts = parts
-        self._kept = b""
-
-    def read(self, size: int = -1) -> bytes:
-        pieces = [self._kept]
-        held = len(self._kept)
-        while size < 0 or held < size:
-            part = next(self._parts, None)
-            if part is None:
-                break
-            pieces.append(part)
-            held += len(part)
-        data = b"".join(pieces)
-        cut = len(data) if size < 0 else size
-        self._kept = data[cut:]
-        return data[:cut]
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self.closed = True

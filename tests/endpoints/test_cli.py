@@ -1,0 +1,68 @@
+"""The command line against a running gateway, as a person types it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from world import AGENT, AUDITOR, STEWARD, World
+
+
+def run(world: World, who: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *words, "--url", world.url, "--token", world.token(who)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_from_request_to_verified_evidence(world: World, tmp_path: Path) -> None:
+    words = ("clinic", "patient", "encounter", "--purpose", "totals differ", "--json")
+    asked = run(world, AGENT, "grants", "request", *words)
+    assert asked.returncode == 0, asked.stderr
+    grant = json.loads(asked.stdout)[0]["id"]
+    approved = run(world, STEWARD, "grants", "approve", grant, "--reason", "ok")
+    assert "active" in approved.stdout, approved.stderr
+    sql = "select id, full_name, mrn from patient where id < 4 order by id"
+    table = run(world, AGENT, "query", "clinic", sql)
+    assert table.returncode == 0, table.stderr
+    assert table.stdout.count("[REDACTED]") == 3
+    lines = run(world, AGENT, "query", "clinic", sql, "--format", "ndjson")
+    assert [json.loads(line)["id"] for line in lines.stdout.splitlines()] == [1, 2, 3]
+    found = re.search(r"session (\S+): 3 rows", lines.stderr)
+    assert found is not None, lines.stderr
+    bundle = tmp_path / "session.zip"
+    exported = run(world, AUDITOR, "sessions", "export", found[1], "-o", str(bundle))
+    assert exported.returncode == 0, exported.stderr
+    verified = subprocess.run(
+        [sys.executable, "-m", "gateway", "verify", str(bundle), "--trust", str(world.trust)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert verified.returncode == 0, verified.stdout
+
+
+def test_a_refusal_is_a_sentence_and_exit_code_1(world: World) -> None:
+    world.grant()
+    refused = run(world, AGENT, "query", "clinic", "select upper(full_name) from patient")
+    assert refused.returncode == 1
+    assert "protected_use" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_wrong_configuration_is_exit_code_2(tmp_path: Path) -> None:
+    path = tmp_path / "maskgate.toml"
+    path.write_text("[server]\nlisten = 3\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "check", "-c", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "server.listen" in done.stderr
