@@ -106,7 +106,7 @@ class ConnectionSettings(_Section):
     )
     search_path: list[str] = ["public"]
     unclassified: Literal["redact", "null", "deny"] = "redact"
-    expressions: Literal["refuse"] = "refuse"
+    expressions: Literal["mask-at-source", "refuse"] = "mask-at-source"
     text: Literal["scan", "clear"] = "scan"
     infinity: Literal["error", "null"] = "error"
     token_domain: str | None = (

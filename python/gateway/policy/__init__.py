@@ -7,5 +7,6 @@ do not load, and a use of a protected column that is not a bare output is refuse
 from gateway.policy.decide import decide, treat
 from gateway.policy.rules import Policy
 from gateway.policy.shelf import PolicyShelf
+from gateway.policy.source import to_hide
 
-__all__ = ["Policy", "PolicyShelf", "decide", "treat"]
+__all__ = ["Policy", "PolicyShelf", "decide", "to_hide", "treat"]

@@ -25,7 +25,7 @@ from gateway.sql.statement import Statement
 from gateway.sql.structure import Relation
 from gateway.sql.types import TEXT, Types
 
-_LONG = 64 * 1024  # longer texts are scanned off the event loop
+LONG = 64 * 1024  # longer texts are scanned off the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +55,27 @@ async def analyse(
     change, and UpstreamFailed when the database is at fault.
     """
     settings = settings or Settings()
-    if len(text) > _LONG:
+    if len(text) > LONG:
         statement = await asyncio.to_thread(statements.read, text, max_bytes=settings.max_bytes)
     else:
         statement = statements.read(text, max_bytes=settings.max_bytes)
     parameters.check_count(statement, params)
     for _ in range(3):
         epoch = transaction.epoch
-        analysis = await _attempt(text, statement, params, transaction, settings)
+        analysis = await attempt(text, statement, params, transaction, settings)
         if transaction.epoch == epoch:
             return analysis
     raise NotUnderstood("the database's types kept changing while the statement was analysed")
 
 
-async def _attempt(
+async def attempt(
     text: str,
     statement: Statement,
     params: Sequence[object],
     server: Server,
     settings: Settings,
 ) -> Analysis:
-    """One analysis; void if the server had to start over meanwhile."""
+    """One analysis; void if the server had to start over meanwhile (`server.epoch` grew)."""
     tree = await _tree(statement.text, server)
     if params:
         _check_params(statement, tree.found)
@@ -88,18 +88,20 @@ async def _attempt(
     control = reading.control(tree.found)
     mentions = reading.mentions(tree.found)
     shown = [reading.columns(flow.columns) for flow in tree.found.outputs]
+    sources = [reading.sources(flow) for flow in tree.found.outputs]
     await _check_functions(tree.found, server, settings)
     columns = {*(use.column for use in (*control, *mentions)), *(c for some in shown for c in some)}
     types = await _types(tree, columns, server)
     native = [_native(flow, types, relations) for flow in tree.found.outputs]
     outputs = tuple(
-        Output(name, kind or TEXT, _shape(flow, kind), columns)
-        for name, flow, kind, columns in zip(
-            tree.parsed.names, tree.found.outputs, native, shown, strict=True
+        Output(name, kind or TEXT, _shape(flow, kind), columns, through)
+        for name, flow, kind, columns, through in zip(
+            tree.parsed.names, tree.found.outputs, native, shown, sources, strict=True
         )
     )
     protected = await protection.close(server, tree.found, relations)
     control = (*control, *protected.control)
+    filled_text = tree.text
     if None in native:
         tree = await _with_text(tree, [kind is None for kind in native], server, settings)
     return Analysis(
@@ -115,6 +117,8 @@ async def _attempt(
         catalogs=reading.catalogs(),
         related=_related(outputs, (*control, *mentions), protected),
         inherited=protected.inherited(),
+        filled_text=filled_text,
+        references=reading.references(),
     )
 
 
