@@ -79,7 +79,8 @@ class MaskedStream:
     `plan` is a JSON object:
     {"format": "arrow"|"ndjson"|"csv", "metadata": {str: str}, "infinity": "error"|"null",
      "limit_rows": int|null,
-     "columns": [{"name": str, "type": column type, "treatment": treatment}, ...]}
+     "columns": [{"name": str, "type": column type, "treatment": treatment,
+                  "metadata": {str: str}}, ...]}
     `token_key` is 32 bytes. Chunks are cut by row count and by masked size alone.
 
     Raises gateway.errors.InvalidRequest for a treatment that the type cannot take (when made),

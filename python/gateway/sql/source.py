@@ -22,6 +22,7 @@ from gateway.sql.protection import expanded
 from gateway.sql.rewriting import Field, Replacement
 from gateway.sql.server import Server
 
+_MOST_USES = 3  # of one column, in a note
 _MOST_GROUPED = 64  # columns added to GROUP BY, each for one more Parse
 
 _FIELDS = """
@@ -170,8 +171,15 @@ def _notes(hidden: Iterable[Hidden]) -> Iterable[str]:
     for reference, some in by_reference.items():
         table = f"{reference.schema}.{reference.table}"
         place = table if reference.alias == reference.table else f"{table} as {reference.alias}"
-        columns = "; ".join(f"{one.column.name} (used in {', '.join(one.uses)})" for one in some)
+        columns = "; ".join(f"{one.column.name} ({_uses(one.uses)})" for one in some)
         yield (
             f"inside {place} these protected columns were NULL: {columns}. Select a protected "
             "column plainly to get it masked, and use clear columns for everything else"
         )
+
+
+def _uses(uses: Sequence[str]) -> str:
+    if "unused mention" in uses:
+        return "named, not selected"
+    more = f" and {len(uses) - _MOST_USES} more" if len(uses) > _MOST_USES else ""
+    return f"used in {', '.join(uses[:_MOST_USES])}{more}"
