@@ -25,7 +25,7 @@ from gateway.sql.statement import Statement
 from gateway.sql.structure import Relation
 from gateway.sql.types import TEXT, Types
 
-LONG = 64 * 1024  # longer texts are scanned off the event loop
+_LONG = 64 * 1024  # longer texts are scanned off the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ async def analyse(
     change, and UpstreamFailed when the database is at fault.
     """
     settings = settings or Settings()
-    if len(text) > LONG:
+    if len(text) > _LONG:
         statement = await asyncio.to_thread(statements.read, text, max_bytes=settings.max_bytes)
     else:
         statement = statements.read(text, max_bytes=settings.max_bytes)

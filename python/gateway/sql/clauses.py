@@ -109,7 +109,10 @@ def read(text: str) -> Clauses:
     """Read one SELECT. Raises Unreadable."""
     found = Clauses(list(_lexemes(text)))
     reader = _Reader(found)
-    reader.query(frozenset(), None, 0)
+    try:
+        reader.query(frozenset(), None, 0)
+    except RecursionError:
+        raise Unreadable("nested too deeply") from None
     if reader.at != len(found.lexemes):
         raise Unreadable("something stands behind the statement")
     return found

@@ -46,18 +46,14 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def names(text: str) -> set[str]:
-    """The unqualified names of relations in the text. Raises Unreadable."""
-    return {item.table for item in clauses.read(text).items if item.schema is None}
-
-
-def rewrite(text: str, replacements: Sequence[Replacement], own: Mapping[str, str]) -> str:
-    """`text` with every item of FROM that a replacement is for replaced.
+def rewrite(
+    text: str, found: Clauses, replacements: Sequence[Replacement], own: Mapping[str, str]
+) -> str:
+    """`text`, as `found` reads it, with every item of FROM that a replacement is for replaced.
 
     `own` is the schema of each relation that the text names without one. Raises Unreadable, also
     when a replacement finds no item.
     """
-    found = clauses.read(text)
     wanted = {(r.schema, r.table, r.alias): r for r in replacements}
     edits: list[tuple[int, int, str]] = []
     met = set()

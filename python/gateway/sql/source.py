@@ -13,9 +13,9 @@ from dataclasses import replace
 
 from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused, Ungrouped
 from gateway.model import Analysis, Column, Hidden, Output, Reference, Shape
-from gateway.sql import lineage, rewriting, structure
+from gateway.sql import clauses, lineage, rewriting, structure
 from gateway.sql import statement as statements
-from gateway.sql.analyse import LONG, Settings, attempt
+from gateway.sql.analyse import Settings, attempt
 from gateway.sql.clauses import Unreadable
 from gateway.sql.lineage import Key
 from gateway.sql.protection import expanded
@@ -86,11 +86,9 @@ async def _rewritten(
 ) -> Analysis:
     text = analysis.filled_text
     replacements = await _replacements(hidden, server)
-    own = await _schemas(text, server)
-    if len(text) > LONG:
-        text = await asyncio.to_thread(rewriting.rewrite, text, replacements, own)
-    else:
-        text = rewriting.rewrite(text, replacements, own)
+    found = await asyncio.to_thread(clauses.read, text)
+    own = await _schemas({item.table for item in found.items if item.schema is None}, server)
+    text = rewriting.rewrite(text, found, replacements, own)
     for _ in range(_MOST_GROUPED):
         statement = statements.read(text, max_bytes=len(text) * 4)
         await server.fetch("SAVEPOINT masked")
@@ -98,13 +96,12 @@ async def _rewritten(
             return await attempt(text, statement, (), server, settings)
         except Ungrouped as missing:
             await server.fetch("ROLLBACK TO SAVEPOINT masked")
-            text = rewriting.grouped(text, missing.position, replacements)
+            text = await asyncio.to_thread(rewriting.grouped, text, missing.position, replacements)
     raise NotUnderstood("more columns lean on a primary key than are looked after")
 
 
-async def _schemas(text: str, server: Server) -> Mapping[str, str]:
+async def _schemas(names: Collection[str], server: Server) -> Mapping[str, str]:
     """Where the server finds each relation that the text names without a schema."""
-    names = await asyncio.to_thread(rewriting.names, text)
     rows = await server.fetch(_SCHEMAS, sorted(names)) if names else []
     return {row["name"]: row["nspname"] for row in rows}
 
