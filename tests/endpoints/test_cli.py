@@ -49,9 +49,9 @@ def test_from_request_to_verified_evidence(world: World, tmp_path: Path) -> None
 
 def test_a_refusal_is_a_sentence_and_exit_code_1(world: World) -> None:
     world.grant()
-    refused = run(world, AGENT, "query", "clinic", "select upper(full_name) from patient")
+    refused = run(world, AGENT, "query", "clinic", "delete from patient")
     assert refused.returncode == 1
-    assert "protected_use" in refused.stderr
+    assert "statement_refused" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
