@@ -406,6 +406,8 @@ class _Reader:
         self.at += only
         wrapped = only and self._sign("(")
         self.at += wrapped
+        if self._peek() is None:
+            raise Unreadable("no relation where one is expected")
         parts, self.at = self._found.chain(self.at)
         if not all(part.names for part in parts) or len(parts) > 3:
             raise Unreadable("no relation where one is expected")

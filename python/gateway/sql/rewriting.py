@@ -8,7 +8,7 @@ reading it stands on does; what it makes is analysed like any other text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.sql import clauses
@@ -66,7 +66,7 @@ def rewrite(
             edits.append((item.start, item.end, _in_place(item, replacement)))
     if met != set(wanted):
         raise Unreadable("a reference of the tree is not in the text")
-    edits += _requalified(found, replacements, edits)
+    edits += _requalified(found, replacements, own, {start for start, _, _ in edits})
     return _edited(text, edits)
 
 
@@ -86,11 +86,13 @@ def _edited(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
 
 
 def _requalified(
-    found: Clauses, replacements: Sequence[Replacement], edits: Sequence[tuple[int, int, str]]
+    found: Clauses,
+    replacements: Sequence[Replacement],
+    own: Mapping[str, str],
+    items: Collection[int],
 ) -> list[tuple[int, int, str]]:
     """schema.table.column names no sub-select: table.column does."""
     tables = {(r.schema, r.table) for r in replacements if r.alias == r.table}
-    starts = {start for start, _, _ in edits}
     more: list[tuple[int, int, str]] = []
     at = 0
     while at < len(found.lexemes):
@@ -99,11 +101,15 @@ def _requalified(
             continue
         parts, at = found.chain(at)
         key = tuple(part.value for part in parts[:2])
-        if len(parts) < 3 or key not in tables or parts[0].start in starts:
+        if len(parts) < 3 or key not in tables or parts[0].start in items:
             continue
         # Something else of that name would take the column over.
-        known = {(i.schema, i.table) for i in found.items if i.known_as == key[1]}
-        if key[1] in found.others or any(schema not in (None, key[0]) for schema, _ in known):
+        known = {
+            (own.get(i.table) if i.schema is None else i.schema, i.table)
+            for i in found.items
+            if i.known_as == key[1]
+        }
+        if key[1] in found.others or known != {key}:
             raise Unreadable("two things of one name")
         more.append((parts[0].start, parts[1].start, ""))
     return more
