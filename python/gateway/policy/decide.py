@@ -153,6 +153,8 @@ def misuse(column: Column, treatment: Treatment, reason: str, where: str) -> Pro
         "deny": f"leave {column.name} out of the statement",
         "unused mention": f"name the columns you need instead of * and leave {column.name} out",
     }
+    if " view " in where:
+        hints[where] = "the view's own query uses it: read the tables that the view is made from"
     hint = hints.get(treatment.name) or hints.get(
         where,
         f"select {column.name} as a plain column (it comes back as {treatment.name}) and use "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.sql.scanner import Kind, scan
 
@@ -40,8 +41,7 @@ class Unreadable(Exception):
     """The text is not what this reader knows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lexeme:
+class Lexeme(NamedTuple):
     """`text[start:end]`: a word (folded), a quoted name, one sign, or something else."""
 
     kind: str  # word, name, sign, other
@@ -149,6 +149,8 @@ def _pieces(text: str, start: int, end: int, *, whole: bool) -> Iterator[Lexeme]
 
 def _fold(word: str) -> str:
     """As the server does: letters of ASCII only."""
+    if word.isascii():
+        return word.lower()
     return "".join(c.lower() if c.isascii() else c for c in word)
 
 

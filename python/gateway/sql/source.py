@@ -22,6 +22,7 @@ from gateway.sql.protection import expanded
 from gateway.sql.rewriting import Field, Replacement
 from gateway.sql.server import Server
 
+_LONG = 16 * 1024  # longer texts are read off the event loop
 _MOST_USES = 3  # of one column, in a note
 _MOST_GROUPED = 64  # columns added to GROUP BY, each for one more Parse
 
@@ -86,7 +87,10 @@ async def _rewritten(
 ) -> Analysis:
     text = analysis.filled_text
     replacements = await _replacements(hidden, server)
-    found = await asyncio.to_thread(clauses.read, text)
+    if len(text) > _LONG:
+        found = await asyncio.to_thread(clauses.read, text)
+    else:
+        found = clauses.read(text)
     own = await _schemas({item.table for item in found.items if item.schema is None}, server)
     text = rewriting.rewrite(text, found, replacements, own)
     for _ in range(_MOST_GROUPED):
