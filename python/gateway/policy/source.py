@@ -8,8 +8,19 @@ column, and a use that no reference of the text accounts for.
 
 from __future__ import annotations
 
-from gateway.model import Analysis, Column, Grant, Hidden, Output, Reference, Shape, Source
-from gateway.policy.decide import check_scope, denied, misuse, treatment_of
+from gateway.model import (
+    Analysis,
+    Column,
+    ColumnDecision,
+    Grant,
+    Hidden,
+    Output,
+    Reference,
+    Shape,
+    Source,
+    Treatment,
+)
+from gateway.policy.decide import check_scope, denied, misuse, treat, treatment_of
 from gateway.policy.rules import Policy
 
 Uses = dict[tuple[Reference, Column], list[str]]
@@ -42,6 +53,21 @@ def to_hide(grant: Grant, analysis: Analysis, policy: Policy) -> tuple[Hidden, .
         Hidden(reference, column, tuple(places), treatment_of(column, analysis, policy)[1])
         for (reference, column), places in uses.items()
     )
+
+
+def foreseen(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecision:
+    """What an output will come as, whatever else the statement does; for listings.
+
+    Raises ProtectedUse when it will be refused.
+    """
+    uses: Uses = {}
+    if policy.expressions != "refuse":
+        _of_output(output, analysis, policy, uses)
+    if not uses:
+        return treat(output, analysis, policy)
+    names = tuple(dict.fromkeys(str(column) for _, column in uses))
+    reason = f"made of {', '.join(names)}, NULL at source"
+    return ColumnDecision(output.name, Treatment("null"), reason, (), names)
 
 
 def _of_output(output: Output, analysis: Analysis, policy: Policy, uses: Uses) -> None:

@@ -19,7 +19,7 @@ from gateway.model import (
     Source,
     Use,
 )
-from gateway.policy import Policy, decide, to_hide
+from gateway.policy import Policy, decide, foreseen, to_hide
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NUMBERS = {"id": 1, "city": 2, "name": 3, "mrn": 4, "photo": 5}
@@ -161,6 +161,20 @@ def test_whatever_is_to_be_hidden_is_refused_as_long_as_it_is_not(part: str, nam
     assert hidden(found)
     with pytest.raises(ProtectedUse):
         decide(grant(), found, POLICY)
+
+
+def test_a_listing_foresees_null() -> None:
+    made = output("id", "mrn", shape=Shape.COMPUTED)
+    decided = foreseen(made, analysis(made), POLICY)
+    assert (decided.treatment.name, decided.reason) == (
+        "null",
+        "made of public.patient.mrn, NULL at source",
+    )
+    assert foreseen(output("mrn"), analysis(), POLICY).treatment.name == "token"
+    with pytest.raises(ProtectedUse):
+        foreseen(made, analysis(made), Policy("clinic", COLUMNS, expressions="refuse"))
+    with pytest.raises(ProtectedUse):
+        foreseen(output("photo"), analysis(), POLICY)
 
 
 def test_an_output_tells_what_it_lost() -> None:
