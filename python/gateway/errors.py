@@ -130,9 +130,15 @@ class NotAcceptable(Refusal):
 
 
 class LimitExceeded(Refusal):
+    """`retry_after`: seconds until the same request may be answered."""
+
     code = "limit_exceeded"
     status = 429
     title = "A limit was reached"
+
+    def __init__(self, detail: str, *, hint: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(detail, hint=hint)
+        self.retry_after = retry_after
 
 
 class Failure(MaskgateError):

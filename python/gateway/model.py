@@ -93,6 +93,19 @@ class Source:
 
     column: Column
     reference: Reference | None
+    # Where it is read only through a plain aggregate over its one table: how many of its values
+    # each group has by HAVING, 0 if HAVING does not say.
+    values: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Equality:
+    """A conjunct of WHERE or of an inner join's ON that is `column = $1`, `column = 'x'` or
+    `column = column`, by PostgreSQL's own equality, and nothing else."""
+
+    columns: tuple[Source | None, ...]  # None: not one base column, unchanged
+    parameter: int | None = None  # the n of $n as the agent sent it
+    constant: bool = False  # compared with a value, a parameter's or the text's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +116,7 @@ class Hidden:
     column: Column
     uses: tuple[str, ...]  # "WHERE", "an expression (output column 'upper')", …
     reason: str  # why the column is protected
+    advice: str = ""  # what its options allow instead
 
 
 class Shape(StrEnum):
@@ -133,6 +147,8 @@ class Use:
     column: Column
     where: str  # "WHERE", "JOIN", "GROUP BY", "ORDER BY", "DISTINCT", … or "unused mention"
     references: tuple[Reference | None, ...] = ()  # through which it is read
+    equality: int | None = None  # the one of `Analysis.equalities` that this use is
+    values: int | None = None  # as in Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +186,7 @@ class Analysis:
     catalogs: tuple[str, ...] = ()
     filled_text: str = ""  # parameters inlined, no casts to text yet
     references: tuple[Reference, ...] = ()
+    equalities: tuple[Equality, ...] = ()
     # Columns that are NULL in what will run, when it is not what the agent sent.
     hidden: tuple[Hidden, ...] = ()
 
@@ -198,12 +215,24 @@ class ColumnDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class Permitted:
+    """A use of a protected column that its rule's options allow."""
+
+    option: str  # lookup, join or aggregate
+    columns: tuple[str, ...]  # "schema.table.column"
+    rule: str  # the pattern that says so; lookups are counted by it
+    parameter: int | None = None  # a lookup's $n
+    per_hour: int = 0  # a lookup's
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """Step 4's answer: one treatment an output column."""
 
     columns: tuple[ColumnDecision, ...]
     policy_hash: str
     notes: tuple[str, ...] = ()
+    permitted: tuple[Permitted, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

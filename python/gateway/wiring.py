@@ -33,7 +33,7 @@ from gateway.errors import ConfigurationError, MaskgateError
 from gateway.flows import health
 from gateway.flows.house import Connection, House, Limits
 from gateway.flows.session import Desk
-from gateway.grants import AccessRules, AutoApprove, ControlStore, Grants, Sessions
+from gateway.grants import AccessRules, AutoApprove, ControlStore, Grants, Lookups, Sessions
 from gateway.identity import IssuerConfig, Verifier
 from gateway.masking import load_token_key
 from gateway.policy import Policy, PolicyShelf
@@ -148,6 +148,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             rules=rules,
             grants=grants,
             sessions=Sessions(store, rules, _now),
+            lookups=Lookups(store),
             log=log,
             connections=connections,
             policies=shelf,

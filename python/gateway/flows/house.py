@@ -14,7 +14,7 @@ from gateway.sql import Settings as AnalysisSettings
 
 if TYPE_CHECKING:
     from gateway.flows.session import Desk
-    from gateway.grants import AccessRules, ControlStore, Grants, Sessions
+    from gateway.grants import AccessRules, ControlStore, Grants, Lookups, Sessions
     from gateway.identity import Verifier
     from gateway.sessionlog import SessionLog
     from gateway.upstream import Database
@@ -62,6 +62,7 @@ class House:
     rules: AccessRules
     grants: Grants
     sessions: Sessions
+    lookups: Lookups
     log: SessionLog
     connections: Mapping[str, Connection]
     policies: PolicyShelf

@@ -18,7 +18,7 @@ from gateway.flows.watch import watched
 from gateway.masking import masked, open_stream
 from gateway.model import Grant
 from gateway.policy import decide, to_hide
-from gateway.sql import analyse, mask_at_source
+from gateway.sql import analyse, keep_order_untold, mask_at_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +77,16 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             analysis = await analyse(ask.sql, ask.params, transaction, connection.analysis)
 
             # (4) policy.decide(identity, grant, analysis) → Decision | refused
-            if hidden := to_hide(grant, analysis, connection.policy):
+            policy = connection.policy.for_groups(identity.groups)
+            if hidden := to_hide(grant, analysis, policy):
                 # What a statement computes with or chooses rows by is NULL at its source. The text
                 # that says so goes through (3) again; nothing is taken on trust, for what it still
                 # does with a protected column `decide` refuses.
                 analysis = await mask_at_source(analysis, hidden, transaction, connection.analysis)
-            decision = decide(grant, analysis, connection.policy)
+            decision = decide(grant, analysis, policy)
+            if any(use.option == "join" for use in decision.permitted):
+                await keep_order_untold(transaction)
+            await house.lookups.charge(identity, connection.name, decision.permitted)
             kernel = open_stream(
                 analysis,
                 decision,

@@ -11,7 +11,7 @@ from typing import Any
 from gateway.errors import InvalidRequest, Refusal
 from gateway.flows.entrance import establish
 from gateway.flows.house import Connection, House
-from gateway.policy import foreseen
+from gateway.policy import Policy, foreseen
 from gateway.sql import Described, analyse, describe
 
 _MAX_TABLES = 200
@@ -21,22 +21,26 @@ _SESSION = "schema"  # the application_name of look-ups
 async def schema(
     house: House, credential: str | None, client: str, connection: str
 ) -> list[dict[str, Any]]:
-    """`GET /v1/connections/{c}/schema`: per column its type, its treatment and the reason."""
-    await establish(house, credential, client)
+    """`GET /v1/connections/{c}/schema`: per column its type, its treatment for the caller, the
+    reason, and the options that allow more."""
+    identity = await establish(house, credential, client)
     found = house.connection(connection)
+    policy = found.policy.for_groups(identity.groups)
     async with found.upstream.transaction(_SESSION) as transaction:
         columns = await describe(transaction)
     views = {entry.table: entry for entry in columns if entry.kind == "v"}
-    traced = {name: await _through(found, entry) for name, entry in views.items()}
+    traced = {name: await _through(found, policy, entry) for name, entry in views.items()}
     items = []
     for entry in columns:
         if entry.kind == "v":
+            options: dict[str, Any] = {}
             treatment, reason = traced[entry.table].get(
                 entry.column.name, ("refused", "the view computes it from a protected column")
             )
         else:
-            chosen, reason = found.policy.treatment_of(entry.column)
+            chosen, reason = policy.treatment_of(entry.column)
             treatment = chosen.name
+            options = policy.options_of(entry.column)[0].worded() if chosen.protects else {}
         items.append(
             {
                 "table": entry.table,
@@ -45,6 +49,7 @@ async def schema(
                 "type": entry.type_name,
                 "treatment": treatment,
                 "reason": reason,
+                "options": options,
             }
         )
     return items
@@ -77,7 +82,9 @@ def _resolved(name: str, known: set[str], connection: str) -> str:
 _KINDS = {"r": "table", "p": "partitioned table", "v": "view", "m": "materialised view"}
 
 
-async def _through(connection: Connection, entry: Described) -> dict[str, tuple[str, str]]:
+async def _through(
+    connection: Connection, policy: Policy, entry: Described
+) -> dict[str, tuple[str, str]]:
     """A view's columns as `select *` from it would be treated; a refused one is left out."""
     name = ".".join(f'"{part}"' for part in (entry.column.schema, entry.column.table))
     treated: dict[str, tuple[str, str]] = {}
@@ -88,7 +95,7 @@ async def _through(connection: Connection, entry: Described) -> dict[str, tuple[
         return treated
     for output in analysis.outputs:
         try:
-            decided = foreseen(output, analysis, connection.policy)
+            decided = foreseen(output, analysis, policy)
         except Refusal:
             continue
         treated[output.name] = (decided.treatment.name, decided.reason)

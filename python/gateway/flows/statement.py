@@ -104,6 +104,15 @@ class Statement:
                 "format": self._ask.encoding,
                 "database_floor": self.connection.database_floor,
                 "masked_at_source": _hidden(analysis),
+                "permitted": [
+                    {
+                        "option": use.option,
+                        "columns": list(use.columns),
+                        "rule": use.rule,
+                        "parameter": use.parameter,
+                    }
+                    for use in decision.permitted
+                ],
                 "notes": list(decision.notes),
             },
         )
@@ -291,7 +300,10 @@ def _analysis(analysis: Analysis) -> dict[str, Any]:
             }
             for output in analysis.outputs
         ],
-        "control": [{"column": str(use.column), "use": use.where} for use in analysis.control],
+        "control": [
+            {"column": column, "use": where}
+            for column, where in dict.fromkeys((str(u.column), u.where) for u in analysis.control)
+        ],
         "tables": list(analysis.tables),
         "tree": analysis.server_tree,
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from gateway.grants.access import AccessRules, AutoApprove
 from gateway.grants.lifecycle import Grants
+from gateway.grants.lookups import Lookups
 from gateway.grants.sessions import SessionRow, Sessions
 from gateway.grants.store import ControlStore
 from gateway.grants.watch import Watch
@@ -18,6 +19,7 @@ __all__ = [
     "AutoApprove",
     "ControlStore",
     "Grants",
+    "Lookups",
     "SessionRow",
     "Sessions",
     "Watch",

@@ -1,10 +1,10 @@
 """Step 4: from lineage to one treatment an output column, or a refusal that says what to write.
 
-The rule for whatever runs: a protected column may appear as a bare output column and in no other
-way. Every other use (an expression, a predicate, a join, grouping, ordering, a limit, a mention
-that is not selected, arms of a UNION with different treatments) is refused. With
-`expressions = "mask-at-source"` a statement of such uses has been rewritten before it comes here,
-and the rule is the proof that the rewriting holds.
+The rule for whatever runs: a protected column may appear as a bare output column, in the uses that
+the options of its rule allow (permitted.py), and in no other way. Every other use (an expression, a
+predicate, a join, grouping, ordering, a limit, a mention that is not selected, arms of a UNION with
+different treatments) is refused. With `expressions = "mask-at-source"` a statement of such uses has
+been rewritten before it comes here, and the rule is the proof that the rewriting holds.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from gateway.model import (
     Decision,
     Grant,
     Output,
+    Permitted,
     Shape,
     Treatment,
 )
+from gateway.policy.permitted import Leave, advice, leave, options_of, treatment_of
 from gateway.policy.rules import Policy
 
 #: How often one statement may select the same protected column.
@@ -39,24 +41,39 @@ def decide(grant: Grant, analysis: Analysis, policy: Policy) -> Decision:
     used otherwise than as a bare output column.
     """
     check_scope(grant, analysis, policy)
+    allowed = leave(analysis, policy)
     for use in (*analysis.control, *analysis.mentions):
-        treatment, reason = treatment_of(use.column, analysis, policy)
-        if treatment.protects:
-            raise misuse(use.column, treatment, reason, use.where)
-    _check_repetition(analysis, policy)
-    columns = tuple(treat(output, analysis, policy) for output in analysis.outputs)
-    return Decision(columns=columns, policy_hash=policy.hash, notes=analysis.notes)
+        if treatment_of(use.column, analysis, policy)[0].protects and not allowed.admits(use):
+            raise misuse(use.column, analysis, policy, use.where)
+    _check_repetition(analysis, policy, allowed)
+    columns = tuple(treat(output, analysis, policy, allowed) for output in analysis.outputs)
+    permitted = allowed.used()
+    return Decision(
+        columns=columns,
+        policy_hash=policy.hash,
+        notes=(*analysis.notes, *_notes(permitted)),
+        permitted=permitted,
+    )
 
 
-def treatment_of(column: Column, analysis: Analysis, policy: Policy) -> tuple[Treatment, str]:
-    """The treatment of a column of the statement, closed over what it shares protection with."""
-    return policy.treatment_of(column, analysis.related.get(column, ()), analysis.inherited)
+def _notes(permitted: Iterable[Permitted]) -> Iterable[str]:
+    for one in permitted:
+        if one.option == "lookup":
+            yield (
+                f"{one.columns[0]} was looked up by ${one.parameter}; rule {one.rule} answers "
+                f"{one.per_hour} lookups an hour"
+            )
 
 
-def _check_repetition(analysis: Analysis, policy: Policy) -> None:
+def _check_repetition(analysis: Analysis, policy: Policy, allowed: Leave) -> None:
     """A protected column many times over in one row would tell, by the limit on a row's bytes, how
     long its value is."""
-    times = Counter(column for output in analysis.outputs for column in output.columns)
+    times = Counter(
+        column
+        for output in analysis.outputs
+        for column in output.columns
+        if not allowed.admits_output(column, output.sources)
+    )
     for column, count in times.items():
         treatment, reason = treatment_of(column, analysis, policy)
         if count > _MOST_REPEATED and treatment.protects:
@@ -86,18 +103,22 @@ def _classified(name: str, analysis: Analysis, policy: Policy) -> bool:
     return policy.classifies(schema, table) or name in analysis.views
 
 
-def treat(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecision:
+def treat(output: Output, analysis: Analysis, policy: Policy, allowed: Leave) -> ColumnDecision:
     """The treatment of one output column. Raises ProtectedUse when there is none."""
     found = [(column, *treatment_of(column, analysis, policy)) for column in output.columns]
     names = tuple(str(column) for column in output.columns)
-    protected = [entry for entry in found if entry[1].protects]
+    protected = [
+        entry
+        for entry in found
+        if entry[1].protects and not allowed.admits_output(entry[0], output.sources)
+    ]
     if not protected:
-        return _masked(output, _clear(output, policy, names))
+        return _masked(output, _clear(output, analysis, policy))
     column, treatment, reason = protected[0]
     if treatment.name == "deny":
         raise denied(column, reason)
     if output.shape is Shape.COMPUTED:
-        raise misuse(column, treatment, reason, f"an expression (output column {output.name!r})")
+        raise misuse(column, analysis, policy, f"an expression (output column {output.name!r})")
     if any(entry[1] != treatment for entry in found):
         raise ProtectedUse(
             f"output column {output.name!r} mixes {', '.join(names)}, whose treatments differ",
@@ -118,13 +139,29 @@ def _masked(output: Output, decision: ColumnDecision) -> ColumnDecision:
     return replace(decision, reason=reason, masked_at_source=names)
 
 
-def _clear(output: Output, policy: Policy, names: tuple[str, ...]) -> ColumnDecision:
+def _clear(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecision:
+    names = tuple(str(column) for column in output.columns)
     kind = _innermost_kind(output)
-    scanned = policy.scan_clear_text and kind in _TEXT_KINDS
-    reason = "clear" if names else "computed without a table's column"
+    told = list(dict.fromkeys(filter(None, (_told(c, analysis, policy) for c in output.columns))))
+    # Somebody who may see a value sees it: detectors read only what else is in the column.
+    seen = bool(names) and all(
+        policy.shows(c, analysis.related.get(c, ()), analysis.inherited) for c in output.columns
+    )
+    scanned = policy.scan_clear_text and kind in _TEXT_KINDS and not seen
+    reason = "; ".join(told) or ("clear" if names else "computed without a table's column")
     if scanned:
         reason += ", and its text is scanned"
     return ColumnDecision(output.name, Treatment("clear", {"scan": scanned}), reason, names)
+
+
+def _told(column: Column, analysis: Analysis, policy: Policy) -> str:
+    """Why a column that a rule protects comes clear: it is shown, or aggregated."""
+    treatment, reason = treatment_of(column, analysis, policy)
+    if treatment.protects:
+        least = options_of(column, analysis, policy)[0].aggregate
+        return f"an aggregate over at least {least} values of {column} ({reason})"
+    shown = policy.shows(column, analysis.related.get(column, ()), analysis.inherited)
+    return reason if shown else ""
 
 
 def _innermost_kind(output: Output) -> str:
@@ -147,8 +184,9 @@ def denied(column: Column, reason: str) -> ProtectedUse:
     )
 
 
-def misuse(column: Column, treatment: Treatment, reason: str, where: str) -> ProtectedUse:
+def misuse(column: Column, analysis: Analysis, policy: Policy, where: str) -> ProtectedUse:
     """The refusal of a use of a protected column, with what to write instead."""
+    treatment, reason = treatment_of(column, analysis, policy)
     hints = {
         "deny": f"leave {column.name} out of the statement",
         "unused mention": f"name the columns you need instead of * and leave {column.name} out",
@@ -160,4 +198,7 @@ def misuse(column: Column, treatment: Treatment, reason: str, where: str) -> Pro
         f"select {column.name} as a plain column (it comes back as {treatment.name}) and use "
         "columns that are clear for filtering, joining, grouping and ordering",
     )
+    instead = advice(column, analysis, policy)
+    if instead:
+        hint = f"{hint}. {instead}"
     return ProtectedUse(f"{column} is protected ({reason}) and is used in {where}", hint=hint)

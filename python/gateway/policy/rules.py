@@ -6,6 +6,7 @@ Reach, narrowest first: an exact column; `schema.table.*`; other patterns with o
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -16,6 +17,7 @@ from blake3 import blake3
 
 from gateway.errors import ConfigurationError
 from gateway.model import Column, Treatment
+from gateway.policy.options import NONE, Options, split, toml
 
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
@@ -43,6 +45,7 @@ class Rule:
     pattern: str
     parts: tuple[str, str, str]
     treatment: Treatment
+    options: Options = NONE
 
     @property
     def reach(self) -> int:
@@ -122,10 +125,17 @@ class Policy:
         self.scan_clear_text = text == "scan"
         self.expressions = expressions
         self._unclassified = Treatment(unclassified)
+        self._groups: frozenset[str] = frozenset()
         self._rules = sorted(self._parse(columns), key=lambda rule: rule.reach)
         self._check_disagreement()
         self.text = self._canonical(unclassified, expressions, text)
         self.hash = blake3(self.text.encode()).hexdigest()
+
+    def for_groups(self, groups: Collection[str]) -> Policy:
+        """The same policy as somebody in these groups meets it: what is shown to them is clear."""
+        seen = copy.copy(self)
+        seen._groups = frozenset(groups)
+        return seen
 
     def treatment_of(
         self,
@@ -141,17 +151,13 @@ class Policy:
         makes of a protected value is another value, which a treatment made for the original could
         let through: it is redacted.
         """
-        rule = self._rule(column)
-        same = [other for other in related if other in inherited]
-        if rule is None:
-            parents = {one.treatment.name: one for one in map(self._rule, same) if one is not None}
-            if len(parents) == 1:
-                (rule,) = parents.values()
+        related = tuple(related)
+        rule = self._governing(column, related, inherited)
         own, reason = self._worded(rule, column)
         if own.name in _WHOLE or (own.protects and rule is not None and rule.reach == 0):
             return own, reason
         theirs = [
-            (other, found.treatment if found is not None else self._unclassified)
+            (other, self._seen(found) if found is not None else self._unclassified)
             for other, found in ((other, self._rule(other)) for other in related)
             # A partition made tomorrow is named by no rule: its parent's rule speaks for it.
             if found is not None or rule is None or other not in inherited
@@ -168,6 +174,45 @@ class Policy:
             chosen = Treatment("redact")
         return chosen, f"{column} holds or is made from {other}, which is protected"
 
+    def shows(
+        self,
+        column: Column,
+        related: Iterable[Column] = (),
+        inherited: Collection[Column] = (),
+    ) -> bool:
+        """Whether the column is clear because a group of the caller's may see its values."""
+        related = tuple(related)
+        rule = self._governing(column, related, inherited)
+        if rule is None or not rule.options.show & self._groups:
+            return False
+        return not self.treatment_of(column, related, inherited)[0].protects
+
+    def options_of(
+        self,
+        column: Column,
+        related: Iterable[Column] = (),
+        inherited: Collection[Column] = (),
+    ) -> tuple[Options, str]:
+        """The options of a base column and the pattern of the rule that gives them.
+
+        Closed over its relatives as treatments are: only what every protected one of them allows,
+        but a rule that names the column exactly speaks for what is made of others.
+        """
+        related = tuple(related)
+        rule = self._governing(column, related, inherited)
+        if rule is None or rule.options == NONE:
+            return NONE, ""
+        options = rule.options
+        for other in related:
+            same = other in inherited
+            found = self._rule(other)
+            if found is None:
+                # A partition that no rule names is spoken for by its parent's.
+                options = options if same or rule.reach == 0 else NONE
+            elif found.treatment.protects and (same or rule.reach > 0):
+                options = options.agreed(found.options)
+        return options, rule.pattern
+
     def classifies(self, schema: str, table: str) -> bool:
         """Whether some rule names columns of this table."""
         return any(
@@ -181,9 +226,26 @@ class Policy:
                 return rule
         return None
 
+    def _governing(
+        self, column: Column, related: Iterable[Column], inherited: Collection[Column]
+    ) -> Rule | None:
+        """The rule of a column, or of the parents of one that no rule names, if they agree."""
+        rule = self._rule(column)
+        if rule is not None:
+            return rule
+        same = [self._rule(other) for other in related if other in inherited]
+        parents = {self._seen(one).name: one for one in same if one is not None}
+        return next(iter(parents.values())) if len(parents) == 1 else None
+
+    def _seen(self, rule: Rule) -> Treatment:
+        return Treatment("clear") if rule.options.show & self._groups else rule.treatment
+
     def _worded(self, rule: Rule | None, column: Column) -> tuple[Treatment, str]:
         if rule is not None:
-            return rule.treatment, f"rule {rule.pattern} = {rule.treatment.name}"
+            reason = f"rule {rule.pattern} = {rule.treatment.name}"
+            if shown := sorted(rule.options.show & self._groups):
+                reason += f", shown to group:{shown[0]}"
+            return self._seen(rule), reason
         name = self._unclassified.name
         return self._unclassified, f"no rule names {column}: unclassified = {name}"
 
@@ -191,7 +253,9 @@ class Policy:
         rules = []
         for pattern, value in columns.items():
             try:
-                rules.append(Rule(pattern, parse_pattern(pattern), parse_treatment(value)))
+                options, rest = split(value)
+                treatment = parse_treatment(rest)
+                rules.append(Rule(pattern, parse_pattern(pattern), treatment, options))
             except ValueError as error:
                 raise ConfigurationError(
                     f'connections.{self.connection}.columns."{pattern}" = {value!r}: {error}'
@@ -203,7 +267,8 @@ class Policy:
             for other in self._rules[index + 1 :]:
                 if other.reach != rule.reach:
                     break
-                if rule.meets(other) and rule.treatment != other.treatment:
+                same = (rule.treatment, rule.options) == (other.treatment, other.options)
+                if rule.meets(other) and not same:
                     raise ConfigurationError(
                         f"connections.{self.connection}.columns: {rule.pattern!r} "
                         f"({rule.treatment.name}) and {other.pattern!r} "
@@ -221,7 +286,8 @@ class Policy:
             f"[connections.{self.connection}.columns]",
         ]
         for rule in sorted(self._rules, key=lambda rule: rule.pattern):
-            options = {"treatment": rule.treatment.name, **rule.treatment.options}
-            pairs = ", ".join(f"{key} = {json.dumps(value)}" for key, value in options.items())
+            treatment = {"treatment": rule.treatment.name, **rule.treatment.options}
+            options = {**treatment, **rule.options.worded()}
+            pairs = ", ".join(f"{key} = {toml(value)}" for key, value in options.items())
             lines.append(f"{json.dumps(rule.pattern, ensure_ascii=False)} = {{ {pairs} }}")
         return "\n".join(lines) + "\n"

@@ -17,10 +17,10 @@ from gateway.model import (
     Output,
     Reference,
     Shape,
-    Source,
     Treatment,
 )
-from gateway.policy.decide import check_scope, denied, misuse, treat, treatment_of
+from gateway.policy.decide import check_scope, denied, misuse, treat
+from gateway.policy.permitted import Leave, advice, leave, treatment_of
 from gateway.policy.rules import Policy
 
 Uses = dict[tuple[Reference, Column], list[str]]
@@ -35,10 +35,31 @@ def to_hide(grant: Grant, analysis: Analysis, policy: Policy) -> tuple[Hidden, .
         return ()
     check_scope(grant, analysis, policy)
     uses: Uses = {}
+    while True:
+        # What is compared with a column that is hidden compares with NULL: no option is for that.
+        allowed = leave(analysis, policy, uses.keys())
+        found = _uses(analysis, policy, allowed)
+        if found.keys() <= uses.keys():
+            break
+        uses = {**found, **{key: places for key, places in uses.items() if key not in found}}
+    return tuple(
+        Hidden(
+            reference,
+            column,
+            tuple(places),
+            treatment_of(column, analysis, policy)[1],
+            advice(column, analysis, policy),
+        )
+        for (reference, column), places in uses.items()
+    )
+
+
+def _uses(analysis: Analysis, policy: Policy, allowed: Leave) -> Uses:
+    uses: Uses = {}
     for use in (*analysis.control, *analysis.mentions):
-        treatment, reason = treatment_of(use.column, analysis, policy)
-        if treatment.protects:
-            refused = misuse(use.column, treatment, reason, use.where)
+        treatment, _ = treatment_of(use.column, analysis, policy)
+        if treatment.protects and not allowed.admits(use):
+            refused = misuse(use.column, analysis, policy, use.where)
             if treatment.name == "deny" or not use.references:
                 raise refused
             for reference in use.references:
@@ -46,13 +67,10 @@ def to_hide(grant: Grant, analysis: Analysis, policy: Policy) -> tuple[Hidden, .
                     raise refused
                 _add(uses, reference, use.column, use.where)
     for output in analysis.outputs:
-        _of_output(output, analysis, policy, uses)
+        _of_output(output, analysis, policy, allowed, uses)
     if uses:
-        _spare(analysis, uses)
-    return tuple(
-        Hidden(reference, column, tuple(places), treatment_of(column, analysis, policy)[1])
-        for (reference, column), places in uses.items()
-    )
+        _spare(analysis, allowed, uses)
+    return uses
 
 
 def foreseen(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecision:
@@ -61,19 +79,26 @@ def foreseen(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecisi
     Raises ProtectedUse when it will be refused.
     """
     uses: Uses = {}
+    allowed = leave(analysis, policy)
     if policy.expressions != "refuse":
-        _of_output(output, analysis, policy, uses)
+        _of_output(output, analysis, policy, allowed, uses)
     if not uses:
-        return treat(output, analysis, policy)
+        return treat(output, analysis, policy, allowed)
     names = tuple(dict.fromkeys(str(column) for _, column in uses))
     reason = f"made of {', '.join(names)}, NULL at source"
     return ColumnDecision(output.name, Treatment("null"), reason, (), names)
 
 
-def _of_output(output: Output, analysis: Analysis, policy: Policy, uses: Uses) -> None:
+def _of_output(
+    output: Output, analysis: Analysis, policy: Policy, allowed: Leave, uses: Uses
+) -> None:
     """What an output computes with, and what it cannot give one treatment to."""
     found = {column: treatment_of(column, analysis, policy) for column in output.columns}
-    protected = {column: entry for column, entry in found.items() if entry[0].protects}
+    protected = {
+        column: entry
+        for column, entry in found.items()
+        if entry[0].protects and not allowed.admits_output(column, output.sources)
+    }
     if not protected:
         return
     for column, (treatment, reason) in protected.items():
@@ -89,20 +114,26 @@ def _of_output(output: Output, analysis: Analysis, policy: Policy, uses: Uses) -
     through = {column: [s for s in output.sources if s.column == column] for column in protected}
     for column, sources in through.items():
         if not sources or any(source.reference is None for source in sources):
-            raise misuse(column, *protected[column], where)
+            raise misuse(column, analysis, policy, where)
         for source in sources:
             if source.reference is not None:
                 _add(uses, source.reference, column, where)
 
 
-def _spare(analysis: Analysis, uses: Uses) -> None:
+def _spare(analysis: Analysis, allowed: Leave, uses: Uses) -> None:
     """Where a hidden column is only named in another reference, it is hidden there, too: once it
     reaches no output any more, that would be a mention."""
-    shown = {source for output in analysis.outputs for source in output.sources}
+    shown = {(s.column, s.reference) for output in analysis.outputs for s in output.sources}
+    shown |= {
+        (use.column, reference)
+        for use in analysis.control
+        if allowed.admits(use)
+        for reference in use.references
+    }
     for column in {column for _, column in uses}:
         for reference in analysis.references:
             named = reference.relation == column.relation and column.attnum in reference.named
-            if named and Source(column, reference) not in shown:
+            if named and (column, reference) not in shown:
                 _add(uses, reference, column, "unused mention")
 
 

@@ -6,6 +6,14 @@ that is not understood runs.
 
 from gateway.sql.analyse import Settings, analyse
 from gateway.sql.describe import Described, describe
+from gateway.sql.planning import keep_order_untold
 from gateway.sql.source import mask_at_source
 
-__all__ = ["Described", "Settings", "analyse", "describe", "mask_at_source"]
+__all__ = [
+    "Described",
+    "Settings",
+    "analyse",
+    "describe",
+    "keep_order_untold",
+    "mask_at_source",
+]

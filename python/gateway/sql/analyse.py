@@ -74,15 +74,22 @@ async def attempt(
     params: Sequence[object],
     server: Server,
     settings: Settings,
+    compared: Sequence[int | None] | None = None,
 ) -> Analysis:
-    """One analysis; void if the server had to start over meanwhile (`server.epoch` grew)."""
-    tree = await _tree(statement.text, server)
+    """One analysis; void if the server had to start over meanwhile (`server.epoch` grew).
+
+    `compared` are the parameters of the equalities of a text in which they are literals already.
+    """
+    sent = tree = await _tree(statement.text, server)
     if params:
         _check_params(statement, tree.found)
         filled = await parameters.inline(statement, params, tree.parsed.parameters, server)
         tree = await _tree(filled, server)
     if tree.found.params:
         raise NotUnderstood("a parameter is left in the statement")
+    compared = _compared(sent.found, tree.found) if compared is None else compared
+    if len(compared) != len(tree.found.equalities):
+        compared = (None,) * len(tree.found.equalities)
     relations = await structure.relations(server, {oid for oid, _, _ in tree.found.relations})
     reading = Reading(tree.found, relations, settings.row_security)
     control = reading.control(tree.found)
@@ -119,6 +126,7 @@ async def attempt(
         inherited=protected.inherited(),
         filled_text=filled_text,
         references=reading.references(),
+        equalities=reading.equalities(tree.found, compared),
     )
 
 
@@ -152,6 +160,21 @@ def _check_params(statement: Statement, found: Lineage) -> None:
             "the parameters of the statement cannot be told apart from its text",
             hint="write the values into the statement",
         )
+
+
+def _compared(sent: Lineage, filled: Lineage) -> tuple[int | None, ...]:
+    """Which equalities of the final tree compare with what stood there as a parameter.
+
+    Both trees list them in the same order. If they do not agree in everything else, none does.
+    """
+    pairs = list(zip(sent.equalities, filled.equalities, strict=False))
+    agree = len(sent.equalities) == len(filled.equalities) and all(
+        before.columns == after.columns
+        and after.parameter is None
+        and after.constant == (before.constant or before.parameter is not None)
+        for before, after in pairs
+    )
+    return tuple(before.parameter if agree else None for before, _ in pairs)
 
 
 async def _check_functions(found: Lineage, server: Server, settings: Settings) -> None:
@@ -219,6 +242,8 @@ async def _with_text(
         [set(flow.columns) for flow in outer.found.outputs]
         == [set(flow.columns) for flow in inner.found.outputs]
         and _controlling(outer.found) == _controlling(inner.found)
+        and [len(e.columns) for e in outer.found.equalities]
+        == [len(e.columns) for e in inner.found.equalities]
         and {oid for oid, _, _ in outer.found.relations}
         == {oid for oid, _, _ in inner.found.relations}
         and not outer.found.params
@@ -233,8 +258,8 @@ async def _with_text(
     return outer
 
 
-def _controlling(found: Lineage) -> set[lineage.Key]:
-    return {key for key, *_ in found.control}
+def _controlling(found: Lineage) -> set[tuple[lineage.Key, str, bool, int | None]]:
+    return {(u.key, u.use, u.equality is not None, u.values) for u in found.control}
 
 
 def _related(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from gateway import _kernel
 from gateway.errors import NotUnderstood
 
 Key = tuple[int, int]  # relation OID, attribute number; number 0 is every column
+SourceFlow = tuple[Key, int | None, int | None]  # with a reference's number; values, if aggregated
 
 MAX_TREE = 32 * 1024 * 1024
 _LONG = 128 * 1024  # longer trees are read off the event loop
@@ -26,7 +27,7 @@ class OutputFlow:
     typmod: int
     shape: str
     columns: tuple[Key, ...]
-    sources: tuple[tuple[Key, int | None], ...]  # the same with numbers of references
+    sources: tuple[SourceFlow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,32 @@ class ReferenceFlow:
 
 
 @dataclass(frozen=True, slots=True)
+class EqualityFlow:
+    columns: tuple[SourceFlow | None, ...]
+    parameter: int | None
+    constant: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ControlFlow:
+    key: Key
+    use: str
+    view: int | None  # in whose body it stands
+    references: tuple[int | None, ...]
+    equality: int | None
+    values: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Lineage:
     """See `_kernel.lineage`."""
 
     outputs: tuple[OutputFlow, ...]
-    # column, use, the view it stands in, numbers of references
-    control: tuple[tuple[Key, str, int | None, tuple[int | None, ...]], ...]
+    control: tuple[ControlFlow, ...]
     mentions: tuple[tuple[Key, str, tuple[int | None, ...]], ...]
     relations: tuple[tuple[int, str, bool], ...]  # OID, relkind, named directly
     references: tuple[ReferenceFlow, ...]
+    equalities: tuple[EqualityFlow, ...]
     functions: tuple[int, ...]
     operators: tuple[int, ...]
     types: tuple[int, ...]
@@ -55,7 +73,7 @@ class Lineage:
 
     def used(self) -> set[Key]:
         """Every column that the statement names or shows."""
-        keys = {key for key, *_ in self.control} | {key for key, *_ in self.mentions}
+        keys = {use.key for use in self.control} | {key for key, *_ in self.mentions}
         return keys.union(*(output.columns for output in self.outputs))
 
 
@@ -78,12 +96,19 @@ async def of(tree: str, server_major: int) -> Lineage:
                 o["typmod"],
                 o["shape"],
                 tuple((r, n) for r, n in o["columns"]),
-                tuple(((r, n), reference) for (r, n), reference in o["sources"]),
+                tuple(map(_source, o["sources"])),
             )
             for o in found["outputs"]
         ),
         control=tuple(
-            (_key(use), use["use"], use["through_view"], tuple(use["references"]))
+            ControlFlow(
+                _key(use),
+                use["use"],
+                use["through_view"],
+                tuple(use["references"]),
+                use["equality"],
+                use["values"],
+            )
             for use in found["control"]
         ),
         mentions=tuple(
@@ -94,6 +119,14 @@ async def of(tree: str, server_major: int) -> Lineage:
             ReferenceFlow(r["relation"], r["alias"], frozenset(r["selected"]))
             for r in found["references"]
         ),
+        equalities=tuple(
+            EqualityFlow(
+                tuple(None if c is None else _source(c) for c in e["columns"]),
+                e["parameter"],
+                e["constant"],
+            )
+            for e in found["equalities"]
+        ),
         functions=tuple(found["functions"]),
         operators=tuple(found["operators"]),
         types=tuple(found["types"]),
@@ -101,6 +134,11 @@ async def of(tree: str, server_major: int) -> Lineage:
         row_security=found["row_security"],
         digest=found["digest"],
     )
+
+
+def _source(source: Sequence[Any]) -> SourceFlow:
+    (relation, number), reference, values = source
+    return (relation, number), reference, values
 
 
 def _key(use: Mapping[str, Any]) -> Key:

@@ -8,13 +8,13 @@ every system catalog and column that is not on the list of `catalogs`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from gateway.errors import NotUnderstood, StatementRefused
-from gateway.model import Column, Reference, Source, Use
+from gateway.model import Column, Equality, Reference, Source, Use
 from gateway.sql import catalogs
 from gateway.sql.functions import FIRST_USER_OID
-from gateway.sql.lineage import Key, Lineage, OutputFlow
+from gateway.sql.lineage import Key, Lineage, OutputFlow, SourceFlow
 from gateway.sql.protection import expanded
 from gateway.sql.structure import Relation
 
@@ -65,11 +65,11 @@ class Reading:
     def control(self, found: Lineage) -> tuple[Use, ...]:
         """The users' columns that decide over rows, each with where."""
         return tuple(
-            Use(column, use, self._through(numbers))
-            if view is None
-            else Use(column, f"{use} of the view {self._relations[view].name}")
-            for key, use, view, numbers in found.control
-            for column in self.columns([key])
+            Use(column, use.use, self._through(use.references), use.equality, use.values)
+            if use.view is None
+            else Use(column, f"{use.use} of the view {self._relations[use.view].name}")
+            for use in found.control
+            for column in self.columns([use.key])
         )
 
     def mentions(self, found: Lineage) -> tuple[Use, ...]:
@@ -82,12 +82,28 @@ class Reading:
 
     def sources(self, flow: OutputFlow) -> tuple[Source, ...]:
         """The users' columns that reach an output, each with the reference it is read through."""
+        return tuple(source for given in flow.sources for source in self._sources(given))
+
+    def equalities(self, found: Lineage, parameters: Sequence[int | None]) -> tuple[Equality, ...]:
+        """The conjuncts that are an equality and nothing else; `parameters` says which value of
+        each the agent sent as $n."""
         return tuple(
-            Source(column, reference)
-            for key, number in flow.sources
-            for (reference,) in [self._through([number])]
-            for column in self.columns([key])
+            Equality(
+                tuple(None if given is None else self._one(given) for given in equality.columns),
+                number,
+                equality.constant,
+            )
+            for equality, number in zip(found.equalities, parameters, strict=True)
         )
+
+    def _one(self, given: SourceFlow) -> Source | None:
+        sources = self._sources(given)
+        return sources[0] if len(sources) == 1 else None
+
+    def _sources(self, given: SourceFlow) -> list[Source]:
+        key, number, values = given
+        (reference,) = self._through([number])
+        return [Source(column, reference, values) for column in self.columns([key])]
 
     def references(self) -> tuple[Reference, ...]:
         """The relations as the text's own FROM clauses name them, catalogs included."""

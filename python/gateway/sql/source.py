@@ -93,11 +93,12 @@ async def _rewritten(
         found = clauses.read(text)
     own = await _schemas({item.table for item in found.items if item.schema is None}, server)
     text = rewriting.rewrite(text, found, replacements, own)
+    compared = [equality.parameter for equality in analysis.equalities]
     for _ in range(_MOST_GROUPED):
         statement = statements.read(text, max_bytes=len(text) * 4)
         await server.fetch("SAVEPOINT masked")
         try:
-            return await attempt(text, statement, (), server, settings)
+            return await attempt(text, statement, (), server, settings, compared)
         except Ungrouped as missing:
             await server.fetch("ROLLBACK TO SAVEPOINT masked")
             text = await asyncio.to_thread(rewriting.grouped, text, missing.position, replacements)
@@ -173,9 +174,10 @@ def _notes(hidden: Iterable[Hidden]) -> Iterable[str]:
         table = f"{reference.schema}.{reference.table}"
         place = table if reference.alias == reference.table else f"{table} as {reference.alias}"
         columns = "; ".join(f"{one.column.name} ({_uses(one.uses)})" for one in some)
+        advice = "".join(f". {one.advice}" for one in some if one.advice)
         yield (
             f"inside {place} these protected columns were NULL: {columns}. Select a protected "
-            "column plainly to get it masked, and use clear columns for everything else"
+            f"column plainly to get it masked, and use clear columns for everything else{advice}"
         )
 
 

@@ -23,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) policy: bool,
     /// In the test of a SubLink: how many columns of its query the test may name.
     pub(crate) tested: usize,
+    /// In the target list of its query, which is computed after HAVING has chosen the groups.
+    pub(crate) target: bool,
 }
 
 impl Context {
@@ -31,6 +33,7 @@ impl Context {
             scope,
             policy: false,
             tested: 0,
+            target: false,
         }
     }
 }
@@ -60,6 +63,11 @@ impl<'t> Walk<'t> {
                 extend(reads, own)
             }
             Tag::Aggref => {
+                if let Some(source) = self.aggregated(at, node)? {
+                    self.below(at, node)?; // for the checks that go with it
+                    reads.columns.push(self.graph.column(source)?);
+                    return Ok(Form::Computed);
+                }
                 self.filter(at, node)?;
                 self.all(at, node, reads)
             }
@@ -259,7 +267,7 @@ impl<'t> Walk<'t> {
         }
         let read: Vec<SlotId> = match offered {
             Entry::Relation { oid, reference, .. } => {
-                let source = Source(Column(oid, attribute), reference);
+                let source = Source(Column(oid, attribute), reference, None);
                 let column = self.graph.column(source)?;
                 reads.columns.push(column);
                 return Ok(if whole {

@@ -16,7 +16,9 @@
 
 #![forbid(unsafe_code)]
 
+mod aggregate;
 mod calls;
+mod equality;
 mod error;
 mod expression;
 mod graph;
@@ -34,7 +36,8 @@ mod walk;
 
 pub use error::TreeError;
 pub use lineage::{
-    Column, Control, Lineage, Mention, Output, Parameter, Reference, Relation, Shape, Source,
+    Column, Control, Equality, Lineage, Mention, Output, Parameter, Reference, Relation, Shape,
+    Source,
 };
 
 /// Lineage of the one plain SELECT whose tree `text` is, as a server of `major` (15 to 18) prints it in

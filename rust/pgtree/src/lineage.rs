@@ -8,8 +8,11 @@ pub struct Column(pub u32, pub i16);
 
 /// A base column and the reference through which the statement's own text reads it, an index into
 /// [`Lineage::references`]; `None` for what a policy of row security reads.
+///
+/// The last is for what reads the column only through a plain aggregate over its one table: how many of
+/// the column's values each group has by HAVING, 0 if HAVING does not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct Source(pub Column, pub Option<usize>);
+pub struct Source(pub Column, pub Option<usize>, pub Option<u32>);
 
 /// How base columns reach an output column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -52,6 +55,23 @@ pub struct Control {
     pub through_view: Option<u32>,
     /// The references through which it is read.
     pub references: Vec<Option<usize>>,
+    /// The conjunct that this use is, when it is an equality and nothing else: an index into
+    /// [`Lineage::equalities`].
+    pub equality: Option<usize>,
+    /// As the last of [`Source`].
+    pub values: Option<u32>,
+}
+
+/// A conjunct of WHERE or of an inner join's ON that is a plain equality of a column with a column of the
+/// same query level, or with a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Equality {
+    /// Its one or two columns; `None` for one that is not the value of a single base column, unchanged.
+    pub columns: Vec<Option<Source>>,
+    /// The n of `$n` that it is compared with.
+    pub parameter: Option<i64>,
+    /// It is compared with a value that the text holds.
+    pub constant: bool,
 }
 
 /// A base column that the statement's own text names in something that reaches neither output nor control.
@@ -113,6 +133,8 @@ pub struct Lineage {
     pub mentions: Vec<Mention>,
     /// Every relation, views and what is below them included.
     pub relations: Vec<Relation>,
+    /// Equalities that stand alone, in the order of the walk.
+    pub equalities: Vec<Equality>,
     /// What the statement's own text reads from; items of one relation and one alias are one.
     pub references: Vec<Reference>,
     /// OIDs of every function that the tree calls by name.

@@ -152,7 +152,7 @@ impl<'t> Walk<'t> {
     }
 
     /// The columns that the server's permission check expects to be read.
-    fn selected(&self, query: Node<'t>, entry: Node<'t>) -> Result<Selected<'t>> {
+    pub(crate) fn selected(&self, query: Node<'t>, entry: Node<'t>) -> Result<Selected<'t>> {
         if self.major == 15 {
             return Ok(Selected(entry.numbers("selectedCols")?));
         }
@@ -249,7 +249,13 @@ impl<'t> Walk<'t> {
 
     /// Visit the expression of a slot that may turn out to be dead.
     fn target(&mut self, scope: ScopeId, expression: Node<'t>, slot: SlotId) -> Result<()> {
-        let form = self.fill(scope, expression, slot)?;
+        let at = Context {
+            target: true,
+            ..Context::of(scope)
+        };
+        let mut reads = Reads::default();
+        let form = self.expression(at, expression, &mut reads)?;
+        self.graph.fill(slot, &reads, form)?;
         let own = self.scope(scope)?.origin.own();
         self.targets.push(Target {
             slot,
@@ -272,7 +278,7 @@ impl<'t> Walk<'t> {
     }
 
     /// Visit expressions that control rows.
-    fn controlled(
+    pub(crate) fn controlled(
         &mut self,
         scope: ScopeId,
         place: &'static str,
@@ -294,14 +300,13 @@ impl<'t> Walk<'t> {
                 for inner in item.list("fromlist")? {
                     self.from(scope, inner)?;
                 }
-                self.controlled(scope, "WHERE", item.maybe("quals")?)
-                    .map(drop)
+                self.qualified(scope, "WHERE", 0, item.maybe("quals")?)
             }
             Tag::JoinExpr => {
                 self.from(scope, item.node("larg")?)?;
                 self.from(scope, item.node("rarg")?)?;
-                self.controlled(scope, "JOIN", item.maybe("quals")?)
-                    .map(drop)
+                let kind = item.number("jointype")?;
+                self.qualified(scope, "JOIN", kind, item.maybe("quals")?)
             }
             Tag::RangeTblRef => {
                 let at = item.index("rtindex")?.checked_sub(1);
@@ -379,11 +384,10 @@ impl<'t> Walk<'t> {
                 self.graph.fill(slot, &reads, Form::Computed)?;
             }
         }
-        for (field, place) in [
-            ("havingQual", "HAVING"),
-            ("limitOffset", "OFFSET"),
-            ("limitCount", "LIMIT"),
-        ] {
+        if let Some(condition) = query.maybe("havingQual")? {
+            self.having(scope, condition)?;
+        }
+        for (field, place) in [("limitOffset", "OFFSET"), ("limitCount", "LIMIT")] {
             if let Some(expression) = query.maybe(field)? {
                 self.controlled(scope, place, [expression])?;
             }
@@ -395,7 +399,7 @@ impl<'t> Walk<'t> {
 /// The view whose rule these first entries are of: OLD, with the permission check, and NEW.
 ///
 /// Nobody's FROM makes such a pair: a view that FROM names is expanded, and these are not in FROM.
-fn view_of_rule<'t>(range: &[Node<'t>]) -> Result<Option<(u32, Selected<'t>)>> {
+pub(crate) fn view_of_rule<'t>(range: &[Node<'t>]) -> Result<Option<(u32, Selected<'t>)>> {
     let [old, new, ..] = range else {
         return Ok(None);
     };

@@ -4,10 +4,14 @@
 //! Every expression of every query is visited once, also in CTEs and subqueries that nothing reads:
 //! their predicates still run, and their targets are mentions.
 
+use crate::aggregate::Level;
 use crate::calls;
+use crate::equality::{EqualitySlots, Given};
 use crate::error::{Result, inconsistent, not_understood};
 use crate::graph::{Graph, SlotId};
-use crate::lineage::{Column, Control, Lineage, Mention, Output, Reference, Relation, Source};
+use crate::lineage::{
+    Column, Control, Equality, Lineage, Mention, Output, Reference, Relation, Shape, Source,
+};
 use crate::tree::{Node, Tree};
 use crate::types;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -33,6 +37,8 @@ pub(crate) struct Scope<'t> {
     pub(crate) windows: HashMap<i64, SlotId>,
     /// Columns of joins and of the grouping step, made when first read.
     pub(crate) merged: HashMap<(usize, usize), SlotId>,
+    /// What its aggregates are over, once asked for.
+    pub(crate) level: Option<Option<Rc<Level>>>,
 }
 
 /// Who wrote a query.
@@ -119,6 +125,7 @@ struct ControlSlot {
     slot: SlotId,
     place: &'static str,
     view: Option<u32>,
+    equality: Option<usize>,
 }
 
 pub(crate) struct Walk<'t> {
@@ -127,6 +134,7 @@ pub(crate) struct Walk<'t> {
     pub(crate) work: VecDeque<Work<'t>>,
     control: Vec<ControlSlot>,
     control_slots: HashMap<(ScopeId, &'static str), SlotId>,
+    pub(crate) equalities: Vec<EqualitySlots>,
     pub(crate) targets: Vec<Target>,
     relations: Vec<Relation>,
     references: Vec<Reference>,
@@ -148,6 +156,7 @@ pub(crate) fn analyse(tree: &Tree<'_>, major: u16, stored: bool) -> Result<Linea
         work: VecDeque::new(),
         control: Vec::new(),
         control_slots: HashMap::new(),
+        equalities: Vec::new(),
         targets: Vec::new(),
         relations: Vec::new(),
         references: Vec::new(),
@@ -247,6 +256,7 @@ impl<'t> Walk<'t> {
             ctes: Vec::new(),
             windows: HashMap::new(),
             merged: HashMap::new(),
+            level: None,
         });
         self.work.push_back(Work::Query(id));
         Ok(id)
@@ -260,8 +270,29 @@ impl<'t> Walk<'t> {
             return Ok(slot);
         }
         let slot = self.graph.slot()?;
-        self.control.push(ControlSlot { slot, place, view });
+        self.control.push(ControlSlot {
+            slot,
+            place,
+            view,
+            equality: None,
+        });
         self.control_slots.insert((scope, place), slot);
+        Ok(slot)
+    }
+
+    /// The slot of one control use of the statement's own text, kept apart from others of its place.
+    pub(crate) fn control_apart(
+        &mut self,
+        place: &'static str,
+        equality: Option<usize>,
+    ) -> Result<SlotId> {
+        let slot = self.graph.slot()?;
+        self.control.push(ControlSlot {
+            slot,
+            place,
+            view: None,
+            equality,
+        });
         Ok(slot)
     }
 
@@ -336,6 +367,27 @@ impl<'t> Walk<'t> {
         let live = self.graph.live(&roots)?;
         let solution = std::mem::take(&mut self.graph).solve()?;
 
+        let equalities = self
+            .equalities
+            .iter()
+            .map(|found| Equality {
+                columns: found
+                    .columns
+                    .iter()
+                    .map(|&slot| match *solution.sources(slot) {
+                        [source @ Source(_, _, None)] if solution.shape(slot) == Shape::Bare => {
+                            Some(source)
+                        }
+                        _ => None,
+                    })
+                    .collect(),
+                parameter: match found.given {
+                    Some(Given::Parameter(number)) => Some(number),
+                    _ => None,
+                },
+                constant: matches!(found.given, Some(Given::Constant)),
+            })
+            .collect();
         let mut used = BTreeSet::new(); // columns that the own text lets reach output or control
         let mut named = Vec::new();
         let targets = root
@@ -357,12 +409,20 @@ impl<'t> Walk<'t> {
             });
         }
         let mut control: BTreeMap<_, BTreeSet<Option<usize>>> = BTreeMap::new();
-        for ControlSlot { slot, place, view } in self.control {
-            for Source(column, reference) in solution.sources(slot) {
+        for ControlSlot {
+            slot,
+            place,
+            view,
+            equality,
+        } in self.control
+        {
+            for Source(column, reference, values) in solution.sources(slot) {
                 if view.is_none() {
                     used.insert(column);
                 }
-                let references = control.entry((column, place, view)).or_default();
+                let references = control
+                    .entry((column, place, view, equality, values))
+                    .or_default();
                 references.insert(reference);
             }
         }
@@ -381,7 +441,7 @@ impl<'t> Walk<'t> {
         }
         for Target { slot, own, passes } in self.targets {
             if own && !slot.marked(&live) {
-                for Source(column, reference) in solution.sources(slot) {
+                for Source(column, reference, _) in solution.sources(slot) {
                     if !passes || !used.contains(&column) {
                         mentioned.entry(column).or_default().insert(reference);
                     }
@@ -398,12 +458,16 @@ impl<'t> Walk<'t> {
             outputs: named,
             control: control
                 .into_iter()
-                .map(|((column, place, through_view), references)| Control {
-                    column,
-                    place,
-                    through_view,
-                    references: references.into_iter().collect(),
-                })
+                .map(
+                    |((column, place, through_view, equality, values), references)| Control {
+                        column,
+                        place,
+                        through_view,
+                        references: references.into_iter().collect(),
+                        equality,
+                        values,
+                    },
+                )
                 .collect(),
             mentions: mentioned
                 .into_iter()
@@ -414,6 +478,7 @@ impl<'t> Walk<'t> {
                 })
                 .collect(),
             relations: self.relations,
+            equalities,
             references: self.references,
             functions: calls.functions.into_iter().collect(),
             operators: calls.operators.into_iter().collect(),

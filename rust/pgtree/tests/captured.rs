@@ -73,10 +73,12 @@ fn said(answer: &Result<Lineage, TreeError>) -> String {
             .for_each(|c| write!(text, " {}.{}", c.0, c.1).unwrap());
         text
     });
-    let control = lineage
+    let mut control: Vec<_> = lineage
         .control
         .iter()
-        .map(|u| format!("{} {}.{}", u.place, u.column.0, u.column.1));
+        .map(|u| format!("{} {}.{}", u.place, u.column.0, u.column.1))
+        .collect();
+    control.dedup(); // an equality stands apart from other uses of its column
     let mentions = lineage
         .mentions
         .iter()

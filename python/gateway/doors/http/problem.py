@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from gateway.errors import MaskgateError, UpstreamFailed
+from gateway.errors import LimitExceeded, MaskgateError, UpstreamFailed
 
 
 def problem(error: MaskgateError, *, status: int | None = None) -> JSONResponse:
@@ -26,7 +26,7 @@ def problem(error: MaskgateError, *, status: int | None = None) -> JSONResponse:
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if error.status == 429:
-        headers["Retry-After"] = "1"
+        headers["Retry-After"] = str(error.retry_after if isinstance(error, LimitExceeded) else 1)
     return JSONResponse(
         body,
         status_code=status or error.status,
