@@ -1,0 +1,228 @@
+"""What the options of a rule allow, and nothing beside it, on real servers: tests/corpus/options.toml.
+
+Each statement runs on twins that differ in protected values only: the same values are equal to each
+other, and the groups that may be aggregated have the same values in other rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import pytest
+
+import servers
+from corpus import clinic as corpus
+from gateway.errors import MaskgateError, ProtectedUse
+from gateway.model import Analysis, Decision, Grant, GrantState
+from gateway.policy import Policy, decide, to_hide
+from gateway.sql import analyse, keep_order_untold, mask_at_source
+from gateway.upstream import Database, UpstreamSettings
+
+pytestmark = pytest.mark.pg15
+STATEMENTS = corpus.load("options.toml", "statement")
+LOOKUP = {"treatment": "token", "lookup": True}
+COLUMNS: dict[str, Any] = {
+    "public.*.*": "clear",
+    "public.patient.full_name": {"treatment": "redact", "show": ["group:clinicians"]},
+    "public.patient.mrn": {**LOOKUP, "join": "mrn", "show": ["group:registry"]},
+    "public.patient.other_mrn": {**LOOKUP, "join": "mrn"},
+    "public.patient.ssn": {"treatment": "deny", "lookup": {"per_hour": 5}},
+    "public.patient.account": {**LOOKUP, "join": "account", "aggregate": 5},
+    "public.patient.folded": LOOKUP,
+    "public.patient.named": LOOKUP,
+    "public.patient.badge": {**LOOKUP, "join": "badge", "show": ["group:clinicians"]},
+    "public.patient.balance": {"treatment": "redact", "aggregate": 5},
+    "public.patient.weight": {"treatment": "null", "aggregate": 5},
+    "public.patient.notes": {"treatment": "scan", "show": ["group:clinicians"]},
+    "public.claim.patient_mrn": {"treatment": "token", "join": "mrn"},
+    "public.claim.account": {"treatment": "token", "join": "account"},
+    "public.claim.amount": "redact",
+    "public.guess.mrn": {"treatment": "redact", "join": "badge"},
+    "public.event.mrn": LOOKUP,
+}
+POLICIES = {how: Policy("clinic", COLUMNS, expressions=how) for how in ("refuse", "mask-at-source")}
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+GRANT = Grant(
+    "g", "i#a", "clinic", ("*",), "corpus", GrantState.ACTIVE, NOW, 60, NOW, NOW, None
+)  # fmt: skip
+#: Other values of the same length; in each city the balances and weights are those of other rows.
+TWIN = {
+    "MRN-77": "MRN-31", "900-11-": "812-47-", "Quillfeather": "Stillwatered", "5500": "6611",
+    "Vantongeren": "Wickerwaine", "Drakemoor": "Fallowmer", "Fold-": "Kept-", "Nick-": "Dick-",
+    "B-": "C-", "'Aarhus', 10, 61": "'Aarhus', 30, 63", "'Aarhus', 30, 63": "'Aarhus', 10, 61",
+    "'Bergen', 60, 66": "'Bergen', 90, 69", "'Bergen', 90, 69": "'Bergen', 60, 66",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answer:
+    analysis: Analysis
+    decision: Decision
+    rows: list[list[bytes | None]]
+    text: list[list[str]]
+
+    def uses(self) -> list[str]:
+        return [
+            " ".join([p.option, *p.columns, *([f"${p.parameter}"] if p.parameter else [])])
+            for p in self.decision.permitted
+        ]
+
+
+@dataclass(frozen=True)
+class Clinic:
+    upstream: Database
+    direct: Any
+
+    async def answer(self, statement: dict[str, Any], how: str) -> Answer:
+        """Steps 3, 4 and 6 of the corridor; rows as the kernel would leave them."""
+        policy = POLICIES[how].for_groups(statement.get("groups", ()))
+        async with self.upstream.transaction("options") as transaction:
+            analysis = await analyse(statement["sql"], statement["params"], transaction)
+            if gone := to_hide(GRANT, analysis, policy):
+                analysis = await mask_at_source(analysis, gone, transaction)
+            decision = decide(GRANT, analysis, policy)
+            if any(use.option == "join" for use in decision.permitted):
+                await keep_order_untold(transaction)
+            pieces = transaction.stream(analysis.server_text, analysis.server_tree)
+            rows = corpus.rows(b"".join([piece async for piece in pieces]))
+        masked = [column.treatment.name != "clear" for column in decision.columns]
+        names = [f'"c{n}"' for n in range(len(masked))]
+        shown = await self.direct.fetch(
+            f"SELECT {', '.join(f'q.{name}::text' for name in names)} "
+            f"FROM (\n{analysis.server_text}\n) AS q({', '.join(names)})"
+        )
+        text = [
+            ["~" if c is None else "***" if hit else c for c, hit in zip(row, masked, strict=True)]
+            for row in shown
+        ]
+        return Answer(analysis, decision, rows, text)
+
+    async def outcome(self, statement: dict[str, Any], how: str) -> tuple[str, Any]:
+        """What leaves, in a form that can be compared: masked fields are told by NULL alone."""
+        try:
+            answer = await self.answer(statement, how)
+        except MaskgateError as refusal:
+            return refusal.code, (refusal.detail, refusal.hint)
+        hits = [column.treatment.name != "clear" for column in answer.decision.columns]
+        rows = [
+            [f is None or "***" if hit else f for f, hit in zip(row, hits, strict=True)]
+            for row in answer.rows
+        ]
+        hidden = [(one.reference.alias, str(one.column), one.uses) for one in answer.analysis.hidden]
+        return "answered", (rows, answer.decision, hidden)
+
+
+async def built(server: servers.Server, name: str, script: str) -> Clinic:
+    admin = await asyncpg.connect(server.dsn())
+    await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    await admin.execute(f"CREATE DATABASE {name}")
+    await admin.close()
+    direct = await asyncpg.connect(
+        server.dsn(database=name), server_settings={"search_path": "public"}
+    )
+    await direct.execute(script.replace("@database@", name))
+    upstream = Database(
+        UpstreamSettings(server.dsn(user=corpus.LOGIN, database=name), role=corpus.READER)
+    )
+    await upstream.open()
+    return Clinic(upstream, direct)
+
+
+@pytest.fixture(scope="module")
+async def twins(server: servers.Server, clinic: Database) -> AsyncIterator[tuple[Clinic, Clinic]]:
+    script = (corpus.HERE / "options.sql").read_text()
+    pair = (
+        await built(server, "options", script),
+        await built(server, "options_twin", other(script)),
+    )
+    yield pair
+    for one in pair:
+        await one.direct.close()
+        await one.upstream.close()
+
+
+def other(text: str) -> str:
+    """The text with the twin's values in place of the planted ones, all at once."""
+    found = ""
+    while text:
+        planted = next((p for p in TWIN if text.startswith(p)), None)
+        found += TWIN[planted] if planted else text[0]
+        text = text[len(planted) if planted else 1 :]
+    return found
+
+
+def by_name(statement: dict[str, Any]) -> str:
+    return str(statement["name"].split()[0])
+
+
+def outcomes(statement: dict[str, Any]) -> list[str]:
+    expected = statement["outcome"]
+    return [expected] if isinstance(expected, str) else expected
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=by_name)
+async def test_with_mask_at_source(twins: tuple[Clinic, Clinic], statement: dict[str, Any]) -> None:
+    expected = outcomes(statement)
+    try:
+        answer = await twins[0].answer(statement, "mask-at-source")
+    except MaskgateError as refusal:
+        assert refusal.code in expected, (refusal.detail, refusal.hint)
+        return
+    assert ("hidden" if answer.analysis.hidden else "allowed") in expected
+    assert answer.text == statement["rows"]
+    assert answer.uses() == statement.get("uses", [])
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=by_name)
+async def test_with_refuse(twins: tuple[Clinic, Clinic], statement: dict[str, Any]) -> None:
+    expected = outcomes(statement)
+    if expected == ["allowed"]:
+        answer = await twins[0].answer(statement, "refuse")
+        assert answer.text == statement["rows"]
+        assert answer.uses() == statement.get("uses", [])
+        return
+    refusal = ProtectedUse if expected == ["hidden"] else MaskgateError
+    with pytest.raises(refusal) as caught:
+        await twins[0].answer(statement, "refuse")
+    assert caught.value.hint
+    for planted in corpus.PLANTED:
+        assert planted not in caught.value.detail + caught.value.hint
+
+
+@pytest.mark.parametrize("how", POLICIES)
+@pytest.mark.parametrize("statement", STATEMENTS, ids=by_name)
+async def test_twins_cannot_be_told_apart(
+    twins: tuple[Clinic, Clinic], statement: dict[str, Any], how: str
+) -> None:
+    if statement.get("groups"):
+        statement = {**statement, "groups": ()}  # who is shown the values may tell them apart
+    translated = {
+        **statement,
+        "params": [type(p)(other(str(p))) if p else p for p in statement["params"]],
+    }
+    mine, theirs = twins
+    assert await mine.outcome(statement, how) == await theirs.outcome(translated, how)
+
+
+@pytest.mark.parametrize("how", POLICIES)
+@pytest.mark.parametrize("statement", STATEMENTS, ids=by_name)
+async def test_a_lookup_that_meets_nothing_tells_nothing(
+    twins: tuple[Clinic, Clinic], statement: dict[str, Any], how: str
+) -> None:
+    nobody = {
+        **statement,
+        "groups": (),
+        "params": ["nobody" if isinstance(p, str) else -1 for p in statement["params"]],
+    }
+    mine, theirs = twins
+    assert await mine.outcome(nobody, how) == await theirs.outcome(nobody, how)
+
+
+def test_there_are_enough_attacks() -> None:
+    names = [statement["name"] for statement in STATEMENTS]
+    assert len(names) == len(set(names))
+    assert sum(name[0] in "AKH" for name in names) >= 90
