@@ -51,6 +51,8 @@ def serve(config: ConfigFile = Path("maskgate.toml")) -> None:
 def check(config: ConfigFile = Path("maskgate.toml")) -> None:
     """Name each wrong key with its line; connect to what can be connected to."""
     problems = wiring.check(config)
+    for line in wiring.options(config):
+        OUT.print(Text(f"allowed: {line}"))
     for sentence in problems:
         OUT.print(f"[yellow]•[/] {sentence}", highlight=False)
     if problems:

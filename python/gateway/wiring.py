@@ -208,6 +208,16 @@ def check(path: Path) -> list[str]:
     return asyncio.run(_check(path, configuration))
 
 
+def options(path: Path) -> list[str]:
+    """A line for each rule that allows more than its treatment: what nobody should overlook."""
+    policies = build_policies(path, config.load(path))
+    return [
+        f"connections.{name}.columns: {pattern} {allowed}"
+        for name, policy in policies.items()
+        for pattern, allowed in policy.with_options().items()
+    ]
+
+
 async def _check(path: Path, configuration: Configuration) -> list[str]:
     policies = build_policies(path, configuration)
     problems: list[str] = []

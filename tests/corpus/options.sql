@@ -35,6 +35,12 @@ CREATE TABLE public.event_2024 PARTITION OF public.event FOR VALUES FROM ('2024-
 CREATE TABLE public.event_2025 PARTITION OF public.event FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
 INSERT INTO public.event VALUES (1, '2024-05-01', 'MRN-771001'), (2, '2025-05-01', 'MRN-771002');
 
+-- What is compared lies in another order than the rows.
+CREATE TABLE public.ledger AS SELECT n AS id, md5(n::text) AS mrn FROM generate_series(1, 500) n;
+CREATE TABLE public.entry AS SELECT n AS id, md5(n::text) AS mrn FROM generate_series(1, 2000) n;
+CREATE INDEX ON public.ledger (mrn);
+CREATE INDEX ON public.entry (mrn);
+
 CREATE VIEW public.patient_code AS SELECT id, mrn AS code, city FROM public.patient;
 CREATE VIEW public.patient_known AS SELECT id FROM public.patient WHERE mrn = 'MRN-771001';
 CREATE MATERIALIZED VIEW public.patient_copy AS SELECT id, mrn AS code, balance FROM public.patient;

@@ -1,4 +1,4 @@
-"""What the options of a rule allow, and nothing beside it, on real servers: tests/corpus/options.toml.
+"""What the options of a rule allow, and nothing beside it, on real servers: corpus/options.toml.
 
 Each statement runs on twins that differ in protected values only: the same values are equal to each
 other, and the groups that may be aggregated have the same values in other rows.
@@ -112,7 +112,7 @@ class Clinic:
             [f is None or "***" if hit else f for f, hit in zip(row, hits, strict=True)]
             for row in answer.rows
         ]
-        hidden = [(one.reference.alias, str(one.column), one.uses) for one in answer.analysis.hidden]
+        hidden = [(h.reference.alias, str(h.column), h.uses) for h in answer.analysis.hidden]
         return "answered", (rows, answer.decision, hidden)
 
 
@@ -153,6 +153,13 @@ def other(text: str) -> str:
         found += TWIN[planted] if planted else text[0]
         text = text[len(planted) if planted else 1 :]
     return found
+
+
+def of_twin(value: Any) -> Any:
+    """A parameter in the words of the twin."""
+    if isinstance(value, list):
+        return [of_twin(item) for item in value]
+    return value if value is None else type(value)(other(str(value)))
 
 
 def by_name(statement: dict[str, Any]) -> str:
@@ -200,10 +207,7 @@ async def test_twins_cannot_be_told_apart(
 ) -> None:
     if statement.get("groups"):
         statement = {**statement, "groups": ()}  # who is shown the values may tell them apart
-    translated = {
-        **statement,
-        "params": [type(p)(other(str(p))) if p else p for p in statement["params"]],
-    }
+    translated = {**statement, "params": [of_twin(p) for p in statement["params"]]}
     mine, theirs = twins
     assert await mine.outcome(statement, how) == await theirs.outcome(translated, how)
 
@@ -220,6 +224,29 @@ async def test_a_lookup_that_meets_nothing_tells_nothing(
     }
     mine, theirs = twins
     assert await mine.outcome(nobody, how) == await theirs.outcome(nobody, how)
+
+
+async def _order(clinic: Clinic, *settings: str) -> list[int]:
+    """The ids of an inner join of two tables, as they come, whose rows lie in the order of ids."""
+    async with clinic.upstream.transaction("order") as transaction:
+        sql = "select l.id from ledger l join entry e on l.mrn = e.mrn"
+        analysis = await analyse(sql, (), transaction)
+        await keep_order_untold(transaction)
+        for setting in settings:
+            await transaction.fetch(f"SET LOCAL {setting}")
+        pieces = transaction.stream(analysis.server_text, analysis.server_tree)
+        rows = corpus.rows(b"".join([piece async for piece in pieces]))
+    return [int.from_bytes(row[0] or b"") for row in rows]
+
+
+async def test_a_join_does_not_sort_by_what_it_compares(twins: tuple[Clinic, Clinic]) -> None:
+    mine = twins[0]
+    assert len(await _order(mine)) == 500
+    assert await _order(mine) == sorted(await _order(mine))
+    # Without a hash table the server would merge, were it not for those settings.
+    assert await _order(mine, "enable_hashjoin = off") == sorted(await _order(mine))
+    merging = ("enable_hashjoin = off", "enable_mergejoin = on", "enable_nestloop = off")
+    assert await _order(mine, *merging) != sorted(await _order(mine))
 
 
 def test_there_are_enough_attacks() -> None:

@@ -33,14 +33,14 @@ async def schema(
     items = []
     for entry in columns:
         if entry.kind == "v":
-            options: dict[str, Any] = {}
+            options = None
             treatment, reason = traced[entry.table].get(
                 entry.column.name, ("refused", "the view computes it from a protected column")
             )
         else:
             chosen, reason = policy.treatment_of(entry.column)
             treatment = chosen.name
-            options = policy.options_of(entry.column)[0].worded() if chosen.protects else {}
+            options = policy.options_of(entry.column)[0].worded() or None
         items.append(
             {
                 "table": entry.table,

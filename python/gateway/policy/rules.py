@@ -219,6 +219,14 @@ class Policy:
             rule.parts[0] in ("*", schema) and rule.parts[1] in ("*", table) for rule in self._rules
         )
 
+    def with_options(self) -> dict[str, str]:
+        """What rules allow beside their treatments, by pattern, as the configuration words it."""
+        return {
+            rule.pattern: toml(rule.options.worded())
+            for rule in sorted(self._rules, key=lambda rule: rule.pattern)
+            if rule.options != NONE
+        }
+
     def _rule(self, column: Column) -> Rule | None:
         """The narrowest rule that names the column itself."""
         for rule in self._rules:
