@@ -6,7 +6,9 @@ other, and the groups that may be aggregated have the same values in other rows.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -49,11 +51,15 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 GRANT = Grant(
     "g", "i#a", "clinic", ("*",), "corpus", GrantState.ACTIVE, NOW, 60, NOW, NOW, None
 )  # fmt: skip
-#: Other values of the same length; in each city the balances and weights are those of other rows.
+#: Other values of the same length and in the other order, equal where the planted ones are; in each
+#: city the balances and weights are those of other rows.
 TWIN = {
-    "MRN-77": "MRN-31", "900-11-": "812-47-", "Quillfeather": "Stillwatered", "5500": "6611",
-    "Vantongeren": "Wickerwaine", "Drakemoor": "Fallowmer", "Fold-": "Kept-", "Nick-": "Dick-",
-    "B-": "C-", "'Aarhus', 10, 61": "'Aarhus', 30, 63", "'Aarhus', 30, 63": "'Aarhus', 10, 61",
+    **{f"MRN-77100{n}": f"MRN-31000{9 - n}" for n in range(10)},
+    **{f"5500{n}": f"6611{9 - n}" for n in range(10)},
+    **{f"900-11-000{n}": f"812-47-000{9 - n}" for n in range(10)},
+    "MRN-770000": "MRN-319999", "Quillfeather": "Stillwatered", "Vantongeren": "Wickerwaine",
+    "Drakemoor": "Fallowmer", "Fold-": "Kept-", "Nick-": "Dick-", "B-": "A-",
+    "'Aarhus', 10, 61": "'Aarhus', 30, 63", "'Aarhus', 30, 63": "'Aarhus', 10, 61",
     "'Bergen', 60, 66": "'Bergen', 90, 69", "'Bergen', 90, 69": "'Bergen', 60, 66",
 }  # fmt: skip
 
@@ -224,6 +230,100 @@ async def test_a_lookup_that_meets_nothing_tells_nothing(
     }
     mine, theirs = twins
     assert await mine.outcome(nobody, how) == await theirs.outcome(nobody, how)
+
+
+class Generator:
+    """Statements made of pieces of which the options allow some, some of the time."""
+
+    TOLD = ("p.id", "p.city", "p.mrn", "c.id", "c.kind", "count(*)", "upper(p.full_name)")
+    ASKED = (
+        "p.mrn = $1", "$1 = p.mrn", "p.ssn = $2", "p.mrn = 'MRN-771001'", "not (p.mrn = $1)",
+        "(p.mrn = $1 or p.id = 2)", "(p.mrn = $1) is not true", "p.mrn = c.patient_mrn",
+        "c.account = p.account", "p.mrn = p.other_mrn", "p.mrn <> c.patient_mrn", "p.id > 2",
+        "p.city = 'Aarhus'", "c.kind = 'lab'", "p.id = c.id", "p.full_name = c.kind",
+        "exists (select from claim d where d.patient_mrn = p.mrn)", "p.account = 55003",
+        "exists (select from patient q where q.mrn = $1 and q.id = p.id)",
+        "p.mrn in (select q.mrn from guess q)",
+        "exists (select from patient q, claim d where q.mrn = d.patient_mrn and q.id = p.id)",
+    )  # fmt: skip
+    OF_MANY = (
+        "sum(p.balance)", "avg(p.weight)", "count(p.balance)", "max(p.balance)", "count(*)",
+        "sum(p.balance) filter (where p.city = 'Aarhus')", "p.city", "stddev(p.weight) * 2",
+        "max(p.id)",
+    )  # fmt: skip
+    LEAST = (
+        "count(p.balance) >= 5", "count(p.weight) >= 5", "count(p.weight) >= 4", "count(*) >= 5",
+        "sum(p.balance) > 100", "count(p.balance) >= 5 or true", "max(p.id) > 0",
+    )  # fmt: skip
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def some(self, pieces: Sequence[str], most: int) -> list[str]:
+        return self._random.sample(pieces, self._random.randint(1, most))
+
+    def compared(self) -> str:
+        chance = self._random.random
+        told = self.some(self.TOLD, 3)
+        kind = self._random.choice(["join", "join", "left join", "full join", "right join"])
+        on = " and ".join(self.some(self.ASKED, 2))
+        text = f"select {', '.join(told)} from patient p {kind} claim c on {on}"
+        if chance() < 0.7:
+            text += f" where {' and '.join(self.some(self.ASKED, 3))}"
+        if "count(*)" in told:
+            grouped = [one for one in told if one != "count(*)"]
+            text += f" group by {', '.join(grouped)}" if grouped else ""
+        if chance() < 0.3:
+            text = f"with w as ({text}) select * from w"
+        return text
+
+    def aggregated(self) -> str:
+        chance = self._random.random
+        told = self.some(self.OF_MANY, 3)
+        source = self._random.choice(
+            ["patient p", "(select * from patient) p", "(select city, id, balance, weight from "
+             "patient) p", "patient p join guess g on true", "patient p, claim c"]
+        )  # fmt: skip
+        text = f"select {', '.join(told)} from {source}"
+        if chance() < 0.3:
+            text += " where p.city = 'Aarhus'"
+        if "p.city" in told:
+            text += " group by p.city"
+        if chance() < 0.8:
+            text += f" having {' and '.join(self.some(self.LEAST, 2))}"
+        if chance() < 0.3:
+            text += f" order by {self._random.choice(['sum(p.balance)', 'max(p.id)', '1'])}"
+        if chance() < 0.2:
+            text = f"select * from ({text}) d({', '.join(f'c{n}' for n in range(len(told)))}) "
+            text += self._random.choice(["where c0 is not null", "order by c0", ""])
+        return text
+
+
+@pytest.mark.parametrize("kind", ["compared", "aggregated"])
+async def test_generated_statements_cannot_tell_twins_apart(
+    twins: tuple[Clinic, Clinic], kind: str
+) -> None:
+    generator = Generator(20261122)
+    mine, theirs = twins
+    outcomes: Counter[str] = Counter()
+    for _ in range(200):
+        sql = getattr(generator, kind)()
+        params = ["MRN-771001", "900-11-0001"]
+        if "$2" not in sql:
+            params.pop()
+        if "$1" not in sql:
+            sql, params = sql.replace("$2", "$1"), params[1:]
+        statement = {"sql": sql, "params": params}
+        for how in POLICIES:
+            got = await mine.outcome(statement, how)
+            meant = {"sql": sql, "params": [of_twin(p) for p in params]}
+            assert got == await theirs.outcome(meant, how), sql
+            said = got[1][1].permitted if got[0] == "answered" else ()
+            outcomes.update({f"{how} {got[0]}", *(f"{how} {one.option}" for one in said)})
+    wanted = {"compared": ("lookup", "join"), "aggregated": ("aggregate",)}[kind]
+    for how in POLICIES:
+        for outcome in ("answered", *wanted):
+            assert outcomes[f"{how} {outcome}"] >= 5, outcomes
 
 
 async def _order(clinic: Clinic, *settings: str) -> list[int]:
