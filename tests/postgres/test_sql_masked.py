@@ -248,3 +248,18 @@ async def test_each_use_is_named_in_the_note(clinic: Database) -> None:
     assert loud.masked_at_source == ("public.patient.full_name",)
     assert loud.treatment.name == "clear"
     assert answer.decision.columns[0].masked_at_source == ()
+
+
+async def test_notes_and_texts_are_bounded(
+    clinic: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = " union all ".join(f"select upper(full_name) from patient p{n}" for n in range(25))
+    notes = (await corpus.answer(clinic, {"sql": many, "params": []})).decision.notes
+    assert len(notes) == 21
+    assert notes[-1] == "protected columns were NULL in 5 more references"
+    monkeypatch.setattr(source, "_MOST_NOTES", 2)
+    row = {"sql": "select p from patient p", "params": []}
+    assert "; and 4 more. Select" in (await corpus.answer(clinic, row)).decision.notes[-1]
+    monkeypatch.setattr(source, "_MOST_TEXT", 1000)
+    with pytest.raises(ProtectedUse):
+        await corpus.answer(clinic, {"sql": many, "params": []})

@@ -24,6 +24,8 @@ from gateway.sql.server import Server
 
 _LONG = 16 * 1024  # longer texts are read off the event loop
 _MOST_USES = 3  # of one column, in a note
+_MOST_NOTES = 20  # references with a note of their own, and columns in it
+_MOST_TEXT = 4 * 1024 * 1024  # of a rewritten statement
 _MOST_GROUPED = 64  # columns added to GROUP BY, each for one more Parse
 
 _FIELDS = """
@@ -93,6 +95,8 @@ async def _rewritten(
         found = clauses.read(text)
     own = await _schemas({item.table for item in found.items if item.schema is None}, server)
     text = rewriting.rewrite(text, found, replacements, own)
+    if len(text) > _MOST_TEXT:
+        raise Unreadable("too long, once rewritten")
     for _ in range(_MOST_GROUPED):
         statement = statements.read(text, max_bytes=len(text) * 4)
         await server.fetch("SAVEPOINT masked")
@@ -169,14 +173,17 @@ def _notes(hidden: Iterable[Hidden]) -> Iterable[str]:
     by_reference: dict[Reference, list[Hidden]] = {}
     for one in hidden:
         by_reference.setdefault(one.reference, []).append(one)
-    for reference, some in by_reference.items():
+    for reference, some in list(by_reference.items())[:_MOST_NOTES]:
         table = f"{reference.schema}.{reference.table}"
         place = table if reference.alias == reference.table else f"{table} as {reference.alias}"
-        columns = "; ".join(f"{one.column.name} ({_uses(one.uses)})" for one in some)
+        columns = "; ".join(f"{one.column.name} ({_uses(one.uses)})" for one in some[:_MOST_NOTES])
+        more = f"; and {len(some) - _MOST_NOTES} more" if len(some) > _MOST_NOTES else ""
         yield (
-            f"inside {place} these protected columns were NULL: {columns}. Select a protected "
-            "column plainly to get it masked, and use clear columns for everything else"
+            f"inside {place} these protected columns were NULL: {columns}{more}. Select a "
+            "protected column plainly to get it masked, and use clear columns for everything else"
         )
+    if len(by_reference) > _MOST_NOTES:
+        yield f"protected columns were NULL in {len(by_reference) - _MOST_NOTES} more references"
 
 
 def _uses(uses: Sequence[str]) -> str:
