@@ -97,7 +97,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """A protected column that is NULL inside one reference, and the uses that make it so."""
+    """A protected column that is NULL inside one reference, and the uses that make it so.
+
+    Without uses it is a bare one: it stays, unless the rewriting itself has to use it.
+    """
 
     reference: Reference
     column: Column

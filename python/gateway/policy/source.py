@@ -29,6 +29,8 @@ Uses = dict[tuple[Reference, Column], list[str]]
 def to_hide(grant: Grant, analysis: Analysis, policy: Policy) -> tuple[Hidden, ...]:
     """The columns to hide, each with the reference and the uses; none when there is no need.
 
+    Behind them, without uses, the protected columns that the same references give out bare.
+
     Raises OutOfScope and ProtectedUse as `decide` does.
     """
     if policy.expressions == "refuse":
@@ -49,6 +51,7 @@ def to_hide(grant: Grant, analysis: Analysis, policy: Policy) -> tuple[Hidden, .
         _of_output(output, analysis, policy, uses)
     if uses:
         _spare(analysis, uses)
+        _bare(analysis, policy, uses)
     return tuple(
         Hidden(reference, column, tuple(places), treatment_of(column, analysis, policy)[1])
         for (reference, column), places in uses.items()
@@ -104,6 +107,16 @@ def _spare(analysis: Analysis, uses: Uses) -> None:
             named = reference.relation == column.relation and column.attnum in reference.named
             if named and Source(column, reference) not in shown:
                 _add(uses, reference, column, "unused mention")
+
+
+def _bare(analysis: Analysis, policy: Policy, uses: Uses) -> None:
+    """What the same references give out bare: without a use, it is not hidden yet."""
+    rewritten = {reference for reference, _ in uses}
+    for source in (source for output in analysis.outputs for source in output.sources):
+        if source.reference in rewritten and source.reference is not None:
+            treatment, _ = treatment_of(source.column, analysis, policy)
+            if treatment.protects:
+                uses.setdefault((source.reference, source.column), [])
 
 
 def _add(uses: Uses, reference: Reference, column: Column, where: str) -> None:

@@ -16,13 +16,14 @@ from gateway.model import Analysis, Column, Hidden, Output, Reference, Shape
 from gateway.sql import clauses, lineage, rewriting, structure
 from gateway.sql import statement as statements
 from gateway.sql.analyse import Settings, attempt
-from gateway.sql.clauses import Unreadable
+from gateway.sql.clauses import Clauses, Unreadable
 from gateway.sql.lineage import Key
 from gateway.sql.protection import expanded
 from gateway.sql.rewriting import Field, Replacement
 from gateway.sql.server import Server
 
 _LONG = 16 * 1024  # longer texts are read off the event loop
+_LEANS = "GROUP BY, as it leans on the primary key there"
 _MOST_USES = 3  # of one column, in a note
 _MOST_NOTES = 20  # references with a note of their own, and columns in it
 _MOST_TEXT = 4 * 1024 * 1024  # of a rewritten statement
@@ -55,11 +56,12 @@ async def mask_at_source(
 ) -> Analysis:
     """The analysis of the statement in which every column of `hidden` is NULL in its reference.
 
-    `analysis` itself when there is no such statement.
+    Those without a use are, if the rewritten statement cannot but use them. `analysis` itself when
+    there is no such statement.
     """
     epoch = server.epoch
     try:
-        rewritten = await _rewritten(analysis, hidden, server, settings or Settings())
+        rewritten, gone = await _rewritten(analysis, hidden, server, settings or Settings())
     except (Unreadable, InvalidRequest, StatementRefused, NotUnderstood):
         return analysis
     same = (
@@ -71,41 +73,53 @@ async def mask_at_source(
     )
     if not same:
         return analysis
-    gone = {(one.reference, one.column) for one in hidden}
+    lost = {(one.reference, one.column) for one in gone}
     return replace(
         rewritten,
         text=analysis.text,
         outputs=tuple(
-            _marked(before, after, gone)
+            _marked(before, after, lost)
             for before, after in zip(analysis.outputs, rewritten.outputs, strict=True)
         ),
-        hidden=tuple(hidden),
-        notes=(*rewritten.notes, *_notes(hidden)),
+        hidden=tuple(gone),
+        notes=(*rewritten.notes, *_notes(gone)),
     )
 
 
 async def _rewritten(
     analysis: Analysis, hidden: Sequence[Hidden], server: Server, settings: Settings
-) -> Analysis:
-    text = analysis.filled_text
-    replacements = await _replacements(hidden, server)
-    if len(text) > _LONG:
-        found = await asyncio.to_thread(clauses.read, text)
-    else:
-        found = clauses.read(text)
+) -> tuple[Analysis, list[Hidden]]:
+    """The rewritten statement, and what is NULL in it."""
+    gone = [one for one in hidden if one.uses]
+    bare = {(one.reference, one.column): one for one in hidden if not one.uses}
+    original = analysis.filled_text
+    found = await _read(original)
     own = await _schemas({item.table for item in found.items if item.schema is None}, server)
-    text = rewriting.rewrite(text, found, replacements, own)
-    if len(text) > _MOST_TEXT:
-        raise Unreadable("too long, once rewritten")
+    text = ""
     for _ in range(_MOST_GROUPED):
+        if not text:
+            replacements = await _replacements(gone, server)
+            text = rewriting.rewrite(original, found, replacements, own)
+            if len(text) > _MOST_TEXT:
+                raise Unreadable("too long, once rewritten")
         statement = statements.read(text, max_bytes=len(text) * 4)
         await server.fetch("SAVEPOINT masked")
         try:
-            return await attempt(text, statement, (), server, settings)
+            return await attempt(text, statement, (), server, settings), gone
         except Ungrouped as missing:
             await server.fetch("ROLLBACK TO SAVEPOINT masked")
-            text = await asyncio.to_thread(rewriting.grouped, text, missing.position, replacements)
+            text, added = rewriting.grouped(text, missing.position, replacements)
+            used = [key for key in bare if (key[0].alias, key[1].name) in added]
+            if used:  # to group by a protected column is to use it
+                gone += [replace(bare.pop(key), uses=(_LEANS,)) for key in used]
+                text = ""
     raise NotUnderstood("more columns lean on a primary key than are looked after")
+
+
+async def _read(text: str) -> Clauses:
+    if len(text) > _LONG:
+        return await asyncio.to_thread(clauses.read, text)
+    return clauses.read(text)
 
 
 async def _schemas(names: Collection[str], server: Server) -> Mapping[str, str]:

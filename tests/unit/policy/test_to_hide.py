@@ -93,6 +93,13 @@ def test_every_other_use_is_hidden_where_it_is_made() -> None:
     ]
 
 
+def test_what_stays_bare_in_a_rewritten_reference_is_named_without_a_use() -> None:
+    found = analysis(
+        output("name"), output("id"), output("mrn", through=Q), control=(use("mrn", "WHERE", P),)
+    )
+    assert hidden(found) == [("p", "mrn", ("WHERE",)), ("p", "name", ())]
+
+
 @pytest.mark.parametrize("names", [("name", "mrn"), ("city", "name")])
 def test_arms_of_different_treatment_are_hidden(names: tuple[str, str]) -> None:
     protected = [name for name in names if name != "city"]
