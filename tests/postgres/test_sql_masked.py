@@ -263,3 +263,13 @@ async def test_notes_and_texts_are_bounded(
     monkeypatch.setattr(source, "_MOST_TEXT", 1000)
     with pytest.raises(ProtectedUse):
         await corpus.answer(clinic, {"sql": many, "params": []})
+
+
+async def test_a_type_that_is_met_only_on_the_way_is_no_obstacle(clinic_dsn: str) -> None:
+    fresh = Database(UpstreamSettings(clinic_dsn, role=corpus.READER))
+    await fresh.open()
+    try:
+        view = {"sql": "select id, upper(full_name) from patient_risk where id = 1", "params": []}
+        assert (await corpus.answer(fresh, view)).rows == [[b"\x00\x00\x00\x01", None]]
+    finally:
+        await fresh.close()
