@@ -24,8 +24,10 @@ pub(super) struct Classes {
     pub(super) digits: u64,
     /// `@`, `:`, and dots and dashes before a letter or digit.
     pub(super) signs: u64,
-    /// What a text must have for any rule to find anything: see [`Bitmaps::may_hold`].
-    hot: u64,
+    /// What a text must have for any rule to find anything, by itself, and with what follows it: see
+    /// [`Bitmaps::may_hold`].
+    alone: u64,
+    followed: u64,
 }
 
 impl Classes {
@@ -38,7 +40,8 @@ impl Classes {
             letters: here.letters,
             digits: here.digits,
             signs: here.marks | dots | (here.dashes & before_word),
-            hot: here.digits | here.marks | dots | (here.dashes & before_dash),
+            alone: here.digits | here.marks,
+            followed: dots | (here.dashes & before_dash),
         }
     }
 
@@ -48,7 +51,8 @@ impl Classes {
             letters: self.letters & bits,
             digits: self.digits & bits,
             signs: self.signs & bits,
-            hot: self.hot & bits,
+            alone: self.alone & bits,
+            followed: self.followed & bits,
         }
     }
 }
@@ -87,10 +91,25 @@ impl Bitmaps {
     /// Whether any rule could find anything in characters `start..end`. Each of them asks for a digit,
     /// an `@`, a colon, a dot before a letter or digit (domains, addresses), or dashes three apart (a
     /// MAC of letters alone). A text without any of these, as many clinical sentences are, costs this
-    /// look and nothing else. The character behind the end may make it say yes for no.
+    /// look and nothing else. Its last character is followed by nothing of it.
     pub(crate) fn may_hold(&self, start: usize, end: usize) -> bool {
-        self.blocks_of(start, end)
-            .any(|(_, block, bits)| block.hot & bits != 0)
+        if start >= end {
+            return false;
+        }
+        let blocks = self.blocks.get(start / 64..end.div_ceil(64));
+        let Some((last, before)) = blocks.and_then(<[Classes]>::split_last) else {
+            return true;
+        };
+        let mut bits = u64::MAX << (start % 64);
+        let mut found = 0;
+        for block in before {
+            found |= (block.alone | block.followed) & bits;
+            bits = u64::MAX;
+        }
+        let last_bit = (end - 1) % 64;
+        bits &= u64::MAX >> (63 - last_bit);
+        let followed = last.followed & !(1 << last_bit);
+        found | ((last.alone | followed) & bits) != 0
     }
 
     /// The blocks that hold characters `start..end`: where each begins relative to `start` (it can be
@@ -273,8 +292,8 @@ mod tests {
             prop_assert_eq!(said(|c| c.signs), places(&sign));
             let hot = |i: usize| text[i].is_ascii_digit()
                 || mark(i)
-                || (text[i] == b'.' && before_word(i))
-                || (text[i] == b'-' && at(&text, i + 3) == b'-');
+                || (i + 1 < end && text[i] == b'.' && before_word(i))
+                || (i + 1 < end && text[i] == b'-' && at(&text, i + 3) == b'-');
             prop_assert_eq!(of(&text).may_hold(start, end), !places(&hot).is_empty());
         }
 
