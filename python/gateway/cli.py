@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +17,7 @@ from rich.text import Text
 
 import gateway.auditor.verify as verifier
 from gateway import wiring
-from gateway.client import Client, GatewayAnswer
+from gateway.client import Client, ClientError, RefusedError, check_token, check_url
 from gateway.errors import ConfigurationError, MaskgateError
 
 app = typer.Typer(
@@ -32,10 +35,47 @@ OUT = Console()
 ERR = Console(stderr=True)
 
 ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The configuration file.")]
-Url = Annotated[str, typer.Option(envvar="MASKGATE_URL", help="The gateway's address.")]
-Token = Annotated[
-    str, typer.Option(envvar="MASKGATE_TOKEN", help="A bearer token of a configured issuer.")
+
+
+def _checked(check: Callable[[str], str]) -> Callable[[str], str]:
+    """A check of the client's as one of the command line's: what is wrong is a usage error."""
+
+    def callback(value: str) -> str:
+        try:
+            return check(value)
+        except ValueError as wrong:
+            raise typer.BadParameter(str(wrong)) from None
+
+    return callback
+
+
+def _name(value: str) -> str:
+    """An identifier that stands in an address; any other character would name another address."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", value):
+        raise ValueError("letters, digits, - and _ only")
+    return value
+
+
+Url = Annotated[
+    str,
+    typer.Option(
+        envvar="MASKGATE_URL", help="The gateway's address.", callback=_checked(check_url)
+    ),
 ]
+Token = Annotated[
+    str,
+    typer.Option(
+        envvar="MASKGATE_TOKEN",
+        help="A bearer token of a configured issuer.",
+        show_envvar=True,
+        callback=_checked(check_token),
+    ),
+]
+Connection = Annotated[
+    str, typer.Argument(help="A connection of the configuration.", callback=_checked(_name))
+]
+GrantId = Annotated[str, typer.Argument(help="The grant's id.", callback=_checked(_name))]
+SessionId = Annotated[str, typer.Argument(help="The session's id.", callback=_checked(_name))]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs instead of a table.")]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -86,26 +126,28 @@ def verify(context: typer.Context) -> None:
 def whoami(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Who the gateway takes this token for."""
     with Client(url, token) as client:
-        _show([client.call("GET", "/v1/whoami")], as_json)
+        _show([client.get("/v1/whoami")], as_json)
 
 
 @app.command()
 def connections(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """The databases behind the gateway, and the grants held on them."""
     with Client(url, token) as client:
-        _show(client.call("GET", "/v1/connections")["items"], as_json)
+        _show(client.items("/v1/connections"), as_json)
 
 
 @app.command()
-def schema(connection: str, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+def schema(
+    connection: Connection, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
+) -> None:
     """Tables, columns, types, and what will be done to each."""
     with Client(url, token) as client:
-        _show(client.call("GET", f"/v1/connections/{connection}/schema")["items"], as_json)
+        _show(client.items(f"/v1/connections/{connection}/schema"), as_json)
 
 
 @app.command()
 def query(
-    connection: str,
+    connection: Connection,
     sql: str,
     token: Token,
     url: Url = DEFAULT_URL,
@@ -118,28 +160,29 @@ def query(
     if accept is None and output_format != "table":
         raise typer.BadParameter("table, ndjson or csv", param_hint="--format")
     with Client(url, token) as client:
-        session = client.call("POST", "/v1/sessions", {"connection": connection})
+        session = client.post("/v1/sessions", {"connection": connection})
         try:
             params: list[Any] = list(param or [])
             if accept is None:
-                table = client.query(session["id"], sql, params, max_rows)
+                table = client.query(session["id"], sql, params=params, max_rows=max_rows).table
                 rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
                 _print_rows(table.column_names, list(rows))
             else:
-                path = f"/v1/sessions/{session['id']}/query"
-                with client.stream(path, sql, params, max_rows, accept) as answer:
-                    for part in answer.iter_bytes():
-                        sys.stdout.buffer.write(part)
+                for part in client.parts(session["id"], sql, params, max_rows, accept):
+                    sys.stdout.buffer.write(part)
             sys.stdout.flush()
-            receipt = client.call("GET", f"/v1/sessions/{session['id']}/statements/1")
+            receipt = client.get(f"/v1/sessions/{session['id']}/statements/1")
             ERR.print(f"session {session['id']}: {receipt['rows']} rows", highlight=False)
         finally:
-            client.call("DELETE", f"/v1/sessions/{session['id']}")
+            with suppress(
+                ClientError
+            ):  # what went wrong before matters more; it ends with its grant
+                client.delete(f"/v1/sessions/{session['id']}")
 
 
 @grants_app.command("request")
 def grants_request(
-    connection: str,
+    connection: Connection,
     tables: list[str],
     purpose: Annotated[str, typer.Option(help="Why; the approver and the auditor read it.")],
     token: Token,
@@ -157,26 +200,28 @@ def grants_request(
         "max_rows": max_rows,
     }
     with Client(url, token) as client:
-        _show([client.call("POST", "/v1/grants", body)], as_json)
+        _show([client.post("/v1/grants", body)], as_json)
 
 
 @grants_app.command("list")
 def grants_list(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Own grants; approvers and auditors see everybody's."""
     with Client(url, token) as client:
-        _show(client.call("GET", "/v1/grants")["items"], as_json)
+        _show(client.items("/v1/grants"), as_json)
 
 
 @grants_app.command("show")
-def grants_show(grant: str, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+def grants_show(
+    grant: GrantId, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
+) -> None:
     """One grant."""
     with Client(url, token) as client:
-        _show([client.call("GET", f"/v1/grants/{grant}")], as_json)
+        _show([client.get(f"/v1/grants/{grant}")], as_json)
 
 
 def _decide(verb: str, grant: str, reason: str, token: str, url: str, as_json: bool) -> None:
     with Client(url, token) as client:
-        _show([client.call("POST", f"/v1/grants/{grant}/{verb}", {"reason": reason})], as_json)
+        _show([client.post(f"/v1/grants/{grant}/{verb}", {"reason": reason})], as_json)
 
 
 Reason = Annotated[str, typer.Option(help="Why; kept in the record.")]
@@ -184,7 +229,7 @@ Reason = Annotated[str, typer.Option(help="Why; kept in the record.")]
 
 @grants_app.command("approve")
 def grants_approve(
-    grant: str, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
+    grant: GrantId, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """Let another identity's grant begin."""
     _decide("approve", grant, reason, token, url, as_json)
@@ -192,7 +237,7 @@ def grants_approve(
 
 @grants_app.command("deny")
 def grants_deny(
-    grant: str, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
+    grant: GrantId, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """Refuse a pending grant."""
     _decide("deny", grant, reason, token, url, as_json)
@@ -200,7 +245,7 @@ def grants_deny(
 
 @grants_app.command("revoke")
 def grants_revoke(
-    grant: str, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
+    grant: GrantId, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """End a grant now; running streams stop within a second."""
     _decide("revoke", grant, reason, token, url, as_json)
@@ -210,21 +255,21 @@ def grants_revoke(
 def sessions_list(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Own sessions; an auditor sees all."""
     with Client(url, token) as client:
-        _show(client.call("GET", "/v1/sessions")["items"], as_json)
+        _show(client.items("/v1/sessions"), as_json)
 
 
 @sessions_app.command("show")
 def sessions_show(
-    session: str, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
+    session: SessionId, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """One session."""
     with Client(url, token) as client:
-        _show([client.call("GET", f"/v1/sessions/{session}")], as_json)
+        _show([client.get(f"/v1/sessions/{session}")], as_json)
 
 
 @sessions_app.command("export")
 def sessions_export(
-    session: str,
+    session: SessionId,
     token: Token,
     output: Annotated[Path | None, typer.Option("-o", "--output")] = None,
     url: Url = DEFAULT_URL,
@@ -269,15 +314,24 @@ def _cell(value: Any) -> Text:
 def main() -> None:
     """Entry point: turns our own errors into a sentence and an exit code."""
     try:
+        "".join(sys.argv).encode()
+    except UnicodeEncodeError:
+        sys.exit(_failed("an argument is not UTF-8", 2))
+    try:
         app()
     except ConfigurationError as error:
-        ERR.print(error.detail, style="red", highlight=False, markup=False)
-        sys.exit(2)
-    except GatewayAnswer as error:
-        ERR.print(f"{error.answer_code}: {error.detail}", style="red", markup=False)
+        sys.exit(_failed(error.detail, 2))
+    except RefusedError as error:
+        code = _failed(f"{error.code or error.status}: {error.detail}", 1)
         if error.hint:
-            ERR.print(error.hint, markup=False)
-        sys.exit(1)
+            ERR.print(error.hint, highlight=False, markup=False)
+        sys.exit(code)
     except MaskgateError as error:
-        ERR.print(error.detail, style="red", highlight=False, markup=False)
-        sys.exit(1)
+        sys.exit(_failed(error.detail, 1))
+    except ClientError as error:
+        sys.exit(_failed(str(error), 1))
+
+
+def _failed(sentence: str, code: int) -> int:
+    ERR.print(sentence, style="red", highlight=False, markup=False)
+    return code

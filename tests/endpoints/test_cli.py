@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from world import AGENT, AUDITOR, STEWARD, World
 
 
@@ -53,6 +54,38 @@ def test_a_refusal_is_a_sentence_and_exit_code_1(world: World) -> None:
     assert refused.returncode == 1
     assert "protected_use" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("whoami", "--token", "tökén"), "printable ASCII"),
+        (("whoami", "--token", b"\xff\xfe"), "UTF-8"),
+        (("whoami", "--token", "t", "--url", "nonsense"), "http://"),
+        (("schema", "../grants", "--token", "t"), "letters, digits"),
+        (("grants", "show", "g-1?x", "--token", "t"), "letters, digits"),
+        (("grants", "revoke", "g/1", "--reason", "r", "--token", "t"), "letters, digits"),
+        (("sessions", "export", "..", "--token", "t"), "letters, digits"),
+    ],
+)
+def test_what_no_header_and_no_path_can_carry_is_exit_code_2(
+    words: tuple[str | bytes, ...], said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_gateway_that_is_not_there_is_exit_code_1() -> None:
+    words = ("whoami", "--token", "t", "--url", "http://127.0.0.1:1")
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", *words], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+    assert "127.0.0.1" in done.stderr
 
 
 def test_a_wrong_configuration_is_exit_code_2(tmp_path: Path) -> None:
