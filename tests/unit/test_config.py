@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from gateway import config
+from gateway import config, wiring
 from gateway.config import Configuration
 from gateway.errors import ConfigurationError
 
@@ -28,6 +29,8 @@ dsn = "env:CLINIC_DSN"
 [connections.clinic.columns]
 "public.patient.id" = "clear"
 """
+
+RULE = '{ who = "group:agents", connection = "%s", max_duration = "%s" }'
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -59,6 +62,48 @@ def test_a_sound_file_loads(tmp_path: Path) -> None:
         (("[connections.clinic]", "[connections.Clinic]"), r"connections\.Clinic"),
         (("max_duration", "max_durations"), r":10: access\.max_durations"),
         (('"clear"', '"clear'), "not TOML"),
+        (('"8h"', '"400d"'), r":10: access\.max_duration = '400d': .*366 days"),
+        (('"env:CLINIC_DSN"', '"host=db"'), r":13: connections\.clinic\.dsn: write env:NAME"),
+        (('"env:CLINIC_DSN"', '""'), r":13: connections\.clinic\.dsn: write env:NAME"),
+        (('"env:CLINIC_DSN"', '"env:NOT A NAME"'), r":13: connections\.clinic\.dsn: write env:"),
+        (('"env:CLINIC_DSN"', '"mysql://x/y"'), r":13: connections\.clinic\.dsn: write env:"),
+        (('"env:CLINIC_DSN"', '"env:X"\nadmin_dsn = "x"'), r":14: connections\.clinic\.admin_dsn"),
+        (("[access]", '[state]\ncontrol = "local"\n[access]'), r':9: state\.control: .*"embedded"'),
+        (
+            ("[access]", '[masking]\ntoken_key = "env:KEY"\n[access]'),
+            r":9: masking\.token_key: write file:PATH",
+        ),
+        *(
+            (
+                ('"env:CLINIC_DSN"', f'"env:X"\nsearch_path = {path}'),
+                rf":14: connections\.clinic\.search_path.*{said}",
+            )
+            for path, said in (
+                ("[]", "at least one"),
+                ('["a", "a"]', "each once"),
+                ('[""]', "not empty"),
+                ('[" public"]', "blanks"),
+                ('["a\\nb"]', "blanks"),
+                ('["$user"]', "name the schema itself"),
+                ('["pg_temp"]', "name the schema itself"),
+                (f'["{"x" * 64}"]', "63 bytes"),
+            )
+        ),
+        *(
+            (
+                ('"env:CLINIC_DSN"', f'"env:X"\nrole = "{role}"'),
+                rf":14: connections\.clinic\.role = .*{said}",
+            )
+            for role, said in (("none", "no role"), ("", "not empty"), ("r" * 64, "63 bytes"))
+        ),
+        (
+            ('max_duration = "8h"', f"auto_approve = [{RULE % ('wards', '1h')}]"),
+            r":10: access\.auto_approve\.0\.connection = 'wards': no connection but clinic",
+        ),
+        (
+            ('max_duration = "8h"', f"auto_approve = [{RULE % ('clinic', '9h')}]"),
+            r":10: access\.auto_approve\.0\.max_duration = 32400: longer than",
+        ),
     ],
 )
 def test_wrong_keys_are_named_with_line(tmp_path: Path, change: tuple[str, str], said: str) -> None:
@@ -91,6 +136,47 @@ def test_a_secret_in_the_wrong_place_is_not_echoed(tmp_path: Path, change: tuple
         config.load(write(tmp_path, text))
     assert "SECRETPW" not in caught.value.detail
     assert "connections.clinic" in caught.value.detail
+
+
+SECOND = """[[issuers]]
+issuer = "https://idp.example.org"
+
+[[issuers]]
+issuer = "%s"
+"""
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ("http://other.example.org", "http:// is allowed on this machine only"),
+        ("https://other.example.org/#x", "no fragment"),
+        ("https://idp.example.org", "listed twice"),
+    ],
+)
+def test_a_wrong_issuer_is_named_with_its_own_line(tmp_path: Path, second: str, said: str) -> None:
+    text = GOOD.replace('[[issuers]]\nissuer = "https://idp.example.org"\n', SECOND % second)
+    path = write(tmp_path, text)
+    loaded = config.load(path)
+    with pytest.raises(ConfigurationError, match=rf":8: issuer '{second}': .*{said}"):
+        wiring.build_identity(path, loaded)
+
+
+def test_a_wrong_rule_is_named_with_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD.replace('"clear"', '"clean"'))
+    with pytest.raises(ConfigurationError, match=r":16: connections\.clinic\.columns.*'clean'"):
+        wiring.build_policies(path, config.load(path))
+
+
+def test_what_the_environment_holds_is_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLINIC_DSN", "host=db password=SECRETPW")
+    path = write(tmp_path, GOOD)
+    problems = asyncio.run(wiring.problems(path, config.load(path)))
+    (said,) = [problem for problem in problems if "clinic" in problem]
+    assert f"{path}:13: env:CLINIC_DSN does not hold an address" in said
+    assert "SECRETPW" not in said
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:99999", "127.0.0.1:-1", "127.0.0.1", "127.0.0.1:x"])
