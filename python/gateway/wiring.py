@@ -67,6 +67,7 @@ async def _serve(path: Path, configuration: Configuration) -> None:
             uvicorn.Config(
                 create_app(house),
                 http=BoundedProtocol,
+                ws="none",  # a request to upgrade is answered as the plain request it also is
                 access_log=False,
                 log_level="warning",
                 server_header=False,
