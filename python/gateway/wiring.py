@@ -32,7 +32,7 @@ from gateway.doors.http import BoundedProtocol, create_app
 from gateway.errors import ConfigurationError, MaskgateError
 from gateway.flows import health
 from gateway.flows.house import Connection, House, Limits
-from gateway.flows.session import Desk
+from gateway.flows.session import Desk, close_left_over
 from gateway.grants import AccessRules, AutoApprove, ControlStore, Grants, Sessions
 from gateway.identity import IssuerConfig, Verifier
 from gateway.masking import load_token_key
@@ -169,6 +169,9 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
                 "policy.loaded",
                 {"connection": name, "policy_hash": policy.hash, "policy": policy.text},
             )
+        left = await close_left_over(house)
+        if left:
+            _LOG.warning("%d sessions that a crash had left open are closed", left)
         clock = asyncio.create_task(_clock(house))
         try:
             yield house

@@ -245,6 +245,27 @@ def test_a_killed_gateway_recovers_its_sessions(fragile: World, tmp_path: Path) 
     assert fragile.query(session, "select 1 as one").status_code == 404
 
 
+def test_sessions_that_a_crash_left_open_are_closed_and_no_others(
+    fragile: World, tmp_path: Path
+) -> None:
+    fragile.grant()
+    neighbour = fragile.neighbour(tmp_path / "neighbour")
+    try:
+        theirs = neighbour.session()
+        ours = fragile.session()
+        closed = fragile.session()
+        fragile.close(closed)
+        os.kill(fragile.gateway.child.pid, 9)
+        fragile.gateway.end()
+        fragile.start()
+        listed = fragile.call(AGENT, "GET", "/v1/sessions").json()["items"]
+        state = {item["id"]: item["closed_at"] is not None for item in listed}
+        assert state == {theirs: False, ours: True, closed: True}
+        assert neighbour.rows(theirs, "select 1 as one") == [{"one": 1}]
+    finally:
+        neighbour.gateway.end()
+
+
 def test_a_grants_rows_are_counted_over_its_life(fragile: World) -> None:
     grant = fragile.grant(max_rows=10)
     session = fragile.session(grant=grant["id"])

@@ -226,3 +226,12 @@ async def test_lost_and_back_without_a_restart() -> None:
                 await desk.grants.charge_rows(grant.id, 1)
             own.start()
             assert (await desk.grants.in_force(AGENT, "clinic")).id == grant.id
+
+
+async def test_what_a_crash_left_open_is_closed_by_its_own_log_alone(desk: Desk) -> None:
+    grant = await desk.active()
+    ours, theirs = [await desk.sessions.open_session(AGENT, "clinic", grant) for _ in range(2)]
+    assert await desk.sessions.close_where(lambda session: session == ours.id) == 1
+    assert await desk.sessions.close_where(lambda session: session == ours.id) == 0
+    found = {row.id: row.closed_at for row in await desk.sessions.list_sessions(AGENT)}
+    assert found == {ours.id: desk.clock.now, theirs.id: None}

@@ -233,6 +233,13 @@ class Desk:
             await self.close(house, session, reason)
 
 
+async def close_left_over(house: House) -> int:
+    """Close in the control store what a crash left open there: sessions that this gateway's log
+    holds, which its recovery has ended. Called once, before the gateway takes any request; another
+    gateway's log, and so its sessions, are its own."""
+    return await house.sessions.close_where(house.log.ended)
+
+
 async def open_session(
     house: House, credential: str | None, client: str, connection: str, grant_id: str | None
 ) -> dict[str, Any]:
