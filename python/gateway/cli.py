@@ -153,6 +153,9 @@ def query(
     url: Url = DEFAULT_URL,
     param: Annotated[list[str] | None, typer.Option(help="$1, $2, … in order.")] = None,
     max_rows: Annotated[int | None, typer.Option(min=1)] = None,
+    grant: Annotated[
+        str | None, typer.Option(help="The grant to use instead of the one that ends last.")
+    ] = None,
     output_format: Annotated[str, typer.Option("--format", help="table, ndjson or csv.")] = "table",
 ) -> None:
     """Run one SELECT in a session of its own and print the masked rows."""
@@ -160,7 +163,7 @@ def query(
     if accept is None and output_format != "table":
         raise typer.BadParameter("table, ndjson or csv", param_hint="--format")
     with Client(url, token) as client:
-        session = client.post("/v1/sessions", {"connection": connection})
+        session = client.post("/v1/sessions", {"connection": connection, "grant": grant})
         try:
             params: list[Any] = list(param or [])
             if accept is None:
@@ -172,7 +175,10 @@ def query(
                     sys.stdout.buffer.write(part)
             sys.stdout.flush()
             receipt = client.get(f"/v1/sessions/{session['id']}/statements/1")
-            ERR.print(f"session {session['id']}: {receipt['rows']} rows", highlight=False)
+            ERR.print(
+                f"session {session['id']}: {receipt['rows']} rows, under grant {session['grant']}",
+                highlight=False,
+            )
         finally:
             with suppress(
                 ClientError

@@ -32,7 +32,9 @@ def test_from_request_to_verified_evidence(world: World, tmp_path: Path) -> None
     table = run(world, AGENT, "query", "clinic", sql)
     assert table.returncode == 0, table.stderr
     assert table.stdout.count("[REDACTED]") == 3
-    lines = run(world, AGENT, "query", "clinic", sql, "--format", "ndjson")
+    words = ("query", "clinic", sql, "--format", "ndjson", "--grant", grant)
+    lines = run(world, AGENT, *words)
+    assert f"under grant {grant}" in lines.stderr.replace("\n", " ")
     assert [json.loads(line)["id"] for line in lines.stdout.splitlines()] == [1, 2, 3]
     found = re.search(r"session (\S+): 3 rows", lines.stderr)
     assert found is not None, lines.stderr
