@@ -178,6 +178,7 @@ def query(
             ERR.print(
                 f"session {session['id']}: {receipt['rows']} rows, under grant {session['grant']}",
                 highlight=False,
+                soft_wrap=True,
             )
         finally:
             with suppress(
@@ -330,7 +331,7 @@ def main() -> None:
     except RefusedError as error:
         code = _failed(f"{error.code or error.status}: {error.detail}", 1)
         if error.hint:
-            ERR.print(error.hint, highlight=False, markup=False)
+            ERR.print(error.hint, highlight=False, markup=False, soft_wrap=True)
         sys.exit(code)
     except MaskgateError as error:
         sys.exit(_failed(error.detail, 1))
@@ -339,5 +340,5 @@ def main() -> None:
 
 
 def _failed(sentence: str, code: int) -> int:
-    ERR.print(sentence, style="red", highlight=False, markup=False)
+    ERR.print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
     return code

@@ -34,7 +34,7 @@ def test_from_request_to_verified_evidence(world: World, tmp_path: Path) -> None
     assert table.stdout.count("[REDACTED]") == 3
     words = ("query", "clinic", sql, "--format", "ndjson", "--grant", grant)
     lines = run(world, AGENT, *words)
-    assert f"under grant {grant}" in lines.stderr.replace("\n", " ")
+    assert f"under grant {grant}" in lines.stderr
     assert [json.loads(line)["id"] for line in lines.stdout.splitlines()] == [1, 2, 3]
     found = re.search(r"session (\S+): 3 rows", lines.stderr)
     assert found is not None, lines.stderr
