@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 import servers
 from control import (
@@ -29,25 +26,6 @@ from gateway.errors import (
 )
 from gateway.grants import ControlStore
 from gateway.grants.migrations import Migration, migrate, packaged
-from gateway.model import Identity
-
-
-@pytest_asyncio.fixture
-async def desk(newest: servers.Server) -> AsyncIterator[Desk]:
-    async with open_desk(await fresh_database(newest)) as opened:
-        yield opened
-
-
-async def ask(desk: Desk, who: Identity = AGENT, **changes: Any) -> Any:
-    wanted = {
-        "connection": "clinic",
-        "tables": ["public.patient"],
-        "purpose": "fix the monthly report",
-        "duration_s": 3600,
-        **changes,
-    }
-    return await desk.grants.request(who, **wanted)
-
 
 # -- schema --------------------------------------------------------------------------------------
 
@@ -140,7 +118,7 @@ async def test_the_database_itself_refuses(desk: Desk, statement: str) -> None:
 
 
 async def test_the_database_refuses_self_approval(desk: Desk) -> None:
-    grant = await ask(desk)
+    grant = await desk.ask()
     connection = await asyncpg.connect(desk.dsn)
     try:
         with pytest.raises(asyncpg.CheckViolationError):
@@ -194,7 +172,7 @@ async def test_a_closed_session_takes_no_statement(desk: Desk) -> None:
 
 async def test_no_session_without_a_grant_in_force(desk: Desk) -> None:
     active = await desk.active()
-    pending = await ask(desk)
+    pending = await desk.ask()
     for who, connection, grant in (
         (BILLING, "clinic", active),
         (AGENT, "lab", active),
