@@ -22,7 +22,8 @@ from gateway.errors import ConfigurationError, MaskgateError
 
 app = typer.Typer(
     help="A gateway between AI agents and a PostgreSQL that holds PHI: "
-    "access granted, recorded, masked, provable.",
+    "access granted, recorded, masked, provable. Exit codes: 0 done, 1 refused or failed, 2 usage "
+    "or configuration.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -92,7 +93,7 @@ def check(config: ConfigFile = Path("maskgate.toml")) -> None:
     """Name each wrong key with its line; connect to what can be connected to."""
     problems = wiring.check(config)
     for sentence in problems:
-        OUT.print(f"[yellow]•[/] {sentence}", highlight=False)
+        OUT.print(f"• {sentence}", highlight=False, markup=False, soft_wrap=True)
     if problems:
         raise typer.Exit(1)
     OUT.print("the configuration is sound and everything it names answers")
@@ -142,17 +143,26 @@ def schema(
 ) -> None:
     """Tables, columns, types, and what will be done to each."""
     with Client(url, token) as client:
-        _show(client.items(f"/v1/connections/{connection}/schema"), as_json)
+        columns = client.items(f"/v1/connections/{connection}/schema")
+    if as_json:
+        _show(columns, as_json)
+    else:
+        names = list(columns[0]) if columns else ["nothing"]
+        _print_rows(names, [tuple(column.get(name) for name in names) for column in columns])
 
 
 @app.command()
 def query(
     connection: Connection,
-    sql: str,
+    sql: Annotated[str, typer.Argument(help="One SELECT; $1, $2, … stand for --param.")],
     token: Token,
     url: Url = DEFAULT_URL,
-    param: Annotated[list[str] | None, typer.Option(help="$1, $2, … in order.")] = None,
-    max_rows: Annotated[int | None, typer.Option(min=1)] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(help="The value of $1, $2, …; repeat it.")
+    ] = None,
+    max_rows: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many rows; the receipt says so.")
+    ] = None,
     grant: Annotated[
         str | None, typer.Option(help="The grant to use instead of the one that ends last.")
     ] = None,
@@ -190,12 +200,16 @@ def query(
 @grants_app.command("request")
 def grants_request(
     connection: Connection,
-    tables: list[str],
+    tables: Annotated[
+        list[str], typer.Argument(help="schema.table, a name alone if it is unique, or '*'.")
+    ],
     purpose: Annotated[str, typer.Option(help="Why; the approver and the auditor read it.")],
     token: Token,
     url: Url = DEFAULT_URL,
-    minutes: Annotated[int, typer.Option(min=1)] = 60,
-    max_rows: Annotated[int | None, typer.Option(min=1)] = None,
+    minutes: Annotated[int, typer.Option(min=1, help="How long, from the approval on.")] = 60,
+    max_rows: Annotated[
+        int | None, typer.Option(min=1, help="The most rows over the grant's whole life.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask to read tables for a limited time."""
@@ -278,7 +292,9 @@ def sessions_show(
 def sessions_export(
     session: SessionId,
     token: Token,
-    output: Annotated[Path | None, typer.Option("-o", "--output")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="By default maskgate-SESSION.zip.")
+    ] = None,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Save the session's evidence bundle; `maskgate verify` checks it."""
@@ -290,20 +306,24 @@ def sessions_export(
 
 
 def _show(items: list[dict[str, Any]], as_json: bool) -> None:
+    """One thing, or several, line by line: nothing is cut off, so an id can be copied."""
     if as_json:
         OUT.print_json(json.dumps(items))
-    elif len(items) == 1:
-        for key, value in items[0].items():
-            OUT.print(Text(f"{key}: ", style="bold") + _cell(value))
-    else:
-        names = list(items[0]) if items else ["nothing"]
-        _print_rows(names, [tuple(item.get(name) for name in names) for item in items])
+        return
+    if not items:
+        OUT.print("nothing")
+    for number, item in enumerate(items):
+        if number:
+            OUT.print()
+        for key, value in item.items():
+            OUT.print(Text(f"{key}: ", style="bold") + _cell(value), soft_wrap=True)
 
 
 def _print_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
+    """A table; what is wider than its column goes on in the next line."""
     table = Table()
     for name in names:
-        table.add_column(_cell(name))
+        table.add_column(_cell(name), overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     OUT.print(table)
@@ -311,11 +331,11 @@ def _print_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
 
 def _cell(value: Any) -> Text:
     """Text, never markup: `[REDACTED]` is no tag, and a value may try to be one."""
-    if value is None:
+    if value is None or value == []:
         return Text("–")
-    if isinstance(value, list):
+    if isinstance(value, list) and not any(isinstance(one, dict | list) for one in value):
         return Text(", ".join(str(one) for one in value))
-    return Text(str(value))
+    return Text(json.dumps(value) if isinstance(value, dict | list) else str(value))
 
 
 def main() -> None:

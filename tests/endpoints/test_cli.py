@@ -50,6 +50,19 @@ def test_from_request_to_verified_evidence(world: World, tmp_path: Path) -> None
     assert verified.returncode == 0, verified.stdout
 
 
+def test_a_list_shows_every_id_whole_however_narrow_the_terminal(world: World) -> None:
+    grants = {world.grant()["id"] for _ in range(2)}
+    sessions = {world.session() for _ in range(2)}
+    listed = run(world, AGENT, "grants", "list").stdout
+    assert all(f"id: {grant}\n" in listed for grant in grants), listed
+    listed = run(world, AUDITOR, "sessions", "list").stdout
+    assert all(f"id: {session}\n" in listed for session in sessions), listed
+    long = run(world, AGENT, "query", "clinic", f"select '{'w' * 200}' as v").stdout
+    assert (long.count("w"), "…" in long) == (200, False)
+    schema = run(world, AGENT, "schema", "clinic").stdout
+    assert "full_name" in schema
+
+
 def test_a_refusal_is_a_sentence_and_exit_code_1(world: World) -> None:
     world.grant()
     refused = run(world, AGENT, "query", "clinic", "select upper(full_name) from patient")
