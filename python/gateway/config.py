@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import ssl
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -349,6 +350,18 @@ def _check_server(path: Path, text: str, configuration: Configuration) -> None:
                 "a development issuer needs a loopback listener and "
                 "server.allow_development_issuer = true",
             )
+    if server.tls_cert and server.tls_key:
+        try:
+            # An empty password: a key that needs one would be asked for on a terminal.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+                path.parent / server.tls_cert, path.parent / server.tls_key, password=""
+            )
+        except (ssl.SSLError, ValueError, OSError):
+            raise wrong(
+                ("server", "tls_cert"),
+                server.tls_cert,
+                "with tls_key it must be a PEM certificate chain and its key, without a password",
+            ) from None
 
 
 def _check_access(path: Path, text: str, configuration: Configuration) -> None:

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from gateway import config, wiring
 from gateway.config import Configuration
@@ -30,6 +40,7 @@ dsn = "env:CLINIC_DSN"
 "public.patient.id" = "clear"
 """
 
+FORMAT = PrivateFormat.PKCS8
 RULE = '{ who = "group:agents", connection = "%s", max_duration = "%s" }'
 
 
@@ -196,6 +207,30 @@ def test_a_development_issuer_needs_loopback_and_leave(tmp_path: Path) -> None:
     public = allowed.replace('"127.0.0.1:8080"', '"10.0.0.1:443"\ntls_cert = "c"\ntls_key = "k"')
     with pytest.raises(ConfigurationError, match="loopback"):
         config.load(write(tmp_path, public))
+
+
+@pytest.mark.parametrize("defect", ["", "no PEM", "another's key", "a key with a password"])
+def test_a_certificate_is_read_before_the_gateway_starts(tmp_path: Path, defect: str) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gateway.example.org")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    ).sign(key, hashes.SHA256())
+    (tmp_path / "c").write_bytes(certificate.public_bytes(Encoding.PEM))
+    shown = ec.generate_private_key(ec.SECP256R1()) if defect == "another's key" else key
+    lock = BestAvailableEncryption(b"x") if defect == "a key with a password" else NoEncryption()
+    (tmp_path / "k").write_bytes(
+        b"no PEM" if defect == "no PEM" else shown.private_bytes(Encoding.PEM, FORMAT, lock)
+    )
+    path = write(
+        tmp_path, GOOD.replace('"127.0.0.1:8080"', '"0.0.0.0:443"\ntls_cert = "c"\ntls_key = "k"')
+    )
+    if not defect:
+        assert config.load(path).server.address == ("0.0.0.0", 443)
+        return
+    with pytest.raises(ConfigurationError, match=r":3: server\.tls_cert = 'c': .*PEM"):
+        config.load(path)
 
 
 def test_values_from_environment_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
