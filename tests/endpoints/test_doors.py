@@ -170,3 +170,16 @@ def test_an_issuer_that_is_away_is_no_bad_token(fragile: World) -> None:
     ready = fragile.call(None, "GET", "/readyz")
     assert ready.status_code == 503
     assert any(sentence.startswith("issuer: ") for sentence in ready.json()["missing"])
+
+
+@pytest.mark.parametrize("size", [6 << 20, 70 << 20])
+def test_a_statement_of_any_size_gets_its_answer_and_its_record(world: World, size: int) -> None:
+    session = world.session(grant=world.grant()["id"])
+    body = b'{"sql":"select 1 as one","x":"' + b"y" * size + b'"}'
+    with world.http(AGENT) as http:
+        answer = http.post(f"/v1/sessions/{session}/query", content=body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+        assert "too large" in answer.json()["detail"]
+        assert http.get("/v1/whoami").status_code == 200
+    (refused,) = [one for one in world.records(session) if one["type"] == "refused"]
+    assert refused["statement_bytes"] < 16 << 20
