@@ -225,12 +225,15 @@ async def problems(path: Path, configuration: Configuration) -> list[str]:
             except (MaskgateError, OSError) as error:
                 detail = error.detail if isinstance(error, MaskgateError) else str(error)
                 found.append(f"connections.{name}: {detail}")
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=5.0))
-        for issuer in issuers:
-            try:
-                (await http.get(issuer.discovery_url)).raise_for_status()
-            except httpx.HTTPError as error:
-                found.append(f"issuers: {issuer.issuer}: {type(error).__name__}")
+        try:
+            if configuration.state.control != "embedded":
+                with config.placed(path, "state", "control"):
+                    dsn = config.resolve(configuration.state.control, path.parent)
+                await ControlStore.reach(dsn)
+        except MaskgateError as error:
+            found.append(f"state.control: {error.detail}")
+        verifier = await stack.enter_async_context(Verifier(issuers))
+        found += [f"issuers: {sentence}" for sentence in await verifier.unreachable()]
     return found
 
 

@@ -190,6 +190,20 @@ def test_what_the_environment_holds_is_an_address(
     assert "SECRETPW" not in said
 
 
+def test_what_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = "postgresql://nobody@127.0.0.1:1/nothing"
+    monkeypatch.setenv("CLINIC_DSN", dead)
+    text = GOOD.replace("https://idp.example.org", "http://127.0.0.1:1")
+    path = write(tmp_path, f'{text}[state]\ncontrol = "{dead}"\n')
+    clinic, control, issuer = asyncio.run(wiring.problems(path, config.load(path)))
+    assert clinic.startswith("connections.clinic: ")
+    assert control.startswith("state.control: The control store cannot be reached")
+    assert issuer.startswith("issuers: The issuer http://127.0.0.1:1 cannot be reached")
+    path.write_text(f'{text}[state]\ncontrol = "env:NOT_SET"\n')
+    _, control, _ = asyncio.run(wiring.problems(path, config.load(path)))
+    assert f"{path}:18: the environment variable NOT_SET is not set" in control
+
+
 @pytest.mark.parametrize("listen", ["127.0.0.1:99999", "127.0.0.1:-1", "127.0.0.1", "127.0.0.1:x"])
 def test_ports_out_of_range_are_named(tmp_path: Path, listen: str) -> None:
     with pytest.raises(ConfigurationError, match=r":2: server\.listen"):
