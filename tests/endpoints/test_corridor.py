@@ -186,6 +186,31 @@ def test_out_of_scope_tables_are_refused(world: World) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "out_of_scope")
 
 
+def test_two_grants_are_two_scopes_and_a_session_has_one(fragile: World) -> None:
+    narrow = fragile.grant(tables=["encounter"], duration_s=600)["id"]
+    longest = fragile.grant(tables=["patient"], duration_s=900)["id"]
+    body = {"connection": "clinic"}
+    opened = fragile.call(AGENT, "POST", "/v1/sessions", body).json()
+    assert opened["grant"] == longest  # unnamed: the grant that ends last, and the answer says so
+    assert len(fragile.rows(opened["id"], "select id from patient limit 1")) == 1
+    refused = fragile.query(opened["id"], "select id from encounter").json()
+    assert refused["code"] == "out_of_scope"
+    assert f"{narrow} (public.encounter)" in refused["hint"]
+    assert "POST /v1/grants" in refused["hint"]
+    named = fragile.session(grant=narrow)
+    assert len(fragile.rows(named, "select id from encounter limit 1")) == 1
+    both = "select p.id from patient p join encounter e on e.patient_id = p.id"
+    for session in (named, opened["id"]):
+        assert fragile.query(session, both).json()["code"] == "out_of_scope"
+    records = fragile.records(named)
+    assert records[0]["grant"]["id"] == narrow
+    fragile.grant(OTHER, tables=["encounter"])
+    others = fragile.session(OTHER)
+    hint = fragile.query(others, "select id from patient", client=OTHER).json()["hint"]
+    assert narrow not in hint
+    assert longest not in hint
+
+
 def test_max_rows_of_a_request_ends_cleanly(world: World, session: str) -> None:
     answer = world.query(session, "select id from encounter", max_rows=7)
     assert answer.status_code == 200
