@@ -173,6 +173,8 @@ class Analysis:
     catalogs: tuple[str, ...] = ()
     filled_text: str = ""  # parameters inlined, no casts to text yet
     references: tuple[Reference, ...] = ()
+    # Columns that are named where they go nowhere, while they are used through another reference.
+    idle: tuple[Source, ...] = ()
     # Columns that are NULL in what will run, when it is not what the agent sent.
     hidden: tuple[Hidden, ...] = ()
 
