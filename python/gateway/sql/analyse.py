@@ -15,7 +15,7 @@ from typing import Any
 
 from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused
 from gateway.model import Analysis, Column, Output, Parsed, Shape, Use
-from gateway.sql import functions, lineage, parameters, protection, structure
+from gateway.sql import definitions, functions, lineage, parameters, protection, structure
 from gateway.sql import statement as statements
 from gateway.sql.lineage import Lineage, OutputFlow
 from gateway.sql.protection import Protection
@@ -56,9 +56,9 @@ async def analyse(
     """
     settings = settings or Settings()
     if len(text) > _LONG:
-        statement = await asyncio.to_thread(statements.read, text, max_bytes=settings.max_bytes)
+        statement = await asyncio.to_thread(_read, text, settings.max_bytes)
     else:
-        statement = statements.read(text, max_bytes=settings.max_bytes)
+        statement = _read(text, settings.max_bytes)
     parameters.check_count(statement, params)
     for _ in range(3):
         epoch = transaction.epoch
@@ -66,6 +66,11 @@ async def analyse(
         if transaction.epoch == epoch:
             return analysis
     raise NotUnderstood("the database's types kept changing while the statement was analysed")
+
+
+def _read(text: str, max_bytes: int) -> Statement:
+    """`text` as one statement, its calls for definitions guarded."""
+    return definitions.guarded(statements.read(text, max_bytes=max_bytes), max_bytes=max_bytes)
 
 
 async def _attempt(
@@ -88,7 +93,7 @@ async def _attempt(
     control = reading.control(tree.found)
     mentions = reading.mentions(tree.found)
     shown = [reading.columns(flow.columns) for flow in tree.found.outputs]
-    await _check_functions(tree.found, server, settings)
+    await _check_functions(tree.found, server, settings, reading.users_views())
     columns = {*(use.column for use in (*control, *mentions)), *(c for some in shown for c in some)}
     types = await _types(tree, columns, server)
     native = [_native(flow, types, relations) for flow in tree.found.outputs]
@@ -150,8 +155,13 @@ def _check_params(statement: Statement, found: Lineage) -> None:
         )
 
 
-async def _check_functions(found: Lineage, server: Server, settings: Settings) -> None:
+async def _check_functions(
+    found: Lineage, server: Server, settings: Settings, views: Collection[str]
+) -> None:
+    """`views`: those users made that the statement reads."""
     allowed = await server.once(functions.load)
+    called = [allowed.definitions[oid] for oid in found.functions if oid in allowed.definitions]
+    definitions.check(called, views)
     await functions.check(
         found.functions, found.operators, allowed, settings.pure_functions, server
     )
@@ -225,7 +235,7 @@ async def _with_text(
             "the statement cannot be sent with its columns as text",
             hint="cast the columns of unusual types to text, or leave them out",
         )
-    await _check_functions(outer.found, server, settings)
+    await _check_functions(outer.found, server, settings, frozenset())
     return outer
 
 
