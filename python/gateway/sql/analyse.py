@@ -9,13 +9,14 @@ output, which decide over rows, and which others share their protection.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused
 from gateway.model import Analysis, Column, Output, Parsed, Shape, Use
-from gateway.sql import definitions, functions, lineage, parameters, protection, structure
+from gateway.sql import functions, guards, lineage, parameters, protection, structure
 from gateway.sql import statement as statements
 from gateway.sql.lineage import Lineage, OutputFlow
 from gateway.sql.protection import Protection
@@ -25,6 +26,8 @@ from gateway.sql.statement import Statement
 from gateway.sql.structure import Relation
 from gateway.sql.types import TEXT, Types
 
+_CAST = re.compile(r"\bcast\s*+(?:\(\s*+)++\Z", re.IGNORECASE)
+_LONGEST_CAST = 64  # characters between the word and its parameter
 _LONG = 64 * 1024  # longer texts are scanned off the event loop
 
 
@@ -69,8 +72,8 @@ async def analyse(
 
 
 def _read(text: str, max_bytes: int) -> Statement:
-    """`text` as one statement, its calls for definitions guarded."""
-    return definitions.guarded(statements.read(text, max_bytes=max_bytes), max_bytes=max_bytes)
+    """`text` as one statement, with its guarded functions limited."""
+    return guards.guarded(statements.read(text, max_bytes=max_bytes), max_bytes=max_bytes)
 
 
 async def _attempt(
@@ -116,7 +119,7 @@ async def _attempt(
         mentions=mentions,
         tables=reading.tables(),
         views=reading.views(),
-        notes=_notes(outputs, native),
+        notes=(*_notes(outputs, native), *guards.notes(statement)),
         catalogs=reading.catalogs(),
         related=_related(outputs, (*control, *mentions), protected),
         inherited=protected.inherited(),
@@ -141,11 +144,16 @@ async def _tree(text: str, server: Server) -> _Tree:
 
 
 def _check_params(statement: Statement, found: Lineage) -> None:
-    """The parameters that the scanner sees are those that the server saw, in the same places."""
-    places = {
-        (number, len(statement.text[: token.start].encode()))
-        for number, token in statement.parameters()
-    }
+    """The parameters that the scanner sees are those that the server saw, in the same places.
+
+    The server puts the parameter of CAST($1 AS type) where the word CAST is.
+    """
+    places = set[tuple[int, int]]()
+    for number, token in statement.parameters():
+        before = statement.text[: token.start]
+        places.add((number, len(before.encode())))
+        if cast := _CAST.search(before, max(0, len(before) - _LONGEST_CAST)):
+            places.add((number, len(before[: cast.start()].encode())))
     seen = {(number, place) for number, place in found.params if place >= 0}
     numbers = {number for number, _ in places}
     if not seen <= places or not {number for number, _ in found.params} <= numbers:
@@ -160,8 +168,8 @@ async def _check_functions(
 ) -> None:
     """`views`: those users made that the statement reads."""
     allowed = await server.once(functions.load)
-    called = [allowed.definitions[oid] for oid in found.functions if oid in allowed.definitions]
-    definitions.check(called, views)
+    called = [allowed.guarded[oid] for oid in found.functions if oid in allowed.guarded]
+    guards.check(called, views)
     await functions.check(
         found.functions, found.operators, allowed, settings.pure_functions, server
     )

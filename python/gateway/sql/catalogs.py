@@ -1,13 +1,13 @@
 """Which system catalogs a statement may read, and which of their columns.
 
-Allowed is what an agent needs to find its way, and what psql, SQLAlchemy and JDBC ask on its behalf:
-names of schemas, tables, columns, types, keys, indexes, policies and owners. Refused is what holds
-or describes values and other people's work: statistics, estimates of rows and pages, function
-bodies, view definitions, stored trees but those that `definitions` guards, the last value of a
+Allowed is what an agent needs to find its way, and what psql, SQLAlchemy and JDBC ask for it: names
+of schemas, tables, columns, types, keys, indexes, policies and owners. Refused is what holds or
+describes values and other people's work: statistics, estimates of rows and pages, function bodies,
+view definitions, stored trees but for what `guards` lets through of some, the last value of a
 sequence, large objects, roles' secrets, settings, activity, replication.
 
-Views on the list are taken as one piece with what is below them; even so, no column is shown through
-one that is not on the list of its base catalog.
+Views on the list are taken as one piece with what is below them; even so, they show no column that
+is not on the list of its base catalog.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from gateway.errors import StatementRefused
+from gateway.sql import guards
 
 SCHEMAS = ("pg_catalog", "information_schema")
 
@@ -118,8 +119,8 @@ _KEYS = (
     "writes one where it holds no literal"
 )
 _INDEXES = (
-    "pg_index joined with pg_class has the names and columns of indexes; pg_get_indexdef(indexrelid) "
-    "writes one where it holds no literal"
+    "pg_index joined with pg_class has the names and columns of indexes; "
+    "pg_get_indexdef(indexrelid) writes one where it holds no literal"
 )
 _VIEWS_OF_OTHERS = (
     "pg_class with relkind 'v' or 'm' has the names of views, pg_attribute their columns; "
@@ -133,7 +134,7 @@ _RIGHTS = (
     "has_table_privilege, has_column_privilege and has_schema_privilege say what this connection "
     "may read; pg_get_userbyid gives an owner's name"
 )
-_SETTINGS = "version(), current_database() and current_schemas(true) may be asked"
+_SETTINGS = f"current_setting answers for {', '.join(guards.SETTINGS)}"
 # What to ask instead, by the refused relation or column; the names are those of pg_catalog.
 _INSTEAD = {
     **dict.fromkeys(
@@ -194,7 +195,8 @@ def check_column(name: str, column: str, *, through_view: bool = False) -> None:
     if through_view:
         allowed |= _THROUGH_VIEWS.get(name, frozenset())
     if column not in allowed:
-        instead = _INSTEAD.get(f"{name.removeprefix('pg_catalog.')}.{column}")
+        known = name.removeprefix("pg_catalog.")
+        instead = _INSTEAD.get(f"{known}.{column}") or _INSTEAD.get(known)
         named = f"of {name} these may be named: {', '.join(sorted(allowed))}"
         raise StatementRefused(
             f"the column {column} of the system catalog {name} may not be read",

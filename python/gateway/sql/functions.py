@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.errors import StatementRefused
-from gateway.sql import definitions
+from gateway.sql import guards
 from gateway.sql.server import Server
 
 # OIDs below this came with the server (initdb); no user's object ever has one.
@@ -100,11 +100,9 @@ _OWN = (
 _OF_VIEWS = (
     "pg_class with relkind 'v' or 'm' has the names of views, pg_attribute their columns and types"
 )
-_OF_FUNCTIONS = (
-    "pg_get_function_arguments(oid) and pg_get_function_result(oid) write the signature"
-)
+_OF_FUNCTIONS = "pg_get_function_arguments(oid) and pg_get_function_result(oid) write the signature"
 _OF_SIZES = "count(*) of the table itself says how many rows there are; sizes are not shown"
-_OF_SETTINGS = "version(), current_database() and current_schemas(true) may be asked"
+_OF_SETTINGS = f"current_setting answers for {', '.join(guards.SETTINGS)}"
 # What to ask instead of the refused functions that clients know.
 _INSTEAD = {
     **dict.fromkeys(("pg_get_viewdef", "pg_get_ruledef"), _OF_VIEWS),
@@ -122,7 +120,8 @@ _INSTEAD = {
         ),
         _OF_SIZES,
     ),
-    **dict.fromkeys(("current_setting", "pg_show_all_settings"), _OF_SETTINGS),
+    **dict.fromkeys(("pg_show_all_settings", "set_config"), _OF_SETTINGS),
+    "pg_available_extensions": "pg_extension has the extensions that are there",
 }
 
 # Arguments or results of these types are for the server's own use: internal, cstring, triggers,
@@ -136,7 +135,7 @@ class Functions:
 
     allowed: frozenset[int]
     operators: frozenset[int]
-    definitions: Mapping[int, str]  # those of `allowed` that `definitions` guards, by name
+    guarded: Mapping[int, str]  # those of `allowed` that `guards` limits, by name
 
 
 _ALL = """
@@ -169,7 +168,7 @@ async def load(server: Server) -> Functions:
     return Functions(
         allowed,
         frozenset(row["oid"] for row in operators if row["function"] in allowed),
-        {row["oid"]: row["proname"] for row in every if row["proname"] in definitions.NAMES},
+        {row["oid"]: row["proname"] for row in every if row["proname"] in guards.NAMES},
     )
 
 
@@ -177,7 +176,7 @@ def _harmless(row: Mapping[str, Any]) -> bool:
     name = row["proname"]
     if row["schema"] == "information_schema":
         return str(name).startswith("_pg_")
-    if name in _OF_CATALOGS or name in definitions.NAMES:
+    if name in _OF_CATALOGS or name in guards.NAMES:
         return True
     if name in _OF_RIGHTS:
         return len(row["arguments"]) == _OF_RIGHTS[name]
