@@ -18,6 +18,7 @@ from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused
 from gateway.model import Analysis, Column, Output, Parsed, Shape, Use
 from gateway.sql import functions, guards, lineage, parameters, protection, structure
 from gateway.sql import statement as statements
+from gateway.sql.guards import Guarded
 from gateway.sql.lineage import Lineage, OutputFlow
 from gateway.sql.protection import Protection
 from gateway.sql.relations import Reading
@@ -59,31 +60,34 @@ async def analyse(
     """
     settings = settings or Settings()
     if len(text) > _LONG:
-        statement = await asyncio.to_thread(_read, text, settings.max_bytes)
+        guarded = await asyncio.to_thread(_read, text, settings.max_bytes)
     else:
-        statement = _read(text, settings.max_bytes)
-    parameters.check_count(statement, params)
+        guarded = _read(text, settings.max_bytes)
+    parameters.check_count(guarded.statement, params)
     for _ in range(3):
         epoch = transaction.epoch
-        analysis = await _attempt(text, statement, params, transaction, settings)
+        analysis = await _attempt(text, guarded, params, transaction, settings)
         if transaction.epoch == epoch:
             return analysis
     raise NotUnderstood("the database's types kept changing while the statement was analysed")
 
 
-def _read(text: str, max_bytes: int) -> Statement:
+def _read(text: str, max_bytes: int) -> Guarded:
     """`text` as one statement, with its guarded functions limited."""
     return guards.guarded(statements.read(text, max_bytes=max_bytes), max_bytes=max_bytes)
 
 
 async def _attempt(
     text: str,
-    statement: Statement,
+    guarded: Guarded,
     params: Sequence[object],
     server: Server,
     settings: Settings,
 ) -> Analysis:
     """One analysis; void if the server had to start over meanwhile."""
+    statement = guarded.statement
+    if guarded.without_trees is not None:
+        await _check_without_trees(guarded.without_trees, server, settings)
     tree = await _tree(statement.text, server)
     if params:
         _check_params(statement, tree.found)
@@ -92,7 +96,8 @@ async def _attempt(
     if tree.found.params:
         raise NotUnderstood("a parameter is left in the statement")
     relations = await structure.relations(server, {oid for oid, _, _ in tree.found.relations})
-    reading = Reading(tree.found, relations, settings.row_security)
+    trees = guarded.without_trees is not None
+    reading = Reading(tree.found, relations, settings.row_security, trees=trees)
     control = reading.control(tree.found)
     mentions = reading.mentions(tree.found)
     shown = [reading.columns(flow.columns) for flow in tree.found.outputs]
@@ -124,6 +129,14 @@ async def _attempt(
         related=_related(outputs, (*control, *mentions), protected),
         inherited=protected.inherited(),
     )
+
+
+async def _check_without_trees(statement: Statement, server: Server, settings: Settings) -> None:
+    """Raise unless the statement reads no stored tree of the catalog but by guarded functions."""
+    found = await lineage.of((await server.parse(statement.text)).tree, server.server_major)
+    relations = await structure.relations(server, {oid for oid, _, _ in found.relations})
+    reading = Reading(found, relations, settings.row_security)
+    reading.columns(found.used())
 
 
 async def _tree(text: str, server: Server) -> _Tree:

@@ -106,7 +106,9 @@ VIEWS = {
 # What a listed view may show besides of a base catalog that no statement names itself.
 _THROUGH_VIEWS = {
     "pg_catalog.pg_authid": frozenset({"oid", "rolname"}),
+    "pg_catalog.pg_collation": frozenset({"collcollate", "collctype"}),
     "pg_catalog.pg_db_role_setting": frozenset({"setdatabase", "setrole"}),
+    "pg_catalog.pg_type": frozenset({"typoutput", "typsubscript"}),
 }
 
 _STRUCTURE = (
@@ -189,14 +191,22 @@ def through_view(name: str, read: Collection[tuple[str, str, bool]]) -> bool:
     return not direct and any(name in VIEWS.get(other, ()) for other, _, _ in read)
 
 
-def check_column(name: str, column: str, *, through_view: bool = False) -> None:
-    """Refuse a column of a base catalog that is not on the list."""
+def check_column(name: str, column: str, *, through_view: bool, trees: bool) -> None:
+    """Refuse a column of a base catalog that is not on the list.
+
+    `through_view`: a listed view reads it, nobody else; `trees`: the statement's guarded functions
+    may, and what else it reads has been seen to be none.
+    """
     allowed = COLUMNS.get(name, frozenset())
     if through_view:
         allowed |= _THROUGH_VIEWS.get(name, frozenset())
+    elif not trees:
+        allowed -= guards.TREES
     if column not in allowed:
         known = name.removeprefix("pg_catalog.")
         instead = _INSTEAD.get(f"{known}.{column}") or _INSTEAD.get(known)
+        if column in guards.TREES:
+            instead = "pg_get_expr(column, relation) writes it where it holds no literal"
         named = f"of {name} these may be named: {', '.join(sorted(allowed))}"
         raise StatementRefused(
             f"the column {column} of the system catalog {name} may not be read",

@@ -9,13 +9,15 @@ it is not shown. What is left are names, operators and functions, which is what 
 Settings: current_setting is answered for the few that tell how to write SQL for this server.
 
 It refuses such calls where they cannot be seen in the text, in a view somebody made. The text it
-gives back is analysed like any other.
+gives back is analysed like any other; and where that text reads a stored tree of the catalog, a
+second one with NULL in place of each guarded reading is analysed, too, so that no tree is read by
+other ways: whole rows, casts, comparisons.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.errors import StatementRefused
@@ -37,6 +39,8 @@ _SETTING = "current_setting"
 #: The guarded functions. Each answers from the catalog or the settings alone.
 NAMES = _DEFINITIONS | {_SETTING}
 
+#: Columns of the catalog that hold stored trees, which pg_get_expr makes a definition of.
+TREES = frozenset({"adbin", "indpred", "polqual", "polwithcheck", "prqual", "relpartbound"})
 NOTE = "definitions that hold literals are not shown"
 
 SETTINGS = (
@@ -82,16 +86,33 @@ class _Call:
     closed: int
 
 
-def guarded(statement: Statement, *, max_bytes: int) -> Statement:
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """What is run, and what else has to be admitted before: the same without stored trees."""
+
+    statement: Statement
+    without_trees: Statement | None = None
+
+
+def guarded(statement: Statement, *, max_bytes: int) -> Guarded:
     """`statement` with every call of NAMES guarded; itself if there is none.
 
     Raises StatementRefused for a setting that is not on the list.
     """
     folded = statement.text.lower()
     if not any(name in folded for name in NAMES):
-        return statement
+        return Guarded(statement)
+    lexemes = list(_lexemes(statement))
+    trees = [(start, end, "NULL") for start, end in _trees(lexemes)]
+    return Guarded(
+        _limited(statement, list(_calls(lexemes)), max_bytes),
+        read(_replaced(statement.text, trees), max_bytes=max_bytes) if trees else None,
+    )
+
+
+def _limited(statement: Statement, calls: Iterable[_Call], max_bytes: int) -> Statement:
     pieces: list[tuple[int, int, str]] = []  # start, end, what stands there instead
-    for call in _calls(list(_lexemes(statement))):
+    for call in calls:
         if call.name == _SETTING:
             _check_setting(statement.text[call.opened + 1 : call.closed].strip())
             pieces.append((call.start, call.opened + 1, f"{_NAMED_SETTING}(SELECT "))
@@ -160,6 +181,33 @@ def _calls(lexemes: list[_Lexeme]) -> Iterator[_Call]:
                 while first >= 2 and lexemes[first - 1].text == "." and lexemes[first - 2].name:
                     first -= 2
                 yield _Call(name, lexemes[first].start, lexemes[at].start, lexeme.start)
+
+
+def _trees(lexemes: list[_Lexeme]) -> Iterator[tuple[int, int]]:
+    """Where a stored tree may be read: alone as the first argument of pg_get_expr, as a column's
+    name; or by such a name in a test for NULL, which says no more than whether there is one."""
+    names = [lexeme.name for lexeme in lexemes] + [None] * 3
+    for at, lexeme in enumerate(lexemes):
+        if lexeme.name is None or (at and lexemes[at - 1].text == "."):
+            continue
+        end = at
+        while end + 2 < len(lexemes) and lexemes[end + 1].text == "." and names[end + 2]:
+            end += 2
+        argument = (
+            at >= 2
+            and lexemes[at - 1].text == "("
+            and names[at - 2] == "pg_get_expr"
+            and end + 1 < len(lexemes)
+            and lexemes[end + 1].text == ","
+        )
+        tested = (
+            names[end] in TREES
+            and names[end + 1] == "is"
+            and "null" in (names[end + 2], names[end + 3])
+            and names[end + 2] in ("null", "not")
+        )
+        if argument or tested:
+            yield lexeme.start, lexemes[end].end
 
 
 def _replaced(text: str, pieces: list[tuple[int, int, str]]) -> str:

@@ -33,8 +33,15 @@ class Reading:
     """The relations of one tree, all of them admitted."""
 
     def __init__(
-        self, found: Lineage, relations: Mapping[int, Relation], row_security: frozenset[str]
+        self,
+        found: Lineage,
+        relations: Mapping[int, Relation],
+        row_security: frozenset[str],
+        *,
+        trees: bool = False,
     ) -> None:
+        """`trees`: the statement may read stored trees of the catalog, by guarded functions."""
+        self._trees = trees
         self._relations = relations
         self._every = [oid for oid, _, _ in found.relations]
         self._direct = [oid for oid, _, direct in found.relations if direct]
@@ -61,6 +68,7 @@ class Reading:
                     relation.name,
                     relation.attribute(number).name,
                     through_view=catalogs.through_view(relation.name, self._catalogs),
+                    trees=self._trees,
                 )
         return tuple(found)
 
