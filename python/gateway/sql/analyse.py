@@ -128,6 +128,7 @@ async def _attempt(
         catalogs=reading.catalogs(),
         related=_related(outputs, (*control, *mentions), protected),
         inherited=protected.inherited(),
+        talks=(await server.once(functions.load)).talk(tree.found.functions, tree.found.operators),
     )
 
 

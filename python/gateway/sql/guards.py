@@ -6,6 +6,8 @@ be a value: a partition is named by its patients' numbers, an index leaves one p
 is shown if it holds no quoted literal and no number of more than two digits; otherwise it says that
 it is not shown. What is left are names, operators and functions, which is what a client asks for.
 
+The column_default of information_schema.columns is such a text, and is guarded like a call.
+
 Settings: current_setting is answered for the few that tell how to write SQL for this server.
 
 It refuses such calls where they cannot be seen in the text, in a view somebody made. The text it
@@ -17,7 +19,7 @@ other ways: whole rows, casts, comparisons.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from gateway.errors import StatementRefused
@@ -36,6 +38,7 @@ _DEFINITIONS = frozenset(
     }
 )
 _SETTING = "current_setting"
+_DEFAULT = "column_default"
 #: The guarded functions. Each answers from the catalog or the settings alone.
 NAMES = _DEFINITIONS | {_SETTING}
 
@@ -70,6 +73,9 @@ _NAMED_SETTING = f"(SELECT CASE pg_catalog.lower(g.d){_ANSWERED} END AS current_
 _LEXEME = re.compile(r"[A-Za-z_][A-Za-z_0-9$]*|[0-9][0-9A-Za-z_]*|[ \t\n\r\f]+|.", re.DOTALL)
 
 
+_Piece = tuple[int, int, str]  # start, end, what stands there instead
+
+
 @dataclass(frozen=True, slots=True)
 class _Lexeme:
     name: str | None  # of an identifier, folded as the server folds it
@@ -100,19 +106,18 @@ def guarded(statement: Statement, *, max_bytes: int) -> Guarded:
     Raises StatementRefused for a setting that is not on the list.
     """
     folded = statement.text.lower()
-    if not any(name in folded for name in NAMES):
+    defaults = _DEFAULT in folded and "information_schema" in folded
+    if not defaults and not any(name in folded for name in NAMES):
         return Guarded(statement)
     lexemes = list(_lexemes(statement))
-    trees = [(start, end, "NULL") for start, end in _trees(lexemes)]
-    return Guarded(
-        _limited(statement, list(_calls(lexemes)), max_bytes),
-        read(_replaced(statement.text, trees), max_bytes=max_bytes) if trees else None,
-    )
-
-
-def _limited(statement: Statement, calls: Iterable[_Call], max_bytes: int) -> Statement:
-    pieces: list[tuple[int, int, str]] = []  # start, end, what stands there instead
-    for call in calls:
+    columns = list(_defaults(lexemes)) if defaults else []
+    absent = [(start, end, "NULL") for start, end in _trees(lexemes)]
+    absent += [(start, end, "NULL::pg_catalog.text") for start, end in columns]
+    pieces: list[_Piece] = []
+    for start, end in columns:
+        pieces.append((start, start, f"{_SHOWN}{_DEFAULT} FROM (SELECT "))
+        pieces.append((end, end, " AS d) AS g)"))
+    for call in _calls(lexemes):
         if call.name == _SETTING:
             _check_setting(statement.text[call.opened + 1 : call.closed].strip())
             pieces.append((call.start, call.opened + 1, f"{_NAMED_SETTING}(SELECT "))
@@ -121,7 +126,10 @@ def _limited(statement: Statement, calls: Iterable[_Call], max_bytes: int) -> St
             head = f"{_SHOWN}{call.name} FROM (SELECT "
             pieces.append((call.start, call.start, head))
             pieces.append((call.closed + 1, call.closed + 1, " AS d) AS g)"))
-    return read(_replaced(statement.text, pieces), max_bytes=max_bytes * 2)
+    return Guarded(
+        read(_replaced(statement.text, pieces), max_bytes=max_bytes * 2),
+        read(_replaced(statement.text, absent), max_bytes=max_bytes * 2) if absent else None,
+    )
 
 
 def notes(statement: Statement) -> tuple[str, ...]:
@@ -177,10 +185,22 @@ def _calls(lexemes: list[_Lexeme]) -> Iterator[_Call]:
             at = opened.pop()
             name = lexemes[at - 1].name if at else None
             if name in NAMES:
-                first = at - 1
-                while first >= 2 and lexemes[first - 1].text == "." and lexemes[first - 2].name:
-                    first -= 2
-                yield _Call(name, lexemes[first].start, lexemes[at].start, lexeme.start)
+                start = lexemes[_beginning(lexemes, at - 1)].start
+                yield _Call(name, start, lexemes[at].start, lexeme.start)
+
+
+def _beginning(lexemes: list[_Lexeme], at: int) -> int:
+    """Where the qualified name begins whose last part is at `at`."""
+    while at >= 2 and lexemes[at - 1].text == "." and lexemes[at - 2].name:
+        at -= 2
+    return at
+
+
+def _defaults(lexemes: list[_Lexeme]) -> Iterator[tuple[int, int]]:
+    """Where column_default is read, with its qualification; nothing is told where it is a label."""
+    for at, lexeme in enumerate(lexemes):
+        if lexeme.name == _DEFAULT and not (at and lexemes[at - 1].name == "as"):
+            yield lexemes[_beginning(lexemes, at)].start, lexeme.end
 
 
 def _trees(lexemes: list[_Lexeme]) -> Iterator[tuple[int, int]]:
@@ -210,7 +230,7 @@ def _trees(lexemes: list[_Lexeme]) -> Iterator[tuple[int, int]]:
             yield lexeme.start, lexemes[end].end
 
 
-def _replaced(text: str, pieces: list[tuple[int, int, str]]) -> str:
+def _replaced(text: str, pieces: list[_Piece]) -> str:
     """`text` with its pieces replaced; of insertions at one place the order is that of `pieces`."""
     result, at = [], 0
     for start, end, instead in sorted(pieces, key=lambda piece: piece[0]):
