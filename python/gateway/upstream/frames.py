@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-_ROW, _NOTICE = ord("d"), ord("N")
+_ROW, _NOTICE, _READY = ord("d"), ord("N"), ord("Z")
 _HEADER = Struct("!BI")  # the kind of a message, then its length without the kind
 
 
@@ -21,6 +21,7 @@ class Frames:
         self._left = 0  # bytes of a message that are still to come
         self._dropping = False
         self._rows = False
+        self.finished = False  # the server is ready for the next query: nothing follows unasked
 
     def without_notices(self, data: bytes) -> bytes:
         """`data` for the driver; at most the four first bytes of a message wait for the next."""
@@ -38,6 +39,8 @@ class Frames:
             end = at + 1 + length
             if kind == _ROW:
                 self._rows = True
+            elif kind == _READY:
+                self.finished = True
             self._dropping = kind == _NOTICE and self._rows
             if self._dropping:
                 kept.append(data[start:at])
@@ -48,8 +51,3 @@ class Frames:
         self._header = data[at:]
         kept.append(data[start:at])
         return b"".join(kept) if len(kept) > 1 else kept[0]
-
-    def rows_ended(self) -> bool:
-        """No row will come; whether nothing is under way, so that no more need be looked at."""
-        self._rows = False
-        return not self._header and not self._left

@@ -47,6 +47,8 @@ class Meter(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.frames is not None:
             data = self.frames.without_notices(data)
+            if self.frames.finished:
+                self.frames = None
             if not data:
                 return
         self.held += len(data)
@@ -259,8 +261,6 @@ class Transaction:
             self._trees = None
             self._flowing = False
             await self._stop_copy()
-            if meter.frames is not None and meter.frames.rows_ended():
-                meter.frames = None
 
     def _check_interrupted(self) -> None:
         """The driver loses rows around a notice (see `frames`)."""
