@@ -16,7 +16,7 @@ import pytest
 
 import servers
 from corpus import clinic as corpus
-from gateway.errors import Refusal
+from gateway.errors import NotUnderstood, Refusal
 from gateway.model import Analysis
 from gateway.sql import analyse, catalogs, guards
 from gateway.upstream import Database, UpstreamSettings
@@ -199,6 +199,30 @@ async def test_settings(desk: Desk) -> None:
         _, rows = await desk.ask(entry)
         assert rows[0] == [rows[0][0], rows[0][0]]
         assert rows[0][0]
+
+
+SPEAKING = [
+    "select n, case when n % 700 = 0 then obj_description(n::oid, 'pg_class') end"
+    " from generate_series(1, 5000) n",
+    "select n, to_tsquery('english', case n % 700 when 0 then 'the' else 'cat' end)::text"
+    " from generate_series(1, 5000) n",
+]
+
+
+@pytest.mark.parametrize("sql", SPEAKING)
+async def test_no_row_is_lost_when_the_server_speaks(desk: Desk, sql: str) -> None:
+    analysis, rows = await desk.ask({"sql": sql, "params": []})
+    assert analysis.talks
+    assert len(rows) == 5000
+
+
+async def test_what_may_lose_rows_fails(desk: Desk) -> None:
+    """Without the filter an unexpected notice ends the stream, or its first bytes are missing."""
+    async with desk.database.transaction("catalog") as transaction:
+        analysis = await analyse(SPEAKING[1], [], transaction)
+        pieces = transaction.stream(analysis.server_text, analysis.server_tree, talks=False)
+        with pytest.raises((NotUnderstood, ValueError)):
+            corpus.rows(b"".join([piece async for piece in pieces]))
 
 
 def test_the_corpus_is_large_enough() -> None:
