@@ -19,6 +19,7 @@ from gateway import _kernel
 from gateway.errors import LimitExceeded, MaskgateError, NotUnderstood, UpstreamFailed
 from gateway.model import Parsed
 from gateway.upstream import failures
+from gateway.upstream.frames import Frames
 from gateway.upstream.handoff import Handoff
 
 T = TypeVar("T")
@@ -41,8 +42,15 @@ class Meter(asyncio.Protocol):
         self.limit: int | None = None
         self.held = 0
         self.exceeded = False
+        self.frames: Frames | None = None  # while a COPY runs during which the server may speak
 
     def data_received(self, data: bytes) -> None:
+        if self.frames is not None:
+            data = self.frames.without_notices(data)
+            if self.frames.finished:
+                self.frames = None
+            if not data:
+                return
         self.held += len(data)
         if self.limit is not None and self.held > self.limit:
             self.exceeded = True
@@ -94,6 +102,8 @@ class Transaction:
         self._terminate = terminate
         self._trees: list[str] | None = None  # None: nobody waits for a tree
         self._copy: asyncio.Task[None] | None = None
+        self._flowing = False  # rows have come from the COPY that runs
+        self._interrupted = False  # and the server has said something since
         self.epoch = 0  # grows when the transaction starts over: what was learned before is void
 
     @property
@@ -186,10 +196,14 @@ class Transaction:
             facts[load] = await load(self)
         return cast(T, facts[load])
 
-    async def stream(self, text: str, digest: str) -> AsyncGenerator[bytes, None]:
+    async def stream(
+        self, text: str, digest: str, *, talks: bool = True
+    ) -> AsyncGenerator[bytes, None]:
         """The rows of `text` in COPY BINARY, in pieces as they come; the sink waits for the caller.
 
-        `digest` is that of the approved tree. Closing the iterator cancels the COPY.
+        `digest` is that of the approved tree; `talks`: its functions may make the server speak
+        between rows. If it speaks unexpectedly, rows may be lost, and the stream fails. Closing the
+        iterator cancels the COPY.
         """
         if not self._role_before_parse:
             await self._take_role()
@@ -198,6 +212,8 @@ class Transaction:
         self._trees = trees
         meter = self._session.meter
         meter.held = 0
+        meter.frames = Frames() if talks else None
+        self._interrupted = False
         checked = False
         stopped: BaseException | None = None
 
@@ -209,7 +225,8 @@ class Transaction:
             try:
                 if not checked:
                     self._compare(trees, digest)
-                    checked = True
+                    checked = self._flowing = True
+                self._check_interrupted()
                 await handoff.put(data)
             except (MaskgateError, asyncio.CancelledError) as error:
                 # asyncpg waits for ever for the end of a COPY that it cancels after its end. These
@@ -224,6 +241,7 @@ class Transaction:
             await self._session.copy_from_query(f"\n{text}\n", output=sink, format="binary")
             if stopped is not None:
                 raise stopped
+            self._check_interrupted()
             self._compare(trees, digest)
 
         copy = self._copy = asyncio.create_task(pump())
@@ -241,7 +259,13 @@ class Transaction:
             raise failures.while_streaming(error) from None
         finally:
             self._trees = None
+            self._flowing = False
             await self._stop_copy()
+
+    def _check_interrupted(self) -> None:
+        """The driver loses rows around a notice (see `frames`)."""
+        if self._interrupted:
+            raise NotUnderstood("the database spoke between the rows, and some may be lost")
 
     def _compare(self, trees: list[str], digest: str) -> None:
         """COPY parses again: its own tree (a utility), then the one of the rows it will send.
@@ -294,6 +318,7 @@ class Transaction:
 
     def _notice(self, _session: Any, message: Any) -> None:
         """Trees are known by untranslated fields; lc_messages is not ours to set."""
+        self._interrupted = self._interrupted or self._flowing
         if self._trees is None or len(self._trees) >= _TREES_KEPT:
             return
         if (message.severity_en or message.severity) != "LOG":
