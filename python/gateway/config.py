@@ -170,7 +170,7 @@ class ConnectionSettings(_Section):
         list[Annotated[str, AfterValidator(_schema)]], AfterValidator(_schemas)
     ] = ["public"]
     unclassified: Literal["redact", "null", "deny"] = "redact"
-    expressions: Literal["refuse"] = "refuse"
+    expressions: Literal["mask-at-source", "refuse"] = "mask-at-source"
     text: Literal["scan", "clear"] = "scan"
     infinity: Literal["error", "null"] = "error"
     # Equal tokens inside one domain; default: the connection's name.

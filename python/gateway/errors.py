@@ -11,6 +11,7 @@
     │   ├── ProtectedUse         422 protected_use
     │   ├── NotUnderstood        422 not_understood
     │   ├── InvalidRequest       422 invalid_request
+    │   │   └── Ungrouped        the same, with the place of the column that GROUP BY lacks
     │   ├── NotFound             404 not_found
     │   ├── Conflict             409 conflict
     │   ├── NotAcceptable        406 not_acceptable
@@ -103,6 +104,14 @@ class InvalidRequest(Refusal):
     code = "invalid_request"
     status = 422
     title = "The request is malformed"
+
+
+class Ungrouped(InvalidRequest):
+    """A column that GROUP BY lacks stands at `position`, in characters from 0, in the text."""
+
+    def __init__(self, detail: str, *, position: int) -> None:
+        super().__init__(detail)
+        self.position = position
 
 
 class NotFound(Refusal):

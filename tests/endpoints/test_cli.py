@@ -65,9 +65,9 @@ def test_a_list_shows_every_id_whole_however_narrow_the_terminal(world: World) -
 
 def test_a_refusal_is_a_sentence_and_exit_code_1(world: World) -> None:
     world.grant()
-    refused = run(world, AGENT, "query", "clinic", "select upper(full_name) from patient")
+    refused = run(world, AGENT, "query", "clinic", "delete from patient")
     assert refused.returncode == 1
-    assert "protected_use" in refused.stderr
+    assert "statement_refused" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

@@ -118,7 +118,9 @@ class World:
         self.write_config()
         self.start()
 
-    def write_config(self, limits: str = "", columns: str = COLUMNS, port: int = 0) -> None:
+    def write_config(
+        self, limits: str = "", columns: str = COLUMNS, port: int = 0, connection: str = ""
+    ) -> None:
         self.config.write_text(f"""\
 [server]
 listen = "127.0.0.1:{port}"
@@ -140,6 +142,7 @@ approvers = ["group:data-stewards"]
 [connections.clinic]
 dsn = "{self.server.dsn("maskgate_login", self.database)}"
 role = "clinic_reader"
+{connection}
 [connections.clinic.columns]
 {columns}
 """)

@@ -31,7 +31,7 @@ async def test_rows(
 ) -> None:
     async with clinic.transaction("everyday") as transaction:
         analysis = await analyse(statement["sql"], statement["params"], transaction)
-        assert corpus.decide(analysis) != "protected"
+        assert corpus.refuse(analysis) != "protected"
         pieces = transaction.stream(analysis.server_text, analysis.server_tree)
         copied = corpus.rows(b"".join([piece async for piece in pieces]))
     masked = corpus.hidden(analysis)

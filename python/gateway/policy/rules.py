@@ -115,11 +115,12 @@ class Policy:
         columns: Mapping[str, str | Mapping[str, Any]],
         *,
         unclassified: str = "redact",
-        expressions: str = "refuse",
+        expressions: str = "mask-at-source",
         text: str = "scan",
     ) -> None:
         self.connection = connection
         self.scan_clear_text = text == "scan"
+        self.expressions = expressions
         self._unclassified = Treatment(unclassified)
         self._rules = sorted(self._parse(columns), key=lambda rule: rule.reach)
         self._check_disagreement()

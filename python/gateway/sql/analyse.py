@@ -66,7 +66,7 @@ async def analyse(
     parameters.check_count(guarded.statement, params)
     for _ in range(3):
         epoch = transaction.epoch
-        analysis = await _attempt(text, guarded, params, transaction, settings)
+        analysis = await attempt(text, guarded, params, transaction, settings)
         if transaction.epoch == epoch:
             return analysis
     raise NotUnderstood("the database's types kept changing while the statement was analysed")
@@ -77,14 +77,14 @@ def _read(text: str, max_bytes: int) -> Guarded:
     return guards.guarded(statements.read(text, max_bytes=max_bytes), max_bytes=max_bytes)
 
 
-async def _attempt(
+async def attempt(
     text: str,
     guarded: Guarded,
     params: Sequence[object],
     server: Server,
     settings: Settings,
 ) -> Analysis:
-    """One analysis; void if the server had to start over meanwhile."""
+    """One analysis; void if the server had to start over meanwhile (`server.epoch` grew)."""
     statement = guarded.statement
     if guarded.without_trees is not None:
         await _check_without_trees(guarded.without_trees, server, settings)
@@ -101,18 +101,20 @@ async def _attempt(
     control = reading.control(tree.found)
     mentions = reading.mentions(tree.found)
     shown = [reading.columns(flow.columns) for flow in tree.found.outputs]
+    sources = [reading.sources(flow) for flow in tree.found.outputs]
     await _check_functions(tree.found, server, settings, reading.users_views())
     columns = {*(use.column for use in (*control, *mentions)), *(c for some in shown for c in some)}
     types = await _types(tree, columns, server)
     native = [_native(flow, types, relations) for flow in tree.found.outputs]
     outputs = tuple(
-        Output(name, kind or TEXT, _shape(flow, kind), columns)
-        for name, flow, kind, columns in zip(
-            tree.parsed.names, tree.found.outputs, native, shown, strict=True
+        Output(name, kind or TEXT, _shape(flow, kind), columns, through)
+        for name, flow, kind, columns, through in zip(
+            tree.parsed.names, tree.found.outputs, native, shown, sources, strict=True
         )
     )
     protected = await protection.close(server, tree.found, relations)
     control = (*control, *protected.control)
+    filled_text = tree.text
     if None in native:
         tree = await _with_text(tree, [kind is None for kind in native], server, settings)
     return Analysis(
@@ -129,6 +131,8 @@ async def _attempt(
         related=_related(outputs, (*control, *mentions), protected),
         inherited=protected.inherited(),
         talks=(await server.once(functions.load)).talk(tree.found.functions, tree.found.operators),
+        filled_text=filled_text,
+        references=reading.references(),
     )
 
 

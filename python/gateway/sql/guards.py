@@ -105,12 +105,10 @@ def guarded(statement: Statement, *, max_bytes: int) -> Guarded:
 
     Raises StatementRefused for a setting that is not on the list.
     """
-    folded = statement.text.lower()
-    defaults = _DEFAULT in folded and "information_schema" in folded
-    if not defaults and not any(name in folded for name in NAMES):
+    if not holds(statement.text):
         return Guarded(statement)
     lexemes = list(_lexemes(statement))
-    columns = list(_defaults(lexemes)) if defaults else []
+    columns = list(_defaults(lexemes)) if _reads_defaults(statement.text.lower()) else []
     absent = [(start, end, "NULL") for start, end in _trees(lexemes)]
     absent += [(start, end, "NULL::pg_catalog.text") for start, end in columns]
     pieces: list[_Piece] = []
@@ -130,6 +128,16 @@ def guarded(statement: Statement, *, max_bytes: int) -> Guarded:
         read(_replaced(statement.text, pieces), max_bytes=max_bytes * 2),
         read(_replaced(statement.text, absent), max_bytes=max_bytes * 2) if absent else None,
     )
+
+
+def holds(text: str) -> bool:
+    """Whether `text` may hold something that is guarded: its letters are enough for yes."""
+    folded = text.lower()
+    return _reads_defaults(folded) or any(name in folded for name in NAMES)
+
+
+def _reads_defaults(folded: str) -> bool:
+    return _DEFAULT in folded and "information_schema" in folded
 
 
 def notes(statement: Statement) -> tuple[str, ...]:

@@ -26,6 +26,14 @@ class OutputFlow:
     typmod: int
     shape: str
     columns: tuple[Key, ...]
+    sources: tuple[tuple[Key, int | None], ...]  # the same with numbers of references
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceFlow:
+    relation: int
+    alias: str
+    selected: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +41,11 @@ class Lineage:
     """See `_kernel.lineage`."""
 
     outputs: tuple[OutputFlow, ...]
-    control: tuple[tuple[Key, str, int | None], ...]  # column, use, the view it stands in
-    mentions: tuple[tuple[Key, str], ...]
+    # column, use, the view it stands in, numbers of references
+    control: tuple[tuple[Key, str, int | None, tuple[int | None, ...]], ...]
+    mentions: tuple[tuple[Key, str, tuple[int | None, ...]], ...]
     relations: tuple[tuple[int, str, bool], ...]  # OID, relkind, named directly
+    references: tuple[ReferenceFlow, ...]
     functions: tuple[int, ...]
     operators: tuple[int, ...]
     types: tuple[int, ...]
@@ -45,7 +55,7 @@ class Lineage:
 
     def used(self) -> set[Key]:
         """Every column that the statement names or shows."""
-        keys = {key for key, _, _ in self.control} | {key for key, _ in self.mentions}
+        keys = {key for key, *_ in self.control} | {key for key, *_ in self.mentions}
         return keys.union(*(output.columns for output in self.outputs))
 
 
@@ -64,13 +74,26 @@ async def of(tree: str, server_major: int) -> Lineage:
     return Lineage(
         outputs=tuple(
             OutputFlow(
-                o["type_oid"], o["typmod"], o["shape"], tuple((r, n) for r, n in o["columns"])
+                o["type_oid"],
+                o["typmod"],
+                o["shape"],
+                tuple((r, n) for r, n in o["columns"]),
+                tuple(((r, n), reference) for (r, n), reference in o["sources"]),
             )
             for o in found["outputs"]
         ),
-        control=tuple((_key(use), use["use"], use["through_view"]) for use in found["control"]),
-        mentions=tuple((_key(use), use["use"]) for use in found["mentions"]),
+        control=tuple(
+            (_key(use), use["use"], use["through_view"], tuple(use["references"]))
+            for use in found["control"]
+        ),
+        mentions=tuple(
+            (_key(use), use["use"], tuple(use["references"])) for use in found["mentions"]
+        ),
         relations=tuple((r["oid"], r["kind"], r["direct"]) for r in found["relations"]),
+        references=tuple(
+            ReferenceFlow(r["relation"], r["alias"], frozenset(r["selected"]))
+            for r in found["references"]
+        ),
         functions=tuple(found["functions"]),
         operators=tuple(found["operators"]),
         types=tuple(found["types"]),
