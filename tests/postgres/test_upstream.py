@@ -156,8 +156,11 @@ async def test_no_byte_before_the_tree_of_copy_is_the_approved_one(clinic: Datab
 
 @pytest.mark.parametrize("rows", [1, 1000, 20000, 60000])
 async def test_a_reader_that_stops_early_leaves_the_session_usable(
-    clinic_dsn: str, rows: int
+    clinic_dsn: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A backend that is given no processor for a second is not one that does not heed.
+    monkeypatch.setattr("gateway.upstream.transaction._GRACE", 60.0)
+    monkeypatch.setattr("gateway.upstream.transaction._MOMENT", 5.0)
     sql = f"select generate_series(1, {rows}) as g, lpad('', 50, 'x') as filler"
     async with opened(clinic_dsn, max_connections=1) as database:
         pids = set()

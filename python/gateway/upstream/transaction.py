@@ -24,7 +24,7 @@ from gateway.upstream.handoff import Handoff
 
 T = TypeVar("T")
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
-_MOMENT = 0.05  # seconds until a cancellation that may have met the last bytes is repeated
+_MOMENT = 0.25  # seconds until a cancellation that may have met the last bytes is repeated
 _TREES_KEPT = 2  # one too many for a Parse, and those of a COPY
 _TRAILER = b"\xff\xff"  # the end of COPY BINARY; other bytes can look like it
 
