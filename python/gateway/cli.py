@@ -50,10 +50,11 @@ def serve(config: ConfigFile = Path("maskgate.toml")) -> None:
 @app.command()
 def check(config: ConfigFile = Path("maskgate.toml")) -> None:
     """Name each wrong key with its line; connect to what can be connected to."""
-    problems = wiring.check(config)
-    for sentence in problems:
-        OUT.print(f"[yellow]•[/] {sentence}", highlight=False)
-    if problems:
+    found = wiring.check(config)
+    for mark, sentences in (("red", found.wrong), ("yellow", found.loose)):
+        for sentence in sentences:
+            OUT.print(Text("• ", style=mark) + Text(sentence))
+    if found.wrong:
         raise typer.Exit(1)
     OUT.print("the configuration is sound and everything it names answers")
 

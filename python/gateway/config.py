@@ -104,6 +104,7 @@ class ConnectionSettings(_Section):
     role: str | None = (
         None  # a pre-made role with the tables' rights; SET LOCAL ROLE around the COPY
     )
+    clear_role: str | None = None  # one with the clear columns only, where they are all it takes
     search_path: list[str] = ["public"]
     unclassified: Literal["redact", "null", "deny"] = "redact"
     expressions: Literal["refuse"] = "refuse"

@@ -134,6 +134,8 @@ class Analysis:
     # System catalogs read; each column used is on the list of sql/catalogs.py and appears in no
     # output's `columns`, as no policy rules it.
     catalogs: tuple[str, ...] = ()
+    # OIDs of all that the plan of the statement may read: its relations and what inherits from them
+    relations: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,11 @@ class Decision:
     columns: tuple[ColumnDecision, ...]
     policy_hash: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def raw(self) -> bool:
+        """Whether a protected column's values come out of the database for the kernel to mask."""
+        return any(column.treatment.protects for column in self.columns)
 
 
 @dataclass(frozen=True, slots=True)

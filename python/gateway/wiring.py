@@ -30,7 +30,8 @@ from gateway import config
 from gateway.config import Configuration, ConnectionSettings
 from gateway.doors.http import BoundedProtocol, create_app
 from gateway.errors import ConfigurationError, MaskgateError
-from gateway.flows import health
+from gateway.flows import floor, health
+from gateway.flows.floor import Findings
 from gateway.flows.house import Connection, House, Limits
 from gateway.flows.session import Desk
 from gateway.grants import AccessRules, AutoApprove, ControlStore, Grants, Sessions
@@ -138,6 +139,11 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             for name, settings in configuration.connections.items()
         }
         shelf = PolicyShelf(log_directory / "policies")
+        for connection in connections.values():
+            # What columns are called now; a database that is away is asked by its first statement.
+            with contextlib.suppress(MaskgateError, OSError):
+                async with connection.upstream.transaction("names") as transaction:
+                    await connection.analysis.names.learn(transaction)
         rules = _rules(configuration)
         grants = Grants(store, rules, recorder(log), _now)
         stack.push_async_callback(grants.close)
@@ -201,15 +207,17 @@ def build_policies(path: Path, configuration: Configuration) -> dict[str, Policy
     return policies
 
 
-def check(path: Path) -> list[str]:
-    """What is wrong with what the configuration names; ConfigurationError for the file itself."""
+def check(path: Path) -> Findings:
+    """What is wrong and what is loose in what the configuration names; ConfigurationError for the
+    file itself."""
     configuration = config.load(path)
     return asyncio.run(_check(path, configuration))
 
 
-async def _check(path: Path, configuration: Configuration) -> list[str]:
+async def _check(path: Path, configuration: Configuration) -> Findings:
     policies = build_policies(path, configuration)
     problems: list[str] = []
+    loose: list[str] = []
     async with contextlib.AsyncExitStack() as stack:
         for name, settings in configuration.connections.items():
             try:
@@ -218,6 +226,9 @@ async def _check(path: Path, configuration: Configuration) -> list[str]:
                 )
                 await connection.upstream.ping()
                 problems += await _unknown_columns(connection, settings)
+                found = await floor.inspect(connection)
+                problems += [f"connections.{name}: {sentence}" for sentence in found.wrong]
+                loose += [f"connections.{name}: {sentence}" for sentence in found.loose]
             except (MaskgateError, OSError) as error:
                 detail = error.detail if isinstance(error, MaskgateError) else str(error)
                 problems.append(f"connections.{name}: {detail}")
@@ -228,7 +239,7 @@ async def _check(path: Path, configuration: Configuration) -> list[str]:
                 (await http.get(url)).raise_for_status()
             except httpx.HTTPError as error:
                 problems.append(f"issuers: {issuer.issuer}: {type(error).__name__}")
-    return problems
+    return Findings(tuple(problems), tuple(loose))
 
 
 async def _unknown_columns(connection: Connection, settings: ConnectionSettings) -> list[str]:
@@ -271,6 +282,7 @@ async def _connection(
             dsn=config.resolve(settings.dsn, base),
             schemas=tuple(settings.search_path),
             role=settings.role,
+            clear_role=settings.clear_role,
             statement_timeout=float(limits.statement_time),
             max_connections=limits.pool,
         )
@@ -281,6 +293,7 @@ async def _connection(
         name=name,
         upstream=upstream,
         role=settings.role,
+        clear_role=settings.clear_role,
         analysis=AnalysisSettings(max_bytes=limits.statement_bytes),
         policy=policy,
         infinity=settings.infinity,

@@ -196,7 +196,7 @@ async def test_tables_with_row_security_are_named(clinic_dsn: str) -> None:
     try:
         async with database.transaction("rls") as transaction:
             found = await analyse("select given from consent", [], transaction, settings)
-            pieces = transaction.stream(found.server_text, found.server_tree)
+            pieces = transaction.stream(found.server_text, found.server_tree, found.relations)
             assert corpus.rows(b"".join([piece async for piece in pieces])) == []
     finally:
         await database.close()
@@ -255,7 +255,7 @@ async def test_every_type_of_the_server_is_sent_or_refused(
         try:
             async with clinic.transaction("types") as transaction:
                 found = await analyse(f"select null::{name} as x", [], transaction)
-                pieces = transaction.stream(found.server_text, found.server_tree)
+                pieces = transaction.stream(found.server_text, found.server_tree, found.relations)
                 rows = corpus.rows(b"".join([piece async for piece in pieces]))
                 assert rows == [[None]]
             sent.add(name)

@@ -1,8 +1,10 @@
 """One read-only transaction for one statement: Parse, look-ups, COPY, in the same locks.
 
 Parse takes the locks that keep tables, views, columns and policies as the analysis saw them until
-COPY has ended. Refuses to say whose tree it is when more than one was printed, and to give on a
-byte before the tree inside COPY equals the approved one. The transaction is never committed.
+COPY has ended. What they do not keep (a table that becomes a partition, a name that comes to mean
+another table) shows in the tree and the plan of the COPY itself. Refuses to say whose tree it is
+when more than one was printed, and to give on a byte before that tree equals the approved one and
+the plan reads nothing that the analysis has not met. The transaction is never committed.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from typing import Any, TypeVar, cast
 
 import asyncpg
@@ -25,6 +28,11 @@ T = TypeVar("T")
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
 _MOMENT = 0.05  # seconds until a cancellation that may have met the last bytes is repeated
 _TREES_KEPT = 2  # one too many for a Parse, and those of a COPY
+_SHOW_PLAN = "SET LOCAL debug_print_plan = on"
+# Every range table entry of a plan, partitions and inheriting tables included. A name can hold no
+# colon there, names being plain, and values are printed as numbers.
+_READ = re.compile(r":relid\s+([0-9]+)")
+_FIRST_USER_OID = 16384
 _TRAILER = b"\xff\xff"  # the end of COPY BINARY; other bytes can look like it
 
 
@@ -84,15 +92,18 @@ class Transaction:
         opening: str,
         *,
         role: str | None,
+        clear_role: str | None,
         role_before_parse: bool,
         terminate: Callable[[int], Awaitable[None]],
     ) -> None:
         self._session = session
         self._opening = opening
         self._role = role
+        self._clear_role = clear_role
         self._role_before_parse = role_before_parse
         self._terminate = terminate
         self._trees: list[str] | None = None  # None: nobody waits for a tree
+        self._plans: list[set[int]] | None = None  # what each reads; None: nobody waits for one
         self._copy: asyncio.Task[None] | None = None
         self.epoch = 0  # grows when the transaction starts over: what was learned before is void
 
@@ -106,7 +117,7 @@ class Transaction:
         try:
             await self._session.execute(self._opening)
             if self._role_before_parse:
-                await self._take_role()
+                await self._take_role(self._role)
         except asyncpg.PostgresError as error:
             raise UpstreamFailed(
                 "the database did not accept the settings of a read-only transaction "
@@ -186,16 +197,20 @@ class Transaction:
             facts[load] = await load(self)
         return cast(T, facts[load])
 
-    async def stream(self, text: str, digest: str) -> AsyncGenerator[bytes, None]:
+    async def stream(
+        self, text: str, digest: str, relations: Collection[int], *, raw: bool = True
+    ) -> AsyncGenerator[bytes, None]:
         """The rows of `text` in COPY BINARY, in pieces as they come; the sink waits for the caller.
 
-        `digest` is that of the approved tree. Closing the iterator cancels the COPY.
+        `digest` is that of the approved tree, `relations` are the OIDs of all that it may read.
+        Unless `raw` is set, no protected value is meant to come out, and the role is the one that
+        has the right to none. Closing the iterator cancels the COPY.
         """
-        if not self._role_before_parse:
-            await self._take_role()
+        await self._take_role_of_rows(raw=raw)
         handoff = Handoff()
         trees: list[str] = []
-        self._trees = trees
+        plans: list[set[int]] = []
+        self._trees, self._plans = trees, plans
         meter = self._session.meter
         meter.held = 0
         checked = False
@@ -208,8 +223,9 @@ class Transaction:
                 raise stopped
             try:
                 if not checked:
-                    self._compare(trees, digest)
+                    self._compare(trees, plans, digest, relations)
                     checked = True
+                    self._plans = None  # those to come are of functions that run
                 await handoff.put(data)
             except (MaskgateError, asyncio.CancelledError) as error:
                 # asyncpg waits for ever for the end of a COPY that it cancels after its end. These
@@ -224,7 +240,8 @@ class Transaction:
             await self._session.copy_from_query(f"\n{text}\n", output=sink, format="binary")
             if stopped is not None:
                 raise stopped
-            self._compare(trees, digest)
+            if not checked:
+                self._compare(trees, plans, digest, relations)
 
         copy = self._copy = asyncio.create_task(pump())
         copy.add_done_callback(lambda _: handoff.end())
@@ -240,20 +257,35 @@ class Transaction:
                 ) from None
             raise failures.while_streaming(error) from None
         finally:
-            self._trees = None
+            self._trees = self._plans = None
             await self._stop_copy()
 
-    def _compare(self, trees: list[str], digest: str) -> None:
-        """COPY parses again: its own tree (a utility), then the one of the rows it will send.
+    def _compare(
+        self,
+        trees: list[str],
+        plans: list[set[int]],
+        digest: str,
+        relations: Collection[int],
+    ) -> None:
+        """COPY parses and plans again: it shows its own tree (a utility), then that of the rows it
+        will send, then what the plan of those rows reads.
 
-        What comes after belongs to the bodies of SQL functions, printed when they are planned.
+        Trees that come after belong to the bodies of SQL functions, printed when they are planned.
+        Their plans are judged with the others: none may read a user's table that is not approved.
         """
-        if len(trees) < _TREES_KEPT:
+        if len(trees) < _TREES_KEPT or not plans:
             raise NotUnderstood("the server did not show the tree of the rows it was to send")
         inner = json.loads(_kernel.lineage(trees[1], self.server_major))
         if inner["digest"] != digest:
             raise NotUnderstood(
                 "the statement meant something else when it was run than when it was analysed",
+                hint="send it again",
+            )
+        read = set[int]().union(*plans) - set(relations)
+        if any(oid >= _FIRST_USER_OID for oid in read):
+            raise NotUnderstood(
+                "the tables that the statement reads are not those that it read when it was "
+                "analysed: a partition or an inheriting table has come",
                 hint="send it again",
             )
 
@@ -268,15 +300,23 @@ class Transaction:
         if copy.done() and not copy.cancelled():
             copy.exception()  # told to the caller already, or the caller has gone
 
-    async def _take_role(self) -> None:
-        if self._role is None:
+    async def _take_role_of_rows(self, *, raw: bool) -> None:
+        """One round trip: the role of the COPY, and the printing of its plan."""
+        role = None
+        if not self._role_before_parse:
+            role = self._role if raw or self._clear_role is None else self._clear_role
+        await self._take_role(role, then=_SHOW_PLAN)
+
+    async def _take_role(self, role: str | None, *, then: str = "") -> None:
+        name = (role or "").replace('"', '""')
+        take = "" if role is None else f'SET LOCAL ROLE "{name}";'
+        if not take and not then:
             return
-        name = self._role.replace('"', '""')
         try:
-            await self._session.execute(f'SET LOCAL ROLE "{name}"')
+            await self._session.execute(f"{take}{then}")
         except asyncpg.PostgresError as error:
             raise UpstreamFailed(
-                f"the login may not take the role {self._role}",
+                f"the login may not take the role {role}",
                 sqlstate_class=(error.sqlstate or "")[:2],
             ) from None
         except failures.LOST as error:
@@ -288,15 +328,19 @@ class Transaction:
             await self._session.execute("ROLLBACK")
             await self._session.execute(self._opening)
             if self._role_before_parse:
-                await self._take_role()
+                await self._take_role(self._role)
         except (asyncpg.PostgresError, *failures.LOST) as error:
             raise failures.lost(error) from None
 
     def _notice(self, _session: Any, message: Any) -> None:
-        """Trees are known by untranslated fields; lc_messages is not ours to set."""
-        if self._trees is None or len(self._trees) >= _TREES_KEPT:
-            return
+        """Trees and plans are known by untranslated fields; lc_messages is not ours to set."""
         if (message.severity_en or message.severity) != "LOG":
             return
-        if message.server_source_function == "elog_node_display":
-            self._trees.append(str(message.detail or ""))
+        if message.server_source_function != "elog_node_display":
+            return
+        detail = str(message.detail or "")
+        if detail.startswith("{PLANNEDSTMT "):
+            if self._plans is not None:
+                self._plans.append(set(map(int, _READ.findall(detail))))
+        elif self._trees is not None and len(self._trees) < _TREES_KEPT:
+            self._trees.append(detail)
