@@ -235,7 +235,7 @@ async def test_large_and_deep_statements(clinic: Database) -> None:
 async def test_a_tree_too_large_is_not_read(
     clinic: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.sql.lineage.MAX_TREE", 500)
+    monkeypatch.setattr("gateway.sql.size.MAX_TREE", 500)
     with pytest.raises(NotUnderstood, match="at most 500 are read"):
         await of(clinic, "select 1")
 

@@ -19,6 +19,7 @@ import asyncpg
 from gateway.errors import ConfigurationError, LimitExceeded, UpstreamFailed
 from gateway.upstream import failures, versions
 from gateway.upstream.transaction import Session, Transaction
+from gateway.upstream.witness import Witness
 
 _SESSION_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,63}")
 
@@ -49,6 +50,7 @@ class Database:
         self._settings = settings
         self._preamble = _preamble(settings)
         self._pool: Any = None
+        self._witness = Witness(self._beside)
 
     async def open(self) -> None:
         """Make the pool; sessions are opened when first needed."""
@@ -68,6 +70,7 @@ class Database:
 
     async def close(self) -> None:
         """End every session, running ones too."""
+        self._witness.close()
         if self._pool is not None:
             self._pool.terminate()
             self._pool = None
@@ -126,6 +129,7 @@ class Database:
             clear_role=self._settings.clear_role,
             role_before_parse=self._settings.role_before_parse,
             terminate=self._terminate,
+            grown=self._witness.grown,
         )
         try:
             await transaction.begin()
@@ -170,6 +174,18 @@ class Database:
         encoding = session.get_settings().server_encoding
         if str(encoding).upper() not in ("UTF8", "UTF-8"):
             raise UpstreamFailed(f"the database's encoding is {encoding}; UTF8 is needed")
+
+    async def _beside(self) -> Session:
+        """A session outside the pool."""
+        session: Session = await asyncpg.connect(
+            self._settings.dsn, timeout=self._settings.connect_timeout, connection_class=Session
+        )
+        try:
+            await self._check(session)
+        except BaseException:
+            session.terminate()
+            raise
+        return session
 
     async def _terminate(self, pid: int) -> None:
         """End a backend that did not heed its cancellation, from another session."""

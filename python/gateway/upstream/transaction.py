@@ -1,10 +1,10 @@
 """One read-only transaction for one statement: Parse, look-ups, COPY, in the same locks.
 
 Parse takes the locks that keep tables, views, columns and policies as the analysis saw them until
-COPY has ended. What they do not keep (a table that becomes a partition, a name that comes to mean
-another table) shows in the tree and the plan of the COPY itself. Refuses to say whose tree it is
-when more than one was printed, and to give on a byte before that tree equals the approved one and
-the plan reads nothing that the analysis has not met. The transaction is never committed.
+COPY has ended. Two things they do not keep: a name can come to mean another table, a table can get
+a partition. Refuses to say whose tree it is when more than one was printed, and to give on a byte
+before the tree of the COPY itself equals the approved one and no table of it has a child that the
+analysis has not met. The transaction is never committed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from typing import Any, TypeVar, cast
 
@@ -27,12 +26,8 @@ from gateway.upstream.handoff import Handoff
 T = TypeVar("T")
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
 _MOMENT = 0.05  # seconds until a cancellation that may have met the last bytes is repeated
+_MOST_OF_A_TREE = 20 << 20  # bytes the server may send about one statement before it runs
 _TREES_KEPT = 2  # one too many for a Parse, and those of a COPY
-_SHOW_PLAN = "SET LOCAL debug_print_plan = on"
-# Every range table entry of a plan, partitions and inheriting tables included. A name can hold no
-# colon there, names being plain, and values are printed as numbers.
-_READ = re.compile(r":relid\s+([0-9]+)")
-_FIRST_USER_OID = 16384
 _TRAILER = b"\xff\xff"  # the end of COPY BINARY; other bytes can look like it
 
 
@@ -95,6 +90,7 @@ class Transaction:
         clear_role: str | None,
         role_before_parse: bool,
         terminate: Callable[[int], Awaitable[None]],
+        grown: Callable[[Collection[int]], Awaitable[bool]],
     ) -> None:
         self._session = session
         self._opening = opening
@@ -102,8 +98,8 @@ class Transaction:
         self._clear_role = clear_role
         self._role_before_parse = role_before_parse
         self._terminate = terminate
+        self._grown = grown
         self._trees: list[str] | None = None  # None: nobody waits for a tree
-        self._plans: list[set[int]] | None = None  # what each reads; None: nobody waits for one
         self._copy: asyncio.Task[None] | None = None
         self.epoch = 0  # grows when the transaction starts over: what was learned before is void
 
@@ -155,18 +151,8 @@ class Transaction:
         for _ in range(2):
             trees: list[str] = []
             self._trees = trees
-            self._session.meter.held = 0
             try:
-                statement = await self._session.prepare(text, name="")
-            except asyncpg.PostgresError as error:
-                raise failures.at_parse(error, text) from None
-            except (asyncpg.UnsupportedClientFeatureError, asyncpg.InternalClientError):
-                raise NotUnderstood(
-                    "a result column has a type that the gateway cannot read",
-                    hint="cast the column to text",
-                ) from None
-            except failures.LOST as error:
-                raise failures.lost(error) from None
+                statement = await self._prepare(text)
             finally:
                 self._trees = None
             if len(trees) == 1:
@@ -179,6 +165,29 @@ class Transaction:
                 )
             await self._start_over()
         raise NotUnderstood("the server did not show exactly one tree of the statement")
+
+    async def _prepare(self, text: str) -> Any:
+        meter = self._session.meter
+        of_rows, meter.held = meter.limit, 0
+        meter.limit = min(of_rows or _MOST_OF_A_TREE, _MOST_OF_A_TREE)
+        try:
+            return await self._session.prepare(text, name="")
+        except (asyncpg.UnsupportedClientFeatureError, asyncpg.InternalClientError):
+            raise NotUnderstood(
+                "a result column has a type that the gateway cannot read",
+                hint="cast the column to text",
+            ) from None
+        except (asyncpg.PostgresError, *failures.LOST) as error:
+            if meter.exceeded:
+                raise NotUnderstood(
+                    "what the server says of the statement is too large to be read",
+                    hint="write it in parts",
+                ) from None
+            if isinstance(error, asyncpg.PostgresError):
+                raise failures.at_parse(error, text) from None
+            raise failures.lost(error) from None
+        finally:
+            meter.limit = of_rows
 
     async def fetch(self, query: str, *args: object) -> list[Any]:
         """Rows of one of the gateway's own look-ups; never an agent's text."""
@@ -206,11 +215,12 @@ class Transaction:
         Unless `raw` is set, no protected value is meant to come out, and the role is the one that
         has the right to none. Closing the iterator cancels the COPY.
         """
-        await self._take_role_of_rows(raw=raw)
+        if not self._role_before_parse:
+            narrow = not raw and self._clear_role is not None
+            await self._take_role(self._clear_role if narrow else self._role)
         handoff = Handoff()
         trees: list[str] = []
-        plans: list[set[int]] = []
-        self._trees, self._plans = trees, plans
+        self._trees = trees
         meter = self._session.meter
         meter.held = 0
         checked = False
@@ -223,9 +233,8 @@ class Transaction:
                 raise stopped
             try:
                 if not checked:
-                    self._compare(trees, plans, digest, relations)
+                    await self._compare(trees, digest, relations)
                     checked = True
-                    self._plans = None  # those to come are of functions that run
                 await handoff.put(data)
             except (MaskgateError, asyncio.CancelledError) as error:
                 # asyncpg waits for ever for the end of a COPY that it cancels after its end. These
@@ -241,7 +250,7 @@ class Transaction:
             if stopped is not None:
                 raise stopped
             if not checked:
-                self._compare(trees, plans, digest, relations)
+                await self._compare(trees, digest, relations)
 
         copy = self._copy = asyncio.create_task(pump())
         copy.add_done_callback(lambda _: handoff.end())
@@ -257,23 +266,15 @@ class Transaction:
                 ) from None
             raise failures.while_streaming(error) from None
         finally:
-            self._trees = self._plans = None
+            self._trees = None
             await self._stop_copy()
 
-    def _compare(
-        self,
-        trees: list[str],
-        plans: list[set[int]],
-        digest: str,
-        relations: Collection[int],
-    ) -> None:
-        """COPY parses and plans again: it shows its own tree (a utility), then that of the rows it
-        will send, then what the plan of those rows reads.
+    async def _compare(self, trees: list[str], digest: str, relations: Collection[int]) -> None:
+        """COPY parses again: its own tree (a utility), then the one of the rows it will send.
 
-        Trees that come after belong to the bodies of SQL functions, printed when they are planned.
-        Their plans are judged with the others: none may read a user's table that is not approved.
+        What comes after belongs to the bodies of SQL functions, printed when they are planned.
         """
-        if len(trees) < _TREES_KEPT or not plans:
+        if len(trees) < _TREES_KEPT:
             raise NotUnderstood("the server did not show the tree of the rows it was to send")
         inner = json.loads(_kernel.lineage(trees[1], self.server_major))
         if inner["digest"] != digest:
@@ -281,11 +282,11 @@ class Transaction:
                 "the statement meant something else when it was run than when it was analysed",
                 hint="send it again",
             )
-        read = set[int]().union(*plans) - set(relations)
-        if any(oid >= _FIRST_USER_OID for oid in read):
+        unknown = {relation["oid"] for relation in inner["relations"]} - set(relations)
+        if unknown or (relations and await self._grown(relations)):
             raise NotUnderstood(
-                "the tables that the statement reads are not those that it read when it was "
-                "analysed: a partition or an inheriting table has come",
+                "a table of the statement has a partition or an inheriting table that came after "
+                "the analysis",
                 hint="send it again",
             )
 
@@ -300,20 +301,12 @@ class Transaction:
         if copy.done() and not copy.cancelled():
             copy.exception()  # told to the caller already, or the caller has gone
 
-    async def _take_role_of_rows(self, *, raw: bool) -> None:
-        """One round trip: the role of the COPY, and the printing of its plan."""
-        role = None
-        if not self._role_before_parse:
-            role = self._role if raw or self._clear_role is None else self._clear_role
-        await self._take_role(role, then=_SHOW_PLAN)
-
-    async def _take_role(self, role: str | None, *, then: str = "") -> None:
-        name = (role or "").replace('"', '""')
-        take = "" if role is None else f'SET LOCAL ROLE "{name}";'
-        if not take and not then:
+    async def _take_role(self, role: str | None) -> None:
+        if role is None:
             return
+        name = role.replace('"', '""')
         try:
-            await self._session.execute(f"{take}{then}")
+            await self._session.execute(f'SET LOCAL ROLE "{name}"')
         except asyncpg.PostgresError as error:
             raise UpstreamFailed(
                 f"the login may not take the role {role}",
@@ -333,14 +326,10 @@ class Transaction:
             raise failures.lost(error) from None
 
     def _notice(self, _session: Any, message: Any) -> None:
-        """Trees and plans are known by untranslated fields; lc_messages is not ours to set."""
+        """Trees are known by untranslated fields; lc_messages is not ours to set."""
+        if self._trees is None or len(self._trees) >= _TREES_KEPT:
+            return
         if (message.severity_en or message.severity) != "LOG":
             return
-        if message.server_source_function != "elog_node_display":
-            return
-        detail = str(message.detail or "")
-        if detail.startswith("{PLANNEDSTMT "):
-            if self._plans is not None:
-                self._plans.append(set(map(int, _READ.findall(detail))))
-        elif self._trees is not None and len(self._trees) < _TREES_KEPT:
-            self._trees.append(detail)
+        if message.server_source_function == "elog_node_display":
+            self._trees.append(str(message.detail or ""))
