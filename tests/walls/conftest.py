@@ -40,9 +40,11 @@ async def unwalled(ward_server: servers.Server) -> AsyncIterator[wards.Ward]:
 
 @pytest.fixture
 async def drifting(server: servers.Server) -> AsyncIterator[wards.Ward]:
-    """A ward of its own for a test that changes its structure."""
+    """A ward of its own for a test that changes its structure; no right is in the way."""
     await wards.build(server, "ward_drift")
-    async with wards.opened(server, "ward_drift") as opened:
+    async with wards.opened(
+        server, "ward_drift", user="postgres", schemas=("early", "public")
+    ) as opened:
         async with opened.database.transaction("names") as transaction:
             await opened.settings.names.learn(transaction)
         yield opened

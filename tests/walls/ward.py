@@ -88,7 +88,10 @@ grant select on stay, event, person, roster to {CLEAR};
 """
 
 COLUMNS: Mapping[str, Any] = {
-    "public.patient.*": "clear",
+    **{
+        f"public.patient.{column}": "clear"
+        for column in ("id", "city", "mood", "code", "pair", "badge")
+    },
     "public.patient.ssn": "token",
     "public.patient.full_name": "redact",
     "public.patient.dob": "year",

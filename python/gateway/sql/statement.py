@@ -10,12 +10,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from gateway.errors import InvalidRequest, StatementRefused
 from gateway.sql.scanner import Kind, Token, place, scan
 
 MAX_BYTES = 1024 * 1024
 MAX_NAME_BYTES = 63
+MAX_TOKENS = 400_000  # a run of plain words is one of them
 _BLANK = (Kind.SPACE, Kind.COMMENT)
 
 
@@ -51,7 +53,12 @@ def read(text: str, *, max_bytes: int = MAX_BYTES) -> Statement:
             f"the statement has {size:,} bytes; at most {max_bytes:,} are taken",
             hint="send long lists of values as an array parameter",
         )
-    tokens = list(scan(text))
+    tokens = list(islice(scan(text), MAX_TOKENS + 1))
+    if len(tokens) > MAX_TOKENS:
+        raise InvalidRequest(
+            f"the statement has more than {MAX_TOKENS:,} names, strings and signs",
+            hint="send long lists of values as an array parameter",
+        )
     _drop_blank_end(tokens)
     if tokens and tokens[-1].kind is Kind.SEMICOLON:
         tokens.pop()
