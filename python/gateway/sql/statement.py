@@ -7,6 +7,7 @@ statements are refused.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from gateway.sql.scanner import Kind, Token, place, scan
 MAX_BYTES = 1024 * 1024
 MAX_NAME_BYTES = 63
 MAX_TOKENS = 400_000  # a run of plain words is one of them
+_PLAIN = re.compile(rf"(?a:[A-Za-z_][\w$ ]{{0,{MAX_NAME_BYTES - 1}}})")  # most names are
 _BLANK = (Kind.SPACE, Kind.COMMENT)
 
 
@@ -83,7 +85,7 @@ def acceptable_name(name: str) -> bool:
     Nothing in such a name can end a token of the tree, or pass for another name unseen: combining
     and invisible characters are outside. The server's own name of a column without one is let in.
     """
-    if name == "?column?":
+    if name == "?column?" or _PLAIN.fullmatch(name):
         return True
     if not name or len(name.encode(errors="replace")) > MAX_NAME_BYTES:
         return False
