@@ -54,6 +54,10 @@ def _joins(count: int, kind: str) -> str:
     return f"select count(*) from patient t0 {rest}"
 
 
+def _tables(count: int) -> str:
+    return ", ".join(f"patient p{n}" for n in range(count))
+
+
 def _with_flat(count: int) -> str:
     return "with " + ", ".join(f"c{n} as (select {n} as x)" for n in range(count)) + " select 1"
 
@@ -132,6 +136,7 @@ def _monsters() -> list[Monster]:
         ("300 EXISTS in EXISTS", lambda: _nested_exists(300), REFUSED, ""),
         ("30 EXISTS in EXISTS", lambda: _nested_exists(30), ANSWERED, ""),
         ("2,000 WITH", lambda: _with_flat(2000), REFUSED, "at most"),
+        ("150 WITH", lambda: _with_flat(150), REFUSED, "at most 100"),
         ("90 WITH", lambda: _with_flat(90), ANSWERED, ""),
         ("2,000 WITH of one another", lambda: _chain(2000), REFUSED, "at most"),
         ("90 WITH of one another", lambda: _chain(90), ANSWERED, ""),
@@ -154,6 +159,8 @@ def _monsters() -> list[Monster]:
             REFUSED,
             "",
         ),
+        ("700 tables", lambda: f"select 1 from {_tables(700)}", REFUSED, "at most 600"),
+        ("100 tables", lambda: f"select 1 from {_tables(100)} where false", ANSWERED, ""),
         ("100 arms", lambda: " union all ".join([f"select id {ONE}"] * 100), ANSWERED, ""),
         ("500 joins", lambda: _joins(500, ""), REFUSED, ""),
         ("500 left joins", lambda: _joins(500, "left"), REFUSED, ""),

@@ -20,7 +20,9 @@ MOST_MEMORY = 350 * 1024
 def gate(newest: servers.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     with worlds.built(tmp_path_factory.mktemp("gate"), newest, "bad_input") as world:
         world.grant()
-        yield Gate(world)
+        gate = Gate(world)
+        yield gate
+        gate.http.close()
 
 
 class Gate:

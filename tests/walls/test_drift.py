@@ -174,6 +174,25 @@ async def test_a_new_table_of_an_old_name_goes_by_its_name(drifting: Ward) -> No
     assert await drifting.answer("select kind, cost from stay") == [{"kind": "new", "cost": 5}]
 
 
+async def test_a_type_is_asked_for_anew(drifting: Ward) -> None:
+    """A session that has met a type answers with what the type is now."""
+    sql = "select id, mood, pair from patient where id = 1"
+    assert await drifting.answer(sql) == [{"id": 1, "mood": "calm", "pair": "(x,y)"}]
+    await drifting.admin.execute(
+        "alter type ward_mood add value 'hopeful' before 'calm';"
+        "alter type ward_mood rename value 'calm' to 'quiet';"
+        "alter type ward_pair add attribute c int"
+    )
+    assert await drifting.answer(sql) == [{"id": 1, "mood": "quiet", "pair": "(x,y,)"}]
+    await drifting.admin.execute("update patient set mood = 'hopeful', pair = row('a', 'b', 3)")
+    assert await drifting.answer(sql) == [{"id": 1, "mood": "hopeful", "pair": "(a,b,3)"}]
+    await drifting.admin.execute(
+        "alter table patient alter mood type text; drop type ward_mood;"
+        "create domain ward_mood as int; alter table patient alter mood type ward_mood using 7"
+    )
+    assert await drifting.answer(sql) == [{"id": 1, "mood": 7, "pair": "(a,b,3)"}]
+
+
 # ------------------------------------------------------------------ races
 
 #: There and back, in one table after the other; after each pair the structure is as before.

@@ -134,6 +134,25 @@ async def test_a_function_of_a_known_name_is_known_by_its_oid(unwalled: Ward) ->
         await unwalled.admin.execute("drop function early.lower(text)")
 
 
+async def test_an_operator_that_only_sorts_is_one_too(unwalled: Ward) -> None:
+    """A sort names an operator and no function."""
+    await unwalled.admin.execute(
+        "create function early.before(text, text) returns bool language plpgsql immutable as"
+        " 'begin raise notice ''%'', $1; return $1 < $2; end';"
+        "create operator early.<<< (function = early.before, leftarg = text, rightarg = text);"
+        "create operator class early.order_by_ear for type text using btree as"
+        " operator 1 early.<<<, operator 3 pg_catalog.=(text, text),"
+        " function 1 bttextcmp(text, text)"
+    )
+    sql = "select city from patient order by city using operator(early.<<<)"
+    try:
+        assert await unwalled.admin.fetch(sql)
+        with pytest.raises(StatementRefused, match=r"early\.before\(text,text\)"):
+            await unwalled.analysis(sql)
+    finally:
+        await unwalled.admin.execute("drop function early.before(text, text) cascade")
+
+
 # ------------------------------------------------------------------ (c) catalogs
 
 
