@@ -88,7 +88,8 @@ async def measure(dsn: str, rounds: int) -> dict[str, list[float]]:
 async def run(server: servers.Server, sizes: list[int], rounds: int) -> None:
     print(f"a join of {JOINED} tables, median of {rounds} rounds, milliseconds")
     print(
-        f"{'tables in the catalog':>22}{'analyse':>10}{'least':>8}{'p95':>8}{'prepare':>10}{'ratio':>8}",
+        f"{'tables in the catalog':>22}{'analyse':>10}{'least':>8}{'p95':>8}"
+        f"{'prepare':>10}{'ratio':>8}",
         end="",
     )
     print(f"{'BEGIN to ROLLBACK':>20}")
