@@ -177,6 +177,8 @@ class Analysis:
     references: tuple[Reference, ...] = ()
     # Columns that are NULL in what will run, when it is not what the agent sent.
     hidden: tuple[Hidden, ...] = ()
+    # OIDs of all that the plan of the statement may read: its relations and what inherits from them
+    relations: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,11 @@ class Decision:
     columns: tuple[ColumnDecision, ...]
     policy_hash: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def raw(self) -> bool:
+        """Whether a protected column's values come out of the database for the kernel to mask."""
+        return any(column.treatment.protects for column in self.columns)
 
 
 @dataclass(frozen=True, slots=True)

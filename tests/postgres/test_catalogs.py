@@ -46,7 +46,10 @@ class Desk:
             if _used(analysis) & PROTECTED:
                 return analysis, []
             pieces = transaction.stream(
-                analysis.server_text, analysis.server_tree, talks=analysis.talks
+                analysis.server_text,
+                analysis.server_tree,
+                analysis.relations,
+                talks=analysis.talks,
             )
             return analysis, corpus.rows(b"".join([piece async for piece in pieces]))
 
@@ -220,7 +223,9 @@ async def test_what_may_lose_rows_fails(desk: Desk) -> None:
     """Without the filter an unexpected notice ends the stream, or its first bytes are missing."""
     async with desk.database.transaction("catalog") as transaction:
         analysis = await analyse(SPEAKING[1], [], transaction)
-        pieces = transaction.stream(analysis.server_text, analysis.server_tree, talks=False)
+        pieces = transaction.stream(
+            analysis.server_text, analysis.server_tree, analysis.relations, talks=False
+        )
         with pytest.raises((NotUnderstood, ValueError)):
             corpus.rows(b"".join([piece async for piece in pieces]))
 

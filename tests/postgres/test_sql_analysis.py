@@ -188,7 +188,7 @@ async def test_tables_with_row_security_are_named(clinic_dsn: str) -> None:
     try:
         async with database.transaction("rls") as transaction:
             found = await analyse("select given from consent", [], transaction, settings)
-            pieces = transaction.stream(found.server_text, found.server_tree)
+            pieces = transaction.stream(found.server_text, found.server_tree, found.relations)
             assert corpus.rows(b"".join([piece async for piece in pieces])) == []
     finally:
         await database.close()
@@ -227,7 +227,7 @@ async def test_large_and_deep_statements(clinic: Database) -> None:
 async def test_a_tree_too_large_is_not_read(
     clinic: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.sql.lineage.MAX_TREE", 500)
+    monkeypatch.setattr("gateway.sql.size.MAX_TREE", 500)
     with pytest.raises(NotUnderstood, match="at most 500 are read"):
         await of(clinic, "select 1")
 
@@ -247,7 +247,7 @@ async def test_every_type_of_the_server_is_sent_or_refused(
         try:
             async with clinic.transaction("types") as transaction:
                 found = await analyse(f"select null::{name} as x", [], transaction)
-                pieces = transaction.stream(found.server_text, found.server_tree)
+                pieces = transaction.stream(found.server_text, found.server_tree, found.relations)
                 rows = corpus.rows(b"".join([piece async for piece in pieces]))
                 assert rows == [[None]]
             sent.add(name)

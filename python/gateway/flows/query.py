@@ -106,7 +106,11 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             async with (
                 aclosing(
                     transaction.stream(
-                        analysis.server_text, analysis.server_tree, talks=analysis.talks
+                        analysis.server_text,
+                        analysis.server_tree,
+                        analysis.relations,
+                        raw=decision.raw,
+                        talks=analysis.talks,
                     )
                 ) as copy,
                 # (7) kernel: bytes → masked Arrow batch → the door's encoding;

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused
@@ -20,6 +20,7 @@ from gateway.sql import functions, guards, lineage, parameters, protection, stru
 from gateway.sql import statement as statements
 from gateway.sql.guards import Guarded
 from gateway.sql.lineage import Lineage, OutputFlow
+from gateway.sql.names import FirstNames
 from gateway.sql.protection import Protection
 from gateway.sql.relations import Reading
 from gateway.sql.server import Server
@@ -39,6 +40,7 @@ class Settings:
     max_bytes: int = statements.MAX_BYTES
     pure_functions: frozenset[str] = frozenset()  # "schema.name" of users' functions declared pure
     row_security: frozenset[str] = frozenset()  # "schema.table" whose policies the role carries
+    names: FirstNames = field(default_factory=FirstNames, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,12 @@ async def attempt(
     if tree.found.params:
         raise NotUnderstood("a parameter is left in the statement")
     relations = await structure.relations(server, {oid for oid, _, _ in tree.found.relations})
+    if not settings.names.learned:
+        await settings.names.learn(server)
     trees = guarded.without_trees is not None
     reading = Reading(tree.found, relations, settings.row_security, trees=trees)
+    # Before their kin are asked for: what comes in between is then in the plan and not here.
+    approved = await structure.descendants(server, relations)
     control = reading.control(tree.found)
     mentions = reading.mentions(tree.found)
     shown = [reading.columns(flow.columns) for flow in tree.found.outputs]
@@ -128,11 +134,12 @@ async def attempt(
         views=reading.views(),
         notes=(*_notes(outputs, native), *guards.notes(statement)),
         catalogs=reading.catalogs(),
-        related=_related(outputs, (*control, *mentions), protected),
+        related=_related(outputs, (*control, *mentions), protected, settings.names),
         inherited=protected.inherited(),
         talks=(await server.once(functions.load)).talk(tree.found.functions, tree.found.operators),
         filled_text=filled_text,
         references=reading.references(),
+        relations=approved,
     )
 
 
@@ -270,9 +277,9 @@ def _controlling(found: Lineage) -> set[lineage.Key]:
 
 
 def _related(
-    outputs: Sequence[Output], uses: Sequence[Use], protected: Protection
+    outputs: Sequence[Output], uses: Sequence[Use], protected: Protection, names: FirstNames
 ) -> Mapping[Column, tuple[Column, ...]]:
     columns = {column for output in outputs for column in output.columns}
     columns |= {use.column for use in uses}
     found = {column: protected.related(column) for column in columns}
-    return {column: others for column, others in found.items() if others}
+    return names.related({c: others for c, others in found.items() if others}, columns)

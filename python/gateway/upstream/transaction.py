@@ -1,8 +1,10 @@
 """One read-only transaction for one statement: Parse, look-ups, COPY, in the same locks.
 
 Parse takes the locks that keep tables, views, columns and policies as the analysis saw them until
-COPY has ended. Refuses to say whose tree it is when more than one was printed, and to give on a
-byte before the tree inside COPY equals the approved one. The transaction is never committed.
+COPY has ended. Two things they do not keep: a name can come to mean another table, a table can get
+a partition. Refuses to say whose tree it is when more than one was printed, and to give on a byte
+before the tree of the COPY itself equals the approved one and no table of it has a child that the
+analysis has not met. The transaction is never committed.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from typing import Any, TypeVar, cast
 
 import asyncpg
@@ -25,6 +27,7 @@ from gateway.upstream.handoff import Handoff
 T = TypeVar("T")
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
 _MOMENT = 0.25  # seconds until a cancellation that may have met the last bytes is repeated
+_MOST_OF_A_TREE = 20 << 20  # bytes the server may send about one statement before it runs
 _TREES_KEPT = 2  # one too many for a Parse, and those of a COPY
 _TRAILER = b"\xff\xff"  # the end of COPY BINARY; other bytes can look like it
 
@@ -92,14 +95,18 @@ class Transaction:
         opening: str,
         *,
         role: str | None,
+        clear_role: str | None,
         role_before_parse: bool,
         terminate: Callable[[int], Awaitable[None]],
+        grown: Callable[[Collection[int]], Awaitable[bool]],
     ) -> None:
         self._session = session
         self._opening = opening
         self._role = role
+        self._clear_role = clear_role
         self._role_before_parse = role_before_parse
         self._terminate = terminate
+        self._grown = grown
         self._trees: list[str] | None = None  # None: nobody waits for a tree
         self._copy: asyncio.Task[None] | None = None
         self._flowing = False  # rows have come from the COPY that runs
@@ -116,7 +123,7 @@ class Transaction:
         try:
             await self._session.execute(self._opening)
             if self._role_before_parse:
-                await self._take_role()
+                await self._take_role(self._role)
         except asyncpg.PostgresError as error:
             raise UpstreamFailed(
                 "the database did not accept the settings of a read-only transaction "
@@ -154,18 +161,8 @@ class Transaction:
         for _ in range(2):
             trees: list[str] = []
             self._trees = trees
-            self._session.meter.held = 0
             try:
-                statement = await self._session.prepare(text, name="")
-            except asyncpg.PostgresError as error:
-                raise failures.at_parse(error, text) from None
-            except (asyncpg.UnsupportedClientFeatureError, asyncpg.InternalClientError):
-                raise NotUnderstood(
-                    "a result column has a type that the gateway cannot read",
-                    hint="cast the column to text",
-                ) from None
-            except failures.LOST as error:
-                raise failures.lost(error) from None
+                statement = await self._prepare(text)
             finally:
                 self._trees = None
             if len(trees) == 1:
@@ -178,6 +175,29 @@ class Transaction:
                 )
             await self._start_over()
         raise NotUnderstood("the server did not show exactly one tree of the statement")
+
+    async def _prepare(self, text: str) -> Any:
+        meter = self._session.meter
+        of_rows, meter.held = meter.limit, 0
+        meter.limit = min(of_rows or _MOST_OF_A_TREE, _MOST_OF_A_TREE)
+        try:
+            return await self._session.prepare(text, name="")
+        except (asyncpg.UnsupportedClientFeatureError, asyncpg.InternalClientError):
+            raise NotUnderstood(
+                "a result column has a type that the gateway cannot read",
+                hint="cast the column to text",
+            ) from None
+        except (asyncpg.PostgresError, *failures.LOST) as error:
+            if meter.exceeded:
+                raise NotUnderstood(
+                    "what the server says of the statement is too large to be read",
+                    hint="write it in parts",
+                ) from None
+            if isinstance(error, asyncpg.PostgresError):
+                raise failures.at_parse(error, text) from None
+            raise failures.lost(error) from None
+        finally:
+            meter.limit = of_rows
 
     async def fetch(self, query: str, *args: object) -> list[Any]:
         """Rows of one of the gateway's own look-ups; never an agent's text."""
@@ -197,16 +217,25 @@ class Transaction:
         return cast(T, facts[load])
 
     async def stream(
-        self, text: str, digest: str, *, talks: bool = True
+        self,
+        text: str,
+        digest: str,
+        relations: Collection[int],
+        *,
+        raw: bool = True,
+        talks: bool = True,
     ) -> AsyncGenerator[bytes, None]:
         """The rows of `text` in COPY BINARY, in pieces as they come; the sink waits for the caller.
 
-        `digest` is that of the approved tree; `talks`: its functions may make the server speak
-        between rows. If it speaks unexpectedly, rows may be lost, and the stream fails. Closing the
-        iterator cancels the COPY.
+        `digest` is that of the approved tree, `relations` are the OIDs of all that it may read.
+        Unless `raw` is set, no protected value is meant to come out, and the role is the one that
+        has the right to none. `talks`: its functions may make the server speak between rows; if it
+        speaks unexpectedly, rows may be lost, and the stream fails. Closing the iterator cancels
+        the COPY.
         """
         if not self._role_before_parse:
-            await self._take_role()
+            narrow = not raw and self._clear_role is not None
+            await self._take_role(self._clear_role if narrow else self._role)
         handoff = Handoff()
         trees: list[str] = []
         self._trees = trees
@@ -224,7 +253,7 @@ class Transaction:
                 raise stopped
             try:
                 if not checked:
-                    self._compare(trees, digest)
+                    await self._compare(trees, digest, relations)
                     checked = self._flowing = True
                 self._check_interrupted()
                 await handoff.put(data)
@@ -242,7 +271,8 @@ class Transaction:
             if stopped is not None:
                 raise stopped
             self._check_interrupted()
-            self._compare(trees, digest)
+            if not checked:
+                await self._compare(trees, digest, relations)
 
         copy = self._copy = asyncio.create_task(pump())
         copy.add_done_callback(lambda _: handoff.end())
@@ -267,7 +297,7 @@ class Transaction:
         if self._interrupted:
             raise NotUnderstood("the database spoke between the rows, and some may be lost")
 
-    def _compare(self, trees: list[str], digest: str) -> None:
+    async def _compare(self, trees: list[str], digest: str, relations: Collection[int]) -> None:
         """COPY parses again: its own tree (a utility), then the one of the rows it will send.
 
         What comes after belongs to the bodies of SQL functions, printed when they are planned.
@@ -278,6 +308,13 @@ class Transaction:
         if inner["digest"] != digest:
             raise NotUnderstood(
                 "the statement meant something else when it was run than when it was analysed",
+                hint="send it again",
+            )
+        unknown = {relation["oid"] for relation in inner["relations"]} - set(relations)
+        if unknown or (relations and await self._grown(relations)):
+            raise NotUnderstood(
+                "a table of the statement has a partition or an inheriting table that came after "
+                "the analysis",
                 hint="send it again",
             )
 
@@ -292,15 +329,15 @@ class Transaction:
         if copy.done() and not copy.cancelled():
             copy.exception()  # told to the caller already, or the caller has gone
 
-    async def _take_role(self) -> None:
-        if self._role is None:
+    async def _take_role(self, role: str | None) -> None:
+        if role is None:
             return
-        name = self._role.replace('"', '""')
+        name = role.replace('"', '""')
         try:
             await self._session.execute(f'SET LOCAL ROLE "{name}"')
         except asyncpg.PostgresError as error:
             raise UpstreamFailed(
-                f"the login may not take the role {self._role}",
+                f"the login may not take the role {role}",
                 sqlstate_class=(error.sqlstate or "")[:2],
             ) from None
         except failures.LOST as error:
@@ -312,7 +349,7 @@ class Transaction:
             await self._session.execute("ROLLBACK")
             await self._session.execute(self._opening)
             if self._role_before_parse:
-                await self._take_role()
+                await self._take_role(self._role)
         except (asyncpg.PostgresError, *failures.LOST) as error:
             raise failures.lost(error) from None
 
