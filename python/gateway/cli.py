@@ -91,10 +91,11 @@ def serve(config: ConfigFile = Path("maskgate.toml")) -> None:
 @app.command()
 def check(config: ConfigFile = Path("maskgate.toml")) -> None:
     """Name each wrong key with its line; connect to what can be connected to."""
-    problems = wiring.check(config)
-    for sentence in problems:
-        OUT.print(f"• {sentence}", highlight=False, markup=False, soft_wrap=True)
-    if problems:
+    found = wiring.check(config)
+    for mark, sentences in (("red", found.wrong), ("yellow", found.loose)):
+        for sentence in sentences:
+            OUT.print(Text("• ", style=mark) + Text(sentence), soft_wrap=True)
+    if found.wrong:
         raise typer.Exit(1)
     OUT.print("the configuration is sound and everything it names answers")
 

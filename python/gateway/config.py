@@ -166,6 +166,8 @@ class ConnectionSettings(_Section):
     admin_dsn: Dsn | None = None
     # A pre-made role with the tables' rights; SET LOCAL ROLE around the COPY.
     role: Annotated[str, AfterValidator(_role)] | None = None
+    # One with the clear columns only, where they are all it takes.
+    clear_role: Annotated[str, AfterValidator(_role)] | None = None
     search_path: Annotated[
         list[Annotated[str, AfterValidator(_schema)]], AfterValidator(_schemas)
     ] = ["public"]

@@ -171,12 +171,16 @@ class Analysis:
     # System catalogs read; each column used is on the list of sql/catalogs.py and appears in no
     # output's `columns`, as no policy rules it.
     catalogs: tuple[str, ...] = ()
+    # Its functions may make the server send notices between the rows.
+    talks: bool = True
     filled_text: str = ""  # parameters inlined, no casts to text yet
     references: tuple[Reference, ...] = ()
     # Columns that are named where they go nowhere, while they are used through another reference.
     idle: tuple[Source, ...] = ()
     # Columns that are NULL in what will run, when it is not what the agent sent.
     hidden: tuple[Hidden, ...] = ()
+    # OIDs of all that the plan of the statement may read: its relations and what inherits from them
+    relations: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +213,12 @@ class Decision:
     columns: tuple[ColumnDecision, ...]
     policy_hash: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def raw(self) -> bool:
+        """Whether a protected column's values come out of the database for the kernel to mask."""
+        # An output that was NULL at source is made of no column.
+        return any(column.treatment.protects and column.columns for column in self.columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ from gateway import config
 from gateway.config import Configuration, ConnectionSettings
 from gateway.doors.http import BoundedProtocol, create_app
 from gateway.errors import ConfigurationError, MaskgateError
-from gateway.flows import health
+from gateway.flows import floor, health
+from gateway.flows.floor import Findings
 from gateway.flows.house import Connection, House, Limits
 from gateway.flows.session import Desk, close_left_over
 from gateway.grants import AccessRules, AutoApprove, ControlStore, Grants, Sessions
@@ -140,6 +141,11 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             for name, settings in configuration.connections.items()
         }
         shelf = PolicyShelf(log_directory / "policies")
+        for connection in connections.values():
+            # What columns are called now; a database that is away is asked by its first statement.
+            with contextlib.suppress(MaskgateError, OSError):
+                async with connection.upstream.transaction("names") as transaction:
+                    await connection.analysis.names.learn(transaction)
         grants = Grants(store, rules, recorder(log), _now)
         stack.push_async_callback(grants.close)
         house = House(
@@ -203,17 +209,19 @@ def build_policies(path: Path, configuration: Configuration) -> dict[str, Policy
     return policies
 
 
-def check(path: Path) -> list[str]:
-    """What is wrong with what the configuration names; ConfigurationError for the file itself."""
+def check(path: Path) -> Findings:
+    """What is wrong and what is loose in what the configuration names; ConfigurationError for the
+    file itself."""
     configuration = config.load(path)
     return asyncio.run(problems(path, configuration))
 
 
-async def problems(path: Path, configuration: Configuration) -> list[str]:
+async def problems(path: Path, configuration: Configuration) -> Findings:
     """A sentence for each thing a loaded configuration names that does not answer as it says."""
     policies = build_policies(path, configuration)
     issuers, _ = build_identity(path, configuration)
-    found: list[str] = []
+    wrong: list[str] = []
+    loose: list[str] = []
     async with contextlib.AsyncExitStack() as stack:
         for name, settings in configuration.connections.items():
             try:
@@ -221,20 +229,23 @@ async def problems(path: Path, configuration: Configuration) -> list[str]:
                     stack, path, name, settings, policies[name], configuration
                 )
                 await connection.upstream.ping()
-                found += await _unknown_columns(connection, settings)
+                wrong += await _unknown_columns(connection, settings)
+                found = await floor.inspect(connection)
+                wrong += [f"connections.{name}: {sentence}" for sentence in found.wrong]
+                loose += [f"connections.{name}: {sentence}" for sentence in found.loose]
             except (MaskgateError, OSError) as error:
                 detail = error.detail if isinstance(error, MaskgateError) else str(error)
-                found.append(f"connections.{name}: {detail}")
+                wrong.append(f"connections.{name}: {detail}")
         try:
             if configuration.state.control != "embedded":
                 with config.placed(path, "state", "control"):
                     dsn = config.resolve(configuration.state.control, path.parent)
                 await ControlStore.reach(dsn)
         except MaskgateError as error:
-            found.append(f"state.control: {error.detail}")
+            wrong.append(f"state.control: {error.detail}")
         verifier = await stack.enter_async_context(Verifier(issuers))
-        found += [f"issuers: {sentence}" for sentence in await verifier.unreachable()]
-    return found
+        wrong += [f"issuers: {sentence}" for sentence in await verifier.unreachable()]
+    return Findings(tuple(wrong), tuple(loose))
 
 
 async def _unknown_columns(connection: Connection, settings: ConnectionSettings) -> list[str]:
@@ -280,6 +291,7 @@ async def _connection(
             dsn=dsn,
             schemas=tuple(settings.search_path),
             role=settings.role,
+            clear_role=settings.clear_role,
             statement_timeout=float(limits.statement_time),
             max_connections=limits.pool,
         )
@@ -291,6 +303,7 @@ async def _connection(
         name=name,
         upstream=upstream,
         role=settings.role,
+        clear_role=settings.clear_role,
         analysis=AnalysisSettings(max_bytes=limits.statement_bytes),
         policy=policy,
         infinity=settings.infinity,

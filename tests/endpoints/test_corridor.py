@@ -67,6 +67,37 @@ def test_a_column_made_of_protected_ones_is_redacted(world: World, session: str)
     assert rows == [{"id": 1, "label": "[REDACTED]"}]
 
 
+CATALOG = [
+    (
+        "select a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod),"
+        " (select pg_catalog.pg_get_expr(d.adbin, d.adrelid, true) from pg_catalog.pg_attrdef d"
+        "  where d.adrelid = a.attrelid and d.adnum = a.attnum and a.atthasdef) as standard"
+        " from pg_catalog.pg_attribute a where a.attrelid = 'labelled'::regclass and a.attnum > 0"
+        " order by a.attnum",
+        ["note", "label"],
+    ),
+    (
+        "select conname, pg_get_constraintdef(oid, true) as definition from pg_constraint"
+        " where conrelid = 'encounter'::regclass and contype = 'f'",
+        ["FOREIGN KEY (patient_id) REFERENCES patient(id)"],
+    ),
+    (
+        "select column_name, data_type, column_default from information_schema.columns"
+        " where table_name = 'patient'",
+        ["full_name", "bigint"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("sql", "expected"), CATALOG)
+def test_the_catalog_tells_the_structure(
+    world: World, session: str, sql: str, expected: list[str]
+) -> None:
+    cells = {cell for row in world.rows(session, sql) for cell in row.values()}
+    assert cells >= set(expected)
+    assert "Planted" not in str(cells)
+
+
 def test_parameters(world: World, session: str) -> None:
     rows = world.rows(
         session,

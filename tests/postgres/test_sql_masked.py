@@ -113,6 +113,8 @@ async def test_it_answers_as_if_the_values_had_never_been_there(
         answer = await corpus.answer(clinic, statement)
     except Refusal:
         return  # said in the tests above
+    if answer.analysis.catalogs:
+        return  # the databases differ in their constraints, and no value stands in a catalog
     masked = answer.masked()
     ours = await texts(direct["clinic"], answer.analysis.server_text, len(masked))
     blank = await texts(direct["blank"], answer.analysis.filled_text, len(masked))

@@ -184,7 +184,7 @@ def test_what_the_environment_holds_is_an_address(
 ) -> None:
     monkeypatch.setenv("CLINIC_DSN", "host=db password=SECRETPW")
     path = write(tmp_path, GOOD)
-    problems = asyncio.run(wiring.problems(path, config.load(path)))
+    problems = asyncio.run(wiring.problems(path, config.load(path))).wrong
     (said,) = [problem for problem in problems if "clinic" in problem]
     assert f"{path}:13: env:CLINIC_DSN does not hold an address" in said
     assert "SECRETPW" not in said
@@ -195,12 +195,12 @@ def test_what_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("CLINIC_DSN", dead)
     text = GOOD.replace("https://idp.example.org", "http://127.0.0.1:1")
     path = write(tmp_path, f'{text}[state]\ncontrol = "{dead}"\n')
-    clinic, control, issuer = asyncio.run(wiring.problems(path, config.load(path)))
+    clinic, control, issuer = asyncio.run(wiring.problems(path, config.load(path))).wrong
     assert clinic.startswith("connections.clinic: ")
     assert control.startswith("state.control: The control store cannot be reached")
     assert issuer.startswith("issuers: The issuer http://127.0.0.1:1 cannot be reached")
     path.write_text(f'{text}[state]\ncontrol = "env:NOT_SET"\n')
-    _, control, _ = asyncio.run(wiring.problems(path, config.load(path)))
+    _, control, _ = asyncio.run(wiring.problems(path, config.load(path))).wrong
     assert f"{path}:18: the environment variable NOT_SET is not set" in control
 
 

@@ -174,6 +174,10 @@ class Policy:
             rule.parts[0] in ("*", schema) and rule.parts[1] in ("*", table) for rule in self._rules
         )
 
+    def names(self, column: Column) -> bool:
+        """Whether some rule names this column."""
+        return self._rule(column) is not None
+
     def _rule(self, column: Column) -> Rule | None:
         """The narrowest rule that names the column itself."""
         for rule in self._rules:

@@ -1,6 +1,7 @@
 """The kernel's account of one tree, as values.
 
-Refuses a tree too large to be read in a moment. The tree itself goes no further than the kernel.
+Refuses a tree that could not be read, or planned, in a moment. The tree itself goes no further than
+the kernel.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway import _kernel
-from gateway.errors import NotUnderstood
+from gateway.sql import size
 
 Key = tuple[int, int]  # relation OID, attribute number; number 0 is every column
 
-MAX_TREE = 32 * 1024 * 1024
 _LONG = 128 * 1024  # longer trees are read off the event loop
 
 
@@ -62,15 +62,10 @@ class Lineage:
 
 async def of(tree: str, server_major: int) -> Lineage:
     """Read `tree`. Raises StatementRefused and NotUnderstood as the kernel does."""
-    if len(tree) > MAX_TREE:
-        raise NotUnderstood(
-            f"the statement's tree has {len(tree):,} characters; at most {MAX_TREE:,} are read",
-            hint="send long lists of values as an array parameter",
-        )
     if len(tree) > _LONG:
-        answer = await asyncio.to_thread(_kernel.lineage, tree, server_major)
+        answer = await asyncio.to_thread(_read, tree, server_major)
     else:
-        answer = _kernel.lineage(tree, server_major)
+        answer = _read(tree, server_major)
     found = json.loads(answer)
     return Lineage(
         outputs=tuple(
@@ -107,6 +102,11 @@ async def of(tree: str, server_major: int) -> Lineage:
 
 def _sources(found: Iterable[Any]) -> tuple[tuple[Key, int | None], ...]:
     return tuple(((relation, number), reference) for (relation, number), reference in found)
+
+
+def _read(tree: str, server_major: int) -> str:
+    size.check(tree)
+    return _kernel.lineage(tree, server_major)
 
 
 def _key(use: Mapping[str, Any]) -> Key:

@@ -33,9 +33,17 @@ class Reading:
     """The relations of one tree, all of them admitted."""
 
     def __init__(
-        self, found: Lineage, relations: Mapping[int, Relation], row_security: frozenset[str]
+        self,
+        found: Lineage,
+        relations: Mapping[int, Relation],
+        row_security: frozenset[str],
+        *,
+        trees: bool = False,
     ) -> None:
+        """`trees`: the statement may read stored trees of the catalog, by guarded functions."""
+        self._trees = trees
         self._relations = relations
+        self._every = [oid for oid, _, _ in found.relations]
         self._direct = [oid for oid, _, direct in found.relations if direct]
         self._catalogs = [
             (relations[oid].name, relations[oid].kind, direct)
@@ -58,8 +66,13 @@ class Reading:
             relation = self._relations[oid]
             if not _in_catalog(relation):
                 found.append(relation.column(number))
-            elif not catalogs.through_view(relation.name, self._catalogs):
-                catalogs.check_column(relation.name, relation.attribute(number).name)
+            else:
+                catalogs.check_column(
+                    relation.name,
+                    relation.attribute(number).name,
+                    through_view=catalogs.through_view(relation.name, self._catalogs),
+                    trees=self._trees,
+                )
         return tuple(found)
 
     def control(self, found: Lineage) -> tuple[Use, ...]:
@@ -109,6 +122,11 @@ class Reading:
         """Those of `tables` that are views."""
         named = (self._relations[oid] for oid in self._direct)
         return frozenset(r.name for r in named if r.kind == "v" and not _in_catalog(r))
+
+    def users_views(self) -> frozenset[str]:
+        """The views that did not come with PostgreSQL, also those below others."""
+        every = (self._relations[oid] for oid in self._every)
+        return frozenset(r.name for r in every if r.kind == "v" and not _in_catalog(r))
 
     def catalogs(self) -> tuple[str, ...]:
         """The system catalogs that the text names."""

@@ -13,10 +13,11 @@ from dataclasses import replace
 
 from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused, Ungrouped
 from gateway.model import Analysis, Column, Hidden, Output, Reference, Shape
-from gateway.sql import clauses, lineage, rewriting, structure
+from gateway.sql import clauses, guards, lineage, rewriting, structure
 from gateway.sql import statement as statements
 from gateway.sql.analyse import Settings, attempt
 from gateway.sql.clauses import Clauses, Unreadable
+from gateway.sql.guards import Guarded
 from gateway.sql.lineage import Key
 from gateway.sql.protection import expanded
 from gateway.sql.rewriting import Field, Replacement
@@ -93,6 +94,8 @@ async def _rewritten(
     gone = [one for one in hidden if one.uses]
     bare = {(one.reference, one.column): one for one in hidden if not one.uses}
     original = analysis.filled_text
+    if guards.holds(original):
+        raise Unreadable("definitions of the catalog are asked for in a statement of their own")
     found = await _read(original)
     own = await _schemas({item.table for item in found.items if item.schema is None}, server)
     of_tree = {(one.schema, one.table, one.alias) for one in analysis.references}
@@ -108,7 +111,7 @@ async def _rewritten(
         statement = statements.read(text, max_bytes=len(text) * 4)
         await server.fetch("SAVEPOINT masked")
         try:
-            return await attempt(text, statement, (), server, settings), gone
+            return await attempt(text, Guarded(statement), (), server, settings), gone
         except Ungrouped as missing:
             await server.fetch("ROLLBACK TO SAVEPOINT masked")
             text, added = rewriting.grouped(text, missing.position, replacements)

@@ -192,7 +192,9 @@ def test_a_listing_foresees_null() -> None:
 
 def test_an_output_tells_what_it_lost() -> None:
     blank = Output("c", {"kind": "text"}, Shape.COMPUTED, (), (), (column("name"),), True)
-    decided = decide(grant(), analysis(blank), POLICY).columns[0]
+    decision = decide(grant(), analysis(blank), POLICY)
+    assert not decision.raw
+    decided = decision.columns[0]
     assert decided.treatment.name == "null"
     assert decided.masked_at_source == ("public.patient.name",)
     partly = Output("c", {"kind": "text"}, Shape.COMPUTED, (column("city"),), (), (column("name"),))
