@@ -18,6 +18,7 @@
     │   └── LimitExceeded        429 limit_exceeded
     ├── Failure                  something this gateway depends on failed
     │   ├── UpstreamFailed       502 upstream_failed
+    │   ├── IssuerUnavailable    503 issuer_unavailable: tokens cannot be checked (nothing was run)
     │   ├── LogUnavailable       503 log_unavailable (nothing was run)
     │   ├── StoreUnavailable     503 store_unavailable: grants cannot be looked up (nothing was run)
     │   └── Unrepresentable      422 unrepresentable: a value has no Arrow form; breaks the stream
@@ -38,6 +39,8 @@ class MaskgateError(Exception):
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
     title: ClassVar[str] = "The gateway failed"
+    #: Seconds after which the same request may be answered otherwise; None when it will not be.
+    retry_after: int | None = None
 
     def __init__(self, detail: str, *, hint: str | None = None) -> None:
         super().__init__(detail)
@@ -157,6 +160,15 @@ class UpstreamFailed(Failure):
         self.sqlstate_class = sqlstate_class
 
 
+class IssuerUnavailable(Failure):
+    """Whether the credential is good cannot be told now: its issuer's keys are out of reach."""
+
+    code = "issuer_unavailable"
+    status = 503
+    title = "The token's issuer cannot be reached; nothing was run"
+    retry_after = 5
+
+
 class LogUnavailable(Failure):
     code = "log_unavailable"
     status = 503
@@ -168,6 +180,7 @@ class StoreUnavailable(Failure):
 
     code = "store_unavailable"
     status = 503
+    retry_after = 5
     title = "The control store cannot be reached; nothing was run"
 
 

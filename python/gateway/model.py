@@ -110,7 +110,10 @@ class Equality:
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """A protected column that is NULL inside one reference, and the uses that make it so."""
+    """A protected column that is NULL inside one reference, and the uses that make it so.
+
+    Without uses it is a bare one: it stays, unless the rewriting itself has to use it.
+    """
 
     reference: Reference
     column: Column
@@ -184,11 +187,17 @@ class Analysis:
     # System catalogs read; each column used is on the list of sql/catalogs.py and appears in no
     # output's `columns`, as no policy rules it.
     catalogs: tuple[str, ...] = ()
+    # Its functions may make the server send notices between the rows.
+    talks: bool = True
     filled_text: str = ""  # parameters inlined, no casts to text yet
     references: tuple[Reference, ...] = ()
     equalities: tuple[Equality, ...] = ()
+    # Columns that are named where they go nowhere, while they are used through another reference.
+    idle: tuple[Source, ...] = ()
     # Columns that are NULL in what will run, when it is not what the agent sent.
     hidden: tuple[Hidden, ...] = ()
+    # OIDs of all that the plan of the statement may read: its relations and what inherits from them
+    relations: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +242,17 @@ class Decision:
     policy_hash: str
     notes: tuple[str, ...] = ()
     permitted: tuple[Permitted, ...] = ()
+    # A protected column is read as its options allow: compared, aggregated, or shown to the caller.
+    opened: bool = False
+
+    @property
+    def raw(self) -> bool:
+        """Whether the database must read a protected column's values: for the kernel to mask, or
+        as its options allow."""
+        # An output that was NULL at source is made of no column.
+        return self.opened or any(
+            column.treatment.protects and column.columns for column in self.columns
+        )
 
 
 @dataclass(frozen=True, slots=True)

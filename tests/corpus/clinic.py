@@ -150,7 +150,7 @@ async def answer(clinic: Database, statement: dict[str, Any]) -> Answer:
         if gone := to_hide(_GRANT, analysis, MASKED):
             analysis = await mask_at_source(analysis, gone, transaction)
         decision = decide(_GRANT, analysis, MASKED)
-        pieces = transaction.stream(analysis.server_text, analysis.server_tree)
+        pieces = transaction.stream(analysis.server_text, analysis.server_tree, analysis.relations)
         return Answer(analysis, decision, rows(b"".join([piece async for piece in pieces])))
 
 

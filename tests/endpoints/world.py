@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import os
@@ -145,6 +146,15 @@ role = "clinic_reader"
 [connections.clinic.columns]
 {columns}
 """)
+
+    def neighbour(self, home: Path) -> World:
+        """A second gateway with a log of its own, on the same control store, issuer and clinic."""
+        home.mkdir()
+        other = copy.copy(self)
+        other.home, other.config = home, home / "maskgate.toml"
+        other.config.write_text(self.config.read_text().replace("test.example", "other.example"))
+        other.start()
+        return other
 
     def start(self) -> None:
         self.gateway = Process(

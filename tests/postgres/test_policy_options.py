@@ -19,12 +19,13 @@ import pytest
 import servers
 from corpus import clinic as corpus
 from gateway.errors import MaskgateError, ProtectedUse
-from gateway.model import Analysis, Decision, Grant, GrantState
+from gateway.model import Analysis, Column, Decision, Grant, GrantState
 from gateway.policy import Policy, decide, to_hide
 from gateway.sql import analyse, keep_order_untold, mask_at_source
 from gateway.upstream import Database, UpstreamSettings
 
 pytestmark = pytest.mark.pg15
+CLEAR = "options_clear"  # has the right to columns that are clear, and to no other
 STATEMENTS = corpus.load("options.toml", "statement")
 LOOKUP = {"treatment": "token", "lookup": True}
 COLUMNS: dict[str, Any] = {
@@ -93,7 +94,13 @@ class Clinic:
             decision = decide(GRANT, analysis, policy)
             if any(use.option == "join" for use in decision.permitted):
                 await keep_order_untold(transaction)
-            pieces = transaction.stream(analysis.server_text, analysis.server_tree)
+            pieces = transaction.stream(
+                analysis.server_text,
+                analysis.server_tree,
+                analysis.relations,
+                raw=decision.raw,
+                talks=analysis.talks,
+            )
             rows = corpus.rows(b"".join([piece async for piece in pieces]))
         masked = [column.treatment.name != "clear" for column in decision.columns]
         names = [f'"c{n}"' for n in range(len(masked))]
@@ -122,6 +129,19 @@ class Clinic:
         return "answered", (rows, answer.decision, hidden)
 
 
+_COLUMNS = """
+SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm') AND attnum > 0
+"""
+_DERIVED = ("event_2024", "event_2025", "patient_code", "patient_known", "patient_copy")
+_DERIVED_GRANTS = f"""
+GRANT USAGE ON SCHEMA public TO {CLEAR};
+GRANT SELECT (id, city) ON public.patient_code TO {CLEAR};
+GRANT SELECT (id) ON public.patient_copy TO {CLEAR};
+GRANT SELECT (id, day) ON public.event_2024, public.event_2025 TO {CLEAR};
+"""
+
+
 async def built(server: servers.Server, name: str, script: str) -> Clinic:
     admin = await asyncpg.connect(server.dsn())
     await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -131,8 +151,15 @@ async def built(server: servers.Server, name: str, script: str) -> Clinic:
         server.dsn(database=name), server_settings={"search_path": "public"}
     )
     await direct.execute(script.replace("@database@", name))
+    for table, column in await direct.fetch(_COLUMNS):
+        found = Column(0, 0, "public", table, column, 0)
+        if not POLICIES["refuse"].treatment_of(found)[0].protects and table not in _DERIVED:
+            await direct.execute(f"GRANT SELECT ({column}) ON public.{table} TO {CLEAR}")
+    await direct.execute(_DERIVED_GRANTS)
     upstream = Database(
-        UpstreamSettings(server.dsn(user=corpus.LOGIN, database=name), role=corpus.READER)
+        UpstreamSettings(
+            server.dsn(user=corpus.LOGIN, database=name), role=corpus.READER, clear_role=CLEAR
+        )
     )
     await upstream.open()
     return Clinic(upstream, direct)
@@ -141,6 +168,10 @@ async def built(server: servers.Server, name: str, script: str) -> Clinic:
 @pytest.fixture(scope="module")
 async def twins(server: servers.Server, clinic: Database) -> AsyncIterator[tuple[Clinic, Clinic]]:
     script = (corpus.HERE / "options.sql").read_text()
+    admin = await asyncpg.connect(server.dsn())
+    await admin.execute(f"DROP ROLE IF EXISTS {CLEAR}; CREATE ROLE {CLEAR}")
+    await admin.execute(f"GRANT {CLEAR} TO {corpus.LOGIN}")
+    await admin.close()
     pair = (
         await built(server, "options", script),
         await built(server, "options_twin", other(script)),
@@ -334,7 +365,7 @@ async def _order(clinic: Clinic, *settings: str) -> list[int]:
         await keep_order_untold(transaction)
         for setting in settings:
             await transaction.fetch(f"SET LOCAL {setting}")
-        pieces = transaction.stream(analysis.server_text, analysis.server_tree)
+        pieces = transaction.stream(analysis.server_text, analysis.server_tree, analysis.relations)
         rows = corpus.rows(b"".join([piece async for piece in pieces]))
     return [int.from_bytes(row[0] or b"") for row in rows]
 

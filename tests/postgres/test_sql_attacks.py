@@ -23,7 +23,9 @@ async def _outcome(clinic: Database, attack: dict[str, Any]) -> tuple[str, list[
             decision = corpus.refuse(analysis)
             if decision == "protected":
                 return decision, []
-            pieces = transaction.stream(analysis.server_text, analysis.server_tree)
+            pieces = transaction.stream(
+                analysis.server_text, analysis.server_tree, analysis.relations
+            )
             copy = b"".join([piece async for piece in pieces])
     except Refusal as refusal:
         assert refusal.detail

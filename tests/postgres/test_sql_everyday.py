@@ -32,7 +32,7 @@ async def test_rows(
     async with clinic.transaction("everyday") as transaction:
         analysis = await analyse(statement["sql"], statement["params"], transaction)
         assert corpus.refuse(analysis) != "protected"
-        pieces = transaction.stream(analysis.server_text, analysis.server_tree)
+        pieces = transaction.stream(analysis.server_text, analysis.server_tree, analysis.relations)
         copied = corpus.rows(b"".join([piece async for piece in pieces]))
     masked = corpus.hidden(analysis)
     names = [f'"c{n}"' for n in range(len(masked))]

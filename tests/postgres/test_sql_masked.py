@@ -113,6 +113,8 @@ async def test_it_answers_as_if_the_values_had_never_been_there(
         answer = await corpus.answer(clinic, statement)
     except Refusal:
         return  # said in the tests above
+    if answer.analysis.catalogs:
+        return  # the databases differ in their constraints, and no value stands in a catalog
     masked = answer.masked()
     ours = await texts(direct["clinic"], answer.analysis.server_text, len(masked))
     blank = await texts(direct["blank"], answer.analysis.filled_text, len(masked))
@@ -248,3 +250,28 @@ async def test_each_use_is_named_in_the_note(clinic: Database) -> None:
     assert loud.masked_at_source == ("public.patient.full_name",)
     assert loud.treatment.name == "clear"
     assert answer.decision.columns[0].masked_at_source == ()
+
+
+async def test_notes_and_texts_are_bounded(
+    clinic: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = " union all ".join(f"select upper(full_name) from patient p{n}" for n in range(25))
+    notes = (await corpus.answer(clinic, {"sql": many, "params": []})).decision.notes
+    assert len(notes) == 21
+    assert notes[-1] == "protected columns were NULL in 5 more references"
+    monkeypatch.setattr(source, "_MOST_NOTES", 2)
+    row = {"sql": "select p from patient p", "params": []}
+    assert "; and 4 more. Select" in (await corpus.answer(clinic, row)).decision.notes[-1]
+    monkeypatch.setattr(source, "_MOST_TEXT", 1000)
+    with pytest.raises(ProtectedUse):
+        await corpus.answer(clinic, {"sql": many, "params": []})
+
+
+async def test_a_type_that_is_met_only_on_the_way_is_no_obstacle(clinic_dsn: str) -> None:
+    fresh = Database(UpstreamSettings(clinic_dsn, role=corpus.READER))
+    await fresh.open()
+    try:
+        view = {"sql": "select id, upper(full_name) from patient_risk where id = 1", "params": []}
+        assert (await corpus.answer(fresh, view)).rows == [[b"\x00\x00\x00\x01", None]]
+    finally:
+        await fresh.close()

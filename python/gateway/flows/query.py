@@ -108,7 +108,15 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             head = Head(statement.session, statement.number)
             prelude = [kernel.head()]
             async with (
-                aclosing(transaction.stream(analysis.server_text, analysis.server_tree)) as copy,
+                aclosing(
+                    transaction.stream(
+                        analysis.server_text,
+                        analysis.server_tree,
+                        analysis.relations,
+                        raw=decision.raw,
+                        talks=analysis.talks,
+                    )
+                ) as copy,
                 # (7) kernel: bytes → masked Arrow batch → the door's encoding;
                 #     raw values exist only inside the kernel
                 aclosing(masked(kernel, copy)) as chunks,

@@ -102,6 +102,7 @@ class Statement:
                 "policy_hash": decision.policy_hash,
                 "grant": grant.id,
                 "format": self._ask.encoding,
+                "role": self.connection.role_of(decision),
                 "database_floor": self.connection.database_floor,
                 "masked_at_source": _hidden(analysis),
                 "permitted": [

@@ -48,11 +48,14 @@ def decide(grant: Grant, analysis: Analysis, policy: Policy) -> Decision:
     _check_repetition(analysis, policy, allowed)
     columns = tuple(treat(output, analysis, policy, allowed) for output in analysis.outputs)
     permitted = allowed.used()
+    named = {use.column for use in (*analysis.control, *analysis.mentions)}
+    named |= {column for output in analysis.outputs for column in output.columns}
     return Decision(
         columns=columns,
         policy_hash=policy.hash,
         notes=(*analysis.notes, *_notes(permitted)),
         permitted=permitted,
+        opened=bool(permitted) or any(_shown(column, analysis, policy) for column in named),
     )
 
 
@@ -144,9 +147,7 @@ def _clear(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecision
     kind = _innermost_kind(output)
     told = list(dict.fromkeys(filter(None, (_told(c, analysis, policy) for c in output.columns))))
     # Somebody who may see a value sees it: detectors read only what else is in the column.
-    seen = bool(names) and all(
-        policy.shows(c, analysis.related.get(c, ()), analysis.inherited) for c in output.columns
-    )
+    seen = bool(names) and all(_shown(column, analysis, policy) for column in output.columns)
     scanned = policy.scan_clear_text and kind in _TEXT_KINDS and not seen
     reason = "; ".join(told) or ("clear" if names else "computed without a table's column")
     if scanned:
@@ -160,8 +161,13 @@ def _told(column: Column, analysis: Analysis, policy: Policy) -> str:
     if treatment.protects:
         least = options_of(column, analysis, policy)[0].aggregate
         return f"an aggregate over at least {least} values of {column} ({reason})"
-    shown = policy.shows(column, analysis.related.get(column, ()), analysis.inherited)
-    return reason if shown else ""
+    if not _shown(column, analysis, policy):
+        return ""
+    return reason if "shown to" in reason else f"{reason}, made of what is shown to the caller"
+
+
+def _shown(column: Column, analysis: Analysis, policy: Policy) -> bool:
+    return policy.shows(column, analysis.related.get(column, ()), analysis.inherited)
 
 
 def _innermost_kind(output: Output) -> str:

@@ -180,12 +180,13 @@ class Policy:
         related: Iterable[Column] = (),
         inherited: Collection[Column] = (),
     ) -> bool:
-        """Whether the column is clear because a group of the caller's may see its values."""
+        """Whether it is only a group of the caller's that makes the column clear."""
         related = tuple(related)
-        rule = self._governing(column, related, inherited)
-        if rule is None or not rule.options.show & self._groups:
-            return False
-        return not self.treatment_of(column, related, inherited)[0].protects
+        return (
+            bool(self._groups)
+            and not self.treatment_of(column, related, inherited)[0].protects
+            and self.for_groups(()).treatment_of(column, related, inherited)[0].protects
+        )
 
     def options_of(
         self,
@@ -226,6 +227,10 @@ class Policy:
             for rule in sorted(self._rules, key=lambda rule: rule.pattern)
             if rule.options != NONE
         }
+
+    def names(self, column: Column) -> bool:
+        """Whether some rule names this column."""
+        return self._rule(column) is not None
 
     def _rule(self, column: Column) -> Rule | None:
         """The narrowest rule that names the column itself."""

@@ -29,6 +29,8 @@ Uses = dict[tuple[Reference, Column], list[str]]
 def to_hide(grant: Grant, analysis: Analysis, policy: Policy) -> tuple[Hidden, ...]:
     """The columns to hide, each with the reference and the uses; none when there is no need.
 
+    Behind them, without uses, the protected columns that come bare.
+
     Raises OutOfScope and ProtectedUse as `decide` does.
     """
     if policy.expressions == "refuse":
@@ -37,11 +39,12 @@ def to_hide(grant: Grant, analysis: Analysis, policy: Policy) -> tuple[Hidden, .
     uses: Uses = {}
     while True:
         # What is compared with a column that is hidden compares with NULL: no option is for that.
-        allowed = leave(analysis, policy, uses.keys())
-        found = _uses(analysis, policy, allowed)
-        if found.keys() <= uses.keys():
+        hidden = {key for key, places in uses.items() if places}
+        found = _uses(analysis, policy, leave(analysis, policy, hidden))
+        for key, places in found.items():
+            uses[key] = uses.get(key) or places
+        if hidden == {key for key, places in uses.items() if places}:
             break
-        uses = {**found, **{key: places for key, places in uses.items() if key not in found}}
     return tuple(
         Hidden(
             reference,
@@ -69,7 +72,9 @@ def _uses(analysis: Analysis, policy: Policy, allowed: Leave) -> Uses:
     for output in analysis.outputs:
         _of_output(output, analysis, policy, allowed, uses)
     if uses:
-        _spare(analysis, allowed, uses)
+        _arms(analysis, policy, allowed, uses)
+        _spare(analysis, uses)
+        _bare(analysis, policy, allowed, uses)
     return uses
 
 
@@ -120,21 +125,46 @@ def _of_output(
                 _add(uses, source.reference, column, where)
 
 
-def _spare(analysis: Analysis, allowed: Leave, uses: Uses) -> None:
+def _spare(analysis: Analysis, uses: Uses) -> None:
     """Where a hidden column is only named in another reference, it is hidden there, too: once it
     reaches no output any more, that would be a mention."""
-    shown = {(s.column, s.reference) for output in analysis.outputs for s in output.sources}
-    shown |= {
-        (use.column, reference)
-        for use in analysis.control
-        if allowed.admits(use)
-        for reference in use.references
-    }
-    for column in {column for _, column in uses}:
-        for reference in analysis.references:
-            named = reference.relation == column.relation and column.attnum in reference.named
-            if named and (column, reference) not in shown:
-                _add(uses, reference, column, "unused mention")
+    hidden = {column for _, column in uses}
+    for source in analysis.idle:
+        if source.column in hidden and source.reference is not None:
+            _add(uses, source.reference, source.column, "unused mention")
+
+
+def _arms(analysis: Analysis, policy: Policy, allowed: Leave, uses: Uses) -> None:
+    """An output is bare only if all its arms are: where one is NULL, the others are hidden too."""
+    before = -1
+    while before != len(uses):
+        before = len(uses)
+        for output in analysis.outputs:
+            keys = _protected(output, analysis, policy, allowed)
+            if any(key in uses for key in keys):
+                for reference, column in (key for key in keys if key not in uses):
+                    where = f"output column {output.name!r}, in another arm of which it is NULL"
+                    _add(uses, reference, column, where)
+
+
+def _bare(analysis: Analysis, policy: Policy, allowed: Leave, uses: Uses) -> None:
+    """What comes bare: without a use, it is not hidden yet."""
+    for output in analysis.outputs:
+        for key in _protected(output, analysis, policy, allowed):
+            uses.setdefault(key, [])
+
+
+def _protected(
+    output: Output, analysis: Analysis, policy: Policy, allowed: Leave
+) -> list[tuple[Reference, Column]]:
+    """The protected columns that reach an output, with the references."""
+    return [
+        (source.reference, source.column)
+        for source in output.sources
+        if source.reference is not None
+        and treatment_of(source.column, analysis, policy)[0].protects
+        and not allowed.admits_source(source)
+    ]
 
 
 def _add(uses: Uses, reference: Reference, column: Column, where: str) -> None:

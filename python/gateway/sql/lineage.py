@@ -1,23 +1,23 @@
 """The kernel's account of one tree, as values.
 
-Refuses a tree too large to be read in a moment. The tree itself goes no further than the kernel.
+Refuses a tree that could not be read, or planned, in a moment. The tree itself goes no further than
+the kernel.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from gateway import _kernel
-from gateway.errors import NotUnderstood
+from gateway.sql import size
 
 Key = tuple[int, int]  # relation OID, attribute number; number 0 is every column
 SourceFlow = tuple[Key, int | None, int | None]  # with a reference's number; values, if aggregated
 
-MAX_TREE = 32 * 1024 * 1024
 _LONG = 128 * 1024  # longer trees are read off the event loop
 
 
@@ -61,6 +61,7 @@ class Lineage:
     outputs: tuple[OutputFlow, ...]
     control: tuple[ControlFlow, ...]
     mentions: tuple[tuple[Key, str, tuple[int | None, ...]], ...]
+    idle: tuple[SourceFlow, ...]  # named there to no end, and used elsewhere
     relations: tuple[tuple[int, str, bool], ...]  # OID, relkind, named directly
     references: tuple[ReferenceFlow, ...]
     equalities: tuple[EqualityFlow, ...]
@@ -79,15 +80,10 @@ class Lineage:
 
 async def of(tree: str, server_major: int) -> Lineage:
     """Read `tree`. Raises StatementRefused and NotUnderstood as the kernel does."""
-    if len(tree) > MAX_TREE:
-        raise NotUnderstood(
-            f"the statement's tree has {len(tree):,} characters; at most {MAX_TREE:,} are read",
-            hint="send long lists of values as an array parameter",
-        )
     if len(tree) > _LONG:
-        answer = await asyncio.to_thread(_kernel.lineage, tree, server_major)
+        answer = await asyncio.to_thread(_read, tree, server_major)
     else:
-        answer = _kernel.lineage(tree, server_major)
+        answer = _read(tree, server_major)
     found = json.loads(answer)
     return Lineage(
         outputs=tuple(
@@ -96,7 +92,7 @@ async def of(tree: str, server_major: int) -> Lineage:
                 o["typmod"],
                 o["shape"],
                 tuple((r, n) for r, n in o["columns"]),
-                tuple(map(_source, o["sources"])),
+                _sources(o["sources"]),
             )
             for o in found["outputs"]
         ),
@@ -115,6 +111,7 @@ async def of(tree: str, server_major: int) -> Lineage:
             (_key(use), use["use"], tuple(use["references"])) for use in found["mentions"]
         ),
         relations=tuple((r["oid"], r["kind"], r["direct"]) for r in found["relations"]),
+        idle=_sources(found["idle"]),
         references=tuple(
             ReferenceFlow(r["relation"], r["alias"], frozenset(r["selected"]))
             for r in found["references"]
@@ -136,9 +133,18 @@ async def of(tree: str, server_major: int) -> Lineage:
     )
 
 
-def _source(source: Sequence[Any]) -> SourceFlow:
-    (relation, number), reference, values = source
+def _sources(found: Iterable[Any]) -> tuple[SourceFlow, ...]:
+    return tuple(map(_source, found))
+
+
+def _source(found: Sequence[Any]) -> SourceFlow:
+    (relation, number), reference, values = found
     return (relation, number), reference, values
+
+
+def _read(tree: str, server_major: int) -> str:
+    size.check(tree)
+    return _kernel.lineage(tree, server_major)
 
 
 def _key(use: Mapping[str, Any]) -> Key:

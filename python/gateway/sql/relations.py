@@ -14,7 +14,7 @@ from gateway.errors import NotUnderstood, StatementRefused
 from gateway.model import Column, Equality, Reference, Source, Use
 from gateway.sql import catalogs
 from gateway.sql.functions import FIRST_USER_OID
-from gateway.sql.lineage import Key, Lineage, OutputFlow, SourceFlow
+from gateway.sql.lineage import Key, Lineage, SourceFlow
 from gateway.sql.protection import expanded
 from gateway.sql.structure import Relation
 
@@ -33,9 +33,17 @@ class Reading:
     """The relations of one tree, all of them admitted."""
 
     def __init__(
-        self, found: Lineage, relations: Mapping[int, Relation], row_security: frozenset[str]
+        self,
+        found: Lineage,
+        relations: Mapping[int, Relation],
+        row_security: frozenset[str],
+        *,
+        trees: bool = False,
     ) -> None:
+        """`trees`: the statement may read stored trees of the catalog, by guarded functions."""
+        self._trees = trees
         self._relations = relations
+        self._every = [oid for oid, _, _ in found.relations]
         self._direct = [oid for oid, _, direct in found.relations if direct]
         self._catalogs = [
             (relations[oid].name, relations[oid].kind, direct)
@@ -58,8 +66,13 @@ class Reading:
             relation = self._relations[oid]
             if not _in_catalog(relation):
                 found.append(relation.column(number))
-            elif not catalogs.through_view(relation.name, self._catalogs):
-                catalogs.check_column(relation.name, relation.attribute(number).name)
+            else:
+                catalogs.check_column(
+                    relation.name,
+                    relation.attribute(number).name,
+                    through_view=catalogs.through_view(relation.name, self._catalogs),
+                    trees=self._trees,
+                )
         return tuple(found)
 
     def control(self, found: Lineage) -> tuple[Use, ...]:
@@ -80,9 +93,9 @@ class Reading:
             for column in self.columns([key])
         )
 
-    def sources(self, flow: OutputFlow) -> tuple[Source, ...]:
-        """The users' columns that reach an output, each with the reference it is read through."""
-        return tuple(source for given in flow.sources for source in self._sources(given))
+    def sources(self, flows: Iterable[SourceFlow]) -> tuple[Source, ...]:
+        """The users' columns among `flows`, each with the reference it is read through."""
+        return tuple(source for flow in flows for source in self._sources(flow))
 
     def equalities(self, found: Lineage, parameters: Sequence[int | None]) -> tuple[Equality, ...]:
         """The conjuncts that are an equality and nothing else; `parameters` says which value of
@@ -125,6 +138,11 @@ class Reading:
         """Those of `tables` that are views."""
         named = (self._relations[oid] for oid in self._direct)
         return frozenset(r.name for r in named if r.kind == "v" and not _in_catalog(r))
+
+    def users_views(self) -> frozenset[str]:
+        """The views that did not come with PostgreSQL, also those below others."""
+        every = (self._relations[oid] for oid in self._every)
+        return frozenset(r.name for r in every if r.kind == "v" and not _in_catalog(r))
 
     def catalogs(self) -> tuple[str, ...]:
         """The system catalogs that the text names."""

@@ -58,16 +58,20 @@ def rewrite(
     edits: list[tuple[int, int, str]] = []
     met = set()
     for item in found.items:
-        schema = item.schema if item.schema is not None else own.get(item.table)
-        key = (schema or "", item.table, item.known_as)
-        replacement = wanted.get(key)
+        replacement = wanted.get(key(item, own))
         if replacement is not None:
-            met.add(key)
+            met.add(key(item, own))
             edits.append((item.start, item.end, _in_place(item, replacement)))
     if met != set(wanted):
         raise Unreadable("a reference of the tree is not in the text")
     edits += _requalified(found, replacements, own, {start for start, _, _ in edits})
     return _edited(text, edits)
+
+
+def key(item: Item, own: Mapping[str, str]) -> tuple[str, str, str]:
+    """Schema, table and alias of an item; `own` as `rewrite` takes it."""
+    schema = item.schema if item.schema is not None else own.get(item.table, "")
+    return schema, item.table, item.known_as
 
 
 def _in_place(item: Item, replacement: Replacement) -> str:
@@ -100,24 +104,23 @@ def _requalified(
             at += 1
             continue
         parts, at = found.chain(at)
-        key = tuple(part.value for part in parts[:2])
-        if len(parts) < 3 or key not in tables or parts[0].start in items:
+        named = tuple(part.value for part in parts[:2])
+        if len(parts) < 3 or named not in tables or parts[0].start in items:
             continue
         # Something else of that name would take the column over.
-        known = {
-            (own.get(i.table) if i.schema is None else i.schema, i.table)
-            for i in found.items
-            if i.known_as == key[1]
-        }
-        if key[1] in found.others or known != {key}:
+        known = {key(item, own)[:2] for item in found.items if item.known_as == named[1]}
+        if named[1] in found.others or known != {named}:
             raise Unreadable("two things of one name")
         more.append((parts[0].start, parts[1].start, ""))
     return more
 
 
-def grouped(text: str, position: int, replacements: Sequence[Replacement]) -> str:
+def grouped(
+    text: str, position: int, replacements: Sequence[Replacement]
+) -> tuple[str, set[tuple[str, str]]]:
     """`text` with the name at `position` added to the GROUP BY that it is missing from.
 
+    Beside it what was added, as aliases with names of columns.
     Before the rewriting that name followed from the primary key in the list, so it splits no group.
     Raises Unreadable.
     """
@@ -130,9 +133,10 @@ def grouped(text: str, position: int, replacements: Sequence[Replacement]) -> st
     of_alias = {r.alias: r for r in replacements}
     for block in _around(found.blocks, position):
         group_end = block.group_end
-        added = _missing(parts, block, of_alias)
-        if group_end is not None and added:
-            return text[:group_end] + "".join(f", {name}" for name in added) + text[group_end:]
+        names, columns = _missing(parts, block, of_alias)
+        if group_end is not None and names:
+            added = "".join(f", {name}" for name in names)
+            return text[:group_end] + added + text[group_end:], columns
     raise Unreadable("no GROUP BY that the name could be missing from")
 
 
@@ -144,17 +148,19 @@ def _around(blocks: Sequence[Block], position: int) -> list[Block]:
 
 def _missing(
     parts: Sequence[Lexeme], block: Block, of_alias: Mapping[str, Replacement]
-) -> list[str]:
-    """What the name stands for, as far as it is of a replaced reference of this SELECT."""
+) -> tuple[list[str], set[tuple[str, str]]]:
+    """What the name stands for, as far as it is of a replaced reference of this SELECT: as GROUP BY
+    takes it, and as aliases with columns."""
     here = {alias: r for alias, r in of_alias.items() if alias in block.names}
     *qualifier, last = (part.value for part in parts)
     if qualifier:
         here = {alias: r for alias, r in here.items() if alias == qualifier[-1]}
+    every = [(alias, field.name) for alias, r in here.items() for field in r.fields]
     if last == "*":
-        return [f"{quoted(a)}.{quoted(f.name)}" for a, r in here.items() for f in r.fields]
-    if not qualifier and last in here:
-        return [quoted(last)]  # a whole row
-    names = {f.name for r in here.values() for f in r.fields}
-    if last not in names:
-        return []
-    return [".".join(quoted(name) for name in (*qualifier[-1:], last))]
+        return [f"{quoted(alias)}.{quoted(name)}" for alias, name in every], set(every)
+    if not qualifier and last in here:  # a whole row
+        return [quoted(last)], {(alias, name) for alias, name in every if alias == last}
+    columns = {(alias, name) for alias, name in every if name == last}
+    if not columns:
+        return [], set()
+    return [".".join(quoted(name) for name in (*qualifier[-1:], last))], columns

@@ -13,17 +13,21 @@ from dataclasses import replace
 
 from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused, Ungrouped
 from gateway.model import Analysis, Column, Hidden, Output, Reference, Shape
-from gateway.sql import clauses, lineage, rewriting, structure
+from gateway.sql import clauses, guards, lineage, rewriting, structure
 from gateway.sql import statement as statements
 from gateway.sql.analyse import Settings, attempt
-from gateway.sql.clauses import Unreadable
+from gateway.sql.clauses import Clauses, Unreadable
+from gateway.sql.guards import Guarded
 from gateway.sql.lineage import Key
 from gateway.sql.protection import expanded
 from gateway.sql.rewriting import Field, Replacement
 from gateway.sql.server import Server
 
 _LONG = 16 * 1024  # longer texts are read off the event loop
+_LEANS = "GROUP BY, as it leans on the primary key there"
 _MOST_USES = 3  # of one column, in a note
+_MOST_NOTES = 20  # references with a note of their own, and columns in it
+_MOST_TEXT = 4 * 1024 * 1024  # of a rewritten statement
 _MOST_GROUPED = 64  # columns added to GROUP BY, each for one more Parse
 
 _FIELDS = """
@@ -53,11 +57,12 @@ async def mask_at_source(
 ) -> Analysis:
     """The analysis of the statement in which every column of `hidden` is NULL in its reference.
 
-    `analysis` itself when there is no such statement.
+    Those without a use are, if the rewritten statement cannot but use them. `analysis` itself when
+    there is no such statement.
     """
     epoch = server.epoch
     try:
-        rewritten = await _rewritten(analysis, hidden, server, settings or Settings())
+        rewritten, gone = await _rewritten(analysis, hidden, server, settings or Settings())
     except (Unreadable, InvalidRequest, StatementRefused, NotUnderstood):
         return analysis
     same = (
@@ -69,40 +74,88 @@ async def mask_at_source(
     )
     if not same:
         return analysis
-    gone = {(one.reference, one.column) for one in hidden}
+    lost = {(one.reference, one.column) for one in gone}
     return replace(
         rewritten,
         text=analysis.text,
         outputs=tuple(
-            _marked(before, after, gone)
+            _marked(before, after, lost)
             for before, after in zip(analysis.outputs, rewritten.outputs, strict=True)
         ),
-        hidden=tuple(hidden),
-        notes=(*rewritten.notes, *_notes(hidden)),
+        hidden=tuple(gone),
+        notes=(*rewritten.notes, *_notes(gone)),
     )
 
 
 async def _rewritten(
     analysis: Analysis, hidden: Sequence[Hidden], server: Server, settings: Settings
-) -> Analysis:
-    text = analysis.filled_text
-    replacements = await _replacements(hidden, server)
-    if len(text) > _LONG:
-        found = await asyncio.to_thread(clauses.read, text)
-    else:
-        found = clauses.read(text)
+) -> tuple[Analysis, list[Hidden]]:
+    """The rewritten statement, and what is NULL in it."""
+    gone = [one for one in hidden if one.uses]
+    bare = {(one.reference, one.column): one for one in hidden if not one.uses}
+    original = analysis.filled_text
+    if guards.holds(original):
+        raise Unreadable("definitions of the catalog are asked for in a statement of their own")
+    found = await _read(original)
     own = await _schemas({item.table for item in found.items if item.schema is None}, server)
-    text = rewriting.rewrite(text, found, replacements, own)
     compared = [equality.parameter for equality in analysis.equalities]
+    of_tree = {(one.schema, one.table, one.alias) for one in analysis.references}
+    if of_tree != {rewriting.key(item, own) for item in found.items}:
+        raise Unreadable("the text names other relations than the tree")
+    text = ""
     for _ in range(_MOST_GROUPED):
+        if not text:
+            replacements = await _replacements(gone, server)
+            text = rewriting.rewrite(original, found, replacements, own)
+            if len(text) > _MOST_TEXT:
+                raise Unreadable("too long, once rewritten")
         statement = statements.read(text, max_bytes=len(text) * 4)
         await server.fetch("SAVEPOINT masked")
         try:
-            return await attempt(text, statement, (), server, settings, compared)
+            return await attempt(text, Guarded(statement), (), server, settings, compared), gone
         except Ungrouped as missing:
             await server.fetch("ROLLBACK TO SAVEPOINT masked")
-            text = await asyncio.to_thread(rewriting.grouped, text, missing.position, replacements)
+            text, added = rewriting.grouped(text, missing.position, replacements)
+            used = [one for key, one in bare.items() if (key[0].alias, key[1].name) in added]
+            if used:  # to group by a protected column is to use it
+                gone += _with_arms(analysis, used, bare)
+                gone += _idle(analysis, gone)
+                text = ""
     raise NotUnderstood("more columns lean on a primary key than are looked after")
+
+
+def _with_arms(
+    analysis: Analysis, used: Sequence[Hidden], bare: dict[tuple[Reference, Column], Hidden]
+) -> list[Hidden]:
+    """`used`, taken out of `bare`, and what reaches the same outputs through other arms."""
+    found = [replace(one, uses=(_LEANS,)) for one in used]
+    for one in found:  # grows
+        bare.pop((one.reference, one.column), None)
+        for output in analysis.outputs:
+            keys = [(source.reference, source.column) for source in output.sources]
+            if (one.reference, one.column) in keys:
+                arms = [bare.pop(key) for key in list(bare) if key in keys]
+                found += [replace(arm, uses=(_LEANS,)) for arm in arms]
+    return found
+
+
+def _idle(analysis: Analysis, gone: Sequence[Hidden]) -> list[Hidden]:
+    """Where columns that are gone are only named in other references: there they go, too."""
+    reasons = {one.column: one.reason for one in gone}
+    known = {(one.reference, one.column) for one in gone}
+    return [
+        Hidden(source.reference, source.column, ("unused mention",), reasons[source.column])
+        for source in analysis.idle
+        if source.column in reasons
+        and source.reference is not None
+        and (source.reference, source.column) not in known
+    ]
+
+
+async def _read(text: str) -> Clauses:
+    if len(text) > _LONG:
+        return await asyncio.to_thread(clauses.read, text)
+    return clauses.read(text)
 
 
 async def _schemas(names: Collection[str], server: Server) -> Mapping[str, str]:
@@ -170,15 +223,19 @@ def _notes(hidden: Iterable[Hidden]) -> Iterable[str]:
     by_reference: dict[Reference, list[Hidden]] = {}
     for one in hidden:
         by_reference.setdefault(one.reference, []).append(one)
-    for reference, some in by_reference.items():
+    for reference, some in list(by_reference.items())[:_MOST_NOTES]:
         table = f"{reference.schema}.{reference.table}"
         place = table if reference.alias == reference.table else f"{table} as {reference.alias}"
-        columns = "; ".join(f"{one.column.name} ({_uses(one.uses)})" for one in some)
-        advice = "".join(f". {one.advice}" for one in some if one.advice)
+        columns = "; ".join(f"{one.column.name} ({_uses(one.uses)})" for one in some[:_MOST_NOTES])
+        more = f"; and {len(some) - _MOST_NOTES} more" if len(some) > _MOST_NOTES else ""
+        advice = "".join(f". {one.advice}" for one in some[:_MOST_NOTES] if one.advice)
         yield (
-            f"inside {place} these protected columns were NULL: {columns}. Select a protected "
-            f"column plainly to get it masked, and use clear columns for everything else{advice}"
+            f"inside {place} these protected columns were NULL: {columns}{more}. Select a "
+            "protected column plainly to get it masked, and use clear columns for everything else"
+            f"{advice}"
         )
+    if len(by_reference) > _MOST_NOTES:
+        yield f"protected columns were NULL in {len(by_reference) - _MOST_NOTES} more references"
 
 
 def _uses(uses: Sequence[str]) -> str:

@@ -135,6 +135,9 @@ pub struct Lineage {
     pub relations: Vec<Relation>,
     /// Equalities that stand alone, in the order of the walk.
     pub equalities: Vec<Equality>,
+    /// Columns that the text names through a reference where they go nowhere, while they are used
+    /// through another.
+    pub idle: Vec<Source>,
     /// What the statement's own text reads from; items of one relation and one alias are one.
     pub references: Vec<Reference>,
     /// OIDs of every function that the tree calls by name.

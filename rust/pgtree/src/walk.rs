@@ -389,6 +389,7 @@ impl<'t> Walk<'t> {
             })
             .collect();
         let mut used = BTreeSet::new(); // columns that the own text lets reach output or control
+        let mut sources_used = BTreeSet::new(); // the same, with the references
         let mut named = Vec::new();
         let targets = root
             .list("targetList")?
@@ -398,6 +399,7 @@ impl<'t> Walk<'t> {
             let mut columns: Vec<Column> = sources.iter().map(|s| s.0).collect();
             columns.dedup();
             used.extend(columns.iter().copied());
+            sources_used.extend(sources.iter().map(|s| (s.0, s.1)));
             let expression = target.node("expr")?;
             named.push(Output {
                 name: target.text("resname")?.unwrap_or_default().to_owned(),
@@ -419,6 +421,7 @@ impl<'t> Walk<'t> {
             for Source(column, reference, values) in solution.sources(slot) {
                 if view.is_none() {
                     used.insert(column);
+                    sources_used.insert((column, reference));
                 }
                 let references = control
                     .entry((column, place, view, equality, values))
@@ -429,13 +432,19 @@ impl<'t> Walk<'t> {
         // A dead target that computes is evaluated all the same, and may fail on a value: it counts even
         // if its columns also reach an output. One that passes a column on does nothing.
         let mut mentioned: BTreeMap<Column, BTreeSet<Option<usize>>> = BTreeMap::new();
+        let mut idle = BTreeSet::new();
         for (at, reference) in self.references.iter_mut().enumerate() {
             reference.selected.sort_unstable();
             reference.selected.dedup();
             for &attribute in &reference.selected {
                 let column = Column(reference.relation, attribute);
-                if self.selected.contains(&column) && !used.contains(&column) {
+                if !self.selected.contains(&column) {
+                    continue;
+                }
+                if !used.contains(&column) {
                     mentioned.entry(column).or_default().insert(Some(at));
+                } else if !sources_used.contains(&(column, Some(at))) {
+                    idle.insert(Source(column, Some(at), None));
                 }
             }
         }
@@ -444,6 +453,8 @@ impl<'t> Walk<'t> {
                 for Source(column, reference, _) in solution.sources(slot) {
                     if !passes || !used.contains(&column) {
                         mentioned.entry(column).or_default().insert(reference);
+                    } else if !sources_used.contains(&(column, reference)) {
+                        idle.insert(Source(column, reference, None));
                     }
                 }
             }
@@ -477,6 +488,7 @@ impl<'t> Walk<'t> {
                     references: references.into_iter().collect(),
                 })
                 .collect(),
+            idle: idle.into_iter().collect(),
             relations: self.relations,
             equalities,
             references: self.references,

@@ -86,7 +86,9 @@ def test_a_name_that_two_things_have_is_not_guessed(text: str) -> None:
 def test_what_followed_from_a_key_is_grouped_by(text: str, name: str, expected: str) -> None:
     fields = (Field("id", "int", True), Field("x", "text", False))
     replacements = [Replacement("s", "t", "p", fields)]
-    assert rewriting.grouped(text, text.index(name), replacements).endswith(expected)
+    grouped, added = rewriting.grouped(text, text.index(name), replacements)
+    assert grouped.endswith(expected)
+    assert added == ({("p", "x")} if name in ("p.x", "x") else {("p", "id"), ("p", "x")})
 
 
 @pytest.mark.parametrize(
