@@ -32,11 +32,13 @@ def lineage(tree: str, server_major: int, *, stored: bool = False) -> str:
 
     {"outputs": [{"name": str, "type_oid": int, "typmod": int, "shape": "bare"|"text"|"computed",
                   "columns": [[relation_oid, attnum], ...],
-                  "sources": [[[relation_oid, attnum], reference], ...]}, ...],
+                  "sources": [source, ...]}, ...],
      "control": [{"column": [relation_oid, attnum], "use": "WHERE"|"JOIN"|...,
-                  "through_view": oid|null, "references": [reference, ...]}, ...],
+                  "through_view": oid|null, "references": [reference, ...],
+                  "equality": index|null, "values": int|null}, ...],
      "mentions": [{"column": [...], "use": "unused mention", "references": [...]}, ...],
-     "idle": [[[relation_oid, attnum], reference], ...],
+     "idle": [source, ...],
+     "equalities": [{"columns": [source|null, ...], "parameter": n|null, "constant": bool}, ...],
      "relations": [{"oid": int, "kind": "r"|"v"|..., "direct": bool, "selected": [attnum, ...]}, ...],
      "references": [{"relation": int, "alias": str, "selected": [attnum, ...]}, ...],
      "functions": [oid, ...], "operators": [oid, ...], "types": [oid, ...],
@@ -53,7 +55,17 @@ def lineage(tree: str, server_major: int, *, stored: bool = False) -> str:
     statement's own FROM clauses name them, items of one relation and one alias as one; elsewhere a
     reference is an index into that list, null where a policy of row security reads. What a view's body
     reads belongs to the reference to the view. `idle`: columns that are named through a reference where
-    they go nowhere, and are used through another. `functions` holds each function OID that the tree names:
+    they go nowhere, and are used through another.
+
+    A source is [[relation_oid, attnum], reference, values]. `values` is null but where the column is
+    read only through a count, sum, mean or variance over one plain table: then how many of its values
+    HAVING says that each group has at least, 0 if it does not say; the count in HAVING that says it is
+    the use "HAVING count". `equalities`: conjuncts of WHERE and of inner joins' ON in the statement's
+    own text that are PostgreSQL's own equality between one or two columns of that query level and at
+    most one value, and nothing else, in the order of the walk; a column is null there unless it is one
+    base column, unchanged. A control use that is such a conjunct names it by its index.
+
+    `functions` holds each function OID that the tree names:
     plain, operator, aggregate, window, cast and sampling functions (support functions of aggregates
     and sort operators are the catalog's to say); `types` each type whose own functions (input, output,
     comparison, domain check, conversion to JSON or XML) are called without being named.

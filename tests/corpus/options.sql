@@ -41,6 +41,11 @@ CREATE TABLE public.entry AS SELECT n AS id, md5(n::text) AS mrn FROM generate_s
 CREATE INDEX ON public.ledger (mrn);
 CREATE INDEX ON public.entry (mrn);
 
+-- An index that is smaller than its table, whose pages are all visible.
+CREATE TABLE public.wide AS
+  SELECT left(md5(n::text), 6) || n AS number, repeat('x', 400) AS rest FROM generate_series(1, 2000) n;
+CREATE INDEX ON public.wide (number);
+
 CREATE VIEW public.patient_code AS SELECT id, mrn AS code, city FROM public.patient;
 CREATE VIEW public.patient_known AS SELECT id FROM public.patient WHERE mrn = 'MRN-771001';
 CREATE MATERIALIZED VIEW public.patient_copy AS SELECT id, mrn AS code, balance FROM public.patient;

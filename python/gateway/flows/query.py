@@ -84,8 +84,9 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
                 # does with a protected column `decide` refuses.
                 analysis = await mask_at_source(analysis, hidden, transaction, connection.analysis)
             decision = decide(grant, analysis, policy)
-            if any(use.option == "join" for use in decision.permitted):
-                await keep_order_untold(transaction)
+            if decision.raw:
+                joined = any(use.option == "join" for use in decision.permitted)
+                await keep_order_untold(transaction, joined=joined)
             await house.lookups.charge(identity, connection.name, decision.permitted)
             kernel = open_stream(
                 analysis,

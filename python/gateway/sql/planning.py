@@ -1,18 +1,21 @@
-"""How a statement that compares protected columns is planned: by no way that sorts their values.
+"""How a statement that reads protected values is planned: by no way that orders rows by them.
 
-Rows of a merge join come in the order of the values it compares, and those of an index-only scan
-in the order of its key, whatever the statement asks for. Refuses nothing; what the planner then
-does is slower at worst.
+Rows of an index-only scan come in the order of the index's key, and those of a merge join in the
+order of the values it compares, whatever the statement asks for. Refuses nothing; what the planner
+then does is slower at worst.
 """
 
 from __future__ import annotations
 
 from gateway.sql.server import Server
 
-_SETTINGS = ("enable_mergejoin", "enable_indexonlyscan")
+_INDEX_ONLY = "pg_catalog.set_config('enable_indexonlyscan', 'off', true)"
+_MERGE = "pg_catalog.set_config('enable_mergejoin', 'off', true)"
 
 
-async def keep_order_untold(transaction: Server) -> None:
-    """For the rest of the transaction; before its rows are asked for."""
-    for setting in _SETTINGS:
-        await transaction.fetch(f"SET LOCAL {setting} = off")
+async def keep_order_untold(transaction: Server, *, joined: bool) -> None:
+    """For the rest of the transaction; before its rows are asked for.
+
+    `joined`: protected columns are compared with each other.
+    """
+    await transaction.fetch(f"SELECT {_INDEX_ONLY}{f', {_MERGE}' if joined else ''}")
