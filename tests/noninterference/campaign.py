@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -125,12 +125,14 @@ class Pair:
                 break
         return report
 
-    async def kinds(self, seeds: range, major: int, wanted: frozenset[str]) -> dict[str, str]:
+    async def kinds(
+        self, seeds: range, major: int, wanted: Set[str], flavour: str | None = None
+    ) -> dict[str, str]:
         """For each kind of difference the first statement that shows it; ends when all of `wanted`
         have come."""
         seen: dict[str, str] = {}
         for seed in seeds:
-            statement = grammar.write(seed, major)
+            statement = grammar.write(seed, major, flavour)
             _, found = await self.differ(statement.sql)
             if found is not None and not self._open(statement, found):
                 seen.setdefault(found.kind, statement.sql)
@@ -192,18 +194,18 @@ async def opened(
 ) -> AsyncIterator[Pair]:
     """A pair that `build` has made, behind two corridors."""
     async with contextlib.AsyncExitStack() as stack:
-        one, two = [
-            await stack.enter_async_context(
-                corridor.opened(
-                    server.dsn(twins.LOGIN, side.name),
-                    twins.READER,
-                    twins.RULES if rules is None else rules,
-                    expressions,
-                )
+
+        async def side(name: str, under: Mapping[str, Any]) -> Corridor:
+            dsn = server.dsn(twins.LOGIN, name)
+            return await stack.enter_async_context(
+                corridor.opened(dsn, twins.READER, under, expressions)
             )
-            for side in twins.pair(kind)
-        ]
-        yield Pair((one, two), (await Names.of(one), await Names.of(two)), kind == "still")
+
+        one, two = (side.name for side in twins.pair(kind))
+        names = [await Names.of(await side(name, twins.RULES)) for name in (one, two)]
+        under = twins.RULES if rules is None else rules
+        sides = await side(one, under), await side(two, under)
+        yield Pair(sides, (names[0], names[1]), kind == "still")
 
 
 def modes() -> tuple[str, ...]:

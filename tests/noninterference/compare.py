@@ -18,7 +18,7 @@ _TOKENED = (
 
 @dataclass(frozen=True)
 class Difference:
-    """`kind` is status, words, text, order, rows, length, count, chunks or decision."""
+    """`kind` is status, words, text, order, rows, count, chunks or decision."""
 
     kind: str
     first: str
@@ -79,10 +79,8 @@ def _of_rows(first: bytes, second: bytes) -> Difference:
     rows = [data.splitlines() for data in (first, second)]
     if sorted(rows[0]) == sorted(rows[1]):
         kind = "order"
-    elif len(first) != len(second):
-        kind = "length" if len(rows[0]) == len(rows[1]) else "count"
     else:
-        kind = "rows"
+        kind = "rows" if len(rows[0]) == len(rows[1]) else "count"
     for a, b in zip(*rows, strict=False):
         if a != b:
             return Difference(

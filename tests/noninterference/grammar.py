@@ -7,10 +7,21 @@ decides how often an expression may touch a protected column.
 
 from __future__ import annotations
 
+import contextlib
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from noninterference.rules import AGGREGATE, ROWS, SCALAR, TYPES, UNORDERED, WINDOW, Rule
+from noninterference.rules import (
+    AGGREGATE,
+    CONVERSION,
+    ROWS,
+    SCALAR,
+    TYPES,
+    UNORDERED,
+    WINDOW,
+    Rule,
+)
 from noninterference.tree import Node, clause, listed
 
 #: name -> columns as "name type", those behind the bar protected.
@@ -30,7 +41,7 @@ _TABLES = {
     "v_clear": "id int, city text, n int, day date",
     "v_pass": "id int, city text | title text, number text, dob date",
     "v_calc": "id int, twice int | loud text, older int",
-    "v_join": "id int, kind text, city text | reason text",
+    "v_join": "| id int, kind text, city text, reason text",
     "v_pick": "| id int, city text",
     "v_sum": "person_id int, visits big, total num",
     "m_copy": "id int, city text | who text, number text",
@@ -67,7 +78,14 @@ def _columns(text: str) -> tuple[Column, ...]:
 
 
 TABLES = {name: _columns(text) for name, text in _TABLES.items()}
-FLAVOURS = {"bare": 0.0, "touched": 0.05, "mixed": 0.3}
+#: How often an expression touches a protected column where one is at hand: in what is shown, and in
+#: what decides over rows. Bare protected columns are shown in every flavour.
+FLAVOURS = {
+    "bare": (0.0, 0.0), "touched": (0.05, 0.05), "mixed": (0.5, 0.5), "shown": (0.7, 0.0),
+    "chosen": (0.0, 0.7),
+}  # fmt: skip
+#: In which share of statements.
+_SHARES = {"bare": 5, "touched": 3, "mixed": 3, "shown": 2, "chosen": 2}
 
 
 @dataclass
@@ -95,18 +113,19 @@ class _Scope:
     grouped: bool = False  # own columns only inside aggregates
 
 
-def write(seed: int, major: int) -> Statement:
+def write(seed: int, major: int, flavour: str | None = None) -> Statement:
     """The statement of a seed for a server of this major version."""
-    return _Writer(seed, major).statement()
+    return _Writer(seed, major, flavour).statement()
 
 
 class _Writer:
-    def __init__(self, seed: int, major: int) -> None:
+    def __init__(self, seed: int, major: int, flavour: str | None) -> None:
         self._random = random.Random(seed)
         self._seed = seed
         self._major = major
-        self._flavour = self._random.choice(["bare", "bare", "touched", "mixed"])
-        self._rate = FLAVOURS[self._flavour]
+        (drawn,) = self._random.choices([*_SHARES], weights=[*_SHARES.values()])
+        self._flavour = flavour or drawn
+        self._showing = False  # what is written now is shown, and decides over nothing
         self._names = 0
         self._fuel = self._random.choice([6, 12, 25, 40])
         self._ctes: list[tuple[str, tuple[Column, ...]]] = []
@@ -132,9 +151,14 @@ class _Writer:
         self._names += 1
         return f"{letter}{self._names}"
 
-    def _type(self) -> str:
+    def _type(self, scope: _Scope | None = None, *, ordered: bool = False) -> str:
+        """A type; mostly one that the scope has a column of."""
         common = ("int", "int", "text", "text", "num", "date", "bool")
-        return self._random.choice([*common, *TYPES])
+        known = [c.type for s in scope.own for c in s.columns] if scope else []
+        chosen = known if known and self._chance(0.75) else [*common, *TYPES]
+        if ordered:
+            chosen = [kind for kind in chosen if kind not in UNORDERED] or ["int"]
+        return self._random.choice(chosen)
 
     # ---- queries
 
@@ -248,7 +272,12 @@ class _Writer:
     def _select(
         self, depth: int, types: list[str] | None, scope: _Scope, top: bool
     ) -> tuple[Node, tuple[Column, ...], bool]:
-        own = _Scope([], scope.own + scope.outer)
+        with self._place_of(showing=False):
+            return self._selecting(depth, types, _Scope([], scope.own + scope.outer), top)
+
+    def _selecting(
+        self, depth: int, types: list[str] | None, own: _Scope, top: bool
+    ) -> tuple[Node, tuple[Column, ...], bool]:
         source = self._from(depth, own)
         where: Node = clause()
         if self._chance(0.5):
@@ -259,7 +288,8 @@ class _Writer:
             return self._built("", items, source, where, tail), columns, False
         rows = types is None and self._chance(0.08)
         windows = kind < 0.32 and own.own
-        items, columns = self._items(types, own, bool(windows), rows, top)
+        with self._place_of(showing=not windows and not rows):
+            items, columns = self._items(types, own, bool(windows), rows, top)
         head, tail, ordered = "", clause(), False
         keys = [f"{s.alias}.{s.key}" for s in own.own if s.key is not None]
         total = bool(keys) and len(keys) == len(own.own) and not rows
@@ -302,18 +332,15 @@ class _Writer:
         if self._chance(0.3):
             places = [n for n, c in enumerate(columns, 1) if c.type not in UNORDERED]
             clear = [n for n in places if not columns[n - 1].protected]
-            if clear or (places and self._chance(self._rate)):
+            if clear or (places and self._hit()):
                 return f"{self._random.choice(clear or places)}{direction}"
         return Node("item", (self._key(own), direction))
 
     def _key(self, own: _Scope) -> Node:
         """An expression to order or group by; a bare number would be the place of a column."""
-        kind = self._ordered_type()
+        kind = self._type(own, ordered=True)
         node = self._expression(kind, 2, own, 0.2)
         return Node(kind, (node, f"::{TYPES[kind][0]}"))
-
-    def _ordered_type(self) -> str:
-        return self._random.choice([name for name in TYPES if name not in UNORDERED])
 
     def _items(
         self, types: list[str] | None, own: _Scope, windows: bool, rows: bool, top: bool
@@ -326,7 +353,7 @@ class _Writer:
             if bare is not None:
                 node, kind = bare
             else:
-                kind = wanted or self._type()
+                kind = wanted or self._type(own)
                 if rows and wanted is None and (rule := self._rule(ROWS, kind)):
                     rows = False
                     node = self._fill(rule, 2, own)
@@ -361,12 +388,13 @@ class _Writer:
         items, columns = [], []
         for wanted in types or [None] * self._random.randint(1, 3):
             before = self._touched
-            kind = wanted or self._type()
+            kind = wanted or self._type(own)
             matching = [node for node in keys if node.kind == kind]
             if matching and self._chance(0.5):
                 node = self._random.choice(matching)
             elif rule := self._rule(AGGREGATE, kind):
-                node = self._fill(rule, 1, own)
+                with self._place_of(showing=True):
+                    node = self._fill(rule, 1, own)
             else:
                 node = self._expression(kind, 1, inside)
             name = self._name("x")
@@ -439,9 +467,18 @@ class _Writer:
 
     def _hit(self) -> bool:
         """Whether an expression may touch a protected column this time."""
-        hit = self._chance(self._rate)
+        shown, chosen = FLAVOURS[self._flavour]
+        hit = self._chance(shown if self._showing else chosen)
         self._touched += hit
         return hit
+
+    @contextlib.contextmanager
+    def _place_of(self, showing: bool) -> Iterator[None]:
+        kept, self._showing = self._showing, showing
+        try:
+            yield
+        finally:
+            self._showing = kept
 
     def _equality(self, left: list[Source], right: Source) -> Node | None:
         pairs = [
@@ -462,11 +499,11 @@ class _Writer:
         alias = self._name("t")
         shape = self._random.random()
         visible = [n for n, _ in self._ctes]
-        if visible and shape < 0.5:
+        if visible and shape < 0.55:
             name, columns = self._random.choice(self._ctes)
             own.own.append(Source(alias, columns))
             return Node("from", (f"{name} {alias}",))
-        if depth > 0 and shape < 0.68 and self._fuel > 0:
+        if depth > 0 and shape < 0.36 and self._fuel > 0:
             self._fuel -= 2
             side = lateral and self._chance(0.5)
             around = _Scope(own.own if side else [], own.outer)
@@ -535,7 +572,8 @@ class _Writer:
 
     def _expression(self, kind: str, depth: int, scope: _Scope, leaf: float = 0.25) -> Node:
         self._fuel -= 1
-        if depth <= 0 or self._fuel <= 0 or self._chance(leaf + 0.1):
+        leaf = 0.05 if kind == "bool" else leaf + 0.1
+        if depth <= 0 or self._fuel <= 0 or self._chance(leaf):
             return self._leaf(kind, scope)
         rule = self._rule(SCALAR, kind)
         return self._leaf(kind, scope) if rule is None else self._fill(rule, depth, scope)
@@ -549,6 +587,11 @@ class _Writer:
         choice = clear
         if hidden and self._hit():
             choice = hidden
+        if not choice and self._fuel > -20 and self._chance(0.7):
+            known = {c.type for s in sources for c in s.columns if not c.protected or self._hit()}
+            if rules := [r for r in CONVERSION[kind] if r.template[1] in known]:
+                rule = self._random.choice(rules)
+                return self._fill(rule, 0, scope)
         if not choice or self._chance(0.07):
             return Node(kind, (self._random.choice(TYPES[kind][1:]),))
         source, column = self._random.choice(choice)
@@ -574,7 +617,7 @@ class _Writer:
             return self._row(scope)
         if names == "win":
             return self._window(scope)
-        return self._expression(self._type() if names == "any" else names, depth - 1, scope)
+        return self._expression(self._type(scope) if names == "any" else names, depth - 1, scope)
 
     def _sub_query(self, form: str, types: list[str], scope: _Scope) -> Node:
         if self._fuel <= 0:

@@ -360,6 +360,7 @@ class Rule:
     gives: str
     since: int
     sensitive: bool
+    fails: bool
     template: tuple[str, ...]  # text and placeholders in turn, as re.split gives them
 
 
@@ -379,8 +380,8 @@ def _read(text: str) -> dict[str, list[Rule]]:
         for place in parts[1::2]:
             if not _PLACES.issuperset(place.split(":")[-1].split(",")):
                 raise ValueError(f"no such place: {line}")
-        rule = Rule(gives, int(since or 16), mark == "~", parts)
-        found[gives] += [rule] if mark == "!" else [rule] * 4
+        rule = Rule(gives, int(since or 16), mark == "~", mark == "!", parts)
+        found[gives] += [rule] if rule.fails else [rule] * 2
     return found
 
 
@@ -388,3 +389,13 @@ SCALAR = _read(_SCALAR)
 AGGREGATE = _read(_AGGREGATE)
 WINDOW = _read(_WINDOW)
 ROWS = _read(_ROWS)
+#: Rules that make one type of one other and seldom fail.
+CONVERSION = {
+    gives: [
+        rule
+        for rule in rules
+        if len(rule.template) == 3 and rule.template[1] in TYPES
+        if rule.template[1] != gives and not rule.fails
+    ]
+    for gives, rules in SCALAR.items()
+}

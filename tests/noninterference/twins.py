@@ -134,14 +134,14 @@ class Side:
             self.mrn(row),
             f"900-{self.number(row, 'ssn', 10, 99)}-{self.number(row, 'ssn2', 10, 99)}{tail:02d}",
             f"{self.number(row, 'pin', 0, 9999):04d}",
-            # On one side most are numbers, on the other words: a cast fails here and not there.
-            word(row, "code", 4, 4) if self.b == bool(row % 7) else f"{row * 37 % 9000 + 1000}",
+            # On one side numbers, on the other words: a cast fails there and not here.
+            word(row, "code", 4, 4) if self.b else f"{row * 37 % 9000 + 1000}",
             ("low", "medium", "high")[self.number(row, "mood", 0, 2)],
             f"{self.number(row, 'zip', 10000, 99999)}",
             None if self.null(row, "a") and self.b else self.number(row, "age", 0, 99),
             self.number(row, "account", 0, 10**6) * 100 + row,
             # Zeros on one side only: a division fails there.
-            Decimal(self.number(row, "score", 0 if self.b else 100, 300)) / 100,
+            Decimal(self.number(row, "score", 1, 300) if self.b or row % 4 else 0) / 100,
             self.number(row, "weight", 1, 400) / 4,
             bool(self.number(row, "alive", 0, 1)),
             self.within_year(row, "dob"),
@@ -166,7 +166,7 @@ class Side:
                 datetime(2024, 3, 1, tzinfo=UTC) + timedelta(hours=clear.randint(0, 5000)),
                 clear.choice([0, 1, 2, 3, None]), clear.choice([True, False]),
                 self.mrn(clear.randrange(PERSONS)),
-                Decimal(self.number(row, "fee", 0 if self.b else 50, 200)),
+                Decimal(self.number(row, "fee", 1, 200) if not self.b or row % 4 else 0),
                 None if self.null(row, "reason") else self.word(row, "reason"),
                 self.within_year(row, "seen"), self.number(row, "grade", 0, 5),
             )  # fmt: skip
