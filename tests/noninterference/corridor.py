@@ -22,7 +22,7 @@ from gateway.model import Analysis, Decision, Grant, GrantState, Identity
 from gateway.policy import Policy
 from gateway.sql import Settings
 from gateway.upstream import Database, UpstreamSettings
-from noninterference.grammar import TABLES
+from noninterference.relations import TABLES
 
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 KEY = TokenKey(bytes(range(32)), "k1")

@@ -1,91 +1,18 @@
 """Statements made at random from the grammar of SELECT, typed, and the same for the same seed.
 
 Every construct that can carry a value from a column into an answer has its place here: it is the
-generator's task to write what nobody thought of, and not to know whether it is admitted. `flavour`
-decides how often an expression may touch a protected column.
+generator's task to write what nobody thought of, and not to know whether it is admitted. The
+flavour of a statement decides how often an expression touches a protected column.
 """
 
 from __future__ import annotations
 
-import contextlib
-import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from noninterference.rules import (
-    AGGREGATE,
-    CONVERSION,
-    ROWS,
-    SCALAR,
-    TYPES,
-    UNORDERED,
-    WINDOW,
-    Rule,
-)
+from noninterference.expressions import Expressions
+from noninterference.relations import PLAIN, TABLES, Column, Scope, Source
+from noninterference.rules import AGGREGATE, ROWS, UNORDERED, WINDOW
 from noninterference.tree import Node, clause, listed
-
-#: name -> columns as "name type", those behind the bar protected.
-_TABLES = {
-    "person": "id int, city text, label text, sex text, zip text, level risk, n int, big big, "
-    "amount num, ratio float, active bool, day date, at ts, uid uuid, info json, tags texts, "
-    "nums ints, place addr, raw bytes, gap gap, next_n int | name text, mrn text, ssn text, "
-    "pin text, code text, mood risk, home_zip text, age int, account big, score num, "
-    "weight float, alive bool, dob date, born ts, key uuid, doc json, aliases texts, marks ints, "
-    "home addr, photo bytes, notes text, wait gap, initial text",
-    "visit": "id int, person_id int, kind text, cost num, at ts, room int, ok bool | mrn text, "
-    "fee num, reason text, seen date, grade int",
-    "event": "id int, day date, level int | secret text, points int",
-    "event_2024": "id int, day date, level int | secret text, points int",
-    "staff": "id int, rank int | alias text, pay int",
-    "doctor": "id int, rank int, badge text | alias text, pay int, licence text",
-    "v_clear": "id int, city text, n int, day date",
-    "v_pass": "id int, city text | title text, number text, dob date",
-    "v_calc": "id int, twice int | loud text, older int",
-    "v_join": "| id int, kind text, city text, reason text",
-    "v_pick": "| id int, city text",
-    "v_sum": "person_id int, visits big, total num",
-    "m_copy": "id int, city text | who text, number text",
-    "m_calc": "city text, n big | top text",
-    "m_pick": "| id int, city text",
-}
-_PLAIN = ("person", "person", "person", "visit", "visit", "event", "staff", "doctor", "v_clear")
-
-
-@dataclass(frozen=True)
-class Column:
-    name: str
-    type: str
-    protected: bool
-
-
-@dataclass(frozen=True)
-class Source:
-    """Something in FROM; `key` is a clear column that no two of its rows share."""
-
-    alias: str
-    columns: tuple[Column, ...]
-    key: str | None = None
-
-
-def _columns(text: str) -> tuple[Column, ...]:
-    clear, _, hidden = text.partition("|")
-    return tuple(
-        Column(*entry.split(), protected=protected)
-        for part, protected in ((clear, False), (hidden, True))
-        for entry in part.strip(" ,").split(", ")
-        if entry
-    )
-
-
-TABLES = {name: _columns(text) for name, text in _TABLES.items()}
-#: How often an expression touches a protected column where one is at hand: in what is shown, and in
-#: what decides over rows. Bare protected columns are shown in every flavour.
-FLAVOURS = {
-    "bare": (0.0, 0.0), "touched": (0.05, 0.05), "mixed": (0.5, 0.5), "shown": (0.7, 0.0),
-    "chosen": (0.0, 0.7),
-}  # fmt: skip
-#: In which share of statements.
-_SHARES = {"bare": 5, "touched": 3, "mixed": 3, "shown": 2, "chosen": 2}
 
 
 @dataclass
@@ -104,36 +31,14 @@ class Statement:
         return str(self.tree)
 
 
-@dataclass
-class _Scope:
-    """The columns an expression may name: the query's own, then those of the queries around it."""
-
-    own: list[Source] = field(default_factory=list)
-    outer: list[Source] = field(default_factory=list)
-    grouped: bool = False  # own columns only inside aggregates
-
-
 def write(seed: int, major: int, flavour: str | None = None) -> Statement:
     """The statement of a seed for a server of this major version."""
     return _Writer(seed, major, flavour).statement()
 
 
-class _Writer:
-    def __init__(self, seed: int, major: int, flavour: str | None) -> None:
-        self._random = random.Random(seed)
-        self._seed = seed
-        self._major = major
-        (drawn,) = self._random.choices([*_SHARES], weights=[*_SHARES.values()])
-        self._flavour = flavour or drawn
-        self._showing = False  # what is written now is shown, and decides over nothing
-        self._names = 0
-        self._fuel = self._random.choice([6, 12, 25, 40])
-        self._ctes: list[tuple[str, tuple[Column, ...]]] = []
-        self._sensitive = False
-        self._touched = 0  # protected columns named so far
-
+class _Writer(Expressions):
     def statement(self) -> Statement:
-        query, columns, ordered = self._query(2, None, _Scope(), top=True)
+        query, columns, ordered = self._query(2, None, Scope(), top=True)
         plain = all(c.type not in UNORDERED and not c.protected for c in columns)
         if not ordered and plain and self._chance(0.4):
             # Rows that are equal in every column may change places unseen.
@@ -142,31 +47,13 @@ class _Writer:
             ordered = True
         return Statement(query, self._seed, self._flavour, ordered, self._sensitive)
 
-    # ---- small choices
-
-    def _chance(self, share: float) -> bool:
-        return self._random.random() < share
-
-    def _name(self, letter: str) -> str:
-        self._names += 1
-        return f"{letter}{self._names}"
-
-    def _type(self, scope: _Scope | None = None, *, ordered: bool = False) -> str:
-        """A type; mostly one that the scope has a column of."""
-        common = ("int", "int", "text", "text", "num", "date", "bool")
-        known = [c.type for s in scope.own for c in s.columns] if scope else []
-        chosen = known if known and self._chance(0.75) else [*common, *TYPES]
-        if ordered:
-            chosen = [kind for kind in chosen if kind not in UNORDERED] or ["int"]
-        return self._random.choice(chosen)
-
     # ---- queries
 
     def _query(
         self,
         depth: int,
         types: list[str] | None,
-        scope: _Scope,
+        scope: Scope,
         *,
         top: bool = False,
         named: bool = True,
@@ -188,7 +75,7 @@ class _Writer:
         return query, columns, ordered
 
     def _with(
-        self, depth: int, types: list[str] | None, scope: _Scope, top: bool
+        self, depth: int, types: list[str] | None, scope: Scope, top: bool
     ) -> tuple[Node, tuple[Column, ...], bool]:
         if self._chance(0.3):
             name, body, columns = self._recursive(scope)
@@ -203,13 +90,13 @@ class _Writer:
         query, given, ordered = self._query(depth - 1, types, scope, top=top, named=False)
         return Node("query", (head, "(", query, ")")), given, ordered
 
-    def _recursive(self, scope: _Scope) -> tuple[str, Node, tuple[Column, ...]]:
+    def _recursive(self, scope: Scope) -> tuple[str, Node, tuple[Column, ...]]:
         """A number that grows and a value that goes with it, or steps from key to key."""
         name, types = self._name("c"), ["int", self._type()]
         start, columns, _ = self._select(0, types, scope, False)
         value = columns[1]
         step = Source(name, columns)
-        inner = _Scope([step], scope.own + scope.outer)
+        inner = Scope([step], scope.own + scope.outer)
         grown = (
             self._expression(value.type, 1, inner) if self._chance(0.3) else f"{name}.{value.name}"
         )
@@ -227,7 +114,7 @@ class _Writer:
         return name, body, columns
 
     def _set_operation(
-        self, depth: int, types: list[str] | None, scope: _Scope
+        self, depth: int, types: list[str] | None, scope: Scope
     ) -> tuple[Node, tuple[Column, ...]]:
         types = types or self._types()
         operation = self._random.choice(
@@ -254,9 +141,9 @@ class _Writer:
         )
         return Node("query", ("(", left, f") {operation} (", right, ")", tail)), merged
 
-    def _values(self, types: list[str] | None, scope: _Scope) -> tuple[Node, tuple[Column, ...]]:
+    def _values(self, types: list[str] | None, scope: Scope) -> tuple[Node, tuple[Column, ...]]:
         types = types or self._types()
-        inner = _Scope([], scope.own + scope.outer)
+        inner = Scope([], scope.own + scope.outer)
         before = self._touched
         rows = [
             Node("item", ("(", listed([self._expression(t, 1, inner) for t in types]), ")"))
@@ -270,13 +157,13 @@ class _Writer:
         return [self._type() for _ in range(self._random.randint(1, 3))]
 
     def _select(
-        self, depth: int, types: list[str] | None, scope: _Scope, top: bool
+        self, depth: int, types: list[str] | None, scope: Scope, top: bool
     ) -> tuple[Node, tuple[Column, ...], bool]:
         with self._place_of(showing=False):
-            return self._selecting(depth, types, _Scope([], scope.own + scope.outer), top)
+            return self._selecting(depth, types, Scope([], scope.own + scope.outer), top)
 
     def _selecting(
-        self, depth: int, types: list[str] | None, own: _Scope, top: bool
+        self, depth: int, types: list[str] | None, own: Scope, top: bool
     ) -> tuple[Node, tuple[Column, ...], bool]:
         source = self._from(depth, own)
         where: Node = clause()
@@ -317,9 +204,9 @@ class _Writer:
     def _built(head: str | Node, items: Node, source: Node, where: Node, tail: Node) -> Node:
         return Node("query", ("select ", head, items, source, where, tail))
 
-    def _limit(self, own: _Scope, ordered: bool) -> Node:
+    def _limit(self, own: Scope, ordered: bool) -> Node:
         self._sensitive = self._sensitive or not ordered
-        around = _Scope([], own.outer)
+        around = Scope([], own.outer)
         count: str | Node = str(self._random.randint(0, 9))
         if self._chance(0.35):
             count = Node("item", ("(", self._expression("int", 2, around), ")"))
@@ -327,7 +214,7 @@ class _Writer:
             return clause(" offset ", count)
         return clause(" limit ", count)
 
-    def _sort_key(self, own: _Scope, columns: tuple[Column, ...]) -> str | Node:
+    def _sort_key(self, own: Scope, columns: tuple[Column, ...]) -> str | Node:
         direction = self._random.choice(["", " desc", " nulls first", " desc nulls last"])
         if self._chance(0.3):
             places = [n for n, c in enumerate(columns, 1) if c.type not in UNORDERED]
@@ -336,14 +223,8 @@ class _Writer:
                 return f"{self._random.choice(clear or places)}{direction}"
         return Node("item", (self._key(own), direction))
 
-    def _key(self, own: _Scope) -> Node:
-        """An expression to order or group by; a bare number would be the place of a column."""
-        kind = self._type(own, ordered=True)
-        node = self._expression(kind, 2, own, 0.2)
-        return Node(kind, (node, f"::{TYPES[kind][0]}"))
-
     def _items(
-        self, types: list[str] | None, own: _Scope, windows: bool, rows: bool, top: bool
+        self, types: list[str] | None, own: Scope, windows: bool, rows: bool, top: bool
     ) -> tuple[Node, tuple[Column, ...]]:
         count = self._random.randint(1, 5)
         items, columns = [], []
@@ -366,7 +247,7 @@ class _Writer:
             columns.append(Column(name, kind, self._touched > before))
         return listed(items), tuple(columns)
 
-    def _bare(self, wanted: str | None, own: _Scope) -> tuple[Node, str] | None:
+    def _bare(self, wanted: str | None, own: Scope) -> tuple[Node, str] | None:
         """A column and nothing else: protected ones pass masked."""
         found = [
             (source, column)
@@ -381,10 +262,10 @@ class _Writer:
         return Node(column.type, (f"{source.alias}.{column.name}",)), column.type
 
     def _grouped(
-        self, types: list[str] | None, own: _Scope
+        self, types: list[str] | None, own: Scope
     ) -> tuple[Node, tuple[Column, ...], Node]:
         keys = [self._key(own) for _ in range(self._random.randint(0, 2))]
-        inside = _Scope(own.own, own.outer, grouped=True)
+        inside = Scope(own.own, own.outer, grouped=True)
         items, columns = [], []
         for wanted in types or [None] * self._random.randint(1, 3):
             before = self._touched
@@ -422,7 +303,7 @@ class _Writer:
 
     # ---- FROM
 
-    def _from(self, depth: int, own: _Scope) -> Node:
+    def _from(self, depth: int, own: Scope) -> Node:
         if self._chance(0.03):
             return clause()
         source: Node = self._source(depth, own)
@@ -465,21 +346,6 @@ class _Writer:
             and (not c.protected or self._hit())
         )
 
-    def _hit(self) -> bool:
-        """Whether an expression may touch a protected column this time."""
-        shown, chosen = FLAVOURS[self._flavour]
-        hit = self._chance(shown if self._showing else chosen)
-        self._touched += hit
-        return hit
-
-    @contextlib.contextmanager
-    def _place_of(self, showing: bool) -> Iterator[None]:
-        kept, self._showing = self._showing, showing
-        try:
-            yield
-        finally:
-            self._showing = kept
-
     def _equality(self, left: list[Source], right: Source) -> Node | None:
         pairs = [
             (f"{source.alias}.{one.name}", f"{right.alias}.{other.name}")
@@ -495,7 +361,7 @@ class _Writer:
         one, other = self._random.choice(pairs)
         return Node("bool", (f"{one} = {other}",))
 
-    def _source(self, depth: int, own: _Scope, lateral: bool = False) -> Node:
+    def _source(self, depth: int, own: Scope, lateral: bool = False) -> Node:
         alias = self._name("t")
         shape = self._random.random()
         visible = [n for n, _ in self._ctes]
@@ -506,7 +372,7 @@ class _Writer:
         if depth > 0 and shape < 0.36 and self._fuel > 0:
             self._fuel -= 2
             side = lateral and self._chance(0.5)
-            around = _Scope(own.own if side else [], own.outer)
+            around = Scope(own.own if side else [], own.outer)
             query, columns, _ = self._query(depth - 1, None, around)
             names = ", ".join(f"y{n}" for n in range(1, len(columns) + 1))
             renamed = tuple(Column(f"y{n}", c.type, c.protected) for n, c in enumerate(columns, 1))
@@ -515,7 +381,7 @@ class _Writer:
             return Node("from", (f"{word}(", query, f") {alias}({names})"))
         if shape > 0.93:
             return self._function(alias, own, lateral)
-        name = self._random.choice(_PLAIN if self._chance(0.7) else list(TABLES))
+        name = self._random.choice(PLAIN if self._chance(0.7) else list(TABLES))
         columns = TABLES[name]
         if columns[0].protected and not self._hit():
             name, columns = "visit", TABLES["visit"]
@@ -523,9 +389,9 @@ class _Writer:
         own.own.append(Source(alias, columns, key))
         return Node("from", (f"{name} {alias}",))
 
-    def _function(self, alias: str, own: _Scope, lateral: bool) -> Node:
+    def _function(self, alias: str, own: Scope, lateral: bool) -> Node:
         """A function in FROM; its arguments decide how many rows there are."""
-        inner = _Scope(own.own if lateral else [], own.outer)
+        inner = Scope(own.own if lateral else [], own.outer)
         before = self._touched
         shape = self._random.choice(["rows", "rows", "rows from", "recordset", "table", "xml"])
         if shape == "xml" and self._major != 17:
@@ -567,89 +433,3 @@ class _Writer:
         touched = self._touched > before
         own.own.append(Source(alias, tuple(Column(n, t, touched) for n, t in columns)))
         return Node("from", ("lateral " if lateral else "", *body))
-
-    # ---- expressions
-
-    def _expression(self, kind: str, depth: int, scope: _Scope, leaf: float = 0.25) -> Node:
-        self._fuel -= 1
-        leaf = 0.05 if kind == "bool" else leaf + 0.1
-        if depth <= 0 or self._fuel <= 0 or self._chance(leaf):
-            return self._leaf(kind, scope)
-        rule = self._rule(SCALAR, kind)
-        return self._leaf(kind, scope) if rule is None else self._fill(rule, depth, scope)
-
-    def _leaf(self, kind: str, scope: _Scope) -> Node:
-        sources = [] if scope.grouped else scope.own
-        if scope.outer and (not sources or self._chance(0.15)):
-            sources = scope.outer
-        clear = [(s, c) for s in sources for c in s.columns if c.type == kind and not c.protected]
-        hidden = [(s, c) for s in sources for c in s.columns if c.type == kind and c.protected]
-        choice = clear
-        if hidden and self._hit():
-            choice = hidden
-        if not choice and self._fuel > -20 and self._chance(0.7):
-            known = {c.type for s in sources for c in s.columns if not c.protected or self._hit()}
-            if rules := [r for r in CONVERSION[kind] if r.template[1] in known]:
-                rule = self._random.choice(rules)
-                return self._fill(rule, 0, scope)
-        if not choice or self._chance(0.07):
-            return Node(kind, (self._random.choice(TYPES[kind][1:]),))
-        source, column = self._random.choice(choice)
-        return Node(kind, (f"{source.alias}.{column.name}",))
-
-    def _rule(self, rules: dict[str, list[Rule]], kind: str) -> Rule | None:
-        found = [rule for rule in rules[kind] if rule.since <= self._major]
-        return self._random.choice(found) if found else None
-
-    def _fill(self, rule: Rule, depth: int, scope: _Scope) -> Node:
-        self._sensitive = self._sensitive or rule.sensitive
-        parts: list[str | Node] = []
-        for number, part in enumerate(rule.template):
-            if part:
-                parts.append(self._place(part, depth, scope) if number % 2 else part)
-        return Node(rule.gives, tuple(parts))
-
-    def _place(self, place: str, depth: int, scope: _Scope) -> Node:
-        form, _, names = place.rpartition(":")
-        if form or names == "q":
-            return self._sub_query(form, [] if names == "q" else names.split(","), scope)
-        if names == "row":
-            return self._row(scope)
-        if names == "win":
-            return self._window(scope)
-        return self._expression(self._type(scope) if names == "any" else names, depth - 1, scope)
-
-    def _sub_query(self, form: str, types: list[str], scope: _Scope) -> Node:
-        if self._fuel <= 0:
-            return Node(
-                "query", ("select " + ", ".join(TYPES[name][1] for name in types or ["int"]),)
-            )
-        around = _Scope([] if scope.grouped else scope.own, scope.outer)
-        if form != "s":
-            return self._query(0, types or None, around)[0]
-        inner = _Scope([], around.own + around.outer)
-        source = self._from(0, inner)
-        rule = self._rule(AGGREGATE, types[0])
-        if rule is not None and self._chance(0.6):
-            where = clause(" where ", self._expression("bool", 1, inner))
-            return Node("query", ("select ", self._fill(rule, 1, inner), source, where))
-        self._sensitive = True
-        item = self._expression(types[0], 1, inner, 0.5)
-        tail = clause(" limit 1") if self._chance(0.8) else clause()
-        return Node("query", ("select ", item, source, tail))
-
-    def _row(self, scope: _Scope) -> Node:
-        """A whole row; of a table with protected columns when that may be."""
-        sources = [] if scope.grouped else scope.own
-        whole = [s for s in sources if not any(c.protected for c in s.columns) or self._hit()]
-        if not whole:
-            return Node("word", ("row(1, 'a')",))
-        return Node("word", (self._random.choice(whole).alias,))
-
-    def _window(self, scope: _Scope) -> Node:
-        parts: list[str | Node] = []
-        if self._chance(0.5):
-            parts.append(clause("partition by ", self._key(scope), " "))
-        keys = [f"{s.alias}.{s.key}" for s in scope.own if s.key is not None]
-        parts.append(clause("order by ", listed([self._key(scope), *keys])))
-        return Node("word", tuple(parts))
