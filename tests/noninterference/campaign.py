@@ -23,8 +23,9 @@ from noninterference.corridor import Corridor
 from noninterference.grammar import Statement
 from noninterference.tree import Node
 
-#: Statistics are gathered where a pair says so, not by the server on its own.
-SETTINGS = {"autovacuum": "off"}
+#: Statistics are gathered where a pair says so, not by the server on its own; and workers share out
+#: rows as chance has it.
+SETTINGS = {"autovacuum": "off", "max_parallel_workers_per_gather": "0"}
 #: Statements tried to make one difference smaller.
 _TRIES = 400
 #: Differences after which a campaign ends: one cause shows itself many times.
@@ -94,10 +95,11 @@ class Pair:
         self._still = still
 
     async def ask(
-        self, sql: str, encoding: str = "ndjson"
+        self, sql: str, encoding: str = "ndjson", most: int | None = corridor.MOST_ROWS
     ) -> tuple[corridor.Answer, corridor.Answer]:
-        one, two = self._sides
-        first, second = await asyncio.gather(one.ask(sql, encoding), two.ask(sql, encoding))
+        first, second = await asyncio.gather(
+            *(side.ask(sql, encoding, most) for side in self._sides)
+        )
         return first, second
 
     async def differ(self, sql: str, encoding: str = "ndjson") -> tuple[str, Difference | None]:

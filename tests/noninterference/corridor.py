@@ -86,10 +86,10 @@ class Corridor:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def ask(self, sql: str, encoding: str = "ndjson") -> Answer:
+    async def ask(self, sql: str, encoding: str = "ndjson", most: int | None = MOST_ROWS) -> Answer:
         """The statement's answer, whatever it is; an error that is not the gateway's is raised."""
         record = _Record(self._connection)
-        ask = Ask("token", "fuzz", encoding, session="fuzz", sql=sql, max_rows=MOST_ROWS)
+        ask = Ask("token", "fuzz", encoding, session="fuzz", sql=sql, max_rows=most)
         chunks: list[bytes] = []
         code, detail, hint, state = "ok", "", "", ""
         try:
