@@ -53,9 +53,10 @@ check: setup ## format, lint, types, stubs, room boundaries, file lengths
 	cargo clippy --locked -q --workspace --all-targets -- -D warnings
 	$(BIN)/python -m pytest -q tests/boundary
 
-bench: setup ## end to end beside the COPY floor and a cursor; the kernel alone
+bench: setup ## end to end beside the COPY floor and a cursor; analysis beside a prepare; the kernel
 	$(BIN)/python benchmarks/end_to_end.py
 	$(BIN)/python benchmarks/stream_vs_copy.py
+	$(BIN)/python benchmarks/analysis.py
 	cargo run --locked --release -q -p mask --example throughput
 	cargo run --locked --release -q -p pgcopy --example throughput
 

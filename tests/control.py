@@ -13,7 +13,7 @@ import asyncpg
 
 import servers
 from gateway.grants import AccessRules, ControlStore, Grants, Sessions
-from gateway.model import Identity
+from gateway.model import Grant, Identity
 
 ISSUER = "https://idp.example.org"
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -82,16 +82,20 @@ class Desk:
     ledger: Ledger
     dsn: str
 
-    async def active(self, who: Identity = AGENT, **request: Any) -> Any:
+    async def ask(self, who: Identity = AGENT, **changes: Any) -> Grant:
+        """A request for one table for an hour, unless `changes` say otherwise."""
+        wanted = {
+            "connection": "clinic",
+            "tables": ["public.patient"],
+            "purpose": "fix the monthly report",
+            "duration_s": 3600,
+            **changes,
+        }
+        return await self.grants.request(who, **wanted)
+
+    async def active(self, who: Identity = AGENT, **changes: Any) -> Grant:
         """A grant that Dana has approved."""
-        asked = await self.grants.request(
-            who,
-            request.pop("connection", "clinic"),
-            request.pop("tables", ["public.patient"]),
-            request.pop("purpose", "fix the monthly report"),
-            request.pop("duration_s", 3600),
-            **request,
-        )
+        asked = await self.ask(who, **changes)
         return await self.grants.approve(asked.id, DANA, "ticket 4711")
 
 

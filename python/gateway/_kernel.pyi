@@ -31,11 +31,13 @@ def lineage(tree: str, server_major: int, *, stored: bool = False) -> str:
     `pg_rewrite`, in which the views it reads are left as relations.
 
     {"outputs": [{"name": str, "type_oid": int, "typmod": int, "shape": "bare"|"text"|"computed",
-                  "columns": [[relation_oid, attnum], ...]}, ...],
+                  "columns": [[relation_oid, attnum], ...],
+                  "sources": [[[relation_oid, attnum], reference], ...]}, ...],
      "control": [{"column": [relation_oid, attnum], "use": "WHERE"|"JOIN"|...,
-                  "through_view": oid|null}, ...],
-     "mentions": [{"column": [...], "use": "unused mention"}, ...],
+                  "through_view": oid|null, "references": [reference, ...]}, ...],
+     "mentions": [{"column": [...], "use": "unused mention", "references": [...]}, ...],
      "relations": [{"oid": int, "kind": "r"|"v"|..., "direct": bool, "selected": [attnum, ...]}, ...],
+     "references": [{"relation": int, "alias": str, "selected": [attnum, ...]}, ...],
      "functions": [oid, ...], "operators": [oid, ...], "types": [oid, ...],
      "params": [{"number": int, "type_oid": int, "location": int}, ...],
      "row_security": bool,
@@ -46,7 +48,10 @@ def lineage(tree: str, server_major: int, *, stored: bool = False) -> str:
     evaluated all the same. `through_view` is the innermost view in whose body a control use stands,
     null for the statement's own text. `relations[].direct`: named by the statement itself rather than
     through a view or a policy; `selected`: the attributes for which the server will then ask the SELECT
-    right, a view's own attributes for a view. `functions` holds each function OID that the tree names:
+    right, a view's own attributes for a view. `references`: the relations as the items of the
+    statement's own FROM clauses name them, items of one relation and one alias as one; elsewhere a
+    reference is an index into that list, null where a policy of row security reads. What a view's body
+    reads belongs to the reference to the view. `functions` holds each function OID that the tree names:
     plain, operator, aggregate, window, cast and sampling functions (support functions of aggregates
     and sort operators are the catalog's to say); `types` each type whose own functions (input, output,
     comparison, domain check, conversion to JSON or XML) are called without being named.
@@ -74,7 +79,8 @@ class MaskedStream:
     `plan` is a JSON object:
     {"format": "arrow"|"ndjson"|"csv", "metadata": {str: str}, "infinity": "error"|"null",
      "limit_rows": int|null,
-     "columns": [{"name": str, "type": column type, "treatment": treatment}, ...]}
+     "columns": [{"name": str, "type": column type, "treatment": treatment,
+                  "metadata": {str: str}}, ...]}
     `token_key` is 32 bytes. Chunks are cut by row count and by masked size alone.
 
     Raises gateway.errors.InvalidRequest for a treatment that the type cannot take (when made),

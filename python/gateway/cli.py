@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +17,13 @@ from rich.text import Text
 
 import gateway.auditor.verify as verifier
 from gateway import wiring
-from gateway.client import Client, GatewayAnswer
+from gateway.client import Client, ClientError, RefusedError, check_token, check_url
 from gateway.errors import ConfigurationError, MaskgateError
 
 app = typer.Typer(
     help="A gateway between AI agents and a PostgreSQL that holds PHI: "
-    "access granted, recorded, masked, provable.",
+    "access granted, recorded, masked, provable. Exit codes: 0 done, 1 refused or failed, 2 usage "
+    "or configuration.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -32,10 +36,47 @@ OUT = Console()
 ERR = Console(stderr=True)
 
 ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The configuration file.")]
-Url = Annotated[str, typer.Option(envvar="MASKGATE_URL", help="The gateway's address.")]
-Token = Annotated[
-    str, typer.Option(envvar="MASKGATE_TOKEN", help="A bearer token of a configured issuer.")
+
+
+def _checked(check: Callable[[str], str]) -> Callable[[str], str]:
+    """A check of the client's as one of the command line's: what is wrong is a usage error."""
+
+    def callback(value: str) -> str:
+        try:
+            return check(value)
+        except ValueError as wrong:
+            raise typer.BadParameter(str(wrong)) from None
+
+    return callback
+
+
+def _name(value: str) -> str:
+    """An identifier that stands in an address; any other character would name another address."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", value):
+        raise ValueError("letters, digits, - and _ only")
+    return value
+
+
+Url = Annotated[
+    str,
+    typer.Option(
+        envvar="MASKGATE_URL", help="The gateway's address.", callback=_checked(check_url)
+    ),
 ]
+Token = Annotated[
+    str,
+    typer.Option(
+        envvar="MASKGATE_TOKEN",
+        help="A bearer token of a configured issuer.",
+        show_envvar=True,
+        callback=_checked(check_token),
+    ),
+]
+Connection = Annotated[
+    str, typer.Argument(help="A connection of the configuration.", callback=_checked(_name))
+]
+GrantId = Annotated[str, typer.Argument(help="The grant's id.", callback=_checked(_name))]
+SessionId = Annotated[str, typer.Argument(help="The session's id.", callback=_checked(_name))]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs instead of a table.")]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -50,10 +91,11 @@ def serve(config: ConfigFile = Path("maskgate.toml")) -> None:
 @app.command()
 def check(config: ConfigFile = Path("maskgate.toml")) -> None:
     """Name each wrong key with its line; connect to what can be connected to."""
-    problems = wiring.check(config)
-    for sentence in problems:
-        OUT.print(f"[yellow]•[/] {sentence}", highlight=False)
-    if problems:
+    found = wiring.check(config)
+    for mark, sentences in (("red", found.wrong), ("yellow", found.loose)):
+        for sentence in sentences:
+            OUT.print(Text("• ", style=mark) + Text(sentence), soft_wrap=True)
+    if found.wrong:
         raise typer.Exit(1)
     OUT.print("the configuration is sound and everything it names answers")
 
@@ -86,31 +128,45 @@ def verify(context: typer.Context) -> None:
 def whoami(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Who the gateway takes this token for."""
     with Client(url, token) as client:
-        _show([client.call("GET", "/v1/whoami")], as_json)
+        _show([client.get("/v1/whoami")], as_json)
 
 
 @app.command()
 def connections(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """The databases behind the gateway, and the grants held on them."""
     with Client(url, token) as client:
-        _show(client.call("GET", "/v1/connections")["items"], as_json)
+        _show(client.items("/v1/connections"), as_json)
 
 
 @app.command()
-def schema(connection: str, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+def schema(
+    connection: Connection, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
+) -> None:
     """Tables, columns, types, and what will be done to each."""
     with Client(url, token) as client:
-        _show(client.call("GET", f"/v1/connections/{connection}/schema")["items"], as_json)
+        columns = client.items(f"/v1/connections/{connection}/schema")
+    if as_json:
+        _show(columns, as_json)
+    else:
+        names = list(columns[0]) if columns else ["nothing"]
+        _print_rows(names, [tuple(column.get(name) for name in names) for column in columns])
 
 
 @app.command()
 def query(
-    connection: str,
-    sql: str,
+    connection: Connection,
+    sql: Annotated[str, typer.Argument(help="One SELECT; $1, $2, … stand for --param.")],
     token: Token,
     url: Url = DEFAULT_URL,
-    param: Annotated[list[str] | None, typer.Option(help="$1, $2, … in order.")] = None,
-    max_rows: Annotated[int | None, typer.Option(min=1)] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(help="The value of $1, $2, …; repeat it.")
+    ] = None,
+    max_rows: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many rows; the receipt says so.")
+    ] = None,
+    grant: Annotated[
+        str | None, typer.Option(help="The grant to use instead of the one that ends last.")
+    ] = None,
     output_format: Annotated[str, typer.Option("--format", help="table, ndjson or csv.")] = "table",
 ) -> None:
     """Run one SELECT in a session of its own and print the masked rows."""
@@ -118,34 +174,43 @@ def query(
     if accept is None and output_format != "table":
         raise typer.BadParameter("table, ndjson or csv", param_hint="--format")
     with Client(url, token) as client:
-        session = client.call("POST", "/v1/sessions", {"connection": connection})
+        session = client.post("/v1/sessions", {"connection": connection, "grant": grant})
         try:
             params: list[Any] = list(param or [])
             if accept is None:
-                table = client.query(session["id"], sql, params, max_rows)
+                table = client.query(session["id"], sql, params=params, max_rows=max_rows).table
                 rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
                 _print_rows(table.column_names, list(rows))
             else:
-                path = f"/v1/sessions/{session['id']}/query"
-                with client.stream(path, sql, params, max_rows, accept) as answer:
-                    for part in answer.iter_bytes():
-                        sys.stdout.buffer.write(part)
+                for part in client.parts(session["id"], sql, params, max_rows, accept):
+                    sys.stdout.buffer.write(part)
             sys.stdout.flush()
-            receipt = client.call("GET", f"/v1/sessions/{session['id']}/statements/1")
-            ERR.print(f"session {session['id']}: {receipt['rows']} rows", highlight=False)
+            receipt = client.get(f"/v1/sessions/{session['id']}/statements/1")
+            ERR.print(
+                f"session {session['id']}: {receipt['rows']} rows, under grant {session['grant']}",
+                highlight=False,
+                soft_wrap=True,
+            )
         finally:
-            client.call("DELETE", f"/v1/sessions/{session['id']}")
+            with suppress(
+                ClientError
+            ):  # what went wrong before matters more; it ends with its grant
+                client.delete(f"/v1/sessions/{session['id']}")
 
 
 @grants_app.command("request")
 def grants_request(
-    connection: str,
-    tables: list[str],
+    connection: Connection,
+    tables: Annotated[
+        list[str], typer.Argument(help="schema.table, a name alone if it is unique, or '*'.")
+    ],
     purpose: Annotated[str, typer.Option(help="Why; the approver and the auditor read it.")],
     token: Token,
     url: Url = DEFAULT_URL,
-    minutes: Annotated[int, typer.Option(min=1)] = 60,
-    max_rows: Annotated[int | None, typer.Option(min=1)] = None,
+    minutes: Annotated[int, typer.Option(min=1, help="How long, from the approval on.")] = 60,
+    max_rows: Annotated[
+        int | None, typer.Option(min=1, help="The most rows over the grant's whole life.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask to read tables for a limited time."""
@@ -157,26 +222,28 @@ def grants_request(
         "max_rows": max_rows,
     }
     with Client(url, token) as client:
-        _show([client.call("POST", "/v1/grants", body)], as_json)
+        _show([client.post("/v1/grants", body)], as_json)
 
 
 @grants_app.command("list")
 def grants_list(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Own grants; approvers and auditors see everybody's."""
     with Client(url, token) as client:
-        _show(client.call("GET", "/v1/grants")["items"], as_json)
+        _show(client.items("/v1/grants"), as_json)
 
 
 @grants_app.command("show")
-def grants_show(grant: str, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+def grants_show(
+    grant: GrantId, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
+) -> None:
     """One grant."""
     with Client(url, token) as client:
-        _show([client.call("GET", f"/v1/grants/{grant}")], as_json)
+        _show([client.get(f"/v1/grants/{grant}")], as_json)
 
 
 def _decide(verb: str, grant: str, reason: str, token: str, url: str, as_json: bool) -> None:
     with Client(url, token) as client:
-        _show([client.call("POST", f"/v1/grants/{grant}/{verb}", {"reason": reason})], as_json)
+        _show([client.post(f"/v1/grants/{grant}/{verb}", {"reason": reason})], as_json)
 
 
 Reason = Annotated[str, typer.Option(help="Why; kept in the record.")]
@@ -184,7 +251,7 @@ Reason = Annotated[str, typer.Option(help="Why; kept in the record.")]
 
 @grants_app.command("approve")
 def grants_approve(
-    grant: str, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
+    grant: GrantId, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """Let another identity's grant begin."""
     _decide("approve", grant, reason, token, url, as_json)
@@ -192,7 +259,7 @@ def grants_approve(
 
 @grants_app.command("deny")
 def grants_deny(
-    grant: str, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
+    grant: GrantId, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """Refuse a pending grant."""
     _decide("deny", grant, reason, token, url, as_json)
@@ -200,7 +267,7 @@ def grants_deny(
 
 @grants_app.command("revoke")
 def grants_revoke(
-    grant: str, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
+    grant: GrantId, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """End a grant now; running streams stop within a second."""
     _decide("revoke", grant, reason, token, url, as_json)
@@ -210,23 +277,25 @@ def grants_revoke(
 def sessions_list(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Own sessions; an auditor sees all."""
     with Client(url, token) as client:
-        _show(client.call("GET", "/v1/sessions")["items"], as_json)
+        _show(client.items("/v1/sessions"), as_json)
 
 
 @sessions_app.command("show")
 def sessions_show(
-    session: str, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
+    session: SessionId, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """One session."""
     with Client(url, token) as client:
-        _show([client.call("GET", f"/v1/sessions/{session}")], as_json)
+        _show([client.get(f"/v1/sessions/{session}")], as_json)
 
 
 @sessions_app.command("export")
 def sessions_export(
-    session: str,
+    session: SessionId,
     token: Token,
-    output: Annotated[Path | None, typer.Option("-o", "--output")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="By default maskgate-SESSION.zip.")
+    ] = None,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Save the session's evidence bundle; `maskgate verify` checks it."""
@@ -238,20 +307,24 @@ def sessions_export(
 
 
 def _show(items: list[dict[str, Any]], as_json: bool) -> None:
+    """One thing, or several, line by line: nothing is cut off, so an id can be copied."""
     if as_json:
         OUT.print_json(json.dumps(items))
-    elif len(items) == 1:
-        for key, value in items[0].items():
-            OUT.print(Text(f"{key}: ", style="bold") + _cell(value))
-    else:
-        names = list(items[0]) if items else ["nothing"]
-        _print_rows(names, [tuple(item.get(name) for name in names) for item in items])
+        return
+    if not items:
+        OUT.print("nothing")
+    for number, item in enumerate(items):
+        if number:
+            OUT.print()
+        for key, value in item.items():
+            OUT.print(Text(f"{key}: ", style="bold") + _cell(value), soft_wrap=True)
 
 
 def _print_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
+    """A table; what is wider than its column goes on in the next line."""
     table = Table()
     for name in names:
-        table.add_column(_cell(name))
+        table.add_column(_cell(name), overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     OUT.print(table)
@@ -259,25 +332,34 @@ def _print_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
 
 def _cell(value: Any) -> Text:
     """Text, never markup: `[REDACTED]` is no tag, and a value may try to be one."""
-    if value is None:
+    if value is None or value == []:
         return Text("–")
-    if isinstance(value, list):
+    if isinstance(value, list) and not any(isinstance(one, dict | list) for one in value):
         return Text(", ".join(str(one) for one in value))
-    return Text(str(value))
+    return Text(json.dumps(value) if isinstance(value, dict | list) else str(value))
 
 
 def main() -> None:
     """Entry point: turns our own errors into a sentence and an exit code."""
     try:
+        "".join(sys.argv).encode()
+    except UnicodeEncodeError:
+        sys.exit(_failed("an argument is not UTF-8", 2))
+    try:
         app()
     except ConfigurationError as error:
-        ERR.print(error.detail, style="red", highlight=False, markup=False)
-        sys.exit(2)
-    except GatewayAnswer as error:
-        ERR.print(f"{error.answer_code}: {error.detail}", style="red", markup=False)
+        sys.exit(_failed(error.detail, 2))
+    except RefusedError as error:
+        code = _failed(f"{error.code or error.status}: {error.detail}", 1)
         if error.hint:
-            ERR.print(error.hint, markup=False)
-        sys.exit(1)
+            ERR.print(error.hint, highlight=False, markup=False, soft_wrap=True)
+        sys.exit(code)
     except MaskgateError as error:
-        ERR.print(error.detail, style="red", highlight=False, markup=False)
-        sys.exit(1)
+        sys.exit(_failed(error.detail, 1))
+    except ClientError as error:
+        sys.exit(_failed(str(error), 1))
+
+
+def _failed(sentence: str, code: int) -> int:
+    ERR.print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
+    return code

@@ -1,95 +1,267 @@
-"""A small client of the gateway's HTTP API, for the command line and for scripts.
+"""The other side of the wire: what the author of an agent writes, with httpx and pyarrow alone.
 
-Refuses to hand over a short result: a stream without its end-of-stream marker raises.
+Refuses to take a broken stream for a short result: an answer counts when the HTTP body ended as
+promised and, for Arrow, its end-of-stream marker was the last word; anything else raises
+BrokenStreamError. Used by the command line, the demo and the benchmarks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import httpx
 import pyarrow as pa
 
-from gateway.errors import MaskgateError
+#: What the last eight bytes of a complete Arrow stream are (continuation marker, length zero):
+#: pyarrow alone takes a cut stream for a complete one.
+END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+ARROW = "application/vnd.apache.arrow.stream"
 
-#: The last bytes of a complete Arrow stream: pyarrow alone takes a cut one for complete.
-_END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+_TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 
 
-class GatewayAnswer(MaskgateError):
-    """The gateway's own refusal, as it said it."""
+class ClientError(Exception):
+    """What a caller has to deal with: refused, broken or unreachable. The text is for people."""
 
-    def __init__(self, status: int, body: dict[str, Any]) -> None:
-        super().__init__(str(body.get("detail", f"HTTP {status}")), hint=body.get("hint"))
-        self.answer_code = str(body.get("code", status))
+
+class RefusedError(ClientError):
+    """The gateway answered no: a problem document of RFC 9457."""
+
+    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+        self.status = status
+        self.code = str(problem.get("code", ""))
+        self.detail = str(problem.get("detail") or problem.get("title") or f"HTTP {status}")
+        self.hint = str(problem.get("hint") or "")
+        super().__init__(f"{status} {self.code}: {self.detail}")
+
+
+class BrokenStreamError(ClientError):
+    """The stream ended before it was complete; the `rows` that came so far are no result."""
+
+    def __init__(self, why: str, rows: int = 0) -> None:
+        super().__init__(why)
+        self.rows = rows
+
+
+class UnreachableError(ClientError):
+    """Nobody answered, or not as a gateway does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete result."""
+
+    table: pa.Table
+    statement: str  # its number in the session
+    seconds: float
+    first_batch_s: float
+    wire: bytes  # as received; empty unless asked for
+    wire_bytes: int
 
 
 class Client:
-    """One identity's view of one gateway."""
+    """One identity talking to one gateway. Use from one thread at a time.
+
+    `url` is http:// or https://; `token` a bearer token in printable ASCII, which goes into a
+    header. Raises ValueError for anything else.
+    """
 
     def __init__(self, url: str, token: str) -> None:
+        check_url(url)
+        self.bearer = check_token(token)
         self._http = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=60.0
+            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=_TIMEOUT
         )
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._http.close()
 
-    def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """One JSON call. Raises GatewayAnswer for anything but success."""
-        answer = self._send(self._http.build_request(method, path, json=body))
-        return answer.json() if answer.content else None
+    def get(self, path: str) -> Any:
+        return _document(self._send("GET", path))
+
+    def items(self, path: str) -> list[dict[str, Any]]:
+        """The elements of a list, which the gateway answers as `{"items": […]}`."""
+        document = self.get(path)
+        if not isinstance(document, dict) or not isinstance(document.get("items"), list):
+            raise UnreachableError(f"{path}: the answer is no list; is this a gateway?")
+        return list(document["items"])
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        return _document(self._send("POST", path, body))
+
+    def delete(self, path: str) -> None:
+        self._send("DELETE", path)
 
     def download(self, path: str) -> bytes:
-        return self._send(self._http.build_request("GET", path)).content
+        return self._send("GET", path).content
 
-    def query(self, session: str, sql: str, params: list[Any], max_rows: int | None) -> pa.Table:
-        """Run one statement and read its whole Arrow stream."""
-        with self.stream(f"/v1/sessions/{session}/query", sql, params, max_rows) as answer:
-            parts = answer.iter_bytes()
-            try:
-                body = b"".join(parts)  # raises unless the body's own end has come
-            except httpx.TransportError as error:
-                raise MaskgateError(f"the stream broke off: {error}") from error
-        if not body.endswith(_END_OF_STREAM):
-            raise MaskgateError("the stream ended without its end marker")
-        return pa.ipc.open_stream(body).read_all()
-
-    @contextmanager
-    def stream(
+    def query(
         self,
-        path: str,
+        session: str | None,
         sql: str,
-        params: list[Any],
-        max_rows: int | None,
-        accept: str = "application/vnd.apache.arrow.stream",
-    ) -> Iterator[httpx.Response]:
-        """The response of a query, its body not yet read."""
+        *,
+        connection: str | None = None,
+        params: list[Any] | None = None,
+        max_rows: int | None = None,
+        watch: Callable[[int], None] = lambda rows: None,
+        keep_wire: bool = False,
+        keep_rows: bool = True,
+    ) -> Answer:
+        """Run one statement and read its whole stream: in a session, or in one of its own on a
+        connection.
+
+        `watch` is called with the rows so far after each batch. Raises RefusedError before the
+        first byte, BrokenStreamError after it.
+        """
+        started = time.monotonic()
+        first: float | None = None
+        batches: list[pa.RecordBatch] = []
+        rows = 0
+        path = f"/v1/sessions/{session}/query" if session else "/v1/query"
+        asked = {"connection": connection, "params": params, "max_rows": max_rows}
+        body = {"sql": sql, **{key: value for key, value in asked.items() if value is not None}}
+        with self._streamed(path, body, ARROW) as answer:
+            received = _Body(answer.iter_raw(), keep_wire)
+            try:
+                with pa.ipc.open_stream(io.BufferedReader(received, 1 << 20)) as reader:
+                    for batch in reader:
+                        first = first or time.monotonic()
+                        rows += batch.num_rows
+                        if keep_rows:
+                            batches.append(batch)
+                        watch(rows)
+                    schema = reader.schema
+                received.drain()
+            except (httpx.TransportError, pa.ArrowInvalid, OSError) as error:
+                raise BrokenStreamError(str(error), rows) from error
+            if received.tail != END_OF_STREAM:
+                raise BrokenStreamError("the stream ended without its end marker", rows)
+        ended = time.monotonic()
+        return Answer(
+            table=pa.Table.from_batches(batches, schema),
+            statement=answer.headers.get("Maskgate-Statement", ""),
+            seconds=ended - started,
+            first_batch_s=(first or ended) - started,
+            wire=b"".join(received.kept),
+            wire_bytes=received.size,
+        )
+
+    def parts(
+        self, session: str, sql: str, params: list[Any], max_rows: int | None, accept: str
+    ) -> Iterator[bytes]:
+        """One statement's answer in a text format, as it comes. The last part is followed by the
+        end of the iteration or by BrokenStreamError: then the parts so far are no result."""
         body: dict[str, Any] = {"sql": sql, "params": params}
         if max_rows is not None:
             body["max_rows"] = max_rows
-        request = self._http.build_request("POST", path, json=body, headers={"Accept": accept})
-        answer = self._send(request, stream=True)
+        with self._streamed(f"/v1/sessions/{session}/query", body, accept) as answer:
+            try:
+                yield from answer.iter_bytes()
+            except httpx.TransportError as error:
+                raise BrokenStreamError(f"the stream broke off: {error}") from error
+
+    @contextmanager
+    def _streamed(self, path: str, body: dict[str, Any], accept: str) -> Iterator[httpx.Response]:
+        answer = self._send("POST", path, body, accept=accept)
         try:
             yield answer
         finally:
             answer.close()
 
-    def _send(self, request: httpx.Request, *, stream: bool = False) -> httpx.Response:
+    def _send(
+        self, method: str, path: str, body: Any = None, *, accept: str | None = None
+    ) -> httpx.Response:
+        """An accepted response; its body still to be read when `accept` names a format."""
+        headers = {} if accept is None else {"Accept": accept}
+        request = self._http.build_request(method, path, json=body, headers=headers)
         try:
-            answer = self._http.send(request, stream=stream)
+            answer = self._http.send(request, stream=accept is not None)
+            if not answer.is_success:
+                answer.read()
         except httpx.TransportError as error:
-            raise MaskgateError(f"{request.url.host}: {error}") from error
+            raise UnreachableError(f"{request.url.host}: {error}") from error
         if answer.is_success:
             return answer
-        answer.read()
         try:
-            body = answer.json()
+            problem = answer.json()
         except ValueError:
-            body = {}
-        raise GatewayAnswer(answer.status_code, body)
+            problem = {"detail": answer.text[:200]}
+        raise RefusedError(answer.status_code, problem if isinstance(problem, dict) else {})
+
+
+class _Body(io.RawIOBase):
+    """The streamed body as a file that pyarrow reads; remembers its size and its last bytes."""
+
+    def __init__(self, parts: Iterator[bytes], keep: bool) -> None:
+        self._parts = parts
+        self._left = memoryview(b"")
+        self._keep = keep
+        self.kept: list[bytes] = []
+        self.size = 0
+        self.tail = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        while not self._left:
+            part = next(self._parts, None)
+            if part is None:
+                return 0
+            self._take(part)
+        count = min(len(into), len(self._left))
+        into[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
+
+    def drain(self) -> None:
+        """Read to the end of the HTTP body: only then is it known to be complete."""
+        for part in self._parts:
+            self._take(part)
+
+    def _take(self, part: bytes) -> None:
+        self._left = memoryview(part)
+        self.size += len(part)
+        self.tail = (self.tail + part[-8:])[-8:]
+        if self._keep:
+            self.kept.append(part)
+
+
+def check_url(url: str) -> str:
+    """The address of a gateway. Raises ValueError with the reason, never with credentials."""
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError) as wrong:
+        raise ValueError(f"not an address: {wrong}") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError("an address begins with http:// or https:// and a host")
+    if parsed.query or parsed.fragment or parsed.userinfo:
+        raise ValueError("an address has no credentials, no query and no fragment")
+    return url
+
+
+def check_token(token: str) -> str:
+    """A token as a header can carry it. Raises ValueError; never repeats the token."""
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("a token is printable ASCII without spaces; was it copied whole?")
+    return token
+
+
+def _document(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        raise UnreachableError(
+            f"{answer.url.host} answered {answer.status_code}, but not JSON; is this a gateway?"
+        ) from None

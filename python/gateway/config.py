@@ -1,8 +1,9 @@
 """The configuration file, parsed once into frozen values; each error names key, value and line.
 
 Refuses: unknown keys, a non-loopback address without TLS, a development issuer in a production
-configuration, rules that disagree. It never prints a secret: DSNs may be written `env:NAME` or
-`file:PATH` and are resolved by `resolve`.
+configuration, rules that name what is not there, values that PostgreSQL would read as something
+else (`$user`, `pg_temp`, the role `none`). It never prints a secret: DSNs may be written `env:NAME`
+or `file:PATH` and are resolved by `resolve`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import ssl
 import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from gateway.errors import ConfigurationError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SCHEMES = ("postgresql://", "postgres://")
 _SECRET_KEYS = {"dsn", "admin_dsn", "control", "token_key"}
 
 
@@ -31,13 +37,70 @@ def _seconds(value: int | str) -> int:
         if found is None:
             raise ValueError('write a duration as "15m", "8h" or "1d"')
         seconds = int(found[1]) * _UNITS[found[2]]
-    if seconds < 1:
-        raise ValueError("a duration is at least one second")
+    if not 1 <= seconds <= 366 * 86400:
+        raise ValueError("a duration is at least one second and at most 366 days")
     return seconds
 
 
+def _principal(value: str) -> str:
+    if not re.fullmatch(r"group:.+|https?://[^\s#]+#.+", value):
+        raise ValueError("write group:NAME or ISSUER#SUBJECT")
+    return value
+
+
+def _dsn(value: str) -> str:
+    """An address of PostgreSQL, or where it is kept; never repeated, it may hold a password."""
+    kept = re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+", value)
+    if kept is None and not value.startswith(_SCHEMES):
+        raise ValueError("write env:NAME, file:PATH or postgresql://…")
+    return value
+
+
+def _control(value: str) -> str:
+    if value == "embedded":
+        return value
+    try:
+        return _dsn(value)
+    except ValueError:
+        raise ValueError('write "embedded", env:NAME, file:PATH or postgresql://…') from None
+
+
+def _key_file(value: str) -> str:
+    if not re.fullmatch(r"file:.+", value):
+        raise ValueError("write file:PATH")
+    return value
+
+
+def _identifier(value: str) -> str:
+    """A name as PostgreSQL keeps it; a longer one would be cut and name something else."""
+    if not value or value != value.strip() or not value.isprintable():
+        raise ValueError("a name of PostgreSQL is not empty and has no surrounding blanks")
+    if len(value.encode("utf-8", "replace")) > 63:
+        raise ValueError("a name of PostgreSQL has at most 63 bytes")
+    return value
+
+
+def _schema(value: str) -> str:
+    if _identifier(value).startswith("$") or value.lower().startswith("pg_temp"):
+        raise ValueError("name the schema itself: $user and pg_temp differ from login to login")
+    return value
+
+
+def _role(value: str) -> str:
+    if _identifier(value).lower() in ("none", "public"):
+        raise ValueError("PostgreSQL has no role of that name: it stands for something else")
+    return value
+
+
+def _schemas(value: list[str]) -> list[str]:
+    if not value or len(set(value)) != len(value):
+        raise ValueError("name at least one schema, and each once")
+    return value
+
+
 Duration = Annotated[int | str, AfterValidator(_seconds)]
-Principal = Annotated[str, Field(pattern=r"^(group:.+|\S+#.+)$")]
+Principal = Annotated[str, AfterValidator(_principal)]
+Dsn = Annotated[str, AfterValidator(_dsn)]
 
 
 class _Section(BaseModel):
@@ -57,14 +120,14 @@ class ServerSettings(_Section):
 
 
 class StateSettings(_Section):
-    control: str = "embedded"
+    control: Annotated[str, AfterValidator(_control)] = "embedded"
     log: str = "state/log"
     data: str = "state/postgres"  # where the embedded control store lives
     origin: str | None = None  # the log's name for auditors; default: the listen address
 
 
 class MaskingSettings(_Section):
-    token_key: str = "file:state/token.key"  # noqa: S105 - where the key is, not the key
+    token_key: Annotated[str, AfterValidator(_key_file)] = "file:state/token.key"  # noqa: S105 - a place
     key_id: str = Field(default="k1", pattern=r"^[a-z0-9]{1,8}$")
 
 
@@ -99,19 +162,21 @@ class LimitSettings(_Section):
 
 
 class ConnectionSettings(_Section):
-    dsn: str
-    admin_dsn: str | None = None
-    role: str | None = (
-        None  # a pre-made role with the tables' rights; SET LOCAL ROLE around the COPY
-    )
-    search_path: list[str] = ["public"]
+    dsn: Dsn
+    admin_dsn: Dsn | None = None
+    # A pre-made role with the tables' rights; SET LOCAL ROLE around the COPY.
+    role: Annotated[str, AfterValidator(_role)] | None = None
+    # One with the clear columns only, where they are all it takes.
+    clear_role: Annotated[str, AfterValidator(_role)] | None = None
+    search_path: Annotated[
+        list[Annotated[str, AfterValidator(_schema)]], AfterValidator(_schemas)
+    ] = ["public"]
     unclassified: Literal["redact", "null", "deny"] = "redact"
-    expressions: Literal["refuse"] = "refuse"
+    expressions: Literal["mask-at-source", "refuse"] = "mask-at-source"
     text: Literal["scan", "clear"] = "scan"
     infinity: Literal["error", "null"] = "error"
-    token_domain: str | None = (
-        None  # equal tokens inside one domain; default: the connection's name
-    )
+    # Equal tokens inside one domain; default: the connection's name.
+    token_domain: Annotated[str, Field(min_length=1)] | None = None
     columns: dict[str, str | dict[str, Any]] = {}
 
 
@@ -142,53 +207,75 @@ def load(path: Path) -> Configuration:
         lines = [_sentence(path, text, data, item) for item in error.errors()]
         raise ConfigurationError("\n".join(lines)) from error
     _check_server(path, text, configuration)
+    _check_access(path, text, configuration)
     return configuration
 
 
 def resolve(value: str, base: Path) -> str:
-    """The value itself, or what `env:NAME` or `file:PATH` point at."""
+    """The database's address: the value itself, or what `env:NAME` or `file:PATH` point at."""
     kind, _, name = value.partition(":")
+    found = value
     if kind == "env":
-        found = os.environ.get(name)
+        found = os.environ.get(name, "")
         if not found:
             raise ConfigurationError(f"the environment variable {name} is not set")
-        return found
-    if kind == "file":
+    elif kind == "file":
         try:
-            return (base / name).read_text().strip()
+            found = (base / name).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise ConfigurationError(f"{base / name}: cannot be read: {error.strerror}") from error
-    return value
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"{base / name}: is not text") from None
+    if not found.startswith(_SCHEMES):
+        raise ConfigurationError(f"{kind}:{name} does not hold an address postgresql://…")
+    return found
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a listener on this host can be reached from this machine alone."""
+def is_loopback(host: str | None) -> bool:
+    """Whether `host` is this machine alone: a loopback address or the name `localhost`."""
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host or "").is_loopback
     except ValueError:
         return False
 
 
+@contextmanager
+def placed(path: Path, *keys: str | int) -> Iterator[None]:
+    """Give an error of a room that reads these keys the file and the line on which they stand."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{_where(path, path.read_text(), keys)}: {error.detail}"
+        ) from None
+
+
 def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
-    """The line (from 1) on which a key of the TOML text stands, or its nearest table."""
-    keys = [part for part in path if isinstance(part, str)]
+    """The line (from 1) on which a key of the TOML text stands, or its nearest table.
+
+    A number counts the tables of an array: ("issuers", 1, "audience") is in the second [[issuers]].
+    """
     best: tuple[int, int] | None = None
-    table: list[str] = []
+    table: list[str | int] = []
+    counts: Counter[str] = Counter()
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.strip()
-        header = re.match(r"\[\[?([^\]]+)\]\]?", stripped)
+        header = re.match(r"(\[\[?)([^\]]+)\]\]?", stripped)
         if header is not None:
-            table = _split_key(header[1])
+            table = [*_split_key(header[2])]
+            if header[1] == "[[":
+                table.append(counts[header[2]])
+                counts[header[2]] += 1
             here = table
         else:
             name, equals, _ = stripped.partition("=")
             if not equals or stripped.startswith("#"):
                 continue
-            here = table + _split_key(name)
+            here = [*table, *_split_key(name)]
         depth = 0
-        while depth < min(len(here), len(keys)) and here[depth] == keys[depth]:
+        while depth < min(len(here), len(path)) and here[depth] == path[depth]:
             depth += 1
         if depth == len(here) and depth > 0 and (best is None or depth > best[0]):
             best = (depth, number)
@@ -210,22 +297,30 @@ def _sentence(path: Path, text: str, data: Any, item: Any) -> str:
             value = None
             break
     key = ".".join(str(part) for part in loc)
-    line = line_of(text, loc)
-    where = f"{path}:{line}" if line else str(path)
     # A secret may stand under a mistyped key, or where a table belongs.
     unknown = item["type"] == "extra_forbidden" and loc[:1] != ("server",)
     worded = isinstance(value, str) and ("://" in value or unknown)
     hidden = value is None or worded or bool(_SECRET_KEYS.intersection(map(str, loc)))
     shown = "" if hidden else f" = {value!r}"
-    return f"{where}: {key}{shown}: {item['msg']}"
+    said = str(item["msg"]).removeprefix("Value error, ")
+    return f"{_where(path, text, loc)}: {key}{shown}: {said}"
+
+
+def _where(path: Path, text: str, keys: tuple[str | int, ...]) -> str:
+    line = line_of(text, keys)
+    return f"{path}:{line}" if line else str(path)
+
+
+def _wrong(
+    path: Path, text: str, keys: tuple[str | int, ...], value: object, why: str
+) -> ConfigurationError:
+    key = ".".join(str(part) for part in keys)
+    return ConfigurationError(f"{_where(path, text, keys)}: {key} = {value!r}: {why}")
 
 
 def _check_server(path: Path, text: str, configuration: Configuration) -> None:
     def wrong(keys: tuple[str | int, ...], value: object, why: str) -> ConfigurationError:
-        line = line_of(text, keys)
-        where = f"{path}:{line}" if line else str(path)
-        key = ".".join(str(part) for part in keys)
-        return ConfigurationError(f"{where}: {key} = {value!r}: {why}")
+        return _wrong(path, text, keys, value, why)
 
     server = configuration.server
     try:
@@ -256,4 +351,36 @@ def _check_server(path: Path, text: str, configuration: Configuration) -> None:
                 True,
                 "a development issuer needs a loopback listener and "
                 "server.allow_development_issuer = true",
+            )
+    if server.tls_cert and server.tls_key:
+        try:
+            # An empty password: a key that needs one would be asked for on a terminal.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+                path.parent / server.tls_cert, path.parent / server.tls_key, password=""
+            )
+        except (ssl.SSLError, ValueError, OSError):
+            raise wrong(
+                ("server", "tls_cert"),
+                server.tls_cert,
+                "with tls_key it must be a PEM certificate chain and its key, without a password",
+            ) from None
+
+
+def _check_access(path: Path, text: str, configuration: Configuration) -> None:
+    """A rule that can never apply is a mistake that somebody would find out too late."""
+    access = configuration.access
+    for index, rule in enumerate(access.auto_approve):
+        keys: tuple[str | int, ...] = ("access", "auto_approve", index)
+        if rule.connection not in configuration.connections:
+            known = ", ".join(sorted(configuration.connections))
+            raise _wrong(
+                path, text, (*keys, "connection"), rule.connection, f"no connection but {known}"
+            )
+        if int(rule.max_duration) > int(access.max_duration):
+            raise _wrong(
+                path,
+                text,
+                (*keys, "max_duration"),
+                rule.max_duration,
+                f"longer than access.max_duration, {access.max_duration} s",
             )

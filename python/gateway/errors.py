@@ -11,12 +11,14 @@
     │   ├── ProtectedUse         422 protected_use
     │   ├── NotUnderstood        422 not_understood
     │   ├── InvalidRequest       422 invalid_request
+    │   │   └── Ungrouped        the same, with the place of the column that GROUP BY lacks
     │   ├── NotFound             404 not_found
     │   ├── Conflict             409 conflict
     │   ├── NotAcceptable        406 not_acceptable
     │   └── LimitExceeded        429 limit_exceeded
     ├── Failure                  something this gateway depends on failed
     │   ├── UpstreamFailed       502 upstream_failed
+    │   ├── IssuerUnavailable    503 issuer_unavailable: tokens cannot be checked (nothing was run)
     │   ├── LogUnavailable       503 log_unavailable (nothing was run)
     │   ├── StoreUnavailable     503 store_unavailable: grants cannot be looked up (nothing was run)
     │   └── Unrepresentable      422 unrepresentable: a value has no Arrow form; breaks the stream
@@ -37,6 +39,8 @@ class MaskgateError(Exception):
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
     title: ClassVar[str] = "The gateway failed"
+    #: Seconds after which the same request may be answered otherwise; None when it will not be.
+    retry_after: ClassVar[int | None] = None
 
     def __init__(self, detail: str, *, hint: str | None = None) -> None:
         super().__init__(detail)
@@ -102,6 +106,14 @@ class InvalidRequest(Refusal):
     title = "The request is malformed"
 
 
+class Ungrouped(InvalidRequest):
+    """A column that GROUP BY lacks stands at `position`, in characters from 0, in the text."""
+
+    def __init__(self, detail: str, *, position: int) -> None:
+        super().__init__(detail)
+        self.position = position
+
+
 class NotFound(Refusal):
     code = "not_found"
     status = 404
@@ -123,6 +135,7 @@ class NotAcceptable(Refusal):
 class LimitExceeded(Refusal):
     code = "limit_exceeded"
     status = 429
+    retry_after = 1
     title = "A limit was reached"
 
 
@@ -142,6 +155,15 @@ class UpstreamFailed(Failure):
         self.sqlstate_class = sqlstate_class
 
 
+class IssuerUnavailable(Failure):
+    """Whether the credential is good cannot be told now: its issuer's keys are out of reach."""
+
+    code = "issuer_unavailable"
+    status = 503
+    title = "The token's issuer cannot be reached; nothing was run"
+    retry_after = 5
+
+
 class LogUnavailable(Failure):
     code = "log_unavailable"
     status = 503
@@ -153,6 +175,7 @@ class StoreUnavailable(Failure):
 
     code = "store_unavailable"
     status = 503
+    retry_after = 5
     title = "The control store cannot be reached; nothing was run"
 
 

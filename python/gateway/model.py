@@ -75,6 +75,39 @@ class Column:
         return f"{self.schema}.{self.table}.{self.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A relation as the statement's own FROM names it; items of one relation and alias are one."""
+
+    relation: int
+    schema: str
+    table: str
+    alias: str  # the table's name where the text gives none
+    view: bool
+    named: frozenset[int]  # the relation's attributes that are read through it
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A base column, and the reference it is read through; None where no text names one."""
+
+    column: Column
+    reference: Reference | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """A protected column that is NULL inside one reference, and the uses that make it so.
+
+    Without uses it is a bare one: it stays, unless the rewriting itself has to use it.
+    """
+
+    reference: Reference
+    column: Column
+    uses: tuple[str, ...]  # "WHERE", "an expression (output column 'upper')", …
+    reason: str  # why the column is protected
+
+
 class Shape(StrEnum):
     """How base columns reach an output column."""
 
@@ -91,6 +124,9 @@ class Output:
     type: Mapping[str, Any]  # the decoder's column type; see _kernel.pyi, `MaskedStream`
     shape: Shape
     columns: tuple[Column, ...]  # OUT(c): every base column whose value reaches it
+    sources: tuple[Source, ...] = ()  # the same, each with the reference it is read through
+    masked: tuple[Column, ...] = ()  # those that would reach it, had they not been NULL at source
+    blank: bool = False  # it would be one of those, unchanged: nothing but NULL can come
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +135,7 @@ class Use:
 
     column: Column
     where: str  # "WHERE", "JOIN", "GROUP BY", "ORDER BY", "DISTINCT", … or "unused mention"
+    references: tuple[Reference | None, ...] = ()  # through which it is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +171,14 @@ class Analysis:
     # System catalogs read; each column used is on the list of sql/catalogs.py and appears in no
     # output's `columns`, as no policy rules it.
     catalogs: tuple[str, ...] = ()
+    # Its functions may make the server send notices between the rows.
+    talks: bool = True
+    filled_text: str = ""  # parameters inlined, no casts to text yet
+    references: tuple[Reference, ...] = ()
+    # Columns that are NULL in what will run, when it is not what the agent sent.
+    hidden: tuple[Hidden, ...] = ()
+    # OIDs of all that the plan of the statement may read: its relations and what inherits from them
+    relations: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +201,7 @@ class ColumnDecision:
     treatment: Treatment
     reason: str
     columns: tuple[str, ...]  # "schema.table.column"
+    masked_at_source: tuple[str, ...] = ()  # those that were NULL before anything was computed
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +211,11 @@ class Decision:
     columns: tuple[ColumnDecision, ...]
     policy_hash: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def raw(self) -> bool:
+        """Whether a protected column's values come out of the database for the kernel to mask."""
+        return any(column.treatment.protects for column in self.columns)
 
 
 @dataclass(frozen=True, slots=True)

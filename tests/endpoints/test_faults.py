@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,17 @@ def read_some(body: Iterator[bytes], count: int) -> int:
     while got < count:
         got += len(next(body))
     return got
+
+
+@contextmanager
+def streaming(world: World, session: str) -> Iterator[Iterator[bytes]]:
+    """The body of a long result while it comes; leaving the block drops the connection."""
+    with (
+        world.http(AGENT) as http,
+        http.stream("POST", f"/v1/sessions/{session}/query", json={"sql": LONG}) as stream,
+    ):
+        assert stream.status_code == 200
+        yield stream.iter_raw()
 
 
 def last_record(world: World, session: str, kind: str) -> dict[str, Any]:
@@ -61,12 +73,7 @@ def running(world: World) -> int:
 def test_revocation_stops_a_running_stream_within_a_second(fragile: World) -> None:
     grant = fragile.grant()
     session = fragile.session(grant=grant["id"])
-    with (
-        fragile.http(AGENT) as http,
-        http.stream("POST", f"/v1/sessions/{session}/query", json={"sql": LONG}) as stream,
-    ):
-        assert stream.status_code == 200
-        body = stream.iter_raw()
+    with streaming(fragile, session) as body:
         assert read_some(body, 100_000)
         revoked = fragile.call(
             STEWARD, "POST", f"/v1/grants/{grant['id']}/revoke", {"reason": "enough"}
@@ -86,12 +93,8 @@ def test_a_broken_stream_never_looks_like_a_short_result(fragile: World) -> None
     grant = fragile.grant(duration_s=3)
     session = fragile.session(grant=grant["id"])
     body = bytearray()
-    with (
-        fragile.http(AGENT) as http,
-        pytest.raises(httpx.TransportError),
-        http.stream("POST", f"/v1/sessions/{session}/query", json={"sql": LONG}) as stream,
-    ):
-        for part in stream.iter_raw():
+    with pytest.raises(httpx.TransportError), streaming(fragile, session) as parts:
+        for part in parts:
             body += part
             time.sleep(0.02)
     assert not body.endswith(END_OF_STREAM)
@@ -101,11 +104,7 @@ def test_a_broken_stream_never_looks_like_a_short_result(fragile: World) -> None
 def test_a_client_that_goes_away_cancels_the_database(fragile: World) -> None:
     fragile.grant()
     session = fragile.session()
-    with (
-        fragile.http(AGENT) as http,
-        http.stream("POST", f"/v1/sessions/{session}/query", json={"sql": LONG}) as stream,
-    ):
-        body = stream.iter_raw()
+    with streaming(fragile, session) as body:
         read_some(body, 10_000)
     wait_until(lambda: running(fragile) == 0, 2.0)
     assert "client" in last_record(fragile, session, "cancel")["reason"]
@@ -126,11 +125,7 @@ def test_a_stalled_client_is_ended(fragile: World) -> None:
     fragile.restart()
     fragile.grant()
     session = fragile.session()
-    with (
-        fragile.http(AGENT) as http,
-        http.stream("POST", f"/v1/sessions/{session}/query", json={"sql": LONG}) as stream,
-    ):
-        body = stream.iter_raw()
+    with streaming(fragile, session) as body:
         read_some(body, 1000)
         wait_until(lambda: running(fragile) == 0, 15.0)
     assert "took nothing" in last_record(fragile, session, "cancel")["reason"]
@@ -191,12 +186,7 @@ def test_the_database_lost_in_mid_stream(tmp_path: Path, newest: servers.Server)
         world.start()
         world.grant()
         session = world.session()
-        with (
-            world.http(AGENT) as http,
-            pytest.raises(httpx.TransportError),
-            http.stream("POST", f"/v1/sessions/{session}/query", json={"sql": LONG}) as stream,
-        ):
-            body = stream.iter_raw()
+        with pytest.raises(httpx.TransportError), streaming(world, session) as body:
             read_some(body, 10_000)
             clinic.stop("immediate")
             read_some(body, 1 << 40)
@@ -243,6 +233,27 @@ def test_a_killed_gateway_recovers_its_sessions(fragile: World, tmp_path: Path) 
         "open", "intent", "result", "result",
     ]  # fmt: skip
     assert fragile.query(session, "select 1 as one").status_code == 404
+
+
+def test_sessions_that_a_crash_left_open_are_closed_and_no_others(
+    fragile: World, tmp_path: Path
+) -> None:
+    fragile.grant()
+    neighbour = fragile.neighbour(tmp_path / "neighbour")
+    try:
+        theirs = neighbour.session()
+        ours = fragile.session()
+        closed = fragile.session()
+        fragile.close(closed)
+        os.kill(fragile.gateway.child.pid, 9)
+        fragile.gateway.end()
+        fragile.start()
+        listed = fragile.call(AGENT, "GET", "/v1/sessions").json()["items"]
+        state = {item["id"]: item["closed_at"] is not None for item in listed}
+        assert state == {theirs: False, ours: True, closed: True}
+        assert neighbour.rows(theirs, "select 1 as one") == [{"one": 1}]
+    finally:
+        neighbour.gateway.end()
 
 
 def test_a_grants_rows_are_counted_over_its_life(fragile: World) -> None:

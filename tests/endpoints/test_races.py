@@ -96,7 +96,7 @@ def test_a_stopped_gateway_closes_its_sessions(fragile: World, tmp_path: Path) -
 
 def test_a_refused_one_statement_session_is_closed(world: World) -> None:
     world.grant()
-    body = {"connection": "clinic", "sql": "select upper(full_name) from patient"}
+    body = {"connection": "clinic", "sql": "delete from patient"}
     assert world.call(AGENT, "POST", "/v1/query", body).status_code == 422
     newest = world.call(AGENT, "GET", "/v1/sessions").json()["items"][0]
     assert newest["closed_at"] is not None

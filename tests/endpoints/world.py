@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import os
@@ -117,7 +118,9 @@ class World:
         self.write_config()
         self.start()
 
-    def write_config(self, limits: str = "", columns: str = COLUMNS, port: int = 0) -> None:
+    def write_config(
+        self, limits: str = "", columns: str = COLUMNS, port: int = 0, connection: str = ""
+    ) -> None:
         self.config.write_text(f"""\
 [server]
 listen = "127.0.0.1:{port}"
@@ -139,9 +142,19 @@ approvers = ["group:data-stewards"]
 [connections.clinic]
 dsn = "{self.server.dsn("maskgate_login", self.database)}"
 role = "clinic_reader"
+{connection}
 [connections.clinic.columns]
 {columns}
 """)
+
+    def neighbour(self, home: Path) -> World:
+        """A second gateway with a log of its own, on the same control store, issuer and clinic."""
+        home.mkdir()
+        other = copy.copy(self)
+        other.home, other.config = home, home / "maskgate.toml"
+        other.config.write_text(self.config.read_text().replace("test.example", "other.example"))
+        other.start()
+        return other
 
     def start(self) -> None:
         self.gateway = Process(

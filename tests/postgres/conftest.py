@@ -1,12 +1,14 @@
-"""The corpus' clinic on each server, and the gateway's side of it."""
+"""The corpus' clinic on each server with the gateway's side of it, and a fresh control store."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 import servers
+from control import Desk, fresh_database, open_desk
 from corpus import clinic as corpus
 from gateway.upstream import Database, UpstreamSettings
 
@@ -25,3 +27,10 @@ async def clinic(clinic_dsn: str) -> AsyncIterator[Database]:
     await database.open()
     yield database
     await database.close()
+
+
+@pytest_asyncio.fixture
+async def desk(newest: servers.Server) -> AsyncIterator[Desk]:
+    """A gateway's view of a fresh control store."""
+    async with open_desk(await fresh_database(newest)) as opened:
+        yield opened

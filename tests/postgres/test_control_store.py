@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 import servers
 from control import (
@@ -29,25 +26,6 @@ from gateway.errors import (
 )
 from gateway.grants import ControlStore
 from gateway.grants.migrations import Migration, migrate, packaged
-from gateway.model import Identity
-
-
-@pytest_asyncio.fixture
-async def desk(newest: servers.Server) -> AsyncIterator[Desk]:
-    async with open_desk(await fresh_database(newest)) as opened:
-        yield opened
-
-
-async def ask(desk: Desk, who: Identity = AGENT, **changes: Any) -> Any:
-    wanted = {
-        "connection": "clinic",
-        "tables": ["public.patient"],
-        "purpose": "fix the monthly report",
-        "duration_s": 3600,
-        **changes,
-    }
-    return await desk.grants.request(who, **wanted)
-
 
 # -- schema --------------------------------------------------------------------------------------
 
@@ -140,7 +118,7 @@ async def test_the_database_itself_refuses(desk: Desk, statement: str) -> None:
 
 
 async def test_the_database_refuses_self_approval(desk: Desk) -> None:
-    grant = await ask(desk)
+    grant = await desk.ask()
     connection = await asyncpg.connect(desk.dsn)
     try:
         with pytest.raises(asyncpg.CheckViolationError):
@@ -194,7 +172,7 @@ async def test_a_closed_session_takes_no_statement(desk: Desk) -> None:
 
 async def test_no_session_without_a_grant_in_force(desk: Desk) -> None:
     active = await desk.active()
-    pending = await ask(desk)
+    pending = await desk.ask()
     for who, connection, grant in (
         (BILLING, "clinic", active),
         (AGENT, "lab", active),
@@ -226,3 +204,12 @@ async def test_lost_and_back_without_a_restart() -> None:
                 await desk.grants.charge_rows(grant.id, 1)
             own.start()
             assert (await desk.grants.in_force(AGENT, "clinic")).id == grant.id
+
+
+async def test_what_a_crash_left_open_is_closed_by_its_own_log_alone(desk: Desk) -> None:
+    grant = await desk.active()
+    ours, theirs = [await desk.sessions.open_session(AGENT, "clinic", grant) for _ in range(2)]
+    assert await desk.sessions.close_where(lambda session: session == ours.id) == 1
+    assert await desk.sessions.close_where(lambda session: session == ours.id) == 0
+    found = {row.id: row.closed_at for row in await desk.sessions.list_sessions(AGENT)}
+    assert found == {ours.id: desk.clock.now, theirs.id: None}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 import servers
 from control import (
@@ -38,29 +37,11 @@ from gateway.grants import AccessRules, AutoApprove, Grants
 from gateway.grants.lifecycle import MAX_PENDING
 from gateway.model import GrantState, Identity
 
-
-@pytest_asyncio.fixture
-async def desk(newest: servers.Server) -> AsyncIterator[Desk]:
-    async with open_desk(await fresh_database(newest)) as opened:
-        yield opened
-
-
-async def ask(desk: Desk, who: Identity = AGENT, **changes: Any) -> Any:
-    wanted = {
-        "connection": "clinic",
-        "tables": ["public.patient"],
-        "purpose": "fix the monthly report",
-        "duration_s": 3600,
-        **changes,
-    }
-    return await desk.grants.request(who, **wanted)
-
-
 # -- the life of a grant -------------------------------------------------------------------------
 
 
 async def test_a_request_waits_and_is_in_force_once_approved(desk: Desk) -> None:
-    asked = await ask(desk, max_rows=500)
+    asked = await desk.ask(max_rows=500)
     assert (asked.state, asked.expires_at) == (GrantState.PENDING, None)
     with pytest.raises(NoGrant, match="waits for a decision"):
         await desk.grants.in_force(AGENT, "clinic")
@@ -74,7 +55,7 @@ async def test_a_request_waits_and_is_in_force_once_approved(desk: Desk) -> None
 
 
 async def test_each_change_is_recorded_before_it_is_acknowledged(desk: Desk) -> None:
-    asked = await ask(desk)
+    asked = await desk.ask()
     await desk.grants.approve(asked.id, DANA, "ticket 4711")
     await desk.grants.revoke(asked.id, ELIF, "report is fixed")
     assert desk.ledger.names == ["grant.requested", "grant.approved", "grant.revoked"]
@@ -92,10 +73,10 @@ async def test_each_change_is_recorded_before_it_is_acknowledged(desk: Desk) -> 
 async def test_a_change_that_cannot_be_recorded_does_not_happen(
     desk: Desk, failure: Exception
 ) -> None:
-    pending, active = await ask(desk), await desk.active()
+    pending, active = await desk.ask(), await desk.active()
     desk.ledger.broken = failure
     for change in (
-        ask(desk),
+        desk.ask(),
         desk.grants.approve(pending.id, DANA, "yes"),
         desk.grants.deny(pending.id, DANA, "no"),
         desk.grants.revoke(active.id, DANA, "over"),
@@ -114,7 +95,7 @@ async def test_a_change_that_cannot_be_recorded_does_not_happen(
 
 
 async def test_a_caller_who_vanishes_does_not_split_record_and_change(desk: Desk) -> None:
-    asked = await ask(desk)
+    asked = await desk.ask()
     recording, go_on = asyncio.Event(), asyncio.Event()
 
     async def slow(name: str, payload: dict[str, Any]) -> None:
@@ -135,7 +116,7 @@ async def test_a_caller_who_vanishes_does_not_split_record_and_change(desk: Desk
 
 
 async def test_nobody_approves_their_own(desk: Desk) -> None:
-    asked = await ask(desk, DANA)
+    asked = await desk.ask(DANA)
     with pytest.raises(Forbidden, match="of their own"):
         await desk.grants.approve(asked.id, DANA, "looks fine to me")
     assert (await desk.grants.approve(asked.id, ELIF, "agreed")).state is GrantState.ACTIVE
@@ -160,14 +141,14 @@ async def test_nobody_approves_their_own(desk: Desk) -> None:
 async def test_a_party_to_the_request_does_not_approve(
     desk: Desk, requester: Identity, approver: Identity
 ) -> None:
-    asked = await ask(desk, requester)
+    asked = await desk.ask(requester)
     with pytest.raises(Forbidden, match="acts for them"):
         await desk.grants.approve(asked.id, approver, "fine")
     assert (await desk.grants.approve(asked.id, ELIF, "fine")).state is GrantState.ACTIVE
 
 
 async def test_only_approvers_decide(desk: Desk) -> None:
-    asked = await ask(desk)
+    asked = await desk.ask()
     for change in (desk.grants.approve, desk.grants.deny, desk.grants.revoke):
         with pytest.raises(Forbidden):
             await change(asked.id, AMIR, "I audit")
@@ -178,14 +159,14 @@ async def test_only_approvers_decide(desk: Desk) -> None:
 
 
 async def test_the_requester_may_withdraw_and_the_holder_give_back(desk: Desk) -> None:
-    asked = await ask(desk)
+    asked = await desk.ask()
     assert (await desk.grants.deny(asked.id, AGENT, "a mistake")).state is GrantState.DENIED
     active = await desk.active()
     assert (await desk.grants.revoke(active.id, AGENT, "done")).state is GrantState.REVOKED
 
 
 async def test_no_way_back(desk: Desk) -> None:
-    denied = await desk.grants.deny((await ask(desk)).id, DANA, "no")
+    denied = await desk.grants.deny((await desk.ask()).id, DANA, "no")
     revoked = await desk.grants.revoke((await desk.active()).id, DANA, "over")
     expired = await desk.active(duration_s=1)
     desk.clock.turn(1)
@@ -197,7 +178,7 @@ async def test_no_way_back(desk: Desk) -> None:
 
 
 async def test_races_have_one_winner(desk: Desk) -> None:
-    asked = await ask(desk)
+    asked = await desk.ask()
     decisions: list[Callable[[], Awaitable[Any]]] = [
         lambda: desk.grants.approve(asked.id, DANA, "yes"),
         lambda: desk.grants.approve(asked.id, ELIF, "yes"),
@@ -210,14 +191,14 @@ async def test_races_have_one_winner(desk: Desk) -> None:
 
 
 async def test_a_reason_is_needed(desk: Desk) -> None:
-    asked = await ask(desk)
+    asked = await desk.ask()
     for change in (desk.grants.approve, desk.grants.deny, desk.grants.revoke):
         with pytest.raises(InvalidRequest, match="reason"):
             await change(asked.id, DANA, "  ")
 
 
 async def test_a_limit_lowered_since_the_request_counts(desk: Desk) -> None:
-    asked = await ask(desk)
+    asked = await desk.ask()
     rules = AccessRules(approvers=("group:data-stewards",), max_duration_s=600)
     with pytest.raises(Conflict, match="at most 600 s"):
         await Grants(desk.store, rules, desk.ledger, desk.clock).approve(asked.id, DANA, "yes")
@@ -225,16 +206,16 @@ async def test_a_limit_lowered_since_the_request_counts(desk: Desk) -> None:
 
 async def test_waiting_requests_are_bounded(desk: Desk) -> None:
     for _ in range(MAX_PENDING):
-        await ask(desk)
+        await desk.ask()
     with pytest.raises(LimitExceeded, match="wait for a decision"):
-        await ask(desk)
-    assert (await ask(desk, BILLING)).state is GrantState.PENDING
+        await desk.ask()
+    assert (await desk.ask(BILLING)).state is GrantState.PENDING
 
 
 async def test_a_rule_approves_at_once_and_is_recorded_as_such(newest: servers.Server) -> None:
     rule = AutoApprove("night-shift", (AGENT.key,), "clinic", 900)
     async with open_desk(await fresh_database(newest), AccessRules(auto_approve=(rule,))) as desk:
-        grant = await ask(desk, duration_s=900)
+        grant = await desk.ask(duration_s=900)
         assert (grant.state, grant.decided_by) == (GrantState.ACTIVE, "auto:night-shift")
         assert desk.ledger.names == ["grant.requested", "grant.approved"]
         for who, changes in (
@@ -242,7 +223,7 @@ async def test_a_rule_approves_at_once_and_is_recorded_as_such(newest: servers.S
             (AGENT, {"connection": "lab"}),
             (BILLING, {}),
         ):
-            asked = await ask(desk, who, **{"duration_s": 900, **changes})
+            asked = await desk.ask(who, **{"duration_s": 900, **changes})
             assert asked.state is GrantState.PENDING
 
 
@@ -328,7 +309,7 @@ async def test_ids_nobody_made(desk: Desk, wrong: str) -> None:
 
 
 async def test_who_sees_which_grants(desk: Desk) -> None:
-    mine, other = await ask(desk), await ask(desk, BILLING)
+    mine, other = await desk.ask(), await desk.ask(BILLING)
     assert {grant.id for grant in await desk.grants.list(AGENT)} == {mine.id}
     for who in (AMIR, DANA):
         assert {grant.id for grant in await desk.grants.list(who)} == {mine.id, other.id}

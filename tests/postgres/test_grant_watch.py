@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 import servers
 from control import AGENT, DANA, Desk, fresh_database, open_desk
@@ -19,12 +17,6 @@ from gateway.model import GrantState
 
 NEVER_S = 3600.0  # a poll interval that no test waits for
 PATIENCE_S = 30.0  # ends a test that would hang; decides nothing
-
-
-@pytest_asyncio.fixture
-async def desk(newest: servers.Server) -> AsyncIterator[Desk]:
-    async with open_desk(await fresh_database(newest)) as opened:
-        yield opened
 
 
 async def listeners(desk: Desk) -> list[int]:

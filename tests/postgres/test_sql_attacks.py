@@ -20,10 +20,12 @@ async def _outcome(clinic: Database, attack: dict[str, Any]) -> tuple[str, list[
     try:
         async with clinic.transaction("attack") as transaction:
             analysis = await analyse(attack["sql"], attack["params"], transaction)
-            decision = corpus.decide(analysis)
+            decision = corpus.refuse(analysis)
             if decision == "protected":
                 return decision, []
-            pieces = transaction.stream(analysis.server_text, analysis.server_tree)
+            pieces = transaction.stream(
+                analysis.server_text, analysis.server_tree, analysis.relations
+            )
             copy = b"".join([piece async for piece in pieces])
     except Refusal as refusal:
         assert refusal.detail

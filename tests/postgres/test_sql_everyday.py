@@ -31,8 +31,8 @@ async def test_rows(
 ) -> None:
     async with clinic.transaction("everyday") as transaction:
         analysis = await analyse(statement["sql"], statement["params"], transaction)
-        assert corpus.decide(analysis) != "protected"
-        pieces = transaction.stream(analysis.server_text, analysis.server_tree)
+        assert corpus.refuse(analysis) != "protected"
+        pieces = transaction.stream(analysis.server_text, analysis.server_tree, analysis.relations)
         copied = corpus.rows(b"".join([piece async for piece in pieces]))
     masked = corpus.hidden(analysis)
     names = [f'"c{n}"' for n in range(len(masked))]

@@ -26,7 +26,7 @@ from gateway.errors import (
 from gateway.model import Analysis
 from gateway.sql import analyse
 from gateway.upstream import Database, Transaction, UpstreamSettings
-from gateway.upstream import database as rules
+from gateway.upstream import versions as rules
 
 pytestmark = pytest.mark.pg15
 
@@ -53,7 +53,7 @@ async def opened(dsn: str, **settings: Any) -> AsyncIterator[Database]:
 
 
 async def read(transaction: Transaction, analysis: Analysis) -> bytes:
-    pieces = transaction.stream(analysis.server_text, analysis.server_tree)
+    pieces = transaction.stream(analysis.server_text, analysis.server_tree, analysis.relations)
     return b"".join([piece async for piece in pieces])
 
 
@@ -149,15 +149,20 @@ async def test_no_byte_before_the_tree_of_copy_is_the_approved_one(clinic: Datab
         approved = await analyse("select city from patient", [], transaction)
         pieces = []
         with pytest.raises(NotUnderstood):
-            async for piece in transaction.stream("select ssn from patient", approved.server_tree):
+            async for piece in transaction.stream(
+                "select ssn from patient", approved.server_tree, approved.relations
+            ):
                 pieces.append(piece)
     assert pieces == []
 
 
 @pytest.mark.parametrize("rows", [1, 1000, 20000, 60000])
 async def test_a_reader_that_stops_early_leaves_the_session_usable(
-    clinic_dsn: str, rows: int
+    clinic_dsn: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A backend that is given no processor for a second is not one that does not heed.
+    monkeypatch.setattr("gateway.upstream.transaction._GRACE", 60.0)
+    monkeypatch.setattr("gateway.upstream.transaction._MOMENT", 5.0)
     sql = f"select generate_series(1, {rows}) as g, lpad('', 50, 'x') as filler"
     async with opened(clinic_dsn, max_connections=1) as database:
         pids = set()
@@ -165,7 +170,9 @@ async def test_a_reader_that_stops_early_leaves_the_session_usable(
             async with database.transaction("early") as transaction:
                 pids.add(transaction._session.get_server_pid())
                 analysis = await analyse(sql, [], transaction)
-                pieces = transaction.stream(analysis.server_text, analysis.server_tree)
+                pieces = transaction.stream(
+                    analysis.server_text, analysis.server_tree, analysis.relations
+                )
                 assert (await anext(pieces)).startswith(b"PGCOPY")
                 await asyncio.sleep(0.01)  # the rest arrives and waits
                 await pieces.aclose()
@@ -211,7 +218,7 @@ async def test_a_slow_reader_holds_the_server_back(
 ) -> None:
     async with clinic.transaction("slow-reader") as transaction:
         analysis = await analyse(ENDLESS, [], transaction)
-        pieces = transaction.stream(analysis.server_text, analysis.server_tree)
+        pieces = transaction.stream(analysis.server_text, analysis.server_tree, analysis.relations)
         assert (await anext(pieces)).startswith(b"PGCOPY")
         await until(
             admin,
@@ -230,7 +237,7 @@ async def test_closing_the_rows_stops_the_server(
 ) -> None:
     async with clinic.transaction("gone") as transaction:
         analysis = await analyse(ENDLESS, [], transaction)
-        pieces = transaction.stream(analysis.server_text, analysis.server_tree)
+        pieces = transaction.stream(analysis.server_text, analysis.server_tree, analysis.relations)
         await anext(pieces)
         await pieces.aclose()
     await until(admin, _RUNNING, 0)
@@ -247,7 +254,9 @@ async def test_cancelling_the_reader_stops_the_server(
         async with clinic.transaction("gone") as transaction:
             analysis = await analyse(sql, [], transaction)
             started.set()
-            async for _ in transaction.stream(analysis.server_text, analysis.server_tree):
+            async for _ in transaction.stream(
+                analysis.server_text, analysis.server_tree, analysis.relations
+            ):
                 await asyncio.sleep(3600)
 
     task = asyncio.create_task(reader())
@@ -264,7 +273,7 @@ async def test_a_backend_that_does_not_heed_is_ended(
 ) -> None:
     async with clinic.transaction("gone") as transaction:
         analysis = await analyse(ENDLESS, [], transaction)
-        pieces = transaction.stream(analysis.server_text, analysis.server_tree)
+        pieces = transaction.stream(analysis.server_text, analysis.server_tree, analysis.relations)
         await anext(pieces)
         pid = transaction._session.get_server_pid()
         os.kill(pid, signal.SIGSTOP)
@@ -350,7 +359,9 @@ async def test_a_backend_lost_in_mid_stream(clinic: Database, admin: asyncpg.Con
     async with clinic.transaction("lost") as transaction:
         analysis = await analyse(ENDLESS, [], transaction)
         with pytest.raises(UpstreamFailed) as failed:
-            async for _ in transaction.stream(analysis.server_text, analysis.server_tree):
+            async for _ in transaction.stream(
+                analysis.server_text, analysis.server_tree, analysis.relations
+            ):
                 await admin.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                     " WHERE application_name = 'lost'"

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
-from gateway import config
+from gateway import config, wiring
 from gateway.config import Configuration
 from gateway.errors import ConfigurationError
 
@@ -28,6 +39,9 @@ dsn = "env:CLINIC_DSN"
 [connections.clinic.columns]
 "public.patient.id" = "clear"
 """
+
+FORMAT = PrivateFormat.PKCS8
+RULE = '{ who = "group:agents", connection = "%s", max_duration = "%s" }'
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -59,6 +73,48 @@ def test_a_sound_file_loads(tmp_path: Path) -> None:
         (("[connections.clinic]", "[connections.Clinic]"), r"connections\.Clinic"),
         (("max_duration", "max_durations"), r":10: access\.max_durations"),
         (('"clear"', '"clear'), "not TOML"),
+        (('"8h"', '"400d"'), r":10: access\.max_duration = '400d': .*366 days"),
+        (('"env:CLINIC_DSN"', '"host=db"'), r":13: connections\.clinic\.dsn: write env:NAME"),
+        (('"env:CLINIC_DSN"', '""'), r":13: connections\.clinic\.dsn: write env:NAME"),
+        (('"env:CLINIC_DSN"', '"env:NOT A NAME"'), r":13: connections\.clinic\.dsn: write env:"),
+        (('"env:CLINIC_DSN"', '"mysql://x/y"'), r":13: connections\.clinic\.dsn: write env:"),
+        (('"env:CLINIC_DSN"', '"env:X"\nadmin_dsn = "x"'), r":14: connections\.clinic\.admin_dsn"),
+        (("[access]", '[state]\ncontrol = "local"\n[access]'), r':9: state\.control: .*"embedded"'),
+        (
+            ("[access]", '[masking]\ntoken_key = "env:KEY"\n[access]'),
+            r":9: masking\.token_key: write file:PATH",
+        ),
+        *(
+            (
+                ('"env:CLINIC_DSN"', f'"env:X"\nsearch_path = {path}'),
+                rf":14: connections\.clinic\.search_path.*{said}",
+            )
+            for path, said in (
+                ("[]", "at least one"),
+                ('["a", "a"]', "each once"),
+                ('[""]', "not empty"),
+                ('[" public"]', "blanks"),
+                ('["a\\nb"]', "blanks"),
+                ('["$user"]', "name the schema itself"),
+                ('["pg_temp"]', "name the schema itself"),
+                (f'["{"x" * 64}"]', "63 bytes"),
+            )
+        ),
+        *(
+            (
+                ('"env:CLINIC_DSN"', f'"env:X"\nrole = "{role}"'),
+                rf":14: connections\.clinic\.role = .*{said}",
+            )
+            for role, said in (("none", "no role"), ("", "not empty"), ("r" * 64, "63 bytes"))
+        ),
+        (
+            ('max_duration = "8h"', f"auto_approve = [{RULE % ('wards', '1h')}]"),
+            r":10: access\.auto_approve\.0\.connection = 'wards': no connection but clinic",
+        ),
+        (
+            ('max_duration = "8h"', f"auto_approve = [{RULE % ('clinic', '9h')}]"),
+            r":10: access\.auto_approve\.0\.max_duration = 32400: longer than",
+        ),
     ],
 )
 def test_wrong_keys_are_named_with_line(tmp_path: Path, change: tuple[str, str], said: str) -> None:
@@ -93,6 +149,61 @@ def test_a_secret_in_the_wrong_place_is_not_echoed(tmp_path: Path, change: tuple
     assert "connections.clinic" in caught.value.detail
 
 
+SECOND = """[[issuers]]
+issuer = "https://idp.example.org"
+
+[[issuers]]
+issuer = "%s"
+"""
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        ("http://other.example.org", "http:// is allowed on this machine only"),
+        ("https://other.example.org/#x", "no fragment"),
+        ("https://idp.example.org", "listed twice"),
+    ],
+)
+def test_a_wrong_issuer_is_named_with_its_own_line(tmp_path: Path, second: str, said: str) -> None:
+    text = GOOD.replace('[[issuers]]\nissuer = "https://idp.example.org"\n', SECOND % second)
+    path = write(tmp_path, text)
+    loaded = config.load(path)
+    with pytest.raises(ConfigurationError, match=rf":8: issuer '{second}': .*{said}"):
+        wiring.build_identity(path, loaded)
+
+
+def test_a_wrong_rule_is_named_with_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD.replace('"clear"', '"clean"'))
+    with pytest.raises(ConfigurationError, match=r":16: connections\.clinic\.columns.*'clean'"):
+        wiring.build_policies(path, config.load(path))
+
+
+def test_what_the_environment_holds_is_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLINIC_DSN", "host=db password=SECRETPW")
+    path = write(tmp_path, GOOD)
+    problems = asyncio.run(wiring.problems(path, config.load(path))).wrong
+    (said,) = [problem for problem in problems if "clinic" in problem]
+    assert f"{path}:13: env:CLINIC_DSN does not hold an address" in said
+    assert "SECRETPW" not in said
+
+
+def test_what_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = "postgresql://nobody@127.0.0.1:1/nothing"
+    monkeypatch.setenv("CLINIC_DSN", dead)
+    text = GOOD.replace("https://idp.example.org", "http://127.0.0.1:1")
+    path = write(tmp_path, f'{text}[state]\ncontrol = "{dead}"\n')
+    clinic, control, issuer = asyncio.run(wiring.problems(path, config.load(path))).wrong
+    assert clinic.startswith("connections.clinic: ")
+    assert control.startswith("state.control: The control store cannot be reached")
+    assert issuer.startswith("issuers: The issuer http://127.0.0.1:1 cannot be reached")
+    path.write_text(f'{text}[state]\ncontrol = "env:NOT_SET"\n')
+    _, control, _ = asyncio.run(wiring.problems(path, config.load(path))).wrong
+    assert f"{path}:18: the environment variable NOT_SET is not set" in control
+
+
 @pytest.mark.parametrize("listen", ["127.0.0.1:99999", "127.0.0.1:-1", "127.0.0.1", "127.0.0.1:x"])
 def test_ports_out_of_range_are_named(tmp_path: Path, listen: str) -> None:
     with pytest.raises(ConfigurationError, match=r":2: server\.listen"):
@@ -110,6 +221,30 @@ def test_a_development_issuer_needs_loopback_and_leave(tmp_path: Path) -> None:
     public = allowed.replace('"127.0.0.1:8080"', '"10.0.0.1:443"\ntls_cert = "c"\ntls_key = "k"')
     with pytest.raises(ConfigurationError, match="loopback"):
         config.load(write(tmp_path, public))
+
+
+@pytest.mark.parametrize("defect", ["", "no PEM", "another's key", "a key with a password"])
+def test_a_certificate_is_read_before_the_gateway_starts(tmp_path: Path, defect: str) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gateway.example.org")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    ).sign(key, hashes.SHA256())
+    (tmp_path / "c").write_bytes(certificate.public_bytes(Encoding.PEM))
+    shown = ec.generate_private_key(ec.SECP256R1()) if defect == "another's key" else key
+    lock = BestAvailableEncryption(b"x") if defect == "a key with a password" else NoEncryption()
+    (tmp_path / "k").write_bytes(
+        b"no PEM" if defect == "no PEM" else shown.private_bytes(Encoding.PEM, FORMAT, lock)
+    )
+    path = write(
+        tmp_path, GOOD.replace('"127.0.0.1:8080"', '"0.0.0.0:443"\ntls_cert = "c"\ntls_key = "k"')
+    )
+    if not defect:
+        assert config.load(path).server.address == ("0.0.0.0", 443)
+        return
+    with pytest.raises(ConfigurationError, match=r":3: server\.tls_cert = 'c': .*PEM"):
+        config.load(path)
 
 
 def test_values_from_environment_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

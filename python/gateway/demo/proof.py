@@ -14,7 +14,7 @@ import zipfile
 from importlib.resources import files
 from pathlib import Path
 
-from gateway.demo.agent import RefusedError
+from gateway.client import RefusedError
 from gateway.demo.backstage import Stage
 from gateway.demo.scenes import Cast
 from gateway.demo.screen import Screen

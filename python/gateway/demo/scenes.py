@@ -19,8 +19,9 @@ import asyncpg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gateway.client import Answer, BrokenStreamError, RefusedError
 from gateway.demo import clinic, hunt
-from gateway.demo.agent import Answer, BrokenStreamError, Caller, RefusedError
+from gateway.demo.agent import Caller
 from gateway.demo.backstage import Stage
 from gateway.demo.screen import Screen, UnexpectedError, reached
 

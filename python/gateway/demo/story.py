@@ -14,8 +14,9 @@ from pathlib import Path
 
 import httpx
 
+from gateway.client import ClientError
 from gateway.demo import backstage, proof, scenes
-from gateway.demo.agent import BrokenStreamError, Caller, RefusedError, token
+from gateway.demo.agent import Caller, token
 from gateway.demo.backstage import BackstageError, Stage
 from gateway.demo.screen import Screen, UnexpectedError, say
 
@@ -37,8 +38,7 @@ def run(output: Path, *, serve: bool = False, patients: int = 100_000) -> int:
     except (
         UnexpectedError,
         BackstageError,
-        RefusedError,
-        BrokenStreamError,
+        ClientError,
         httpx.HTTPError,
     ) as failure:
         screen.console.print(f"\n[bold red]Not as told:[/] {type(failure).__name__}", end=": ")

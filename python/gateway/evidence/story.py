@@ -145,7 +145,8 @@ def _end(statement: Statement, outcome: str, body: Mapping[str, Any], ts: str) -
     statement.truncated = body.get("truncated") is True
     statement.cells_masked = body.get("cells_masked", {})
     statement.detectors = body.get("detectors", {})
-    statement.notes += [str(note) for note in body.get("notes", [])]
+    new = [str(note) for note in body.get("notes", [])]
+    statement.notes += [note for note in new if note not in statement.notes]
 
 
 def _plain(value: Any) -> str:

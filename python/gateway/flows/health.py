@@ -15,6 +15,7 @@ async def missing(house: House) -> list[str]:
         await house.store.check()
     except (MaskgateError, OSError) as error:
         found.append(f"control store: {_words(error)}")
+    found += [f"issuer: {sentence}" for sentence in await house.identity.unreachable()]
     for connection in house.connections.values():
         try:
             await connection.upstream.ping()

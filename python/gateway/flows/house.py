@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.flows.session import Desk
     from gateway.grants import AccessRules, ControlStore, Grants, Sessions
     from gateway.identity import Verifier
+    from gateway.model import Decision
     from gateway.sessionlog import SessionLog
     from gateway.upstream import Database
 
@@ -27,10 +28,15 @@ class Connection:
     name: str
     upstream: Database
     role: str | None
+    clear_role: str | None
     analysis: AnalysisSettings
     policy: Policy
     infinity: str
     token_domain: str
+
+    def role_of(self, decision: Decision) -> str | None:
+        """The role that a statement so decided runs under; None is the login's own rights."""
+        return self.role if decision.raw or self.clear_role is None else self.clear_role
 
     @property
     def database_floor(self) -> str:
@@ -38,7 +44,13 @@ class Connection:
         role = self.role
         if role is None:
             return "none: the login's own rights; the database does not enforce the grant's scope"
-        return f"role {role}: the database enforces this role's rights, not the grant's scope"
+        floor = f"role {role}: the database enforces this role's rights, not the grant's scope"
+        if self.clear_role is None:
+            return floor
+        return (
+            f"{floor}; role {self.clear_role} where no protected column comes out: the database "
+            "enforces that it reads none"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from gateway.flows.house import House
 from gateway.flows.watch import watched
 from gateway.masking import masked, open_stream
 from gateway.model import Grant
-from gateway.policy import decide
-from gateway.sql import analyse
+from gateway.policy import decide, to_hide
+from gateway.sql import analyse, mask_at_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,11 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             analysis = await analyse(ask.sql, ask.params, transaction, connection.analysis)
 
             # (4) policy.decide(identity, grant, analysis) → Decision | refused
+            if hidden := to_hide(grant, analysis, connection.policy):
+                # What a statement computes with or chooses rows by is NULL at its source. The text
+                # that says so goes through (3) again; nothing is taken on trust, for what it still
+                # does with a protected column `decide` refuses.
+                analysis = await mask_at_source(analysis, hidden, transaction, connection.analysis)
             decision = decide(grant, analysis, connection.policy)
             kernel = open_stream(
                 analysis,
@@ -99,7 +104,15 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             head = Head(statement.session, statement.number)
             prelude = [kernel.head()]
             async with (
-                aclosing(transaction.stream(analysis.server_text, analysis.server_tree)) as copy,
+                aclosing(
+                    transaction.stream(
+                        analysis.server_text,
+                        analysis.server_tree,
+                        analysis.relations,
+                        raw=decision.raw,
+                        talks=analysis.talks,
+                    )
+                ) as copy,
                 # (7) kernel: bytes → masked Arrow batch → the door's encoding;
                 #     raw values exist only inside the kernel
                 aclosing(masked(kernel, copy)) as chunks,

@@ -11,7 +11,7 @@ from typing import Any
 from gateway.errors import InvalidRequest, Refusal
 from gateway.flows.entrance import establish
 from gateway.flows.house import Connection, House
-from gateway.policy import treat
+from gateway.policy import foreseen
 from gateway.sql import Described, analyse, describe
 
 _MAX_TABLES = 200
@@ -88,7 +88,7 @@ async def _through(connection: Connection, entry: Described) -> dict[str, tuple[
         return treated
     for output in analysis.outputs:
         try:
-            decided = treat(output, analysis, connection.policy)
+            decided = foreseen(output, analysis, connection.policy)
         except Refusal:
             continue
         treated[output.name] = (decided.treatment.name, decided.reason)

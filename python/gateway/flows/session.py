@@ -22,15 +22,21 @@ from gateway.errors import (
     LimitExceeded,
     MaskgateError,
     NotFound,
+    OutOfScope,
     Refusal,
+    StoreUnavailable,
 )
 from gateway.flows.entrance import establish
 from gateway.flows.house import Connection, House
 from gateway.flows.statement import Statement, receipt_of, recordable, statement_words
-from gateway.model import Grant, Identity
+from gateway.model import Grant, GrantState, Identity
 
 if TYPE_CHECKING:
     from gateway.flows.query import Ask
+
+
+#: How many other grants, and tables of each, a hint names.
+_MOST_NAMED = 5
 
 
 @dataclass(eq=False, slots=True)
@@ -104,7 +110,11 @@ class Desk:
                 raise
             async with statement:
                 await house.sessions.next_statement(session.id, session.identity)
-                yield statement
+                try:
+                    yield statement
+                except OutOfScope as refusal:
+                    refusal.hint = await _with_other_grants(house, session, refusal.hint)
+                    raise
         finally:
             if own:
                 await asyncio.shield(self.close(house, session, "one-statement session"))
@@ -233,6 +243,13 @@ class Desk:
             await self.close(house, session, reason)
 
 
+async def close_left_over(house: House) -> int:
+    """Close in the control store what a crash left open there: sessions that this gateway's log
+    holds, which its recovery has ended. Called once, before the gateway takes any request; another
+    gateway's log, and so its sessions, are its own."""
+    return await house.sessions.close_where(house.log.ended)
+
+
 async def open_session(
     house: House, credential: str | None, client: str, connection: str, grant_id: str | None
 ) -> dict[str, Any]:
@@ -293,6 +310,29 @@ async def receipt(
             # A record's hash is what the next one carries as `prev`.
             return receipt_of(session_id, number, json.loads(following)["prev"], record["body"])
     raise NotFound("no completed statement of that number in the session")
+
+
+async def _with_other_grants(house: House, session: LiveSession, hint: str | None) -> str | None:
+    """The hint of a refusal for scope, with the other grants that the caller could have named."""
+    try:
+        held = await house.grants.list(session.identity, state=GrantState.ACTIVE)
+    except StoreUnavailable:
+        return hint
+    others = [
+        f"{grant.id} ({', '.join(grant.tables[:_MOST_NAMED])})"
+        for grant in held
+        if (grant.identity, grant.connection) == (session.identity.key, session.connection.name)
+        and grant.id != session.grant_id
+        and grant.expires_at is not None
+        and grant.expires_at > house.now()
+    ]
+    if not others:
+        return hint
+    more = (
+        f"this session runs under {session.grant_id} alone; you also hold "
+        f"{', '.join(others[:_MOST_NAMED])}: name one when you open a session"
+    )
+    return more if hint is None else f"{more}; or {hint}"
 
 
 def _open_record(

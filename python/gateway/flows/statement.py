@@ -95,13 +95,16 @@ class Statement:
                         "treatment": column.treatment.name,
                         "reason": column.reason,
                         "columns": list(column.columns),
+                        "masked_at_source": list(column.masked_at_source),
                     }
                     for column in decision.columns
                 ],
                 "policy_hash": decision.policy_hash,
                 "grant": grant.id,
                 "format": self._ask.encoding,
+                "role": self.connection.role_of(decision),
                 "database_floor": self.connection.database_floor,
+                "masked_at_source": _hidden(analysis),
                 "notes": list(decision.notes),
             },
         )
@@ -263,6 +266,20 @@ def statement_words(ask: Ask, limit: int) -> dict[str, Any]:
 def recordable(text: str) -> str:
     """The text with lone surrogates written as escapes, so that it has a UTF-8 form."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _hidden(analysis: Analysis) -> list[dict[str, Any]]:
+    """In what ran differs from what was sent: columns that were NULL, where, and for which use."""
+    return [
+        {
+            "column": str(one.column),
+            "relation": f"{one.reference.schema}.{one.reference.table}",
+            "reference": one.reference.alias,
+            "uses": list(one.uses),
+            "reason": one.reason,
+        }
+        for one in analysis.hidden
+    ]
 
 
 def _analysis(analysis: Analysis) -> dict[str, Any]:

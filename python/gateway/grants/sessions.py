@@ -38,6 +38,12 @@ UPDATE maskgate.sessions SET closed_at = $3
 _ONE = """
 SELECT * FROM maskgate.sessions WHERE id = $1 AND ($2::text IS NULL OR identity = $2)"""
 
+_OPEN_IDS = "SELECT id FROM maskgate.sessions WHERE closed_at IS NULL"
+
+_CLOSE_THESE = """
+UPDATE maskgate.sessions SET closed_at = $2
+ WHERE id = ANY ($1::text[]) AND closed_at IS NULL RETURNING id"""
+
 _LIST = """
 SELECT * FROM maskgate.sessions WHERE $1::text IS NULL OR identity = $1
  ORDER BY opened_at DESC, id LIMIT $2"""
@@ -108,6 +114,13 @@ class Sessions:
         await self._own(session_id, by)
         await self._store.fetchrow(_CLOSE, session_id, by.key, self._clock())
         return await self._own(session_id, by)
+
+    async def close_where(self, ended: Callable[[str], bool]) -> int:
+        """Close the open sessions that the caller's log says have ended; returns how many. Those of
+        other gateways, which that log does not hold, stay as they are."""
+        rows = await self._store.fetch(_OPEN_IDS)
+        over = [row["id"] for row in rows if ended(row["id"])]
+        return len(await self._store.fetch(_CLOSE_THESE, over, self._clock())) if over else 0
 
     async def list_sessions(self, by: Identity, *, limit: int = LIST_LIMIT) -> list[SessionRow]:
         """The newest first: one's own; auditors see everybody's."""

@@ -60,6 +60,13 @@ class ControlStore:
             raise
         return cls(dsn, pool)
 
+    @staticmethod
+    async def reach(dsn: str) -> None:
+        """Connect and change nothing; StoreUnavailable when that cannot be done."""
+        with _unavailable():
+            connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
+            await connection.close()
+
     async def close(self) -> None:
         """Close the connections; one that hangs is cut off."""
         try:

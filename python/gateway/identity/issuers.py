@@ -7,10 +7,10 @@ machine.
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from gateway.config import is_loopback
 from gateway.errors import ConfigurationError
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
@@ -73,15 +73,3 @@ def check_address(url: object, what: str) -> str:
             f"{what} {url!r}: http:// is allowed on this machine only; use https://"
         )
     return url
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether `host` is this machine: a loopback address or the name `localhost`."""
-    if host is None:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -18,7 +18,7 @@ import httpx
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from gateway.errors import ConfigurationError, Unauthenticated
+from gateway.errors import ConfigurationError, IssuerUnavailable, Unauthenticated
 from gateway.identity.issuers import IssuerConfig, check_address
 from gateway.identity.tokens import ALGORITHMS, strict_json
 
@@ -76,8 +76,13 @@ class IssuerKeys:
         self._kid_fetch_at: float | None = None
         self._unknown: OrderedDict[str, float] = OrderedDict()  # kid -> when to ask again
 
+    async def check(self) -> None:
+        """Raise IssuerUnavailable when no token of this issuer could be checked now."""
+        await self._current()
+
     async def find(self, kid: str | None, algorithm: str) -> PublishedKey:
-        """The published key for this header, or Unauthenticated with the reason."""
+        """The published key for this header. Raises Unauthenticated with the reason, or
+        IssuerUnavailable when the issuer would have to say and does not answer."""
         keys = await self._current()
         if kid is None:
             if len(keys) != 1:
@@ -128,7 +133,7 @@ class IssuerKeys:
             if self._attempts == before:  # else another request asked while this one waited
                 now = self._monotonic()
                 if self._kid_fetch_at is not None and now - self._kid_fetch_at < KID_REFETCH_S:
-                    raise _unknown_key()
+                    raise _unknown_key() if self._failed_at is None else self._unreachable()
                 self._kid_fetch_at = now
                 await self._fetch()
             keys = self._keys
@@ -146,8 +151,8 @@ class IssuerKeys:
             return self._keys
         raise self._unreachable()
 
-    def _unreachable(self) -> Unauthenticated:
-        return Unauthenticated(
+    def _unreachable(self) -> IssuerUnavailable:
+        return IssuerUnavailable(
             f"The issuer {self._config.issuer} cannot be reached to check the token: "
             f"{self._failure}.",
             hint="Try again in a few seconds; the gateway asks the issuer again by itself.",

@@ -6,6 +6,7 @@ token says is believed before its signature is checked, except which configured 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ import httpx
 from joserfc import jws
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
 
-from gateway.errors import ConfigurationError, Unauthenticated
+from gateway.errors import ConfigurationError, IssuerUnavailable, Unauthenticated
 from gateway.identity.claims import read_identity
 from gateway.identity.issuers import IssuerConfig
 from gateway.identity.keys import IssuerKeys, PublishedKey
@@ -57,7 +58,8 @@ class Verifier:
         }
 
     async def establish(self, authorization_header: str | None) -> Identity:
-        """The identity behind this Authorization header; raises Unauthenticated with the reason."""
+        """The identity behind this Authorization header. Raises Unauthenticated with the reason,
+        or IssuerUnavailable when the token cannot be checked now."""
         text = bearer(authorization_header)
         token = parse(text)
         config = self._issuer_of(token)
@@ -65,6 +67,16 @@ class Verifier:
         _verify_signature(token, key)
         fingerprint = blake3.blake3(text.encode("ascii")).hexdigest()
         return read_identity(token.claims, config, self._clock(), fingerprint)
+
+    async def unreachable(self) -> list[str]:
+        """A sentence for each issuer whose tokens could not be checked now."""
+        found = await asyncio.gather(
+            *(keys.check() for keys in self._keys.values()), return_exceptions=True
+        )
+        for failure in found:
+            if failure is not None and not isinstance(failure, IssuerUnavailable):
+                raise failure
+        return [failure.detail for failure in found if isinstance(failure, IssuerUnavailable)]
 
     async def aclose(self) -> None:
         """Close the connections to the issuers."""

@@ -1,6 +1,6 @@
 """The kernel beside the event loop: it masks the next bytes while the last ones are sent.
 
-Refuses to run far ahead: at most a few chunks wait, so a client that does not read stops the
+Refuses to run far ahead: at most a few pieces wait, so a client that does not read stops the
 database, and memory stays what it is.
 """
 
@@ -8,46 +8,69 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from gateway._kernel import Chunk, MaskedStream
 
 #: Bytes below which going to another thread costs more than masking here.
 _SMALL = 16 * 1024
-#: Lists of chunks that may wait to be recorded.
-_AHEAD = 2
+#: Pieces that may be with the kernel or wait to be recorded.
+_AHEAD = 3
+
+_Masked = tuple[list[Chunk], bool]  # what became of a piece, and whether the row limit is reached
 
 
 async def masked(kernel: MaskedStream, copy: AsyncIterator[bytes]) -> AsyncGenerator[Chunk, None]:
     """The chunks that COPY bytes become, in order, until the bytes or the row limit end.
 
-    The kernel works in a thread (it holds no lock of Python) and one step at a time. Closing the
-    generator stops it. Raises what the kernel or the upstream raises.
+    The kernel works in a thread of its own, which goes from one piece to the next without asking
+    the event loop (it holds no lock of Python meanwhile). The kernel is at rest when the generator
+    has ended by itself. Raises what the kernel or the upstream raises.
     """
-    waiting: asyncio.Queue[list[Chunk] | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    thread = ThreadPoolExecutor(1, thread_name_prefix="kernel")
+    waiting: asyncio.Queue[asyncio.Future[_Masked] | None] = asyncio.Queue()
     room = asyncio.Semaphore(_AHEAD)
 
+    def step(piece: bytes) -> _Masked:
+        return kernel.feed(piece), kernel.truncated
+
     async def work() -> None:
-        async for raw in copy:
-            if len(raw) < _SMALL:
-                ready = kernel.feed(raw)
+        last: asyncio.Future[_Masked] | None = None
+        async for piece in copy:
+            if len(piece) < _SMALL and (last is None or last.done()):
+                last = loop.create_future()
+                last.set_result(step(piece))
             else:
-                ready = await asyncio.to_thread(kernel.feed, raw)
-            if ready:
-                await room.acquire()
-                waiting.put_nowait(ready)
-            if kernel.truncated:
-                break
+                last = loop.run_in_executor(thread, step, piece)
+            waiting.put_nowait(last)
+            await room.acquire()
 
     worker = asyncio.create_task(work())
     worker.add_done_callback(lambda _: waiting.put_nowait(None))
     try:
-        while (ready := await waiting.get()) is not None:
-            for chunk in ready:
+        while (piece := await waiting.get()) is not None:
+            chunks, truncated = await piece
+            for chunk in chunks:
                 yield chunk
             room.release()
-        await worker  # raises what stopped it
+            if truncated:
+                break
+        else:
+            await worker  # raises what stopped it
     finally:
         worker.cancel()
         with suppress(asyncio.CancelledError, Exception):
             await worker
+        thread.shutdown(wait=False)
+        await _rest(waiting)
+
+
+async def _rest(waiting: asyncio.Queue[asyncio.Future[_Masked] | None]) -> None:
+    """Wait for the pieces that nobody wants any more: a few, and each is a matter of moments."""
+    while not waiting.empty():
+        piece = waiting.get_nowait()
+        if piece is not None:
+            with suppress(Exception):
+                await piece

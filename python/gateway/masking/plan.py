@@ -72,6 +72,7 @@ def open_stream(
             "name": output.name,
             "type": output.type,
             "treatment": _kernel_treatment(column, key, token_domain),
+            "metadata": _field_metadata(column),
         }
         for output, column in zip(analysis.outputs, decision.columns, strict=True)
     ]
@@ -83,6 +84,13 @@ def open_stream(
         "columns": columns,
     }
     return MaskedStream(json.dumps(plan), key.secret)
+
+
+def _field_metadata(column: ColumnDecision) -> dict[str, str]:
+    """What an Arrow field says besides its treatment: the columns that were NULL at source."""
+    if not column.masked_at_source:
+        return {}
+    return {"maskgate.masked_at_source": ", ".join(column.masked_at_source)}
 
 
 def _kernel_treatment(column: ColumnDecision, key: TokenKey, domain: str) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """Step 4: from lineage to one treatment an output column, or a refusal that says what to write.
 
-The rule of `expressions = "refuse"`: a protected column may appear as a bare output column and in
-no other way. Every other use (an expression, a predicate, a join, grouping, ordering, a limit, a
-mention that is not selected, arms of a UNION with different treatments) is refused.
+The rule for whatever runs: a protected column may appear as a bare output column and in no other
+way. Every other use (an expression, a predicate, a join, grouping, ordering, a limit, a mention
+that is not selected, arms of a UNION with different treatments) is refused. With
+`expressions = "mask-at-source"` a statement of such uses has been rewritten before it comes here,
+and the rule is the proof that the rewriting holds.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from gateway.errors import OutOfScope, ProtectedUse
 from gateway.model import (
@@ -35,17 +38,18 @@ def decide(grant: Grant, analysis: Analysis, policy: Policy) -> Decision:
     Raises OutOfScope when a relation is outside the grant, ProtectedUse when a protected column is
     used otherwise than as a bare output column.
     """
-    _check_scope(grant, analysis, policy)
+    check_scope(grant, analysis, policy)
     for use in (*analysis.control, *analysis.mentions):
-        treatment, reason = _treatment(use.column, analysis, policy)
+        treatment, reason = treatment_of(use.column, analysis, policy)
         if treatment.protects:
-            raise _misuse(use.column, treatment, reason, use.where)
+            raise misuse(use.column, treatment, reason, use.where)
     _check_repetition(analysis, policy)
     columns = tuple(treat(output, analysis, policy) for output in analysis.outputs)
     return Decision(columns=columns, policy_hash=policy.hash, notes=analysis.notes)
 
 
-def _treatment(column: Column, analysis: Analysis, policy: Policy) -> tuple[Treatment, str]:
+def treatment_of(column: Column, analysis: Analysis, policy: Policy) -> tuple[Treatment, str]:
+    """The treatment of a column of the statement, closed over what it shares protection with."""
     return policy.treatment_of(column, analysis.related.get(column, ()), analysis.inherited)
 
 
@@ -54,7 +58,7 @@ def _check_repetition(analysis: Analysis, policy: Policy) -> None:
     long its value is."""
     times = Counter(column for output in analysis.outputs for column in output.columns)
     for column, count in times.items():
-        treatment, reason = _treatment(column, analysis, policy)
+        treatment, reason = treatment_of(column, analysis, policy)
         if count > _MOST_REPEATED and treatment.protects:
             raise ProtectedUse(
                 f"{column} is protected ({reason}) and is selected {count} times",
@@ -62,7 +66,8 @@ def _check_repetition(analysis: Analysis, policy: Policy) -> None:
             )
 
 
-def _check_scope(grant: Grant, analysis: Analysis, policy: Policy) -> None:
+def check_scope(grant: Grant, analysis: Analysis, policy: Policy) -> None:
+    """Raises OutOfScope when the statement names a relation that the grant does not cover."""
     if "*" in grant.tables:
         outside = [name for name in analysis.tables if not _classified(name, analysis, policy)]
         scope = "every table the policy classifies"
@@ -83,25 +88,34 @@ def _classified(name: str, analysis: Analysis, policy: Policy) -> bool:
 
 def treat(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecision:
     """The treatment of one output column. Raises ProtectedUse when there is none."""
-    found = [(column, *_treatment(column, analysis, policy)) for column in output.columns]
+    found = [(column, *treatment_of(column, analysis, policy)) for column in output.columns]
     names = tuple(str(column) for column in output.columns)
     protected = [entry for entry in found if entry[1].protects]
     if not protected:
-        return _clear(output, policy, names)
+        return _masked(output, _clear(output, policy, names))
     column, treatment, reason = protected[0]
     if treatment.name == "deny":
-        raise ProtectedUse(
-            f"{column} may not be selected ({reason})",
-            hint=f"leave {column.name} out of the select list",
-        )
+        raise denied(column, reason)
     if output.shape is Shape.COMPUTED:
-        raise _misuse(column, treatment, reason, f"an expression (output column {output.name!r})")
+        raise misuse(column, treatment, reason, f"an expression (output column {output.name!r})")
     if any(entry[1] != treatment for entry in found):
         raise ProtectedUse(
             f"output column {output.name!r} mixes {', '.join(names)}, whose treatments differ",
             hint="select them as separate columns, or in separate statements",
         )
-    return ColumnDecision(output.name, treatment, _because(reason, found), names)
+    return _masked(output, ColumnDecision(output.name, treatment, _because(reason, found), names))
+
+
+def _masked(output: Output, decision: ColumnDecision) -> ColumnDecision:
+    """The decision, with what it owes to columns that were NULL at their source."""
+    if not output.masked:
+        return decision
+    names = tuple(str(column) for column in output.masked)
+    reason = f"{', '.join(names)} NULL at source; {decision.reason}"
+    if output.blank and not output.columns:
+        # Nothing but NULL can come; the kernel makes sure of it.
+        return ColumnDecision(output.name, Treatment("null"), reason, (), names)
+    return replace(decision, reason=reason, masked_at_source=names)
 
 
 def _clear(output: Output, policy: Policy, names: tuple[str, ...]) -> ColumnDecision:
@@ -125,11 +139,22 @@ def _because(reason: str, found: Iterable[tuple[Column, Treatment, str]]) -> str
     return "; ".join(reasons)
 
 
-def _misuse(column: Column, treatment: Treatment, reason: str, where: str) -> ProtectedUse:
+def denied(column: Column, reason: str) -> ProtectedUse:
+    """The refusal of a column that nobody may select."""
+    return ProtectedUse(
+        f"{column} may not be selected ({reason})",
+        hint=f"leave {column.name} out of the select list",
+    )
+
+
+def misuse(column: Column, treatment: Treatment, reason: str, where: str) -> ProtectedUse:
+    """The refusal of a use of a protected column, with what to write instead."""
     hints = {
         "deny": f"leave {column.name} out of the statement",
         "unused mention": f"name the columns you need instead of * and leave {column.name} out",
     }
+    if " view " in where:
+        hints[where] = "the view's own query uses it: read the tables that the view is made from"
     hint = hints.get(treatment.name) or hints.get(
         where,
         f"select {column.name} as a plain column (it comes back as {treatment.name}) and use "

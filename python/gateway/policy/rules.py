@@ -115,11 +115,12 @@ class Policy:
         columns: Mapping[str, str | Mapping[str, Any]],
         *,
         unclassified: str = "redact",
-        expressions: str = "refuse",
+        expressions: str = "mask-at-source",
         text: str = "scan",
     ) -> None:
         self.connection = connection
         self.scan_clear_text = text == "scan"
+        self.expressions = expressions
         self._unclassified = Treatment(unclassified)
         self._rules = sorted(self._parse(columns), key=lambda rule: rule.reach)
         self._check_disagreement()
@@ -172,6 +173,10 @@ class Policy:
         return any(
             rule.parts[0] in ("*", schema) and rule.parts[1] in ("*", table) for rule in self._rules
         )
+
+    def names(self, column: Column) -> bool:
+        """Whether some rule names this column."""
+        return self._rule(column) is not None
 
     def _rule(self, column: Column) -> Rule | None:
         """The narrowest rule that names the column itself."""

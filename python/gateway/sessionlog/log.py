@@ -153,6 +153,12 @@ class SessionLog:
             waiter = self._commits.put(entry)
         return _ref(await waiter)
 
+    def ended(self, session_id: str) -> bool:
+        """Whether this log holds the session and nothing will be added to it."""
+        with self._commits.lock:
+            session = self._sessions.get(session_id)
+            return session.ended if session is not None else self._store.holds(session_id)
+
     async def session_bytes(self, session_id: str) -> SessionFiles:
         """What proves one session, as of now: an open session is committed to the ledger first."""
         with self._commits.lock:

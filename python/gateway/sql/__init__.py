@@ -6,5 +6,6 @@ that is not understood runs.
 
 from gateway.sql.analyse import Settings, analyse
 from gateway.sql.describe import Described, describe
+from gateway.sql.source import mask_at_source
 
-__all__ = ["Described", "Settings", "analyse", "describe"]
+__all__ = ["Described", "Settings", "analyse", "describe", "mask_at_source"]

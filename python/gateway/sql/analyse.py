@@ -9,15 +9,18 @@ output, which decide over rows, and which others share their protection.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused
 from gateway.model import Analysis, Column, Output, Parsed, Shape, Use
-from gateway.sql import functions, lineage, parameters, protection, structure
+from gateway.sql import functions, guards, lineage, parameters, protection, structure
 from gateway.sql import statement as statements
+from gateway.sql.guards import Guarded
 from gateway.sql.lineage import Lineage, OutputFlow
+from gateway.sql.names import FirstNames
 from gateway.sql.protection import Protection
 from gateway.sql.relations import Reading
 from gateway.sql.server import Server
@@ -25,6 +28,8 @@ from gateway.sql.statement import Statement
 from gateway.sql.structure import Relation
 from gateway.sql.types import TEXT, Types
 
+_CAST = re.compile(r"\bcast\s*+(?:\(\s*+)++\Z", re.IGNORECASE)
+_LONGEST_CAST = 64  # characters between the word and its parameter
 _LONG = 64 * 1024  # longer texts are scanned off the event loop
 
 
@@ -35,6 +40,7 @@ class Settings:
     max_bytes: int = statements.MAX_BYTES
     pure_functions: frozenset[str] = frozenset()  # "schema.name" of users' functions declared pure
     row_security: frozenset[str] = frozenset()  # "schema.table" whose policies the role carries
+    names: FirstNames = field(default_factory=FirstNames, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +62,34 @@ async def analyse(
     """
     settings = settings or Settings()
     if len(text) > _LONG:
-        statement = await asyncio.to_thread(statements.read, text, max_bytes=settings.max_bytes)
+        guarded = await asyncio.to_thread(_read, text, settings.max_bytes)
     else:
-        statement = statements.read(text, max_bytes=settings.max_bytes)
-    parameters.check_count(statement, params)
+        guarded = _read(text, settings.max_bytes)
+    parameters.check_count(guarded.statement, params)
     for _ in range(3):
         epoch = transaction.epoch
-        analysis = await _attempt(text, statement, params, transaction, settings)
+        analysis = await attempt(text, guarded, params, transaction, settings)
         if transaction.epoch == epoch:
             return analysis
     raise NotUnderstood("the database's types kept changing while the statement was analysed")
 
 
-async def _attempt(
+def _read(text: str, max_bytes: int) -> Guarded:
+    """`text` as one statement, with its guarded functions limited."""
+    return guards.guarded(statements.read(text, max_bytes=max_bytes), max_bytes=max_bytes)
+
+
+async def attempt(
     text: str,
-    statement: Statement,
+    guarded: Guarded,
     params: Sequence[object],
     server: Server,
     settings: Settings,
 ) -> Analysis:
-    """One analysis; void if the server had to start over meanwhile."""
+    """One analysis; void if the server had to start over meanwhile (`server.epoch` grew)."""
+    statement = guarded.statement
+    if guarded.without_trees is not None:
+        await _check_without_trees(guarded.without_trees, server, settings)
     tree = await _tree(statement.text, server)
     if params:
         _check_params(statement, tree.found)
@@ -84,22 +98,29 @@ async def _attempt(
     if tree.found.params:
         raise NotUnderstood("a parameter is left in the statement")
     relations = await structure.relations(server, {oid for oid, _, _ in tree.found.relations})
-    reading = Reading(tree.found, relations, settings.row_security)
+    if not settings.names.learned:
+        await settings.names.learn(server)
+    trees = guarded.without_trees is not None
+    reading = Reading(tree.found, relations, settings.row_security, trees=trees)
+    # Before their kin are asked for: what comes in between is then in the plan and not here.
+    approved = await structure.descendants(server, relations)
     control = reading.control(tree.found)
     mentions = reading.mentions(tree.found)
     shown = [reading.columns(flow.columns) for flow in tree.found.outputs]
-    await _check_functions(tree.found, server, settings)
+    sources = [reading.sources(flow) for flow in tree.found.outputs]
+    await _check_functions(tree.found, server, settings, reading.users_views())
     columns = {*(use.column for use in (*control, *mentions)), *(c for some in shown for c in some)}
     types = await _types(tree, columns, server)
     native = [_native(flow, types, relations) for flow in tree.found.outputs]
     outputs = tuple(
-        Output(name, kind or TEXT, _shape(flow, kind), columns)
-        for name, flow, kind, columns in zip(
-            tree.parsed.names, tree.found.outputs, native, shown, strict=True
+        Output(name, kind or TEXT, _shape(flow, kind), columns, through)
+        for name, flow, kind, columns, through in zip(
+            tree.parsed.names, tree.found.outputs, native, shown, sources, strict=True
         )
     )
     protected = await protection.close(server, tree.found, relations)
     control = (*control, *protected.control)
+    filled_text = tree.text
     if None in native:
         tree = await _with_text(tree, [kind is None for kind in native], server, settings)
     return Analysis(
@@ -111,11 +132,23 @@ async def _attempt(
         mentions=mentions,
         tables=reading.tables(),
         views=reading.views(),
-        notes=_notes(outputs, native),
+        notes=(*_notes(outputs, native), *guards.notes(statement)),
         catalogs=reading.catalogs(),
-        related=_related(outputs, (*control, *mentions), protected),
+        related=_related(outputs, (*control, *mentions), protected, settings.names),
         inherited=protected.inherited(),
+        talks=(await server.once(functions.load)).talk(tree.found.functions, tree.found.operators),
+        filled_text=filled_text,
+        references=reading.references(),
+        relations=approved,
     )
+
+
+async def _check_without_trees(statement: Statement, server: Server, settings: Settings) -> None:
+    """Raise unless the statement reads no stored tree of the catalog but by guarded functions."""
+    found = await lineage.of((await server.parse(statement.text)).tree, server.server_major)
+    relations = await structure.relations(server, {oid for oid, _, _ in found.relations})
+    reading = Reading(found, relations, settings.row_security)
+    reading.columns(found.used())
 
 
 async def _tree(text: str, server: Server) -> _Tree:
@@ -136,11 +169,16 @@ async def _tree(text: str, server: Server) -> _Tree:
 
 
 def _check_params(statement: Statement, found: Lineage) -> None:
-    """The parameters that the scanner sees are those that the server saw, in the same places."""
-    places = {
-        (number, len(statement.text[: token.start].encode()))
-        for number, token in statement.parameters()
-    }
+    """The parameters that the scanner sees are those that the server saw, in the same places.
+
+    The server puts the parameter of CAST($1 AS type) where the word CAST is.
+    """
+    places = set[tuple[int, int]]()
+    for number, token in statement.parameters():
+        before = statement.text[: token.start]
+        places.add((number, len(before.encode())))
+        if cast := _CAST.search(before, max(0, len(before) - _LONGEST_CAST)):
+            places.add((number, len(before[: cast.start()].encode())))
     seen = {(number, place) for number, place in found.params if place >= 0}
     numbers = {number for number, _ in places}
     if not seen <= places or not {number for number, _ in found.params} <= numbers:
@@ -150,8 +188,13 @@ def _check_params(statement: Statement, found: Lineage) -> None:
         )
 
 
-async def _check_functions(found: Lineage, server: Server, settings: Settings) -> None:
+async def _check_functions(
+    found: Lineage, server: Server, settings: Settings, views: Collection[str]
+) -> None:
+    """`views`: those users made that the statement reads."""
     allowed = await server.once(functions.load)
+    called = [allowed.guarded[oid] for oid in found.functions if oid in allowed.guarded]
+    guards.check(called, views)
     await functions.check(
         found.functions, found.operators, allowed, settings.pure_functions, server
     )
@@ -225,7 +268,7 @@ async def _with_text(
             "the statement cannot be sent with its columns as text",
             hint="cast the columns of unusual types to text, or leave them out",
         )
-    await _check_functions(outer.found, server, settings)
+    await _check_functions(outer.found, server, settings, frozenset())
     return outer
 
 
@@ -234,9 +277,9 @@ def _controlling(found: Lineage) -> set[lineage.Key]:
 
 
 def _related(
-    outputs: Sequence[Output], uses: Sequence[Use], protected: Protection
+    outputs: Sequence[Output], uses: Sequence[Use], protected: Protection, names: FirstNames
 ) -> Mapping[Column, tuple[Column, ...]]:
     columns = {column for output in outputs for column in output.columns}
     columns |= {use.column for use in uses}
     found = {column: protected.related(column) for column in columns}
-    return {column: others for column, others in found.items() if others}
+    return names.related({c: others for c, others in found.items() if others}, columns)

@@ -8,11 +8,13 @@ function runs only when the configuration declares it pure; it then carries all 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.errors import StatementRefused
+from gateway.sql import guards
 from gateway.sql.server import Server
 
 # OIDs below this came with the server (initdb); no user's object ever has one.
@@ -64,15 +66,68 @@ _STABLE = _names(
 _VOLATILE = _names("array_sample array_shuffle gen_random_uuid random random_normal uuidv4")
 
 # What the views of the information schema and a client's look at the catalog call. Each tells of
-# names, types and rights only, whatever its arguments.
+# names, types and structure only, whatever its arguments; none reads a row or runs a user's code.
+# Those that take a relation's name as text look it up in the catalog, and fail if there is none:
+# the name is then an argument like any other, and carries the columns it is made of.
 _OF_CATALOGS = _names(
     """
-    col_description format_type has_any_column_privilege has_column_privilege has_schema_privilege
-    has_sequence_privilege has_table_privilege obj_description pg_column_is_updatable
-    pg_encoding_to_char pg_get_expr pg_has_role pg_is_other_temp_schema pg_my_temp_schema
-    pg_relation_is_updatable pg_table_is_visible pg_type_is_visible
+    col_description format_type getdatabaseencoding obj_description pg_char_to_encoding
+    pg_client_encoding pg_collation_is_visible pg_column_is_updatable pg_conversion_is_visible
+    pg_encoding_to_char pg_function_is_visible pg_get_function_identity_arguments
+    pg_get_function_result pg_get_keywords pg_get_serial_sequence pg_get_userbyid
+    pg_is_other_temp_schema pg_my_temp_schema pg_opclass_is_visible pg_operator_is_visible
+    pg_opfamily_is_visible pg_partition_ancestors pg_relation_is_publishable
+    pg_relation_is_updatable pg_statistics_obj_is_visible pg_table_is_visible pg_type_is_visible
+    regclass to_regtype
     """
 )
+# Rights, in the forms that ask for the current role, by their number of arguments: the rights of
+# other roles are not the agent's to ask.
+_OF_RIGHTS = {
+    "has_any_column_privilege": 2,
+    "has_column_privilege": 3,
+    "has_database_privilege": 2,
+    "has_function_privilege": 2,
+    "has_schema_privilege": 2,
+    "has_sequence_privilege": 2,
+    "has_table_privilege": 2,
+    "has_type_privilege": 2,
+    "pg_has_role": 2,
+}
+
+# Text search tells of words that are too long or stop words. A function in SQL (prolang 14) prints
+# its tree when it first runs, as every statement of a session does that is being analysed.
+_WARNS = re.compile("tsquery|tsvector|ts_headline|ts_match|^xml|_xml|xpath")
+
+_OWN = (
+    "write the expression with PostgreSQL's own functions of text, numbers, dates, arrays and json"
+)
+_OF_VIEWS = (
+    "pg_class with relkind 'v' or 'm' has the names of views, pg_attribute their columns and types"
+)
+_OF_FUNCTIONS = "pg_get_function_arguments(oid) and pg_get_function_result(oid) write the signature"
+_OF_SIZES = "count(*) of the table itself says how many rows there are; sizes are not shown"
+_OF_SETTINGS = f"current_setting answers for {', '.join(guards.SETTINGS)}"
+# What to ask instead of the refused functions that clients know.
+_INSTEAD = {
+    **dict.fromkeys(("pg_get_viewdef", "pg_get_ruledef"), _OF_VIEWS),
+    **dict.fromkeys(
+        ("pg_get_functiondef", "pg_get_function_sqlbody", "pg_get_function_arg_default"),
+        _OF_FUNCTIONS,
+    ),
+    **dict.fromkeys(
+        (
+            "pg_database_size",
+            "pg_indexes_size",
+            "pg_relation_size",
+            "pg_table_size",
+            "pg_total_relation_size",
+        ),
+        _OF_SIZES,
+    ),
+    **dict.fromkeys(("pg_show_all_settings", "set_config"), _OF_SETTINGS),
+    "pg_available_extensions": "pg_extension has the extensions that are there",
+}
 
 # Arguments or results of these types are for the server's own use: internal, cstring, triggers,
 # handlers, and the parse trees of the catalog.
@@ -85,11 +140,22 @@ class Functions:
 
     allowed: frozenset[int]
     operators: frozenset[int]
+    guarded: Mapping[int, str]  # those of `allowed` that `guards` limits, by name
+    # Functions and operators that make the server send notices while rows flow.
+    talking: frozenset[int]
+    talking_operators: frozenset[int]
+
+    def talk(self, called: Collection[int], operators: Collection[int]) -> bool:
+        """Whether notices may stand between the rows of a statement that calls these."""
+        return any(oid in self.talking or oid >= FIRST_USER_OID for oid in called) or any(
+            oid in self.talking_operators or oid >= FIRST_USER_OID for oid in operators
+        )
 
 
 _ALL = """
 SELECT p.oid, p.proname, p.provolatile::pg_catalog.text AS volatility, n.nspname AS schema,
-       p.prorettype AS result, p.proargtypes::pg_catalog.oid[] AS arguments
+       p.prolang = 14 AS in_sql, p.prorettype AS result,
+       p.proargtypes::pg_catalog.oid[] AS arguments
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 WHERE p.oid < 16384 AND n.nspname IN ('pg_catalog', 'information_schema')
 """
@@ -111,10 +177,18 @@ WHERE p.oid = ANY($1::pg_catalog.oid[])
 
 async def load(server: Server) -> Functions:
     """The allow-list of this server; the same while a session lives."""
-    allowed = frozenset(row["oid"] for row in await server.fetch(_ALL) if _harmless(row))
+    every = await server.fetch(_ALL)
+    allowed = frozenset(row["oid"] for row in every if _harmless(row))
     operators = await server.fetch(_OPERATORS)
+    talking = frozenset(
+        row["oid"] for row in every if row["in_sql"] or _WARNS.search(row["proname"])
+    )
     return Functions(
-        allowed, frozenset(row["oid"] for row in operators if row["function"] in allowed)
+        allowed,
+        frozenset(row["oid"] for row in operators if row["function"] in allowed),
+        {row["oid"]: row["proname"] for row in every if row["proname"] in guards.NAMES},
+        talking,
+        frozenset(row["oid"] for row in operators if row["function"] in talking),
     )
 
 
@@ -122,8 +196,10 @@ def _harmless(row: Mapping[str, Any]) -> bool:
     name = row["proname"]
     if row["schema"] == "information_schema":
         return str(name).startswith("_pg_")
-    if name in _OF_CATALOGS:
+    if name in _OF_CATALOGS or name in guards.NAMES:
         return True
+    if name in _OF_RIGHTS:
+        return len(row["arguments"]) == _OF_RIGHTS[name]
     if row["result"] in _INSIDE or _INSIDE.intersection(row["arguments"]):
         return False
     if row["volatility"] == "i":
@@ -157,8 +233,5 @@ async def check(
         whose = "is not on the list of those that may be called"
         if oid >= FIRST_USER_OID:
             whose = "did not come with PostgreSQL, and the configuration does not declare it pure"
-        raise StatementRefused(
-            f"the function {row['signature']} {whose}",
-            hint="write the expression with PostgreSQL's own functions of text, numbers, dates, "
-            "arrays and json",
-        )
+        hint = None if oid >= FIRST_USER_OID else _INSTEAD.get(row["name"])
+        raise StatementRefused(f"the function {row['signature']} {whose}", hint=hint or _OWN)

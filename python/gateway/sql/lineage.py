@@ -1,6 +1,7 @@
 """The kernel's account of one tree, as values.
 
-Refuses a tree too large to be read in a moment. The tree itself goes no further than the kernel.
+Refuses a tree that could not be read, or planned, in a moment. The tree itself goes no further than
+the kernel.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway import _kernel
-from gateway.errors import NotUnderstood
+from gateway.sql import size
 
 Key = tuple[int, int]  # relation OID, attribute number; number 0 is every column
 
-MAX_TREE = 32 * 1024 * 1024
 _LONG = 128 * 1024  # longer trees are read off the event loop
 
 
@@ -26,6 +26,14 @@ class OutputFlow:
     typmod: int
     shape: str
     columns: tuple[Key, ...]
+    sources: tuple[tuple[Key, int | None], ...]  # the same with numbers of references
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceFlow:
+    relation: int
+    alias: str
+    selected: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +41,11 @@ class Lineage:
     """See `_kernel.lineage`."""
 
     outputs: tuple[OutputFlow, ...]
-    control: tuple[tuple[Key, str, int | None], ...]  # column, use, the view it stands in
-    mentions: tuple[tuple[Key, str], ...]
+    # column, use, the view it stands in, numbers of references
+    control: tuple[tuple[Key, str, int | None, tuple[int | None, ...]], ...]
+    mentions: tuple[tuple[Key, str, tuple[int | None, ...]], ...]
     relations: tuple[tuple[int, str, bool], ...]  # OID, relkind, named directly
+    references: tuple[ReferenceFlow, ...]
     functions: tuple[int, ...]
     operators: tuple[int, ...]
     types: tuple[int, ...]
@@ -45,32 +55,40 @@ class Lineage:
 
     def used(self) -> set[Key]:
         """Every column that the statement names or shows."""
-        keys = {key for key, _, _ in self.control} | {key for key, _ in self.mentions}
+        keys = {key for key, *_ in self.control} | {key for key, *_ in self.mentions}
         return keys.union(*(output.columns for output in self.outputs))
 
 
 async def of(tree: str, server_major: int) -> Lineage:
     """Read `tree`. Raises StatementRefused and NotUnderstood as the kernel does."""
-    if len(tree) > MAX_TREE:
-        raise NotUnderstood(
-            f"the statement's tree has {len(tree):,} characters; at most {MAX_TREE:,} are read",
-            hint="send long lists of values as an array parameter",
-        )
     if len(tree) > _LONG:
-        answer = await asyncio.to_thread(_kernel.lineage, tree, server_major)
+        answer = await asyncio.to_thread(_read, tree, server_major)
     else:
-        answer = _kernel.lineage(tree, server_major)
+        answer = _read(tree, server_major)
     found = json.loads(answer)
     return Lineage(
         outputs=tuple(
             OutputFlow(
-                o["type_oid"], o["typmod"], o["shape"], tuple((r, n) for r, n in o["columns"])
+                o["type_oid"],
+                o["typmod"],
+                o["shape"],
+                tuple((r, n) for r, n in o["columns"]),
+                tuple(((r, n), reference) for (r, n), reference in o["sources"]),
             )
             for o in found["outputs"]
         ),
-        control=tuple((_key(use), use["use"], use["through_view"]) for use in found["control"]),
-        mentions=tuple((_key(use), use["use"]) for use in found["mentions"]),
+        control=tuple(
+            (_key(use), use["use"], use["through_view"], tuple(use["references"]))
+            for use in found["control"]
+        ),
+        mentions=tuple(
+            (_key(use), use["use"], tuple(use["references"])) for use in found["mentions"]
+        ),
         relations=tuple((r["oid"], r["kind"], r["direct"]) for r in found["relations"]),
+        references=tuple(
+            ReferenceFlow(r["relation"], r["alias"], frozenset(r["selected"]))
+            for r in found["references"]
+        ),
         functions=tuple(found["functions"]),
         operators=tuple(found["operators"]),
         types=tuple(found["types"]),
@@ -78,6 +96,11 @@ async def of(tree: str, server_major: int) -> Lineage:
         row_security=found["row_security"],
         digest=found["digest"],
     )
+
+
+def _read(tree: str, server_major: int) -> str:
+    size.check(tree)
+    return _kernel.lineage(tree, server_major)
 
 
 def _key(use: Mapping[str, Any]) -> Key:

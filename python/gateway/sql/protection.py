@@ -119,7 +119,7 @@ async def _read_query(
     unknown = {other for other, _, _ in query.relations} - set(result.relations)
     if unknown:
         result.relations.update(await structure.relations(server, unknown))
-    for key, use, _ in query.control:
+    for key, use, *_ in query.control:
         for relation, number in expanded([key], result.relations):
             column = result.relations[relation].column(number)
             result.control.append(Use(column, f"{use} of the materialised view {view.name}"))

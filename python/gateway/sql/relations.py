@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable, Mapping
 
 from gateway.errors import NotUnderstood, StatementRefused
-from gateway.model import Column, Use
+from gateway.model import Column, Reference, Source, Use
 from gateway.sql import catalogs
 from gateway.sql.functions import FIRST_USER_OID
-from gateway.sql.lineage import Key, Lineage
+from gateway.sql.lineage import Key, Lineage, OutputFlow
 from gateway.sql.protection import expanded
 from gateway.sql.structure import Relation
 
@@ -33,9 +33,17 @@ class Reading:
     """The relations of one tree, all of them admitted."""
 
     def __init__(
-        self, found: Lineage, relations: Mapping[int, Relation], row_security: frozenset[str]
+        self,
+        found: Lineage,
+        relations: Mapping[int, Relation],
+        row_security: frozenset[str],
+        *,
+        trees: bool = False,
     ) -> None:
+        """`trees`: the statement may read stored trees of the catalog, by guarded functions."""
+        self._trees = trees
         self._relations = relations
+        self._every = [oid for oid, _, _ in found.relations]
         self._direct = [oid for oid, _, direct in found.relations if direct]
         self._catalogs = [
             (relations[oid].name, relations[oid].kind, direct)
@@ -47,6 +55,9 @@ class Reading:
         if found.row_security and not row_security:
             raise StatementRefused("row security decides over the statement's rows", hint=_POLICIES)
         catalogs.check_relations(self._catalogs)
+        self._references = [
+            self._reference(r.relation, r.alias, r.selected) for r in found.references
+        ]
 
     def columns(self, keys: Iterable[Key]) -> tuple[Column, ...]:
         """The users' columns among `keys`, in order; those of catalogs are checked and left out."""
@@ -55,23 +66,53 @@ class Reading:
             relation = self._relations[oid]
             if not _in_catalog(relation):
                 found.append(relation.column(number))
-            elif not catalogs.through_view(relation.name, self._catalogs):
-                catalogs.check_column(relation.name, relation.attribute(number).name)
+            else:
+                catalogs.check_column(
+                    relation.name,
+                    relation.attribute(number).name,
+                    through_view=catalogs.through_view(relation.name, self._catalogs),
+                    trees=self._trees,
+                )
         return tuple(found)
 
     def control(self, found: Lineage) -> tuple[Use, ...]:
         """The users' columns that decide over rows, each with where."""
         return tuple(
-            Use(column, use if view is None else f"{use} of the view {self._relations[view].name}")
-            for key, use, view in found.control
+            Use(column, use, self._through(numbers))
+            if view is None
+            else Use(column, f"{use} of the view {self._relations[view].name}")
+            for key, use, view, numbers in found.control
             for column in self.columns([key])
         )
 
     def mentions(self, found: Lineage) -> tuple[Use, ...]:
         """The users' columns that are named and go nowhere."""
         return tuple(
-            Use(column, use) for key, use in found.mentions for column in self.columns([key])
+            Use(column, use, self._through(numbers))
+            for key, use, numbers in found.mentions
+            for column in self.columns([key])
         )
+
+    def sources(self, flow: OutputFlow) -> tuple[Source, ...]:
+        """The users' columns that reach an output, each with the reference it is read through."""
+        return tuple(
+            Source(column, reference)
+            for key, number in flow.sources
+            for (reference,) in [self._through([number])]
+            for column in self.columns([key])
+        )
+
+    def references(self) -> tuple[Reference, ...]:
+        """The relations as the text's own FROM clauses name them, catalogs included."""
+        return tuple(self._references)
+
+    def _through(self, numbers: Iterable[int | None]) -> tuple[Reference | None, ...]:
+        return tuple(None if n is None else self._references[n] for n in numbers)
+
+    def _reference(self, oid: int, alias: str, selected: frozenset[int]) -> Reference:
+        relation = self._relations[oid]
+        named = frozenset(relation.attributes) if 0 in selected else selected
+        return Reference(oid, relation.schema, relation.table, alias, relation.kind == "v", named)
 
     def tables(self) -> tuple[str, ...]:
         """The users' relations that the text names."""
@@ -81,6 +122,11 @@ class Reading:
         """Those of `tables` that are views."""
         named = (self._relations[oid] for oid in self._direct)
         return frozenset(r.name for r in named if r.kind == "v" and not _in_catalog(r))
+
+    def users_views(self) -> frozenset[str]:
+        """The views that did not come with PostgreSQL, also those below others."""
+        every = (self._relations[oid] for oid in self._every)
+        return frozenset(r.name for r in every if r.kind == "v" and not _in_catalog(r))
 
     def catalogs(self) -> tuple[str, ...]:
         """The system catalogs that the text names."""

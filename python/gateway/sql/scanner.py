@@ -38,7 +38,8 @@ class Token:
 
 
 # Every character beyond ASCII is part of a word for the server, whatever Unicode thinks of it. A
-# short word before a quote may be a string's prefix, so it is no part of a plain run.
+# short word before a quote may be a string's prefix, so it is no part of a plain run. The run is
+# possessive: a way back for each of a million commas would take half a gigabyte.
 _HIGH = r"\u0080-\U0010ffff"
 _TOKEN = re.compile(
     rf"""
@@ -54,7 +55,7 @@ _TOKEN = re.compile(
     | (?P<semicolon> ; )
     | (?P<plain> (?: [!\#%&()*+,:<=>?@\[\]^`{{|}}~\\. \t\n\r\f] | -(?!-) | /(?!\*)
                    | [0-9] [0-9a-zA-Z_]* (?![{_HIGH}])
-                   | [A-Za-z_] [A-Za-z_0-9$]{{0,62}} (?! [A-Za-z_0-9$'"&{_HIGH}] ) )+ )
+                   | [A-Za-z_] [A-Za-z_0-9$]{{0,62}} (?! [A-Za-z_0-9$'"&{_HIGH}] ) )++ )
     | (?P<word> [A-Za-z_{_HIGH}] [A-Za-z_0-9${_HIGH}]* )
     """,
     re.VERBOSE,

@@ -7,15 +7,19 @@ statements are refused.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from gateway.errors import InvalidRequest, StatementRefused
 from gateway.sql.scanner import Kind, Token, place, scan
 
 MAX_BYTES = 1024 * 1024
 MAX_NAME_BYTES = 63
+MAX_TOKENS = 400_000  # a run of plain words is one of them
+_PLAIN = re.compile(rf"(?a:[A-Za-z_][\w$ ]{{0,{MAX_NAME_BYTES - 1}}})")  # most names are
 _BLANK = (Kind.SPACE, Kind.COMMENT)
 
 
@@ -51,7 +55,12 @@ def read(text: str, *, max_bytes: int = MAX_BYTES) -> Statement:
             f"the statement has {size:,} bytes; at most {max_bytes:,} are taken",
             hint="send long lists of values as an array parameter",
         )
-    tokens = list(scan(text))
+    tokens = list(islice(scan(text), MAX_TOKENS + 1))
+    if len(tokens) > MAX_TOKENS:
+        raise InvalidRequest(
+            f"the statement has more than {MAX_TOKENS:,} names, strings and signs",
+            hint="send long lists of values as an array parameter",
+        )
     _drop_blank_end(tokens)
     if tokens and tokens[-1].kind is Kind.SEMICOLON:
         tokens.pop()
@@ -76,7 +85,7 @@ def acceptable_name(name: str) -> bool:
     Nothing in such a name can end a token of the tree, or pass for another name unseen: combining
     and invisible characters are outside. The server's own name of a column without one is let in.
     """
-    if name == "?column?":
+    if name == "?column?" or _PLAIN.fullmatch(name):
         return True
     if not name or len(name.encode(errors="replace")) > MAX_NAME_BYTES:
         return False

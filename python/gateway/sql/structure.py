@@ -108,6 +108,15 @@ WHERE (k.root, k.root_number) <> (k.relation, k.number)
 ORDER BY n.nspname, c.relname, a.attname
 """
 
+_DESCENDANTS = """
+WITH RECURSIVE below (oid) AS (
+  SELECT u.oid FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS u(oid)
+  UNION
+  SELECT i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.oid
+)
+SELECT b.oid FROM below b
+"""
+
 # One type's facts. A range brings its canonical and difference functions and its order, a domain
 # the functions of its checks; an enum, a row, an array are read by the server and their parts' own.
 _FACT = """
@@ -176,6 +185,16 @@ async def relations(server: Server, oids: Collection[int]) -> dict[int, Relation
             raise NotUnderstood(f"the relation with OID {oid} is not in the catalog")
         _check_names(found[oid])
     return found
+
+
+async def descendants(server: Server, relations: Mapping[int, Relation]) -> frozenset[int]:
+    """The OIDs of `relations` and of all that inherits from them: what a plan of theirs may read.
+
+    Parse's lock on a parent does not keep new children away.
+    """
+    parents = sorted(oid for oid, relation in relations.items() if relation.family)
+    below = await server.fetch(_DESCENDANTS, parents) if parents else []
+    return frozenset(relations) | {row["oid"] for row in below}
 
 
 async def kin(

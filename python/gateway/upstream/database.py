@@ -1,7 +1,7 @@
 """One configured PostgreSQL: a pool of sessions, each checked before it is used.
 
-Refuses servers below the floor of known statistics leaks or of an unknown major version, databases
-that are not UTF-8, and sessions whose settings it could not fix. Nothing survives a statement on a
+Refuses servers below the floor of `versions`, databases that are not UTF-8, and sessions whose
+settings it could not fix. Nothing survives a statement on a
 session: settings are SET LOCAL and every transaction is rolled back.
 """
 
@@ -17,12 +17,9 @@ from typing import Any
 import asyncpg
 
 from gateway.errors import ConfigurationError, LimitExceeded, UpstreamFailed
-from gateway.upstream import failures
+from gateway.upstream import failures, versions
 from gateway.upstream.transaction import Session, Transaction
-
-# The first minor version without CVE-2025-8713 (planner statistics shown to users without rights)
-# of each major version whose trees the kernel reads.
-FLOOR = {15: 14, 16: 10, 17: 6, 18: 0}
+from gateway.upstream.witness import Witness
 
 _SESSION_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,63}")
 
@@ -34,6 +31,7 @@ class UpstreamSettings:
     dsn: str = field(repr=False)
     schemas: tuple[str, ...] = ("public",)
     role: str | None = None  # the statement runs under SET LOCAL ROLE of this
+    clear_role: str | None = None  # and of this when no protected column's value comes out of it
     role_before_parse: bool = False  # row security: its quals are those of the role
     quiet_server_log: bool = False  # needs GRANT SET ON PARAMETER log_min_messages
     max_row_bytes: int = 64 * 1024 * 1024  # one row is in memory whole before it is masked
@@ -52,6 +50,7 @@ class Database:
         self._settings = settings
         self._preamble = _preamble(settings)
         self._pool: Any = None
+        self._witness = Witness(self._beside)
 
     async def open(self) -> None:
         """Make the pool; sessions are opened when first needed."""
@@ -71,6 +70,7 @@ class Database:
 
     async def close(self) -> None:
         """End every session, running ones too."""
+        self._witness.close()
         if self._pool is not None:
             self._pool.terminate()
             self._pool = None
@@ -88,7 +88,7 @@ class Database:
     async def posture(self) -> tuple[str, ...]:
         """What the database does not enforce for this login: sentences for start-up and records."""
         async with self._own() as session:
-            row = await session.fetchrow(_POSTURE, self._settings.role or "")
+            row = await session.fetchrow(_POSTURE)
         found = []
         if row["super"]:
             found.append("the login is a superuser: the database enforces nothing")
@@ -96,11 +96,25 @@ class Database:
             found.append("the login itself may read tables: the role is no floor")
         if self._settings.role is None:
             found.append("no role is configured: the database does not enforce the scope")
-        elif not row["member"]:
-            found.append(f"the login may not SET ROLE to {self._settings.role}")
         if row["ddl"]:
             found.append("the login may create temporary tables or objects in the schemas")
         return tuple(found)
+
+    async def try_role(self, role: str) -> None:
+        """Take `role` as a statement would, and give it back. Raises UpstreamFailed."""
+        async with self._own() as session:
+            try:
+                await session.execute(f"BEGIN READ ONLY; SET LOCAL ROLE {quoted(role)}")
+            except asyncpg.PostgresError as error:
+                raise UpstreamFailed(
+                    f"the login may not take the role {role}",
+                    sqlstate_class=(error.sqlstate or "")[:2],
+                ) from None
+            except failures.LOST as error:
+                raise failures.lost(error) from None
+            finally:
+                with contextlib.suppress(asyncpg.PostgresError, *failures.LOST):
+                    await session.execute("ROLLBACK")
 
     @contextlib.asynccontextmanager
     async def transaction(self, session_id: str) -> AsyncIterator[Transaction]:
@@ -112,8 +126,10 @@ class Database:
             session,
             f"{self._preamble}SET LOCAL application_name = '{session_id}';{_WATCH}",
             role=self._settings.role,
+            clear_role=self._settings.clear_role,
             role_before_parse=self._settings.role_before_parse,
             terminate=self._terminate,
+            grown=self._witness.grown,
         )
         try:
             await transaction.begin()
@@ -154,21 +170,22 @@ class Database:
 
     async def _check(self, session: Session) -> None:
         session.meter.limit = self._settings.max_row_bytes
-        version = session.get_server_version()
-        floor = FLOOR.get(version.major)
-        if floor is None:
-            raise UpstreamFailed(
-                f"PostgreSQL {version.major} is not known here; versions "
-                f"{min(FLOOR)} to {max(FLOOR)} are"
-            )
-        if version.micro < floor:  # asyncpg counts 17.6 as 17.0.6
-            raise UpstreamFailed(
-                f"PostgreSQL {version.major}.{version.micro} shows planner statistics to users "
-                f"without rights (CVE-2025-8713); {version.major}.{floor} or later is needed"
-            )
+        versions.check(str(session.get_settings().server_version))
         encoding = session.get_settings().server_encoding
         if str(encoding).upper() not in ("UTF8", "UTF-8"):
             raise UpstreamFailed(f"the database's encoding is {encoding}; UTF8 is needed")
+
+    async def _beside(self) -> Session:
+        """A session outside the pool."""
+        session: Session = await asyncpg.connect(
+            self._settings.dsn, timeout=self._settings.connect_timeout, connection_class=Session
+        )
+        try:
+            await self._check(session)
+        except BaseException:
+            session.terminate()
+            raise
+        return session
 
     async def _terminate(self, pid: int) -> None:
         """End a backend that did not heed its cancellation, from another session."""
@@ -195,8 +212,6 @@ SELECT r.rolsuper AS super,
                WHERE c.relkind IN ('r', 'p', 'v', 'm') AND n.nspname !~ '^pg_'
                  AND n.nspname <> 'information_schema'
                  AND pg_catalog.has_any_column_privilege(c.oid, 'SELECT')) AS reads,
-       COALESCE((SELECT pg_catalog.pg_has_role(m.oid, 'MEMBER') FROM pg_catalog.pg_roles m
-                 WHERE m.rolname = $1), false) AS member,
        pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP')
        OR EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.nspname !~ '^pg_'
                   AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')) AS ddl
@@ -213,8 +228,11 @@ def quoted(identifier: str) -> str:
 
 def _preamble(settings: UpstreamSettings) -> str:
     """BEGIN and the settings under which the tree of a text means what runs later."""
-    if settings.role is not None:
-        quoted(settings.role)
+    for role in (settings.role, settings.clear_role):
+        if role is not None:
+            quoted(role)
+    if settings.clear_role is not None and settings.role_before_parse:
+        raise ConfigurationError("clear_role: with row security a statement has one role")
     path = ", ".join(quoted(schema) for schema in (*settings.schemas, "pg_temp"))
     fixed = {
         "search_path": path,

@@ -14,6 +14,7 @@ from gateway.errors import (
     MaskgateError,
     OutOfScope,
     StatementRefused,
+    Ungrouped,
     UpstreamFailed,
 )
 
@@ -35,6 +36,7 @@ _CLASSES = {
     "57": "the database is shutting down, or an operator stopped the statement",
     "58": "the database met an error of its system",
 }
+_UNGROUPED = "42803"
 # The statement is at fault, and the message says how: no row has been read.
 _CALLER = ("0A", "21", "22", "2B", "34", "3D", "3F", "42", "44", "54")
 
@@ -63,6 +65,8 @@ def at_parse(error: asyncpg.PostgresError, text: str) -> MaskgateError:
         )
     if state in ("54001", "54000"):
         return StatementRefused("the statement is nested too deeply", hint="write it in parts")
+    if state == _UNGROUPED and (place := _place(error, text)) is not None:
+        return Ungrouped(f"{message}{_where(error, text)}", position=place)
     if state[:2] in _CALLER:
         return InvalidRequest(f"{message}{_where(error, text)}")
     return while_running(error)
@@ -104,11 +108,17 @@ def lost(error: BaseException) -> UpstreamFailed:
 
 
 def _where(error: asyncpg.PostgresError, text: str) -> str:
+    place = _place(error, text)
+    if place is None:
+        return ""
+    before = text[:place]
+    return f" (line {before.count(chr(10)) + 1}, column {place - before.rfind(chr(10))})"
+
+
+def _place(error: asyncpg.PostgresError, text: str) -> int | None:
+    """Where in `text` the server points, counted from 0."""
     try:
         position = int(error.position or 0)
     except ValueError:
-        return ""
-    if not 0 < position <= len(text) + 1:
-        return ""
-    before = text[: position - 1]
-    return f" (line {before.count(chr(10)) + 1}, column {position - 1 - before.rfind(chr(10))})"
+        return None
+    return position - 1 if 0 < position <= len(text) + 1 else None

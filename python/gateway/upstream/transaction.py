@@ -1,8 +1,10 @@
 """One read-only transaction for one statement: Parse, look-ups, COPY, in the same locks.
 
 Parse takes the locks that keep tables, views, columns and policies as the analysis saw them until
-COPY has ended. Refuses to say whose tree it is when more than one was printed, and to give on a
-byte before the tree inside COPY equals the approved one. The transaction is never committed.
+COPY has ended. Two things they do not keep: a name can come to mean another table, a table can get
+a partition. Refuses to say whose tree it is when more than one was printed, and to give on a byte
+before the tree of the COPY itself equals the approved one and no table of it has a child that the
+analysis has not met. The transaction is never committed.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from typing import Any, TypeVar, cast
 
 import asyncpg
@@ -19,11 +21,13 @@ from gateway import _kernel
 from gateway.errors import LimitExceeded, MaskgateError, NotUnderstood, UpstreamFailed
 from gateway.model import Parsed
 from gateway.upstream import failures
+from gateway.upstream.frames import Frames
 from gateway.upstream.handoff import Handoff
 
 T = TypeVar("T")
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
-_MOMENT = 0.05  # seconds until a cancellation that may have met the last bytes is repeated
+_MOMENT = 0.25  # seconds until a cancellation that may have met the last bytes is repeated
+_MOST_OF_A_TREE = 20 << 20  # bytes the server may send about one statement before it runs
 _TREES_KEPT = 2  # one too many for a Parse, and those of a COPY
 _TRAILER = b"\xff\xff"  # the end of COPY BINARY; other bytes can look like it
 
@@ -41,8 +45,15 @@ class Meter(asyncio.Protocol):
         self.limit: int | None = None
         self.held = 0
         self.exceeded = False
+        self.frames: Frames | None = None  # while a COPY runs during which the server may speak
 
     def data_received(self, data: bytes) -> None:
+        if self.frames is not None:
+            data = self.frames.without_notices(data)
+            if self.frames.finished:
+                self.frames = None
+            if not data:
+                return
         self.held += len(data)
         if self.limit is not None and self.held > self.limit:
             self.exceeded = True
@@ -84,16 +95,22 @@ class Transaction:
         opening: str,
         *,
         role: str | None,
+        clear_role: str | None,
         role_before_parse: bool,
         terminate: Callable[[int], Awaitable[None]],
+        grown: Callable[[Collection[int]], Awaitable[bool]],
     ) -> None:
         self._session = session
         self._opening = opening
         self._role = role
+        self._clear_role = clear_role
         self._role_before_parse = role_before_parse
         self._terminate = terminate
+        self._grown = grown
         self._trees: list[str] | None = None  # None: nobody waits for a tree
         self._copy: asyncio.Task[None] | None = None
+        self._flowing = False  # rows have come from the COPY that runs
+        self._interrupted = False  # and the server has said something since
         self.epoch = 0  # grows when the transaction starts over: what was learned before is void
 
     @property
@@ -106,7 +123,7 @@ class Transaction:
         try:
             await self._session.execute(self._opening)
             if self._role_before_parse:
-                await self._take_role()
+                await self._take_role(self._role)
         except asyncpg.PostgresError as error:
             raise UpstreamFailed(
                 "the database did not accept the settings of a read-only transaction "
@@ -144,18 +161,8 @@ class Transaction:
         for _ in range(2):
             trees: list[str] = []
             self._trees = trees
-            self._session.meter.held = 0
             try:
-                statement = await self._session.prepare(text, name="")
-            except asyncpg.PostgresError as error:
-                raise failures.at_parse(error, text) from None
-            except (asyncpg.UnsupportedClientFeatureError, asyncpg.InternalClientError):
-                raise NotUnderstood(
-                    "a result column has a type that the gateway cannot read",
-                    hint="cast the column to text",
-                ) from None
-            except failures.LOST as error:
-                raise failures.lost(error) from None
+                statement = await self._prepare(text)
             finally:
                 self._trees = None
             if len(trees) == 1:
@@ -168,6 +175,29 @@ class Transaction:
                 )
             await self._start_over()
         raise NotUnderstood("the server did not show exactly one tree of the statement")
+
+    async def _prepare(self, text: str) -> Any:
+        meter = self._session.meter
+        of_rows, meter.held = meter.limit, 0
+        meter.limit = min(of_rows or _MOST_OF_A_TREE, _MOST_OF_A_TREE)
+        try:
+            return await self._session.prepare(text, name="")
+        except (asyncpg.UnsupportedClientFeatureError, asyncpg.InternalClientError):
+            raise NotUnderstood(
+                "a result column has a type that the gateway cannot read",
+                hint="cast the column to text",
+            ) from None
+        except (asyncpg.PostgresError, *failures.LOST) as error:
+            if meter.exceeded:
+                raise NotUnderstood(
+                    "what the server says of the statement is too large to be read",
+                    hint="write it in parts",
+                ) from None
+            if isinstance(error, asyncpg.PostgresError):
+                raise failures.at_parse(error, text) from None
+            raise failures.lost(error) from None
+        finally:
+            meter.limit = of_rows
 
     async def fetch(self, query: str, *args: object) -> list[Any]:
         """Rows of one of the gateway's own look-ups; never an agent's text."""
@@ -186,18 +216,33 @@ class Transaction:
             facts[load] = await load(self)
         return cast(T, facts[load])
 
-    async def stream(self, text: str, digest: str) -> AsyncGenerator[bytes, None]:
+    async def stream(
+        self,
+        text: str,
+        digest: str,
+        relations: Collection[int],
+        *,
+        raw: bool = True,
+        talks: bool = True,
+    ) -> AsyncGenerator[bytes, None]:
         """The rows of `text` in COPY BINARY, in pieces as they come; the sink waits for the caller.
 
-        `digest` is that of the approved tree. Closing the iterator cancels the COPY.
+        `digest` is that of the approved tree, `relations` are the OIDs of all that it may read.
+        Unless `raw` is set, no protected value is meant to come out, and the role is the one that
+        has the right to none. `talks`: its functions may make the server speak between rows; if it
+        speaks unexpectedly, rows may be lost, and the stream fails. Closing the iterator cancels
+        the COPY.
         """
         if not self._role_before_parse:
-            await self._take_role()
+            narrow = not raw and self._clear_role is not None
+            await self._take_role(self._clear_role if narrow else self._role)
         handoff = Handoff()
         trees: list[str] = []
         self._trees = trees
         meter = self._session.meter
         meter.held = 0
+        meter.frames = Frames() if talks else None
+        self._interrupted = False
         checked = False
         stopped: BaseException | None = None
 
@@ -208,8 +253,9 @@ class Transaction:
                 raise stopped
             try:
                 if not checked:
-                    self._compare(trees, digest)
-                    checked = True
+                    await self._compare(trees, digest, relations)
+                    checked = self._flowing = True
+                self._check_interrupted()
                 await handoff.put(data)
             except (MaskgateError, asyncio.CancelledError) as error:
                 # asyncpg waits for ever for the end of a COPY that it cancels after its end. These
@@ -224,7 +270,9 @@ class Transaction:
             await self._session.copy_from_query(f"\n{text}\n", output=sink, format="binary")
             if stopped is not None:
                 raise stopped
-            self._compare(trees, digest)
+            self._check_interrupted()
+            if not checked:
+                await self._compare(trees, digest, relations)
 
         copy = self._copy = asyncio.create_task(pump())
         copy.add_done_callback(lambda _: handoff.end())
@@ -241,9 +289,15 @@ class Transaction:
             raise failures.while_streaming(error) from None
         finally:
             self._trees = None
+            self._flowing = False
             await self._stop_copy()
 
-    def _compare(self, trees: list[str], digest: str) -> None:
+    def _check_interrupted(self) -> None:
+        """The driver loses rows around a notice (see `frames`)."""
+        if self._interrupted:
+            raise NotUnderstood("the database spoke between the rows, and some may be lost")
+
+    async def _compare(self, trees: list[str], digest: str, relations: Collection[int]) -> None:
         """COPY parses again: its own tree (a utility), then the one of the rows it will send.
 
         What comes after belongs to the bodies of SQL functions, printed when they are planned.
@@ -254,6 +308,13 @@ class Transaction:
         if inner["digest"] != digest:
             raise NotUnderstood(
                 "the statement meant something else when it was run than when it was analysed",
+                hint="send it again",
+            )
+        unknown = {relation["oid"] for relation in inner["relations"]} - set(relations)
+        if unknown or (relations and await self._grown(relations)):
+            raise NotUnderstood(
+                "a table of the statement has a partition or an inheriting table that came after "
+                "the analysis",
                 hint="send it again",
             )
 
@@ -268,15 +329,15 @@ class Transaction:
         if copy.done() and not copy.cancelled():
             copy.exception()  # told to the caller already, or the caller has gone
 
-    async def _take_role(self) -> None:
-        if self._role is None:
+    async def _take_role(self, role: str | None) -> None:
+        if role is None:
             return
-        name = self._role.replace('"', '""')
+        name = role.replace('"', '""')
         try:
             await self._session.execute(f'SET LOCAL ROLE "{name}"')
         except asyncpg.PostgresError as error:
             raise UpstreamFailed(
-                f"the login may not take the role {self._role}",
+                f"the login may not take the role {role}",
                 sqlstate_class=(error.sqlstate or "")[:2],
             ) from None
         except failures.LOST as error:
@@ -288,12 +349,13 @@ class Transaction:
             await self._session.execute("ROLLBACK")
             await self._session.execute(self._opening)
             if self._role_before_parse:
-                await self._take_role()
+                await self._take_role(self._role)
         except (asyncpg.PostgresError, *failures.LOST) as error:
             raise failures.lost(error) from None
 
     def _notice(self, _session: Any, message: Any) -> None:
         """Trees are known by untranslated fields; lc_messages is not ours to set."""
+        self._interrupted = self._interrupted or self._flowing
         if self._trees is None or len(self._trees) >= _TREES_KEPT:
             return
         if (message.severity_en or message.severity) != "LOG":

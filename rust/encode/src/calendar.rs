@@ -212,12 +212,7 @@ fn verbose(date: &[(i32, &str); 3], us: i64, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn said(f: impl Fn(&mut Vec<u8>)) -> String {
-        let mut out = Vec::new();
-        f(&mut out);
-        String::from_utf8(out).unwrap()
-    }
+    use crate::number::tests::said;
 
     #[test]
     fn dates() {

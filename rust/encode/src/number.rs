@@ -109,10 +109,11 @@ pub(crate) fn decimal(value: i128, scale: usize, out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn said(f: impl Fn(&mut Vec<u8>)) -> String {
+    /// What one of the crate's printers writes.
+    pub(crate) fn said(f: impl Fn(&mut Vec<u8>)) -> String {
         let mut out = Vec::new();
         f(&mut out);
         String::from_utf8(out).unwrap()

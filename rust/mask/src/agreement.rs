@@ -270,16 +270,21 @@ thread_local! {
     static NAIVE: Naive = Naive::new();
 }
 
+/// Both find the same in this text.
+fn agree(text: &str) -> Result<(), TestCaseError> {
+    NAIVE.with(|naive| {
+        let [fast, slow] = both(naive, &mut Scanner::new(false), text);
+        prop_assert_eq!(fast, slow, "{:?}", text);
+        Ok(())
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 800, ..ProptestConfig::default() })]
 
     #[test]
     fn fast_and_naive_agree_on_damaged_notes(text in note()) {
-        NAIVE.with(|naive| {
-            let [fast, slow] = both(naive, &mut Scanner::new(false), &text);
-            prop_assert_eq!(fast, slow, "{:?}", text);
-            Ok(())
-        })?;
+        agree(&text)?;
     }
 
     #[test]
@@ -291,20 +296,12 @@ proptest! {
         joint in "[ ,/-]{0,2}",
     ) {
         let text = format!("{text}{joint}{word}");
-        NAIVE.with(|naive| {
-            let [fast, slow] = both(naive, &mut Scanner::new(false), &text);
-            prop_assert_eq!(fast, slow, "{:?}", text);
-            Ok(())
-        })?;
+        agree(&text)?;
     }
 
     #[test]
     fn fast_and_naive_agree_on_noise(text in "[0-9 .:/@()#a-fMRNxmay+,'-]{0,40}") {
-        NAIVE.with(|naive| {
-            let [fast, slow] = both(naive, &mut Scanner::new(false), &text);
-            prop_assert_eq!(fast, slow, "{:?}", text);
-            Ok(())
-        })?;
+        agree(&text)?;
     }
 }
 

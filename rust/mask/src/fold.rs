@@ -123,8 +123,8 @@ pub(crate) fn fold(c: char) -> Option<u8> {
     Some(folded)
 }
 
-/// Characters that do not show or only change the one before them.
-fn is_silent(code: u32) -> bool {
+/// Characters that do not show or only change the one before them, in any script.
+pub(crate) fn is_silent(code: u32) -> bool {
     matches!(code,
         0x0080..=0x0084 | 0x0086..=0x009F
         | 0x00AD

@@ -1,6 +1,7 @@
 //! `scan`: free text with every span that a detector finds replaced by its label.
 //!
-//! One pass over a row looks for triggers; detectors are asked only there. Rows are rewritten in bulk:
+//! One pass over a batch classifies its characters; detectors are asked only at the triggers that this
+//! shows. Rows are rewritten in bulk:
 //! the bytes between two spans are copied in one piece across as many rows as lie between them, and a
 //! batch without a span is passed on. No row sees another: a digit at the end of one does not hide a
 //! number at the start of the next.
@@ -14,6 +15,7 @@ use arrow_array::{
 use arrow_schema::DataType;
 
 use crate::MaskError;
+use crate::detect::classes::Bitmaps;
 use crate::detect::triggers::{Rules, Triggers};
 use crate::detect::{KINDS, Kind, Span, opaque, union, whole};
 use crate::dictionary::{self, is_enum};
@@ -23,12 +25,27 @@ use crate::owned::{compact, owned};
 use crate::report::DetectorCounts;
 use crate::text::{TextBuilder, build, for_each_text};
 
+/// Bytes of rows that are classified together: they and their bitmaps stay in the nearest caches.
+const WINDOW: usize = 1 << 15;
+
+/// The bytes of a column that the bitmaps hold.
+#[derive(Default)]
+struct Window {
+    start: usize,
+    end: usize,
+    /// All of it is its own folding.
+    plain: bool,
+}
+
 /// The detectors, ready, with what they found so far.
 pub(crate) struct Scanner {
     json: bool,
     triggers: Triggers,
     spans: Vec<Span>,
     folded: Folded,
+    /// The classes of many rows, and of a text by itself.
+    bitmaps: Bitmaps,
+    lone: Bitmaps,
     found: [DetectorCounts; KINDS],
 }
 
@@ -40,6 +57,8 @@ impl Scanner {
             triggers: Triggers::new(),
             spans: Vec::new(),
             folded: Folded::default(),
+            bitmaps: Bitmaps::default(),
+            lone: Bitmaps::default(),
             found: [DetectorCounts::default(); KINDS],
         }
     }
@@ -100,16 +119,35 @@ impl Scanner {
         let mut out: Vec<u8> = Vec::new();
         let mut offsets: Vec<O> = Vec::new();
         let first = rows.value_offsets().first().map_or(0, |o| o.as_usize());
+        let last = rows.value_offsets().last().map_or(0, |o| o.as_usize());
         // Everything before this is in `out`, or was replaced.
         let mut copied = first;
         let mut cells = 0u64;
+        let mut window = Window::default();
         for (row, pair) in rows.value_offsets().windows(2).enumerate() {
             let [start, end] = pair else { continue };
             let (start, end) = (start.as_usize(), end.as_usize());
-            let bytes = data
-                .get(start..end)
-                .ok_or(MaskError::Inconsistent("offsets"))?;
-            self.find_bytes(bytes);
+            if end > window.end {
+                let wide = start.saturating_add(WINDOW).clamp(end, last.max(end));
+                let text = data
+                    .get(start..wide)
+                    .ok_or(MaskError::Inconsistent("offsets"))?;
+                self.bitmaps.set(text);
+                window = Window {
+                    start,
+                    end: wide,
+                    plain: is_plain(text),
+                };
+            }
+            let bytes = data.get(start..end).unwrap_or_default();
+            if window.plain || is_plain(bytes) {
+                let place = start - window.start;
+                let (bitmaps, spans) = (&self.bitmaps, &mut self.spans);
+                collect(&self.triggers, bytes, bitmaps, place, Rules::All, spans);
+            } else {
+                // Arrow has checked it; were it not UTF-8, building the result would fail.
+                self.find_folded(&String::from_utf8_lossy(bytes), Rules::All);
+            }
             if !self.spans.is_empty() {
                 if cells == 0 {
                     let size = data.len().saturating_sub(first);
@@ -134,7 +172,6 @@ impl Scanner {
         if cells == 0 {
             return Ok((owned(array)?, 0));
         }
-        let last = rows.value_offsets().last().map_or(0, |o| o.as_usize());
         out.extend_from_slice(data.get(copied..last).unwrap_or_default());
         Ok((Arc::new(build(out, offsets, rows.nulls())?), cells))
     }
@@ -169,41 +206,35 @@ impl Scanner {
 
     /// The spans of `text` in bytes, sorted and apart.
     pub(crate) fn find(&mut self, text: &str, rules: Rules) -> &[Span] {
-        self.spans.clear();
         if is_plain(text.as_bytes()) {
-            self.triggers
-                .collect(text.as_bytes(), rules, &mut self.spans);
-            settle(text.as_bytes(), &mut self.spans);
+            self.lone.set(text.as_bytes());
+            collect(
+                &self.triggers,
+                text.as_bytes(),
+                &self.lone,
+                0,
+                rules,
+                &mut self.spans,
+            );
         } else {
-            self.folded.set(text);
-            self.triggers
-                .collect(&self.folded.chars, rules, &mut self.spans);
-            settle(&self.folded.chars, &mut self.spans);
-            for span in &mut self.spans {
-                (span.start, span.end) = self.folded.original(span.start, span.end);
-            }
+            self.find_folded(text, rules);
         }
         &self.spans
+    }
+
+    fn find_folded(&mut self, text: &str, rules: Rules) {
+        self.folded.set(text);
+        let chars = &self.folded.chars;
+        self.lone.set(chars);
+        collect(&self.triggers, chars, &self.lone, 0, rules, &mut self.spans);
+        for span in &mut self.spans {
+            (span.start, span.end) = self.folded.original(span.start, span.end);
+        }
     }
 
     /// Forgets the current spans that end before `start`.
     pub(crate) fn keep_after(&mut self, start: usize) {
         self.spans.retain(|span| span.end > start);
-    }
-
-    /// As [`Scanner::find`] on a row of an Arrow array, which is UTF-8.
-    fn find_bytes(&mut self, row: &[u8]) {
-        if is_plain(row) {
-            self.spans.clear();
-            self.triggers.collect(row, Rules::All, &mut self.spans);
-            if !self.spans.is_empty() {
-                settle(row, &mut self.spans);
-            }
-        } else {
-            // Arrow has checked it; were it not UTF-8, building the result would fail.
-            let text = String::from_utf8_lossy(row);
-            self.find(&text, Rules::All);
-        }
     }
 
     /// Adds the current spans, which stand for `uses` cells, to the counts.
@@ -223,6 +254,22 @@ impl Scanner {
 
 fn narrow<O: OffsetSizeTrait>(offset: usize) -> Result<O, MaskError> {
     O::from_usize(offset).ok_or(MaskError::TooLarge)
+}
+
+/// The spans of a folded text whose characters are those from `first` on in `bitmaps`.
+fn collect(
+    triggers: &Triggers,
+    text: &[u8],
+    bitmaps: &Bitmaps,
+    first: usize,
+    rules: Rules,
+    spans: &mut Vec<Span>,
+) {
+    spans.clear();
+    if bitmaps.may_hold(first, first + text.len()) {
+        triggers.collect(text, bitmaps, first, rules, spans);
+        settle(text, spans);
+    }
 }
 
 /// Nothing inside opaque keys, whole numbers, then the union.

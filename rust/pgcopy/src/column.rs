@@ -127,11 +127,8 @@ impl Column {
         let valid = &mut self.valid;
         let infinities = &mut self.infinities;
         let infinity = self.infinity;
-        match &mut self.values {
-            Values::Presence => {
-                cells.iter().for_each(|cell| valid.append(cell.is_some()));
-                Ok(())
-            }
+        let appended = match &mut self.values {
+            Values::Presence => Ok(()),
             Values::Bool(values) => {
                 for cell in cells {
                     values.append(match cell {
@@ -140,22 +137,24 @@ impl Column {
                         Some([_]) => return Err(Fault::Content),
                         Some(_) => return Err(Fault::Size),
                     });
-                    valid.append(cell.is_some());
                 }
                 Ok(())
             }
-            Values::Int2(values) => fixed(cells, values, valid, |b| Ok(i16::from_be_bytes(b))),
-            Values::Int4(values) => fixed(cells, values, valid, |b| Ok(i32::from_be_bytes(b))),
-            Values::Int8(values) => fixed(cells, values, valid, |b| Ok(i64::from_be_bytes(b))),
-            Values::Float4(values) => fixed(cells, values, valid, |b| Ok(f32::from_be_bytes(b))),
-            Values::Float8(values) => fixed(cells, values, valid, |b| Ok(f64::from_be_bytes(b))),
-            Values::Time(values) => fixed(cells, values, valid, time),
-            Values::Date(values) => temporal(cells, values, valid, infinity, infinities, date),
+            Values::Int2(values) => fixed(cells, values, |b| Ok(i16::from_be_bytes(b))),
+            Values::Int4(values) => fixed(cells, values, |b| Ok(i32::from_be_bytes(b))),
+            Values::Int8(values) => fixed(cells, values, |b| Ok(i64::from_be_bytes(b))),
+            Values::Float4(values) => fixed(cells, values, |b| Ok(f32::from_be_bytes(b))),
+            Values::Float8(values) => fixed(cells, values, |b| Ok(f64::from_be_bytes(b))),
+            Values::Time(values) => fixed(cells, values, time),
+            // An infinite value may become NULL: these say themselves which rows hold one.
+            Values::Date(values) => {
+                return temporal(cells, values, valid, infinity, infinities, date);
+            }
             Values::Timestamp(values, _) => {
-                temporal(cells, values, valid, infinity, infinities, timestamp)
+                return temporal(cells, values, valid, infinity, infinities, timestamp);
             }
             Values::Interval(values) => {
-                temporal(cells, values, valid, infinity, infinities, interval)
+                return temporal(cells, values, valid, infinity, infinities, interval);
             }
             Values::Decimal(values, precision, scale) => {
                 for cell in cells {
@@ -163,7 +162,6 @@ impl Column {
                         Some(cell) => numeric::decimal(cell, *precision, *scale)?,
                         None => 0,
                     });
-                    valid.append(cell.is_some());
                 }
                 Ok(())
             }
@@ -175,7 +173,6 @@ impl Column {
                         Some(cell) => cell,
                     });
                     text.close()?;
-                    valid.append(cell.is_some());
                 }
                 Ok(())
             }
@@ -183,7 +180,6 @@ impl Column {
                 for cell in cells {
                     text.bytes.extend_from_slice(cell.unwrap_or_default());
                     text.close()?;
-                    valid.append(cell.is_some());
                 }
                 Ok(())
             }
@@ -200,7 +196,6 @@ impl Column {
                         }
                     }
                     text.close()?;
-                    valid.append(cell.is_some());
                 }
                 Ok(())
             }
@@ -211,7 +206,6 @@ impl Column {
                         Some(_) => return Err(Fault::Size),
                         None => values.extend_from_slice(&[0; 16]),
                     }
-                    valid.append(cell.is_some());
                 }
                 Ok(())
             }
@@ -221,7 +215,6 @@ impl Column {
                         Some(label) => *known.get(*label).ok_or(Fault::Label)?,
                         None => 0,
                     });
-                    valid.append(cell.is_some());
                 }
                 Ok(())
             }
@@ -236,12 +229,18 @@ impl Column {
                     let added = i32::try_from(elements.len()).map_err(|_| Fault::Length)?;
                     let last = offsets.last().copied().unwrap_or(0);
                     offsets.push(last.checked_add(added).ok_or(Fault::Length)?);
-                    valid.append(cell.is_some());
                 }
                 *infinities += std::mem::take(&mut child.infinities);
                 Ok(())
             }
+        };
+        appended?;
+        if cells.iter().all(Option::is_some) {
+            valid.append_n_non_nulls(cells.len());
+        } else {
+            cells.iter().for_each(|cell| valid.append(cell.is_some()));
         }
+        Ok(())
     }
 
     /// Takes what was built; the builder starts again empty.
@@ -405,21 +404,14 @@ fn taken_offsets(offsets: &mut Vec<i32>) -> OffsetBuffer<i32> {
 fn fixed<const N: usize, T: Default>(
     cells: &[Cell<'_>],
     values: &mut Vec<T>,
-    valid: &mut NullBufferBuilder,
     read: impl Fn([u8; N]) -> Result<T, Fault>,
 ) -> Result<(), Fault> {
     values.reserve(cells.len());
     for cell in cells {
-        match cell {
-            Some(bytes) => {
-                values.push(read((*bytes).try_into().map_err(|_| Fault::Size)?)?);
-                valid.append_non_null();
-            }
-            None => {
-                values.push(T::default());
-                valid.append_null();
-            }
-        }
+        values.push(match cell {
+            Some(bytes) => read((*bytes).try_into().map_err(|_| Fault::Size)?)?,
+            None => T::default(),
+        });
     }
     Ok(())
 }

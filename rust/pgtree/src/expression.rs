@@ -5,7 +5,7 @@
 
 use crate::error::{Result, inconsistent, not_plain, not_understood};
 use crate::graph::{Form, Reads, SlotId};
-use crate::lineage::Column;
+use crate::lineage::{Column, Source};
 use crate::schema::Tag;
 use crate::tree::{Node, unexpected};
 use crate::walk::{Entry, Origin, ScopeId, Walk, Work, attribute_number};
@@ -258,8 +258,9 @@ impl<'t> Walk<'t> {
             ));
         }
         let read: Vec<SlotId> = match offered {
-            Entry::Relation { oid, .. } => {
-                let column = self.graph.column(Column(oid, attribute))?;
+            Entry::Relation { oid, reference, .. } => {
+                let source = Source(Column(oid, attribute), reference);
+                let column = self.graph.column(source)?;
                 reads.columns.push(column);
                 return Ok(if whole {
                     Form::Computed

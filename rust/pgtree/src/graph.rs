@@ -4,14 +4,14 @@
 //! going round until nothing changes ends at the least solution.
 
 use crate::error::{Result, inconsistent, not_understood};
-use crate::lineage::{Column, Shape};
+use crate::lineage::{Shape, Source};
 use std::collections::HashMap;
 
 /// A computed thing: a target, a column of VALUES, the arguments of a function in FROM, a control use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct SlotId(u32);
 
-/// Number of a base column in the graph.
+/// Number of a base column, as one reference reads it, in the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ColumnId(u32);
 
@@ -61,8 +61,8 @@ struct Slot {
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
     slots: Vec<Slot>,
-    columns: Vec<Column>,
-    numbers: HashMap<Column, ColumnId>,
+    columns: Vec<Source>,
+    numbers: HashMap<Source, ColumnId>,
     edges: usize,
 }
 
@@ -78,7 +78,7 @@ impl Graph {
         Ok(SlotId(id))
     }
 
-    pub(crate) fn column(&mut self, column: Column) -> Result<ColumnId> {
+    pub(crate) fn column(&mut self, column: Source) -> Result<ColumnId> {
         let next =
             u32::try_from(self.columns.len()).map_err(|_| inconsistent("too many columns"))?;
         Ok(*self.numbers.entry(column).or_insert_with(|| {
@@ -201,7 +201,7 @@ pub(crate) struct Solution {
     sets: Vec<u64>,
     words: usize,
     shapes: Vec<Option<Shape>>, // None: nothing known yet, the top
-    columns: Vec<Column>,
+    columns: Vec<Source>,
 }
 
 impl Solution {
@@ -261,7 +261,7 @@ impl Solution {
     }
 
     /// The base columns that reach the slot, in order.
-    pub(crate) fn columns(&self, slot: SlotId) -> Vec<Column> {
+    pub(crate) fn sources(&self, slot: SlotId) -> Vec<Source> {
         let start = slot.0 as usize * self.words;
         let words = self.sets.get(start..start + self.words).unwrap_or_default();
         let set = |n: usize| {
@@ -269,7 +269,7 @@ impl Solution {
                 .get(n / 64)
                 .is_some_and(|word| word >> (n % 64) & 1 == 1)
         };
-        let mut found: Vec<Column> = self
+        let mut found: Vec<Source> = self
             .columns
             .iter()
             .enumerate()

@@ -33,7 +33,9 @@ mod unwrap;
 mod walk;
 
 pub use error::TreeError;
-pub use lineage::{Column, Control, Lineage, Mention, Output, Parameter, Relation, Shape};
+pub use lineage::{
+    Column, Control, Lineage, Mention, Output, Parameter, Reference, Relation, Shape, Source,
+};
 
 /// Lineage of the one plain SELECT whose tree `text` is, as a server of `major` (15 to 18) prints it in
 /// the detail of its notice.

@@ -6,6 +6,11 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Column(pub u32, pub i16);
 
+/// A base column and the reference through which the statement's own text reads it, an index into
+/// [`Lineage::references`]; `None` for what a policy of row security reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Source(pub Column, pub Option<usize>);
+
 /// How base columns reach an output column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -31,6 +36,8 @@ pub struct Output {
     pub shape: Shape,
     /// OUT: every base column whose value reaches it, in order.
     pub columns: Vec<Column>,
+    /// The same, each with the reference through which it is read.
+    pub sources: Vec<Source>,
 }
 
 /// A base column that decides which rows come, how many, in which order, or which rows a value is made of.
@@ -43,6 +50,8 @@ pub struct Control {
     pub place: &'static str,
     /// The innermost view in whose body this stands; `None` in the statement's own text.
     pub through_view: Option<u32>,
+    /// The references through which it is read.
+    pub references: Vec<Option<usize>>,
 }
 
 /// A base column that the statement's own text names in something that reaches neither output nor control.
@@ -53,6 +62,8 @@ pub struct Mention {
     /// Always "unused mention".
     #[serde(rename = "use")]
     pub place: &'static str,
+    /// The references through which it is named.
+    pub references: Vec<Option<usize>>,
 }
 
 /// A relation that the statement reads.
@@ -66,6 +77,17 @@ pub struct Relation {
     pub direct: bool,
     /// The attributes that the statement's own text names, as the server's permission check sees them
     /// (0 is the whole row). Empty for a relation that only a view names.
+    pub selected: Vec<i16>,
+}
+
+/// A relation as one or more items of the statement's own FROM clauses name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reference {
+    /// Its OID; a view's own.
+    pub relation: u32,
+    /// The alias, or the relation's name where there is none.
+    pub alias: String,
+    /// The attributes of the relation (of a view, its own) that are read through it; 0 is the whole row.
     pub selected: Vec<i16>,
 }
 
@@ -91,6 +113,8 @@ pub struct Lineage {
     pub mentions: Vec<Mention>,
     /// Every relation, views and what is below them included.
     pub relations: Vec<Relation>,
+    /// What the statement's own text reads from; items of one relation and one alias are one.
+    pub references: Vec<Reference>,
     /// OIDs of every function that the tree calls by name.
     pub functions: Vec<u32>,
     /// OIDs of every operator, those of sorting and grouping included.

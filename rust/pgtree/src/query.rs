@@ -5,7 +5,7 @@ use crate::expression::Context;
 use crate::graph::{Form, Reads, SlotId};
 use crate::schema::Tag;
 use crate::tree::{Node, unexpected};
-use crate::walk::{Entry, Origin, ROW_SECURITY, ScopeId, Selected, Target, Walk};
+use crate::walk::{Entry, ROW_SECURITY, ScopeId, Selected, Target, Walk};
 use std::rc::Rc;
 
 impl<'t> Walk<'t> {
@@ -82,9 +82,18 @@ impl<'t> Walk<'t> {
                     );
                 }
                 let selected = self.selected(query, entry)?;
-                let direct = self.scope(scope)?.origin.own();
-                self.relation(oid, kind, direct, selected)?;
-                Entry::Relation { oid, selected }
+                let origin = self.scope(scope)?.origin;
+                self.relation(oid, kind, origin.own(), selected)?;
+                let reference = if origin.own() {
+                    Some(self.reference(oid, entry, selected)?)
+                } else {
+                    origin.reference
+                };
+                Entry::Relation {
+                    oid,
+                    selected,
+                    reference,
+                }
             }
             1 => self.subquery(scope, query, entry)?,
             2 => Entry::Join(entry.holes("joinaliasvars")?.collect()),
@@ -127,11 +136,15 @@ impl<'t> Walk<'t> {
                 oid => Some((oid, self.selected(query, entry)?)),
             }
         };
+        let mut origin = within;
         if let Some((oid, selected)) = named {
             self.relation(oid, "v", within.own(), selected)?;
+            if within.own() {
+                origin.reference = Some(self.reference(oid, entry, selected)?);
+            }
+            origin.view = Some(oid);
         }
-        let view = named.map(|(oid, _)| oid).or(within.view);
-        let inner = self.open(body, Some(scope), Origin { view, ..within })?;
+        let inner = self.open(body, Some(scope), origin)?;
         Ok(Entry::Columns {
             slots: Rc::clone(&self.scope(inner)?.outputs),
             selected: named.map(|(_, selected)| selected),

@@ -7,10 +7,10 @@
 use crate::calls;
 use crate::error::{Result, inconsistent, not_understood};
 use crate::graph::{Graph, SlotId};
-use crate::lineage::{Column, Control, Lineage, Mention, Output, Relation};
+use crate::lineage::{Column, Control, Lineage, Mention, Output, Reference, Relation, Source};
 use crate::tree::{Node, Tree};
 use crate::types;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +40,8 @@ pub(crate) struct Scope<'t> {
 pub(crate) struct Origin {
     /// The innermost view whose body this is part of.
     pub(crate) view: Option<u32>,
+    /// The reference to the outermost view whose body this is part of.
+    pub(crate) reference: Option<usize>,
     /// A policy of row security.
     pub(crate) policy: bool,
 }
@@ -57,6 +59,7 @@ pub(crate) enum Entry<'t> {
     Relation {
         oid: u32,
         selected: Selected<'t>,
+        reference: Option<usize>,
     },
     /// A subquery, a CTE, VALUES; for a view with what the server says is read of it.
     Columns {
@@ -126,6 +129,7 @@ pub(crate) struct Walk<'t> {
     control_slots: HashMap<(ScopeId, &'static str), SlotId>,
     pub(crate) targets: Vec<Target>,
     relations: Vec<Relation>,
+    references: Vec<Reference>,
     /// Columns that the statement's own text reads by the server's account.
     selected: BTreeSet<Column>,
     pub(crate) row_security: bool,
@@ -146,6 +150,7 @@ pub(crate) fn analyse(tree: &Tree<'_>, major: u16, stored: bool) -> Result<Linea
         control_slots: HashMap::new(),
         targets: Vec::new(),
         relations: Vec::new(),
+        references: Vec::new(),
         selected: BTreeSet::new(),
         row_security: false,
         converted: BTreeSet::new(),
@@ -158,6 +163,7 @@ pub(crate) fn analyse(tree: &Tree<'_>, major: u16, stored: bool) -> Result<Linea
         None,
         Origin {
             view: None,
+            reference: None,
             policy: false,
         },
     )?;
@@ -248,7 +254,7 @@ impl<'t> Walk<'t> {
 
     /// The slot of a control use in a query.
     pub(crate) fn control(&mut self, scope: ScopeId, place: &'static str) -> Result<SlotId> {
-        let Origin { view, policy } = self.scope(scope)?.origin;
+        let Origin { view, policy, .. } = self.scope(scope)?.origin;
         let place = if policy { ROW_SECURITY } else { place };
         if let Some(&slot) = self.control_slots.get(&(scope, place)) {
             return Ok(slot);
@@ -299,6 +305,31 @@ impl<'t> Walk<'t> {
         Ok(())
     }
 
+    /// Note what an item of the statement's own FROM names, and what is read through it.
+    pub(crate) fn reference(
+        &mut self,
+        relation: u32,
+        entry: Node<'t>,
+        selected: Selected<'t>,
+    ) -> Result<usize> {
+        let alias = entry.node("eref")?.text("aliasname")?.unwrap_or_default();
+        let same = |r: &Reference| r.relation == relation && r.alias == alias;
+        let at = self.references.iter().position(same).unwrap_or_else(|| {
+            self.references.push(Reference {
+                relation,
+                alias: alias.to_owned(),
+                selected: Vec::new(),
+            });
+            self.references.len() - 1
+        });
+        if let Some(reference) = self.references.get_mut(at) {
+            for attribute in selected.attributes() {
+                reference.selected.push(attribute_number(attribute)?);
+            }
+        }
+        Ok(at)
+    }
+
     fn report(mut self, tree: &Tree<'_>, root: Node<'_>, outputs: &[SlotId]) -> Result<Lineage> {
         let mut roots = outputs.to_vec();
         roots.extend(self.control.iter().map(|c| c.slot));
@@ -311,7 +342,9 @@ impl<'t> Walk<'t> {
             .list("targetList")?
             .filter(|t| matches!(t.flag("resjunk"), Ok(false)));
         for (target, &slot) in targets.zip(outputs) {
-            let columns = solution.columns(slot);
+            let sources = solution.sources(slot);
+            let mut columns: Vec<Column> = sources.iter().map(|s| s.0).collect();
+            columns.dedup();
             used.extend(columns.iter().copied());
             let expression = target.node("expr")?;
             named.push(Output {
@@ -320,28 +353,39 @@ impl<'t> Walk<'t> {
                 typmod: types::typmod_of(expression)?,
                 shape: solution.shape(slot),
                 columns,
+                sources,
             });
         }
-        let mut control = BTreeSet::new();
+        let mut control: BTreeMap<_, BTreeSet<Option<usize>>> = BTreeMap::new();
         for ControlSlot { slot, place, view } in self.control {
-            for column in solution.columns(slot) {
+            for Source(column, reference) in solution.sources(slot) {
                 if view.is_none() {
                     used.insert(column);
                 }
-                control.insert(Control {
-                    column,
-                    place,
-                    through_view: view,
-                });
+                let references = control.entry((column, place, view)).or_default();
+                references.insert(reference);
             }
         }
         // A dead target that computes is evaluated all the same, and may fail on a value: it counts even
         // if its columns also reach an output. One that passes a column on does nothing.
-        let mut mentioned: BTreeSet<Column> = &self.selected - &used;
+        let mut mentioned: BTreeMap<Column, BTreeSet<Option<usize>>> = BTreeMap::new();
+        for (at, reference) in self.references.iter_mut().enumerate() {
+            reference.selected.sort_unstable();
+            reference.selected.dedup();
+            for &attribute in &reference.selected {
+                let column = Column(reference.relation, attribute);
+                if self.selected.contains(&column) && !used.contains(&column) {
+                    mentioned.entry(column).or_default().insert(Some(at));
+                }
+            }
+        }
         for Target { slot, own, passes } in self.targets {
             if own && !slot.marked(&live) {
-                let columns = solution.columns(slot).into_iter();
-                mentioned.extend(columns.filter(|column| !passes || !used.contains(column)));
+                for Source(column, reference) in solution.sources(slot) {
+                    if !passes || !used.contains(&column) {
+                        mentioned.entry(column).or_default().insert(reference);
+                    }
+                }
             }
         }
         for relation in &mut self.relations {
@@ -352,15 +396,25 @@ impl<'t> Walk<'t> {
         calls.types.append(&mut self.converted);
         Ok(Lineage {
             outputs: named,
-            control: control.into_iter().collect(),
+            control: control
+                .into_iter()
+                .map(|((column, place, through_view), references)| Control {
+                    column,
+                    place,
+                    through_view,
+                    references: references.into_iter().collect(),
+                })
+                .collect(),
             mentions: mentioned
                 .into_iter()
-                .map(|column| Mention {
+                .map(|(column, references)| Mention {
                     column,
                     place: "unused mention",
+                    references: references.into_iter().collect(),
                 })
                 .collect(),
             relations: self.relations,
+            references: self.references,
             functions: calls.functions.into_iter().collect(),
             operators: calls.operators.into_iter().collect(),
             types: calls.types.into_iter().collect(),

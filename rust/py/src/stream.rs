@@ -42,6 +42,9 @@ struct PlannedColumn {
     #[serde(rename = "type")]
     column_type: ColumnType,
     treatment: Treatment,
+    /// Goes into the field of an Arrow schema, beside what the masker puts there.
+    #[serde(default)]
+    metadata: HashMap<String, String>,
 }
 
 /// See `_kernel.pyi`.
@@ -214,6 +217,11 @@ impl Pipeline {
             .map_err(|error| KernelError::InvalidRequest(error.to_string()))?;
         let fields = (0..treated.len())
             .map(|i| masker.output_field(i).clone())
+            .zip(&plan.columns)
+            .map(|(mut field, column)| {
+                field.metadata_mut().extend(column.metadata.clone());
+                field
+            })
             .collect();
         let column = |(i, column): (usize, PlannedColumn)| ColumnPlan {
             name: column.name,

@@ -18,7 +18,7 @@ import pytest_asyncio
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 import mint
-from gateway.errors import Unauthenticated
+from gateway.errors import IssuerUnavailable, Unauthenticated
 from gateway.identity import IssuerConfig, Verifier
 from gateway.identity.keys import (
     DEVELOPMENT_MARK,
@@ -109,6 +109,12 @@ async def refused(verifier: Verifier, header: str) -> str:
     with pytest.raises(Unauthenticated) as refusal:
         await verifier.establish(header)
     return refusal.value.detail
+
+
+async def unchecked(verifier: Verifier, one: mint.Mint) -> str:
+    with pytest.raises(IssuerUnavailable) as failure:
+        await verifier.establish(one.authorization())
+    return failure.value.detail
 
 
 # -- good tokens -----------------------------------------------------------------------------------
@@ -276,12 +282,26 @@ async def test_a_dead_issuer_is_named_and_asked_again_by_itself(
 ) -> None:
     provider.down = True
     for _ in range(20):
-        said = await refused(checking, good.authorization())
-        assert f"The issuer {ISSUER} cannot be reached" in said
+        assert f"The issuer {ISSUER} cannot be reached" in await unchecked(checking, good)
+        assert await checking.unreachable() == [await unchecked(checking, good)]
     assert provider.asked["/.well-known/openid-configuration"] == 1
     provider.down = False
     provider.now += RETRY_S
     assert (await checking.establish(good.authorization())).subject == "agent-reporting"
+    assert await checking.unreachable() == []
+
+
+async def test_a_new_key_during_an_outage_is_not_called_a_wrong_token(
+    good: mint.Mint, provider: Provider, checking: Verifier
+) -> None:
+    await checking.establish(good.authorization())
+    rotated = mint.new_mint(ISSUER, kid="k2")
+    provider.down = True
+    for _ in range(3):
+        assert "cannot be reached" in await unchecked(checking, rotated)
+    provider.down, provider.keys = False, published(rotated)
+    provider.now += KID_REFETCH_S
+    assert (await checking.establish(rotated.authorization())).subject == "agent-reporting"
 
 
 async def test_known_keys_last_a_while_without_the_issuer(
@@ -292,7 +312,7 @@ async def test_known_keys_last_a_while_without_the_issuer(
     provider.now += STALE_S - 1
     assert (await checking.establish(good.authorization())).subject == "agent-reporting"
     provider.now += RETRY_S
-    assert "cannot be reached" in await refused(checking, good.authorization())
+    assert "cannot be reached" in await unchecked(checking, good)
 
 
 async def test_requests_do_not_wait_for_a_slow_refresh(
@@ -342,7 +362,7 @@ async def test_wrong_answers_are_refused(
     good: mint.Mint, provider: Provider, checking: Verifier, answer: httpx.Response, said: str
 ) -> None:
     provider.answer = answer
-    assert said in await refused(checking, good.authorization())
+    assert said in await unchecked(checking, good)
     assert sum(provider.asked.values()) == 1  # no redirect was followed, nothing else asked
 
 
@@ -366,12 +386,12 @@ async def test_a_discovery_that_is_wrong(
 ) -> None:
     for name, value in changes.items():
         setattr(provider, name, value)
-    assert said in await refused(checking, good.authorization())
+    assert said in await unchecked(checking, good)
 
 
 async def test_a_development_issuer_must_be_expected(issuer: mint.Mint) -> None:
     async with Verifier([IssuerConfig(issuer.issuer, mint.AUDIENCE)]) as verifier:
-        assert "development issuer" in await refused(verifier, issuer.authorization())
+        assert "development issuer" in await unchecked(verifier, issuer)
 
 
 def unusable() -> dict[str, dict[str, Any]]:

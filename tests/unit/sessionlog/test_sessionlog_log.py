@@ -351,3 +351,16 @@ def test_stored_tiles_give_the_tree_back(tmp_path: Path, size: int) -> None:
     again.open_at(size // 2)
     again.extend(data[size // 2 :])
     assert merkle.Frontier.read(again.node, size).root() == tree.root()
+
+
+async def test_a_session_has_ended_when_its_log_says_so_and_holds_it(tmp_path: Path) -> None:
+    log = start(tmp_path / "log")
+    closed, left = new(), new()
+    for session in (closed, left):
+        await log.open_session(session, {})
+    await log.close_session(closed, END)
+    assert [log.ended(session) for session in (closed, left, new())] == [True, False, False]
+    await log.aclose()
+    again = start(tmp_path / "log")
+    assert [again.ended(session) for session in (closed, left, new())] == [True, True, False]
+    await again.aclose()

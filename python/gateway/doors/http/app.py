@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from gateway.doors.http import metrics
+from gateway.doors.http.body import StrictRoute
 from gateway.doors.http.problem import problem
 from gateway.doors.http.stream import QueryAnswer
 from gateway.errors import InvalidRequest, MaskgateError, NotFound
@@ -20,9 +21,6 @@ from gateway.flows import evidence, grant, health, schema, session
 from gateway.flows.house import House
 from gateway.flows.session import grant_record
 
-#: The largest body but a query's, which has its own limit.
-_BODY_BYTES = 64 * 1024
-_QUERY_BYTES = 64 << 20
 #: What keeps its own status; everything else about a request that is wrong is 422.
 _STATUS = {405: 405, 413: 413}
 
@@ -59,8 +57,9 @@ def create_app(house: House, lifespan: Lifespan | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        max_body_size=_BODY_BYTES,
+        redirect_slashes=False,
     )
+    app.router.route_class = StrictRoute
     _errors(app)
     _open_routes(app, house)
     _people_routes(app, house)
@@ -99,9 +98,13 @@ def _errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> Response:
+        if isinstance(error.__cause__, MaskgateError):  # raised while a body was read
+            return problem(error.__cause__)
         if error.status_code == 404:
             return problem(NotFound(f"nothing at {request.url.path}"))
-        return problem(InvalidRequest(str(error.detail)), status=_STATUS.get(error.status_code))
+        answer = problem(InvalidRequest(str(error.detail)), status=_STATUS.get(error.status_code))
+        answer.headers.update(error.headers or {})
+        return answer
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> Response:
@@ -189,11 +192,11 @@ def _session_routes(app: FastAPI, house: House) -> None:
         await session.close_session(house, *_caller(request), session_id)
         return Response(status_code=204)
 
-    @app.post("/v1/sessions/{session_id}/query", max_body_size=_QUERY_BYTES)
+    @app.post("/v1/sessions/{session_id}/query")
     async def query(request: Request, session_id: str) -> Response:
         return QueryAnswer(house, request, session_id)
 
-    @app.post("/v1/query", max_body_size=_QUERY_BYTES)
+    @app.post("/v1/query")
     async def query_once(request: Request) -> Response:
         return QueryAnswer(house, request, None)
 

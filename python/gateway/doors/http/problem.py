@@ -25,8 +25,8 @@ def problem(error: MaskgateError, *, status: int | None = None) -> JSONResponse:
     headers = {}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if error.status == 429:
-        headers["Retry-After"] = "1"
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
     return JSONResponse(
         body,
         status_code=status or error.status,

@@ -1,7 +1,8 @@
 """HTTP/1.1 within bounds: a request's head has a size and a time, and none overtakes another.
 
-Refuses heads over 64 KiB, heads that do not come within seconds, and a request that is sent before
-the last one was answered: a pipelined request would hide that its client has gone away.
+Refuses bytes that are no request, heads over 64 KiB, heads that do not come within seconds, and a
+request that is sent before the last one was answered: a pipelined request would hide that its
+client has gone away.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.doors.http.problem import problem
+from gateway.errors import InvalidRequest
 
 HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 15.0
@@ -36,6 +40,22 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head += len(data)
             if self._head > HEAD_BYTES and not self.transport.is_closing():
                 self.send_400_response("the head of the request is too large")
+
+    def send_400_response(self, msg: str) -> None:
+        """The answer to bytes that are no request, as a problem document; the connection ends."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            begun = cycle.response_started
+            cycle.disconnected = True  # what runs for it is told as if its client had gone
+            cycle.message_event.set()
+            if begun:  # bytes in the middle of an answer would look like its own
+                self.transport.close()
+                return
+        refusal = problem(InvalidRequest(msg), status=400)
+        head = [b"HTTP/1.1 400 Bad Request\r\n", b"connection: close\r\n"]
+        head += [b"%b: %b\r\n" % field for field in refusal.raw_headers]
+        self.transport.write(b"".join([*head, b"\r\n", refusal.body]))
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:

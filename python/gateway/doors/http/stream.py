@@ -8,7 +8,6 @@ cancels the task, and with it the database.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from contextlib import aclosing, suppress
 from typing import Any
@@ -17,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from gateway.doors.http.body import read_json
 from gateway.doors.http.formats import MEDIA_TYPES, negotiate
 from gateway.doors.http.metrics import OUTCOMES
 from gateway.doors.http.problem import problem
@@ -134,14 +134,7 @@ class QueryAnswer(Response):
 
 def _parse(raw: bytes) -> dict[str, Any]:
     """The JSON body of a query. Raises InvalidRequest with the reason."""
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(f"the body is not UTF-8 at byte {error.start}") from None
-    try:
-        body = json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        raise InvalidRequest('the body is not JSON: send {"sql": "select …"}') from None
+    body = read_json(raw, 'send {"sql": "select …"}')
     if not isinstance(body, dict) or not isinstance(body.get("sql"), str):
         raise InvalidRequest('the body needs a string "sql"')
     unknown = sorted(set(body) - {"sql", "params", "max_rows", "connection"})
@@ -155,10 +148,6 @@ def _parse(raw: bytes) -> dict[str, Any]:
     if not isinstance(body.get("connection", ""), str):
         raise InvalidRequest('"connection" is a name')
     return body
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
 
 
 def _start(head: Head, ask: Ask) -> dict[str, Any]:

@@ -110,13 +110,25 @@ pub(crate) fn same(text: &[u8], from: usize, to: usize, lower: &str) -> bool {
         .is_some_and(|word| word.eq_ignore_ascii_case(lower.as_bytes()))
 }
 
-/// Words after a number that say it is a quantity: no date, no identifier.
-const QUANTITIES: [&str; 52] = [
-    "mg", "mcg", "ug", "g", "gm", "gms", "kg", "lb", "lbs", "ml", "l", "dl", "cc", "units", "unit",
-    "iu", "meq", "mmol", "mmhg", "mm", "cm", "tab", "tabs", "tablet", "tablets", "cap", "caps",
-    "capsule", "capsules", "puffs", "drops", "gtt", "dose", "doses", "times", "x", "pain",
-    "strength", "percent", "bpm", "ns", "life", "days", "weeks", "months", "hours", "minutes",
-    "hrs", "mins", "cells", "ohm", "kcal",
+/// Words after a number that say it is a quantity: no date, no identifier; by their length.
+const QUANTITIES: [&[&str]; 9] = [
+    &[],
+    &["g", "l", "x"],
+    &[
+        "mg", "ug", "gm", "kg", "lb", "ml", "dl", "cc", "iu", "mm", "cm", "ns",
+    ],
+    &[
+        "mcg", "gms", "lbs", "meq", "tab", "cap", "gtt", "bpm", "hrs", "ohm",
+    ],
+    &[
+        "unit", "mmol", "mmhg", "tabs", "caps", "dose", "pain", "life", "days", "mins", "kcal",
+    ],
+    &[
+        "units", "puffs", "drops", "doses", "times", "weeks", "hours", "cells",
+    ],
+    &["tablet", "months"],
+    &["tablets", "capsule", "percent", "minutes"],
+    &["capsules", "strength"],
 ];
 
 /// Whether a quantity's unit follows at `i`: an optional blank or dash, then `%` or a unit.
@@ -126,5 +138,19 @@ pub(crate) fn quantity(text: &[u8], i: usize) -> bool {
         return true;
     }
     let end = run(text, start, is_letter);
-    end > start && QUANTITIES.iter().any(|unit| same(text, start, end, unit))
+    QUANTITIES
+        .get(end - start)
+        .is_some_and(|units| units.iter().any(|unit| same(text, start, end, unit)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_stand_under_their_length() {
+        for (length, units) in QUANTITIES.iter().enumerate() {
+            assert!(units.iter().all(|unit| unit.len() == length), "{units:?}");
+        }
+    }
 }

@@ -10,7 +10,7 @@
 //! not found here.
 
 pub(crate) mod age;
-mod classes;
+pub(crate) mod classes;
 pub(crate) mod date_digits;
 pub(crate) mod date_words;
 pub(crate) mod email;

@@ -52,7 +52,11 @@ pub(crate) fn find(text: &[u8], at: usize, spans: &mut Vec<Span>) {
         })
     };
     let (start, plus) = opening(text, at);
-    if let Some(end) = north_american(text, at) {
+    // Each shape below begins with a group of a length of its own.
+    let length = digits(text, at) - at;
+    if matches!(length, 1 | 3 | 6)
+        && let Some(end) = north_american(text, at)
+    {
         push(start, end);
     }
     if plus {
@@ -64,10 +68,13 @@ pub(crate) fn find(text: &[u8], at: usize, spans: &mut Vec<Span>) {
     {
         push(start, end);
     }
-    if let Some(end) = dashed(text, at) {
+    if matches!(length, 2 | 3)
+        && let Some(end) = dashed(text, at)
+    {
         push(start, end);
     }
-    if word(text, at, "555").is_some()
+    if length == 3
+        && word(text, at, "555").is_some()
         && let Some(i) = group(text, at, 3)
         && matches!(text.get(i), Some(b'-' | b'.' | b' '))
         && let Some(end) = group(text, i + 1, 4)
@@ -196,9 +203,11 @@ fn dashed(text: &[u8], i: usize) -> Option<usize> {
         }
         Some(end)
     };
-    groups(b'-', 3, 3)
-        .or_else(|| groups(b'.', 3, 3))
-        .or_else(|| groups(b'-', 2, 4))
+    match (at(text, i + 2), at(text, i + 3)) {
+        (b'-', _) => groups(b'-', 2, 4),
+        (_, mark @ (b'-' | b'.')) => groups(mark, 3, 3),
+        _ => None,
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -4,9 +4,9 @@
 //! can satisfy; a word asks only when its first three letters open a rule. Every gate here is implied
 //! by the rules behind it: a gate may let too much through, never too little.
 //!
-//! Characters are classified in blocks of 64 into bitmaps (`classes`).
+//! Characters are classified before, into bitmaps (`classes`).
 
-use super::classes::classify;
+use super::classes::Bitmaps;
 use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run_back};
 use super::url::{self, Tails};
 use super::{
@@ -66,19 +66,22 @@ impl Triggers {
         Self { opens, opened }
     }
 
-    /// Asks every rule at each of its triggers in folded text.
-    pub(crate) fn collect(&self, text: &[u8], rules: Rules, spans: &mut Vec<Span>) {
-        if !may_hold(text) {
-            return;
-        }
+    /// Asks every rule at each of its triggers in a folded text, whose characters are those from
+    /// `first` on in `bitmaps`.
+    pub(crate) fn collect(
+        &self,
+        text: &[u8],
+        bitmaps: &Bitmaps,
+        first: usize,
+        rules: Rules,
+        spans: &mut Vec<Span>,
+    ) {
         let mut tails = Tails::default();
         let (mut letter_before, mut digit_before) = (0, 0);
-        let mut base = 0;
-        for chunk in text.chunks(64) {
-            let found = classify(chunk);
+        for (base, found) in bitmaps.within(first, first + text.len()) {
             let words = found.letters & !(found.letters << 1 | letter_before);
             for place in ones(words) {
-                let i = base + place;
+                let i = base.wrapping_add(place);
                 let key = opening(text, i);
                 if self
                     .opens
@@ -91,15 +94,14 @@ impl Triggers {
             if rules == Rules::All {
                 let numbers = found.digits & !(found.digits << 1 | digit_before);
                 for place in ones(numbers) {
-                    at_digits(text, base + place, spans);
+                    at_digits(text, base.wrapping_add(place), spans);
                 }
-                for place in ones(found.marks | found.points) {
-                    at_sign(text, base + place, &mut tails, spans);
+                for place in ones(found.signs) {
+                    at_sign(text, base.wrapping_add(place), &mut tails, spans);
                 }
             }
             letter_before = found.letters >> 63;
             digit_before = found.digits >> 63;
-            base += 64;
         }
     }
 
@@ -129,29 +131,6 @@ const fn five_bits() -> [u8; 256] {
         letter += 1;
     }
     bits
-}
-
-/// Whether any rule could find anything. Each of them asks for a digit, an `@`, a colon, a dot before
-/// something other than a blank (domains, addresses), or five dashes (a MAC of letters alone). A text
-/// without any of these, as many clinical sentences are, costs this pass and nothing else.
-fn may_hold(text: &[u8]) -> bool {
-    let mut dashes = 0;
-    for (block, chunk) in text.chunks(64).enumerate() {
-        let found = classify(chunk);
-        if (found.digits | found.marks) != 0 {
-            return true;
-        }
-        for place in ones(found.points) {
-            let i = block * 64 + place;
-            let next = at(text, i + 1);
-            if at(text, i) == b'-' {
-                dashes += 1;
-            } else if is_word(next) {
-                return true;
-            }
-        }
-    }
-    dashes >= 5
 }
 
 /// Five bits for each of the first three characters at `i`.

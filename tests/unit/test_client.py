@@ -1,4 +1,4 @@
-"""The demo's client: only a stream that ended as promised is a result."""
+"""The client of the command line and the demo: only a stream that ended as promised is a result."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from gateway.demo.agent import BrokenStreamError, Caller, RefusedError
+from gateway.client import Answer, BrokenStreamError, Client, RefusedError, UnreachableError
 
 TABLE = pa.table({"n": list(range(1000))})
 
@@ -36,26 +38,32 @@ def listener() -> Iterator[socket.socket]:
         yield listening
 
 
-def ask(listener: socket.socket, response: bytes, **options: object) -> object:
-    """One query of a Caller against a server that answers with these bytes and hangs up."""
+@contextmanager
+def answering(listener: socket.socket, response: bytes) -> Iterator[Client]:
+    """A Client of a server that answers one request with these bytes and hangs up."""
 
     def serve() -> None:
         client, _ = listener.accept()
         with client:
             received = b""
-            while b"\r\n\r\n" not in received or b"sql" not in received:
+            while b"\r\n\r\n" not in received or (b"POST" in received and b"sql" not in received):
                 received += client.recv(65536)
             client.sendall(response)
             client.shutdown(socket.SHUT_WR)
 
     thread = threading.Thread(target=serve)
     thread.start()
-    caller = Caller(f"http://127.0.0.1:{listener.getsockname()[1]}", "somebody", "token")
     try:
-        return caller.query("session", "select n", **options)  # type: ignore[arg-type]
+        with Client(f"http://127.0.0.1:{listener.getsockname()[1]}", "token") as client:
+            yield client
     finally:
-        caller.close()
         thread.join()
+
+
+def ask(listener: socket.socket, response: bytes, **options: Any) -> Answer:
+    """One query against such a server."""
+    with answering(listener, response) as client:
+        return client.query("session", "select n", **options)
 
 
 def test_a_complete_stream_is_the_result(listener: socket.socket) -> None:
@@ -108,3 +116,43 @@ def test_a_refusal_that_is_no_problem_document_is_still_a_refusal(listener: sock
     with pytest.raises(RefusedError) as refused:
         ask(listener, b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\noops")
     assert (refused.value.status, refused.value.detail) == (502, "oops")
+
+
+@pytest.mark.parametrize("token", ["", "tökén", "two words", "line\nbreak", "nul\x00", "\udcff"])
+def test_a_token_that_no_header_can_carry_is_named_without_its_text(token: str) -> None:
+    with pytest.raises(ValueError, match="printable ASCII") as wrong:
+        Client("http://127.0.0.1:1", token)
+    assert not token or token not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "nonsense", "ftp://x", "http://", "http://[::1", "http://u:SECRET@h", "http://h/?SECRET"],
+)
+def test_an_address_that_is_none_is_named(url: str) -> None:
+    with pytest.raises(ValueError, match="address") as wrong:
+        Client(url, "token")
+    assert "SECRET" not in str(wrong.value)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[1]", b'{"items": 3}'])
+def test_an_answer_that_no_gateway_gives_is_no_list(listener: socket.socket, body: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with answering(listener, head + body) as client, pytest.raises(UnreachableError, match="gatew"):
+        client.items("/v1/grants")
+
+
+def test_nobody_there_is_a_sentence(listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    listener.close()
+    with Client(f"http://127.0.0.1:{port}", "token") as client, pytest.raises(UnreachableError):
+        client.get("/v1/whoami")
+
+
+def test_a_text_answer_that_breaks_off_raises_after_its_parts(listener: socket.socket) -> None:
+    cut = chunked(b'{"n":1}\n' * 300, terminated=False)
+    seen = b""
+    with answering(listener, cut) as client, pytest.raises(BrokenStreamError):
+        for part in client.parts("session", "select n", [], None, "application/x-ndjson"):
+            seen += part
+    assert seen.startswith(b'{"n":1}\n')

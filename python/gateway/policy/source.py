@@ -1,0 +1,125 @@
+"""Step 4 of `expressions = "mask-at-source"`: which columns have to be NULL before anything runs.
+
+A protected column that is used otherwise than as a bare output is hidden in the reference that it
+is used through; there its other uses see NULL too. It decides what to ask for, not what may leave:
+`decide` judges the statement that comes of it. Refuses at once what hiding cannot help: a denied
+column, and a use that no reference of the text accounts for.
+"""
+
+from __future__ import annotations
+
+from gateway.model import (
+    Analysis,
+    Column,
+    ColumnDecision,
+    Grant,
+    Hidden,
+    Output,
+    Reference,
+    Shape,
+    Source,
+    Treatment,
+)
+from gateway.policy.decide import check_scope, denied, misuse, treat, treatment_of
+from gateway.policy.rules import Policy
+
+Uses = dict[tuple[Reference, Column], list[str]]
+
+
+def to_hide(grant: Grant, analysis: Analysis, policy: Policy) -> tuple[Hidden, ...]:
+    """The columns to hide, each with the reference and the uses; none when there is no need.
+
+    Behind them, without uses, the protected columns that the same references give out bare.
+
+    Raises OutOfScope and ProtectedUse as `decide` does.
+    """
+    if policy.expressions == "refuse":
+        return ()
+    check_scope(grant, analysis, policy)
+    uses: Uses = {}
+    for use in (*analysis.control, *analysis.mentions):
+        treatment, reason = treatment_of(use.column, analysis, policy)
+        if treatment.protects:
+            refused = misuse(use.column, treatment, reason, use.where)
+            if treatment.name == "deny" or not use.references:
+                raise refused
+            for reference in use.references:
+                if reference is None:
+                    raise refused
+                _add(uses, reference, use.column, use.where)
+    for output in analysis.outputs:
+        _of_output(output, analysis, policy, uses)
+    if uses:
+        _spare(analysis, uses)
+        _bare(analysis, policy, uses)
+    return tuple(
+        Hidden(reference, column, tuple(places), treatment_of(column, analysis, policy)[1])
+        for (reference, column), places in uses.items()
+    )
+
+
+def foreseen(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecision:
+    """What an output will come as, whatever else the statement does; for listings.
+
+    Raises ProtectedUse when it will be refused.
+    """
+    uses: Uses = {}
+    if policy.expressions != "refuse":
+        _of_output(output, analysis, policy, uses)
+    if not uses:
+        return treat(output, analysis, policy)
+    names = tuple(dict.fromkeys(str(column) for _, column in uses))
+    reason = f"made of {', '.join(names)}, NULL at source"
+    return ColumnDecision(output.name, Treatment("null"), reason, (), names)
+
+
+def _of_output(output: Output, analysis: Analysis, policy: Policy, uses: Uses) -> None:
+    """What an output computes with, and what it cannot give one treatment to."""
+    found = {column: treatment_of(column, analysis, policy) for column in output.columns}
+    protected = {column: entry for column, entry in found.items() if entry[0].protects}
+    if not protected:
+        return
+    for column, (treatment, reason) in protected.items():
+        if treatment.name == "deny":
+            raise denied(column, reason)
+    chosen, _ = next(iter(protected.values()))
+    if output.shape is Shape.COMPUTED:
+        where = f"an expression (output column {output.name!r})"
+    elif len(protected) < len(found) or any(t != chosen for t, _ in protected.values()):
+        where = f"output column {output.name!r}, which mixes columns of different treatments"
+    else:
+        return
+    through = {column: [s for s in output.sources if s.column == column] for column in protected}
+    for column, sources in through.items():
+        if not sources or any(source.reference is None for source in sources):
+            raise misuse(column, *protected[column], where)
+        for source in sources:
+            if source.reference is not None:
+                _add(uses, source.reference, column, where)
+
+
+def _spare(analysis: Analysis, uses: Uses) -> None:
+    """Where a hidden column is only named in another reference, it is hidden there, too: once it
+    reaches no output any more, that would be a mention."""
+    shown = {source for output in analysis.outputs for source in output.sources}
+    for column in {column for _, column in uses}:
+        for reference in analysis.references:
+            named = reference.relation == column.relation and column.attnum in reference.named
+            if named and Source(column, reference) not in shown:
+                _add(uses, reference, column, "unused mention")
+
+
+def _bare(analysis: Analysis, policy: Policy, uses: Uses) -> None:
+    """What the same references give out bare: without a use, it is not hidden yet."""
+    rewritten = {reference for reference, _ in uses}
+    for source in (source for output in analysis.outputs for source in output.sources):
+        if source.reference in rewritten and source.reference is not None:
+            treatment, _ = treatment_of(source.column, analysis, policy)
+            if treatment.protects:
+                uses.setdefault((source.reference, source.column), [])
+
+
+def _add(uses: Uses, reference: Reference, column: Column, where: str) -> None:
+    places = uses.setdefault((reference, column), [])
+    if where not in places and not (places and where == "unused mention"):
+        places.append(where)

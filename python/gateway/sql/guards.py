@@ -1,0 +1,247 @@
+"""Functions of the catalog that are answered in part: each call is put inside what limits it.
+
+Definitions: pg_get_expr, pg_get_constraintdef and their like write defaults, checks, predicates,
+bounds and policies as SQL. No row changes that text, but somebody typed it, and what was typed may
+be a value: a partition is named by its patients' numbers, an index leaves one person out. The text
+is shown if it holds no quoted literal and no number of more than two digits; otherwise it says that
+it is not shown. What is left are names, operators and functions, which is what a client asks for.
+
+The column_default of information_schema.columns is such a text, and is guarded like a call.
+
+Settings: current_setting is answered for the few that tell how to write SQL for this server.
+
+It refuses such calls where they cannot be seen in the text, in a view somebody made. The text it
+gives back is analysed like any other; and where that text reads a stored tree of the catalog, a
+second one with NULL in place of each guarded reading is analysed, too, so that no tree is read by
+other ways: whole rows, casts, comparisons.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from gateway.errors import StatementRefused
+from gateway.sql.scanner import Kind
+from gateway.sql.statement import Statement, read
+
+_DEFINITIONS = frozenset(
+    {
+        "pg_get_constraintdef",
+        "pg_get_expr",
+        "pg_get_function_arguments",
+        "pg_get_indexdef",
+        "pg_get_partkeydef",
+        "pg_get_statisticsobjdef_columns",
+        "pg_get_triggerdef",
+    }
+)
+_SETTING = "current_setting"
+_DEFAULT = "column_default"
+#: The guarded functions. Each answers from the catalog or the settings alone.
+NAMES = _DEFINITIONS | {_SETTING}
+
+#: Columns of the catalog that hold stored trees, which pg_get_expr makes a definition of.
+TREES = frozenset({"adbin", "indpred", "polqual", "polwithcheck", "prqual", "relpartbound"})
+NOTE = "definitions that hold literals are not shown"
+
+SETTINGS = (
+    "datestyle", "default_table_access_method", "intervalstyle", "max_identifier_length",
+    "max_index_keys", "server_encoding", "server_version", "server_version_num",
+    "standard_conforming_strings", "timezone",
+)  # fmt: skip
+
+_HIDDEN = "NULL /* holds a literal: not shown */"
+# A quoted literal, or a number of three digits or more; \m is the beginning of a word.
+_LITERAL = r"'''|\m[0-9][0-9a-zA-Z_.]{2,}'"
+# These hold names only, whatever storage options with quotes follow. The sequence of a serial
+# column is a name in quotes.
+_OF_NAMES = r"'^(PRIMARY KEY|UNIQUE|FOREIGN KEY|NOT NULL) |^nextval\(''[^'']*''::regclass\)$'"
+# The call stays as it was written, inside the inner sub-select; what it gives has no other name.
+_SHOWN = f"""(SELECT CASE
+ WHEN g.d OPERATOR(pg_catalog.~) {_OF_NAMES} THEN g.d
+ WHEN g.d OPERATOR(pg_catalog.!~) {_LITERAL} THEN g.d
+ WHEN g.d OPERATOR(pg_catalog.~) '^CHECK ' THEN 'CHECK ({_HIDDEN})'
+ WHEN g.d IS NOT NULL THEN '{_HIDDEN}' END AS """
+# Here only the arguments stay: what is called is called with a name from the list.
+_ANSWERED = "".join(
+    f" WHEN '{name}' THEN pg_catalog.current_setting('{name}')" for name in SETTINGS
+)
+_NAMED_SETTING = f"(SELECT CASE pg_catalog.lower(g.d){_ANSWERED} END AS current_setting FROM "  # noqa: S608 made of constants
+
+_LEXEME = re.compile(r"[A-Za-z_][A-Za-z_0-9$]*|[0-9][0-9A-Za-z_]*|[ \t\n\r\f]+|.", re.DOTALL)
+
+
+_Piece = tuple[int, int, str]  # start, end, what stands there instead
+
+
+@dataclass(frozen=True, slots=True)
+class _Lexeme:
+    name: str | None  # of an identifier, folded as the server folds it
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    name: str
+    start: int  # of the qualified name
+    opened: int  # the parenthesis
+    closed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """What is run, and what else has to be admitted before: the same without stored trees."""
+
+    statement: Statement
+    without_trees: Statement | None = None
+
+
+def guarded(statement: Statement, *, max_bytes: int) -> Guarded:
+    """`statement` with every call of NAMES guarded; itself if there is none.
+
+    Raises StatementRefused for a setting that is not on the list.
+    """
+    if not holds(statement.text):
+        return Guarded(statement)
+    lexemes = list(_lexemes(statement))
+    columns = list(_defaults(lexemes)) if _reads_defaults(statement.text.lower()) else []
+    absent = [(start, end, "NULL") for start, end in _trees(lexemes)]
+    absent += [(start, end, "NULL::pg_catalog.text") for start, end in columns]
+    pieces: list[_Piece] = []
+    for start, end in columns:
+        pieces.append((start, start, f"{_SHOWN}{_DEFAULT} FROM (SELECT "))
+        pieces.append((end, end, " AS d) AS g)"))
+    for call in _calls(lexemes):
+        if call.name == _SETTING:
+            _check_setting(statement.text[call.opened + 1 : call.closed].strip())
+            pieces.append((call.start, call.opened + 1, f"{_NAMED_SETTING}(SELECT "))
+            pieces.append((call.closed, call.closed, ") AS g(d)"))
+        else:
+            head = f"{_SHOWN}{call.name} FROM (SELECT "
+            pieces.append((call.start, call.start, head))
+            pieces.append((call.closed + 1, call.closed + 1, " AS d) AS g)"))
+    return Guarded(
+        read(_replaced(statement.text, pieces), max_bytes=max_bytes * 2),
+        read(_replaced(statement.text, absent), max_bytes=max_bytes * 2) if absent else None,
+    )
+
+
+def holds(text: str) -> bool:
+    """Whether `text` may hold something that is guarded: its letters are enough for yes."""
+    folded = text.lower()
+    return _reads_defaults(folded) or any(name in folded for name in NAMES)
+
+
+def _reads_defaults(folded: str) -> bool:
+    return _DEFAULT in folded and "information_schema" in folded
+
+
+def notes(statement: Statement) -> tuple[str, ...]:
+    """What is said with the answer of a guarded statement."""
+    return (NOTE,) if _HIDDEN in statement.text else ()
+
+
+def check(called: Collection[str], views: Collection[str]) -> None:
+    """Refuse NAMES in a statement that reads a user's view: the call may be the view's own."""
+    if views and (found := NAMES.intersection(called)):
+        raise StatementRefused(
+            f"the function {min(found)} is not called along with the view {min(views)}, which may "
+            "call it, too",
+            hint="ask the catalog in a statement of its own",
+        )
+
+
+def _check_setting(argument: str) -> None:
+    """A name that is written out and not on the list is refused; any other gives NULL."""
+    if re.fullmatch(r"'[^']*'", argument) and argument[1:-1].lower() not in SETTINGS:
+        raise StatementRefused(
+            f"the setting {argument} is not shown", hint=f"these are: {', '.join(SETTINGS)}"
+        )
+
+
+def _lexemes(statement: Statement) -> Iterator[_Lexeme]:
+    """Identifiers, signs and literals, without space and comments."""
+    text = statement.text
+    for token in statement.tokens:
+        piece = text[token.start : token.end]
+        match token.kind:
+            case Kind.PLAIN | Kind.WORD:
+                for found in _LEXEME.finditer(piece):
+                    if not found[0].isspace():
+                        start, end = token.start + found.start(), token.start + found.end()
+                        name = found[0].lower() if found[0][0].isidentifier() else None
+                        yield _Lexeme(name, start, end, found[0])
+            case Kind.NAME:
+                yield _Lexeme(piece[1:-1].replace('""', '"'), token.start, token.end, piece)
+            case Kind.SPACE | Kind.COMMENT:
+                pass
+            case _:
+                yield _Lexeme(None, token.start, token.end, piece)
+
+
+def _calls(lexemes: list[_Lexeme]) -> Iterator[_Call]:
+    """The calls of NAMES, however they are qualified: whose they are is the server's to say."""
+    opened: list[int] = []
+    for index, lexeme in enumerate(lexemes):
+        if lexeme.text == "(":
+            opened.append(index)
+        elif lexeme.text == ")" and opened:
+            at = opened.pop()
+            name = lexemes[at - 1].name if at else None
+            if name in NAMES:
+                start = lexemes[_beginning(lexemes, at - 1)].start
+                yield _Call(name, start, lexemes[at].start, lexeme.start)
+
+
+def _beginning(lexemes: list[_Lexeme], at: int) -> int:
+    """Where the qualified name begins whose last part is at `at`."""
+    while at >= 2 and lexemes[at - 1].text == "." and lexemes[at - 2].name:
+        at -= 2
+    return at
+
+
+def _defaults(lexemes: list[_Lexeme]) -> Iterator[tuple[int, int]]:
+    """Where column_default is read, with its qualification; nothing is told where it is a label."""
+    for at, lexeme in enumerate(lexemes):
+        if lexeme.name == _DEFAULT and not (at and lexemes[at - 1].name == "as"):
+            yield lexemes[_beginning(lexemes, at)].start, lexeme.end
+
+
+def _trees(lexemes: list[_Lexeme]) -> Iterator[tuple[int, int]]:
+    """Where a stored tree may be read: alone as the first argument of pg_get_expr, as a column's
+    name; or by such a name in a test for NULL, which says no more than whether there is one."""
+    names = [lexeme.name for lexeme in lexemes] + [None] * 3
+    for at, lexeme in enumerate(lexemes):
+        if lexeme.name is None or (at and lexemes[at - 1].text == "."):
+            continue
+        end = at
+        while end + 2 < len(lexemes) and lexemes[end + 1].text == "." and names[end + 2]:
+            end += 2
+        argument = (
+            at >= 2
+            and lexemes[at - 1].text == "("
+            and names[at - 2] == "pg_get_expr"
+            and end + 1 < len(lexemes)
+            and lexemes[end + 1].text == ","
+        )
+        tested = (
+            names[end] in TREES
+            and names[end + 1] == "is"
+            and "null" in (names[end + 2], names[end + 3])
+            and names[end + 2] in ("null", "not")
+        )
+        if argument or tested:
+            yield lexeme.start, lexemes[end].end
+
+
+def _replaced(text: str, pieces: list[_Piece]) -> str:
+    """`text` with its pieces replaced; of insertions at one place the order is that of `pieces`."""
+    result, at = [], 0
+    for start, end, instead in sorted(pieces, key=lambda piece: piece[0]):
+        result += [text[at:start], instead]
+        at = end
+    return "".join([*result, text[at:]])

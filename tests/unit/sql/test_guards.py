@@ -1,0 +1,102 @@
+"""Every call of a guarded function is found as the server reads it, and nothing else is touched."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import InvalidRequest, StatementRefused
+from gateway.sql import guards
+from gateway.sql.statement import MAX_BYTES, read
+
+
+def guarded(sql: str) -> guards.Guarded:
+    return guards.guarded(read(sql), max_bytes=MAX_BYTES)
+
+
+UNTOUCHED = [
+    "select 1",
+    "select 'pg_get_expr(adbin, adrelid)'",
+    "select 1 as pg_get_expr",
+    "select pg_get_expr from t",
+    "select $$pg_get_expr(a, b)$$, 1 -- pg_get_expr(a, b)",
+    "select pg_get_exprs(a, b), my_pg_get_expr(a, b)",
+    'select "PG_GET_EXPR"(a, b)',
+    "select column_default from settings",
+    "select 1 as column_default from information_schema.tables",
+]
+
+
+@pytest.mark.parametrize("sql", UNTOUCHED)
+def test_nothing_else_is_touched(sql: str) -> None:
+    assert guarded(sql) == guards.Guarded(read(sql))
+
+
+CALLS = [
+    "pg_get_indexdef(1)",
+    "PG_GET_INDEXDEF (1)",
+    '"pg_get_indexdef"(1)',
+    "pg_catalog.pg_get_indexdef(1, 2, (true))",
+    'db . "pg_catalog" . /* a */ pg_get_indexdef -- b\n (1)',
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_stays_as_written_inside_its_guard(call: str) -> None:
+    text = guarded(f"select ({call})").statement.text
+    before, after = text.split(call)
+    assert before.startswith("select ((SELECT CASE")
+    assert before.endswith("END AS pg_get_indexdef FROM (SELECT ")
+    assert after == " AS d) AS g))"
+
+
+def test_calls_inside_calls() -> None:
+    text = guarded("select pg_get_expr(pg_get_partkeydef(1)), current_setting($1)").statement.text
+    assert text.count("(SELECT CASE") == 3
+    assert text.count("(") == text.count(")")
+
+
+def test_the_answer_keeps_its_note_and_its_size() -> None:
+    statement = guarded("select pg_get_indexdef(1)").statement
+    assert guards.notes(statement) == (guards.NOTE,)
+    assert guards.notes(read("select 1")) == ()
+    with pytest.raises(InvalidRequest):
+        guarded("select " + ", ".join(["pg_get_indexdef(1)"] * 10_000))
+
+
+WITHOUT = [
+    ("select pg_get_expr(d.adbin, d.adrelid) from d", "select pg_get_expr(NULL, d.adrelid) from d"),
+    ("select pg_get_expr(x, 1) from d", "select pg_get_expr(NULL, 1) from d"),
+    ("select pg_get_expr((adbin), 1) from d", None),
+    ("select pg_get_expr(coalesce(adbin, adbin), 1) from d", None),
+    (
+        "select pg_get_indexdef(1) from i where i.indpred is not null or indpred IS NULL",
+        "select pg_get_indexdef(1) from i where NULL is not null or NULL IS NULL",
+    ),
+    ("select pg_get_indexdef(1) from i where indpred is distinct from null", None),
+    ("select pg_get_indexdef(1) from i where indpred is not distinct from x", None),
+    (
+        "select c.column_default from information_schema.columns c",
+        "select NULL::pg_catalog.text from information_schema.columns c",
+    ),
+]
+
+
+@pytest.mark.parametrize(("sql", "expected"), WITHOUT)
+def test_what_else_is_read_shows_without_the_trees(sql: str, expected: str | None) -> None:
+    found = guarded(sql).without_trees
+    assert (None if found is None else found.text) == expected
+
+
+def test_settings() -> None:
+    text = guarded("select current_setting('server_version')").statement.text
+    assert text.endswith("END AS current_setting FROM (SELECT 'server_version') AS g(d))")
+    for sql in ("select current_setting('data_directory')", "select current_setting( 'port' )"):
+        with pytest.raises(StatementRefused, match="is not shown"):
+            guarded(sql)
+
+
+def test_a_view_may_hold_a_call_that_nobody_sees() -> None:
+    guards.check(["pg_get_expr"], [])
+    guards.check([], ["public.v"])
+    with pytest.raises(StatementRefused, match=r"public\.v"):
+        guards.check(["pg_get_expr"], ["public.v"])
