@@ -36,6 +36,7 @@ def lineage(tree: str, server_major: int, *, stored: bool = False) -> str:
      "control": [{"column": [relation_oid, attnum], "use": "WHERE"|"JOIN"|...,
                   "through_view": oid|null, "references": [reference, ...]}, ...],
      "mentions": [{"column": [...], "use": "unused mention", "references": [...]}, ...],
+     "idle": [[[relation_oid, attnum], reference], ...],
      "relations": [{"oid": int, "kind": "r"|"v"|..., "direct": bool, "selected": [attnum, ...]}, ...],
      "references": [{"relation": int, "alias": str, "selected": [attnum, ...]}, ...],
      "functions": [oid, ...], "operators": [oid, ...], "types": [oid, ...],
@@ -51,7 +52,8 @@ def lineage(tree: str, server_major: int, *, stored: bool = False) -> str:
     right, a view's own attributes for a view. `references`: the relations as the items of the
     statement's own FROM clauses name them, items of one relation and one alias as one; elsewhere a
     reference is an index into that list, null where a policy of row security reads. What a view's body
-    reads belongs to the reference to the view. `functions` holds each function OID that the tree names:
+    reads belongs to the reference to the view. `idle`: columns that are named through a reference where
+    they go nowhere, and are used through another. `functions` holds each function OID that the tree names:
     plain, operator, aggregate, window, cast and sampling functions (support functions of aggregates
     and sort operators are the catalog's to say); `types` each type whose own functions (input, output,
     comparison, domain check, conversion to JSON or XML) are called without being named.

@@ -191,6 +191,8 @@ def query(
                 highlight=False,
                 soft_wrap=True,
             )
+            for note in receipt["notes"]:
+                ERR.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
         finally:
             with suppress(
                 ClientError

@@ -175,6 +175,8 @@ class Analysis:
     talks: bool = True
     filled_text: str = ""  # parameters inlined, no casts to text yet
     references: tuple[Reference, ...] = ()
+    # Columns that are named where they go nowhere, while they are used through another reference.
+    idle: tuple[Source, ...] = ()
     # Columns that are NULL in what will run, when it is not what the agent sent.
     hidden: tuple[Hidden, ...] = ()
     # OIDs of all that the plan of the statement may read: its relations and what inherits from them
@@ -215,7 +217,8 @@ class Decision:
     @property
     def raw(self) -> bool:
         """Whether a protected column's values come out of the database for the kernel to mask."""
-        return any(column.treatment.protects for column in self.columns)
+        # An output that was NULL at source is made of no column.
+        return any(column.treatment.protects and column.columns for column in self.columns)
 
 
 @dataclass(frozen=True, slots=True)

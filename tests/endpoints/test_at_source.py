@@ -97,6 +97,7 @@ def test_the_answer_says_what_was_null(world: World, tmp_path: Path) -> None:
     receipt = world.call(AGENT, "GET", f"/v1/sessions/{session}/statements/{number}").json()
     (note,) = receipt["notes"]
     assert note == intent["notes"][0]
+    assert json.loads((table.schema.metadata or {})[b"maskgate.notes"]) == [note]
     assert note.startswith("inside public.patient these protected columns were NULL: full_name")
     world.close(session)
     bundle = tmp_path / "session.zip"

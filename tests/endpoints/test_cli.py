@@ -63,6 +63,17 @@ def test_a_list_shows_every_id_whole_however_narrow_the_terminal(world: World) -
     assert "full_name" in schema
 
 
+def test_what_was_null_at_source_is_told_beside_the_rows(world: World) -> None:
+    world.grant()
+    sql = "select id, upper(full_name) as loud from patient where id = 1"
+    shown = run(world, AGENT, "query", "clinic", sql, "--format", "ndjson")
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout) == {"id": 1, "loud": None}
+    assert (
+        "note: inside public.patient these protected columns were NULL: full_name" in shown.stderr
+    )
+
+
 def test_a_refusal_is_a_sentence_and_exit_code_1(world: World) -> None:
     world.grant()
     refused = run(world, AGENT, "query", "clinic", "delete from patient")

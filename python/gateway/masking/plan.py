@@ -78,12 +78,19 @@ def open_stream(
     ]
     plan = {
         "format": encoding,
-        "metadata": metadata,
+        "metadata": {**metadata, **_notes(decision)},
         "infinity": infinity,
         "limit_rows": limit_rows,
         "columns": columns,
     }
     return MaskedStream(json.dumps(plan), key.secret)
+
+
+def _notes(decision: Decision) -> dict[str, str]:
+    """What an Arrow schema says of the answer as a whole: a JSON list of sentences."""
+    if not decision.notes:
+        return {}
+    return {"maskgate.notes": json.dumps(decision.notes, ensure_ascii=False)}
 
 
 def _field_metadata(column: ColumnDecision) -> dict[str, str]:

@@ -17,7 +17,6 @@ from gateway.model import (
     Output,
     Reference,
     Shape,
-    Source,
     Treatment,
 )
 from gateway.policy.decide import check_scope, denied, misuse, treat, treatment_of
@@ -29,7 +28,7 @@ Uses = dict[tuple[Reference, Column], list[str]]
 def to_hide(grant: Grant, analysis: Analysis, policy: Policy) -> tuple[Hidden, ...]:
     """The columns to hide, each with the reference and the uses; none when there is no need.
 
-    Behind them, without uses, the protected columns that the same references give out bare.
+    Behind them, without uses, the protected columns that come bare.
 
     Raises OutOfScope and ProtectedUse as `decide` does.
     """
@@ -50,6 +49,7 @@ def to_hide(grant: Grant, analysis: Analysis, policy: Policy) -> tuple[Hidden, .
     for output in analysis.outputs:
         _of_output(output, analysis, policy, uses)
     if uses:
+        _arms(analysis, policy, uses)
         _spare(analysis, uses)
         _bare(analysis, policy, uses)
     return tuple(
@@ -101,22 +101,42 @@ def _of_output(output: Output, analysis: Analysis, policy: Policy, uses: Uses) -
 def _spare(analysis: Analysis, uses: Uses) -> None:
     """Where a hidden column is only named in another reference, it is hidden there, too: once it
     reaches no output any more, that would be a mention."""
-    shown = {source for output in analysis.outputs for source in output.sources}
-    for column in {column for _, column in uses}:
-        for reference in analysis.references:
-            named = reference.relation == column.relation and column.attnum in reference.named
-            if named and Source(column, reference) not in shown:
-                _add(uses, reference, column, "unused mention")
+    hidden = {column for _, column in uses}
+    for source in analysis.idle:
+        if source.column in hidden and source.reference is not None:
+            _add(uses, source.reference, source.column, "unused mention")
+
+
+def _arms(analysis: Analysis, policy: Policy, uses: Uses) -> None:
+    """An output is bare only if all its arms are: where one is NULL, the others are hidden too."""
+    before = -1
+    while before != len(uses):
+        before = len(uses)
+        for output in analysis.outputs:
+            keys = _protected(output, analysis, policy)
+            if any(key in uses for key in keys):
+                for reference, column in (key for key in keys if key not in uses):
+                    where = f"output column {output.name!r}, in another arm of which it is NULL"
+                    _add(uses, reference, column, where)
 
 
 def _bare(analysis: Analysis, policy: Policy, uses: Uses) -> None:
-    """What the same references give out bare: without a use, it is not hidden yet."""
-    rewritten = {reference for reference, _ in uses}
-    for source in (source for output in analysis.outputs for source in output.sources):
-        if source.reference in rewritten and source.reference is not None:
-            treatment, _ = treatment_of(source.column, analysis, policy)
-            if treatment.protects:
-                uses.setdefault((source.reference, source.column), [])
+    """What comes bare: without a use, it is not hidden yet."""
+    for output in analysis.outputs:
+        for key in _protected(output, analysis, policy):
+            uses.setdefault(key, [])
+
+
+def _protected(
+    output: Output, analysis: Analysis, policy: Policy
+) -> list[tuple[Reference, Column]]:
+    """The protected columns that reach an output, with the references."""
+    return [
+        (source.reference, source.column)
+        for source in output.sources
+        if source.reference is not None
+        and treatment_of(source.column, analysis, policy)[0].protects
+    ]
 
 
 def _add(uses: Uses, reference: Reference, column: Column, where: str) -> None:

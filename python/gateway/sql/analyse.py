@@ -107,7 +107,7 @@ async def attempt(
     control = reading.control(tree.found)
     mentions = reading.mentions(tree.found)
     shown = [reading.columns(flow.columns) for flow in tree.found.outputs]
-    sources = [reading.sources(flow) for flow in tree.found.outputs]
+    sources = [reading.sources(flow.sources) for flow in tree.found.outputs]
     await _check_functions(tree.found, server, settings, reading.users_views())
     columns = {*(use.column for use in (*control, *mentions)), *(c for some in shown for c in some)}
     types = await _types(tree, columns, server)
@@ -139,6 +139,7 @@ async def attempt(
         talks=(await server.once(functions.load)).talk(tree.found.functions, tree.found.operators),
         filled_text=filled_text,
         references=reading.references(),
+        idle=reading.sources(tree.found.idle),
         relations=approved,
     )
 

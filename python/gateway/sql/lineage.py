@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,7 @@ class Lineage:
     # column, use, the view it stands in, numbers of references
     control: tuple[tuple[Key, str, int | None, tuple[int | None, ...]], ...]
     mentions: tuple[tuple[Key, str, tuple[int | None, ...]], ...]
+    idle: tuple[tuple[Key, int | None], ...]  # named there to no end, and used elsewhere
     relations: tuple[tuple[int, str, bool], ...]  # OID, relkind, named directly
     references: tuple[ReferenceFlow, ...]
     functions: tuple[int, ...]
@@ -73,7 +74,7 @@ async def of(tree: str, server_major: int) -> Lineage:
                 o["typmod"],
                 o["shape"],
                 tuple((r, n) for r, n in o["columns"]),
-                tuple(((r, n), reference) for (r, n), reference in o["sources"]),
+                _sources(o["sources"]),
             )
             for o in found["outputs"]
         ),
@@ -85,6 +86,7 @@ async def of(tree: str, server_major: int) -> Lineage:
             (_key(use), use["use"], tuple(use["references"])) for use in found["mentions"]
         ),
         relations=tuple((r["oid"], r["kind"], r["direct"]) for r in found["relations"]),
+        idle=_sources(found["idle"]),
         references=tuple(
             ReferenceFlow(r["relation"], r["alias"], frozenset(r["selected"]))
             for r in found["references"]
@@ -96,6 +98,10 @@ async def of(tree: str, server_major: int) -> Lineage:
         row_security=found["row_security"],
         digest=found["digest"],
     )
+
+
+def _sources(found: Iterable[Any]) -> tuple[tuple[Key, int | None], ...]:
+    return tuple(((relation, number), reference) for (relation, number), reference in found)
 
 
 def _read(tree: str, server_major: int) -> str:

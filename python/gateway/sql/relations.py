@@ -14,7 +14,7 @@ from gateway.errors import NotUnderstood, StatementRefused
 from gateway.model import Column, Reference, Source, Use
 from gateway.sql import catalogs
 from gateway.sql.functions import FIRST_USER_OID
-from gateway.sql.lineage import Key, Lineage, OutputFlow
+from gateway.sql.lineage import Key, Lineage
 from gateway.sql.protection import expanded
 from gateway.sql.structure import Relation
 
@@ -93,11 +93,11 @@ class Reading:
             for column in self.columns([key])
         )
 
-    def sources(self, flow: OutputFlow) -> tuple[Source, ...]:
-        """The users' columns that reach an output, each with the reference it is read through."""
+    def sources(self, flows: Iterable[tuple[Key, int | None]]) -> tuple[Source, ...]:
+        """The users' columns among `flows`, each with the reference it is read through."""
         return tuple(
             Source(column, reference)
-            for key, number in flow.sources
+            for key, number in flows
             for (reference,) in [self._through([number])]
             for column in self.columns([key])
         )

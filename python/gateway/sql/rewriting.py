@@ -58,16 +58,20 @@ def rewrite(
     edits: list[tuple[int, int, str]] = []
     met = set()
     for item in found.items:
-        schema = item.schema if item.schema is not None else own.get(item.table)
-        key = (schema or "", item.table, item.known_as)
-        replacement = wanted.get(key)
+        replacement = wanted.get(key(item, own))
         if replacement is not None:
-            met.add(key)
+            met.add(key(item, own))
             edits.append((item.start, item.end, _in_place(item, replacement)))
     if met != set(wanted):
         raise Unreadable("a reference of the tree is not in the text")
     edits += _requalified(found, replacements, own, {start for start, _, _ in edits})
     return _edited(text, edits)
+
+
+def key(item: Item, own: Mapping[str, str]) -> tuple[str, str, str]:
+    """Schema, table and alias of an item; `own` as `rewrite` takes it."""
+    schema = item.schema if item.schema is not None else own.get(item.table, "")
+    return schema, item.table, item.known_as
 
 
 def _in_place(item: Item, replacement: Replacement) -> str:
@@ -100,16 +104,12 @@ def _requalified(
             at += 1
             continue
         parts, at = found.chain(at)
-        key = tuple(part.value for part in parts[:2])
-        if len(parts) < 3 or key not in tables or parts[0].start in items:
+        named = tuple(part.value for part in parts[:2])
+        if len(parts) < 3 or named not in tables or parts[0].start in items:
             continue
         # Something else of that name would take the column over.
-        known = {
-            (own.get(i.table) if i.schema is None else i.schema, i.table)
-            for i in found.items
-            if i.known_as == key[1]
-        }
-        if key[1] in found.others or known != {key}:
+        known = {key(item, own)[:2] for item in found.items if item.known_as == named[1]}
+        if named[1] in found.others or known != {named}:
             raise Unreadable("two things of one name")
         more.append((parts[0].start, parts[1].start, ""))
     return more

@@ -98,6 +98,9 @@ async def _rewritten(
         raise Unreadable("definitions of the catalog are asked for in a statement of their own")
     found = await _read(original)
     own = await _schemas({item.table for item in found.items if item.schema is None}, server)
+    of_tree = {(one.schema, one.table, one.alias) for one in analysis.references}
+    if of_tree != {rewriting.key(item, own) for item in found.items}:
+        raise Unreadable("the text names other relations than the tree")
     text = ""
     for _ in range(_MOST_GROUPED):
         if not text:
@@ -112,11 +115,40 @@ async def _rewritten(
         except Ungrouped as missing:
             await server.fetch("ROLLBACK TO SAVEPOINT masked")
             text, added = rewriting.grouped(text, missing.position, replacements)
-            used = [key for key in bare if (key[0].alias, key[1].name) in added]
+            used = [one for key, one in bare.items() if (key[0].alias, key[1].name) in added]
             if used:  # to group by a protected column is to use it
-                gone += [replace(bare.pop(key), uses=(_LEANS,)) for key in used]
+                gone += _with_arms(analysis, used, bare)
+                gone += _idle(analysis, gone)
                 text = ""
     raise NotUnderstood("more columns lean on a primary key than are looked after")
+
+
+def _with_arms(
+    analysis: Analysis, used: Sequence[Hidden], bare: dict[tuple[Reference, Column], Hidden]
+) -> list[Hidden]:
+    """`used`, taken out of `bare`, and what reaches the same outputs through other arms."""
+    found = [replace(one, uses=(_LEANS,)) for one in used]
+    for one in found:  # grows
+        bare.pop((one.reference, one.column), None)
+        for output in analysis.outputs:
+            keys = [(source.reference, source.column) for source in output.sources]
+            if (one.reference, one.column) in keys:
+                arms = [bare.pop(key) for key in list(bare) if key in keys]
+                found += [replace(arm, uses=(_LEANS,)) for arm in arms]
+    return found
+
+
+def _idle(analysis: Analysis, gone: Sequence[Hidden]) -> list[Hidden]:
+    """Where columns that are gone are only named in other references: there they go, too."""
+    reasons = {one.column: one.reason for one in gone}
+    known = {(one.reference, one.column) for one in gone}
+    return [
+        Hidden(source.reference, source.column, ("unused mention",), reasons[source.column])
+        for source in analysis.idle
+        if source.column in reasons
+        and source.reference is not None
+        and (source.reference, source.column) not in known
+    ]
 
 
 async def _read(text: str) -> Clauses:

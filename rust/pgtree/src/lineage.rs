@@ -113,6 +113,9 @@ pub struct Lineage {
     pub mentions: Vec<Mention>,
     /// Every relation, views and what is below them included.
     pub relations: Vec<Relation>,
+    /// Columns that the text names through a reference where they go nowhere, while they are used
+    /// through another.
+    pub idle: Vec<Source>,
     /// What the statement's own text reads from; items of one relation and one alias are one.
     pub references: Vec<Reference>,
     /// OIDs of every function that the tree calls by name.

@@ -337,6 +337,7 @@ impl<'t> Walk<'t> {
         let solution = std::mem::take(&mut self.graph).solve()?;
 
         let mut used = BTreeSet::new(); // columns that the own text lets reach output or control
+        let mut sources_used = BTreeSet::new(); // the same, with the references
         let mut named = Vec::new();
         let targets = root
             .list("targetList")?
@@ -346,6 +347,7 @@ impl<'t> Walk<'t> {
             let mut columns: Vec<Column> = sources.iter().map(|s| s.0).collect();
             columns.dedup();
             used.extend(columns.iter().copied());
+            sources_used.extend(sources.iter().copied());
             let expression = target.node("expr")?;
             named.push(Output {
                 name: target.text("resname")?.unwrap_or_default().to_owned(),
@@ -361,6 +363,7 @@ impl<'t> Walk<'t> {
             for Source(column, reference) in solution.sources(slot) {
                 if view.is_none() {
                     used.insert(column);
+                    sources_used.insert(Source(column, reference));
                 }
                 let references = control.entry((column, place, view)).or_default();
                 references.insert(reference);
@@ -369,21 +372,30 @@ impl<'t> Walk<'t> {
         // A dead target that computes is evaluated all the same, and may fail on a value: it counts even
         // if its columns also reach an output. One that passes a column on does nothing.
         let mut mentioned: BTreeMap<Column, BTreeSet<Option<usize>>> = BTreeMap::new();
+        let mut idle = BTreeSet::new();
         for (at, reference) in self.references.iter_mut().enumerate() {
             reference.selected.sort_unstable();
             reference.selected.dedup();
             for &attribute in &reference.selected {
                 let column = Column(reference.relation, attribute);
-                if self.selected.contains(&column) && !used.contains(&column) {
+                if !self.selected.contains(&column) {
+                    continue;
+                }
+                if !used.contains(&column) {
                     mentioned.entry(column).or_default().insert(Some(at));
+                } else if !sources_used.contains(&Source(column, Some(at))) {
+                    idle.insert(Source(column, Some(at)));
                 }
             }
         }
         for Target { slot, own, passes } in self.targets {
             if own && !slot.marked(&live) {
-                for Source(column, reference) in solution.sources(slot) {
+                for source in solution.sources(slot) {
+                    let Source(column, reference) = source;
                     if !passes || !used.contains(&column) {
                         mentioned.entry(column).or_default().insert(reference);
+                    } else if !sources_used.contains(&source) {
+                        idle.insert(source);
                     }
                 }
             }
@@ -413,6 +425,7 @@ impl<'t> Walk<'t> {
                     references: references.into_iter().collect(),
                 })
                 .collect(),
+            idle: idle.into_iter().collect(),
             relations: self.relations,
             references: self.references,
             functions: calls.functions.into_iter().collect(),

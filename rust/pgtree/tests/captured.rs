@@ -106,6 +106,39 @@ fn every_captured_tree_says_what_is_expected() {
 }
 
 #[test]
+fn every_column_is_read_through_a_reference_of_the_text() {
+    let mut seen = 0;
+    for captured in admitted() {
+        let found = read(&captured.tree, captured.major).unwrap();
+        let whose = |number: Option<usize>| number.map(|n| &found.references[n]);
+        for output in &found.outputs {
+            let mut columns: Vec<_> = output.sources.iter().map(|s| s.0).collect();
+            columns.dedup();
+            assert_eq!(columns, output.columns, "{}", captured.path.display());
+        }
+        let named = found
+            .control
+            .iter()
+            .filter(|c| c.through_view.is_none() && c.place != "row security")
+            .map(|c| (c.column, &c.references))
+            .chain(found.mentions.iter().map(|m| (m.column, &m.references)));
+        for (column, references) in named {
+            assert!(!references.is_empty());
+            for reference in references.iter().map(|r| whose(*r).unwrap()) {
+                // What a view's body reads is the view's; what a table gives is asked for by number.
+                let relation = found.relations.iter().find(|r| r.oid == reference.relation);
+                let own = reference.relation == column.0
+                    && (reference.selected.contains(&column.1) || reference.selected.contains(&0));
+                assert!(own || relation.unwrap().kind == "v" || column.1 == 0);
+                assert!(!reference.alias.is_empty());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 100, "{seen}");
+}
+
+#[test]
 fn a_tree_of_another_version_is_refused() {
     // 15 to 16, 17 and 18 differ in Query itself; no tree passes for one of a neighbour.
     for captured in admitted() {

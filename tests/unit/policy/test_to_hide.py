@@ -97,7 +97,15 @@ def test_what_stays_bare_in_a_rewritten_reference_is_named_without_a_use() -> No
     found = analysis(
         output("name"), output("id"), output("mrn", through=Q), control=(use("mrn", "WHERE", P),)
     )
-    assert hidden(found) == [("p", "mrn", ("WHERE",)), ("p", "name", ())]
+    assert hidden(found) == [("p", "mrn", ("WHERE",)), ("p", "name", ()), ("q", "mrn", ())]
+
+
+def test_the_other_arms_of_an_output_go_with_one() -> None:
+    first, second = Source(column("name"), P), Source(column("name"), Q)
+    arms = Output("c", {}, Shape.BARE, (column("name"),), (first, second))
+    found = analysis(arms, control=(use("name", "ORDER BY", P),))
+    where = "output column 'c', in another arm of which it is NULL"
+    assert hidden(found) == [("p", "name", ("ORDER BY",)), ("q", "name", (where,))]
 
 
 @pytest.mark.parametrize("names", [("name", "mrn"), ("city", "name")])
@@ -108,12 +116,10 @@ def test_arms_of_different_treatment_are_hidden(names: tuple[str, str]) -> None:
 
 
 def test_a_column_that_is_only_named_elsewhere_is_hidden_there_too() -> None:
-    found = analysis(output("name", shape=Shape.COMPUTED), references=(P, Q))
+    idle = (Source(column("name"), Q), Source(column("mrn"), Q))
+    found = analysis(output("name", shape=Shape.COMPUTED), idle=idle)
     assert [(alias, name) for alias, name, _ in hidden(found)] == [("p", "name"), ("q", "name")]
-    shown = analysis(
-        output("name", shape=Shape.COMPUTED), output("name", through=Q), references=(P, Q)
-    )
-    assert [(alias, name) for alias, name, _ in hidden(shown)] == [("p", "name")]
+    assert hidden(analysis(output("name"), idle=idle)) == []
 
 
 def test_the_reason_is_kept() -> None:
@@ -186,7 +192,9 @@ def test_a_listing_foresees_null() -> None:
 
 def test_an_output_tells_what_it_lost() -> None:
     blank = Output("c", {"kind": "text"}, Shape.COMPUTED, (), (), (column("name"),), True)
-    decided = decide(grant(), analysis(blank), POLICY).columns[0]
+    decision = decide(grant(), analysis(blank), POLICY)
+    assert not decision.raw
+    decided = decision.columns[0]
     assert decided.treatment.name == "null"
     assert decided.masked_at_source == ("public.patient.name",)
     partly = Output("c", {"kind": "text"}, Shape.COMPUTED, (column("city"),), (), (column("name"),))
