@@ -1,12 +1,24 @@
 -- The tables that the statements of options.toml are about; for the roles of schema.sql.
 
-CREATE EXTENSION citext;
+-- A type with an equality of its own, as citext is.
+CREATE TYPE public.folded;
+CREATE FUNCTION public.folded_in(cstring) RETURNS public.folded
+  LANGUAGE internal IMMUTABLE STRICT AS 'textin';
+CREATE FUNCTION public.folded_out(public.folded) RETURNS cstring
+  LANGUAGE internal IMMUTABLE STRICT AS 'textout';
+CREATE FUNCTION public.folded_send(public.folded) RETURNS bytea
+  LANGUAGE internal IMMUTABLE STRICT AS 'textsend';
+CREATE TYPE public.folded (INPUT = public.folded_in, OUTPUT = public.folded_out,
+  SEND = public.folded_send, INTERNALLENGTH = variable, STORAGE = extended, COLLATABLE = true);
+CREATE FUNCTION public.same(public.folded, public.folded) RETURNS boolean
+  LANGUAGE internal IMMUTABLE STRICT AS 'texteq';
+CREATE OPERATOR public.= (FUNCTION = public.same, LEFTARG = public.folded, RIGHTARG = public.folded);
 CREATE COLLATION public.mine FROM "C";
 CREATE DOMAIN public.code AS text CHECK (VALUE <> '');
 
 CREATE TABLE public.patient (
   id int PRIMARY KEY, full_name text NOT NULL, mrn text, other_mrn varchar(20), ssn char(11),
-  account int8, folded citext, named text COLLATE public.mine, badge public.code, city text,
+  account int8, folded public.folded, named text COLLATE public.mine, badge public.code, city text,
   balance numeric(10, 2), weight float8, notes text, sex char(1)
 );
 INSERT INTO public.patient VALUES

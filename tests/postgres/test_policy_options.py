@@ -269,14 +269,17 @@ class Generator:
     """Statements made of pieces of which the options allow some, some of the time."""
 
     TOLD = ("p.id", "p.city", "p.mrn", "c.id", "c.kind", "count(*)", "upper(p.full_name)")
+    ALLOWED = (
+        "p.mrn = $1", "$1 = p.mrn", "p.ssn = $2", "p.mrn = c.patient_mrn", "c.account = p.account",
+        "p.mrn = p.other_mrn", "p.id > 2", "p.city = 'Aarhus'", "c.kind = 'lab'", "p.id = c.id",
+    )  # fmt: skip
     ASKED = (
-        "p.mrn = $1", "$1 = p.mrn", "p.ssn = $2", "p.mrn = 'MRN-771001'", "not (p.mrn = $1)",
-        "(p.mrn = $1 or p.id = 2)", "(p.mrn = $1) is not true", "p.mrn = c.patient_mrn",
-        "c.account = p.account", "p.mrn = p.other_mrn", "p.mrn <> c.patient_mrn", "p.id > 2",
-        "p.city = 'Aarhus'", "c.kind = 'lab'", "p.id = c.id", "p.full_name = c.kind",
-        "exists (select from claim d where d.patient_mrn = p.mrn)", "p.account = 55003",
-        "exists (select from patient q where q.mrn = $1 and q.id = p.id)",
+        *ALLOWED,
+        "p.mrn = 'MRN-771001'", "not (p.mrn = $1)", "(p.mrn = $1 or p.id = 2)", "p.account = 55003",
+        "(p.mrn = $1) is not true", "p.mrn <> c.patient_mrn", "p.full_name = c.kind",
+        "exists (select from claim d where d.patient_mrn = p.mrn)",
         "p.mrn in (select q.mrn from guess q)",
+        "exists (select from patient q where q.mrn = $1 and q.id = p.id)",
         "exists (select from patient q, claim d where q.mrn = d.patient_mrn and q.id = p.id)",
     )  # fmt: skip
     OF_MANY = (
@@ -297,12 +300,13 @@ class Generator:
 
     def compared(self) -> str:
         chance = self._random.random
-        told = self.some(self.TOLD, 3)
+        told = self.some(self.TOLD[: 6 if chance() < 0.7 else 7], 3)
+        asked = self.ALLOWED if chance() < 0.5 else self.ASKED
         kind = self._random.choice(["join", "join", "left join", "full join", "right join"])
-        on = " and ".join(self.some(self.ASKED, 2))
+        on = " and ".join(self.some(asked, 2))
         text = f"select {', '.join(told)} from patient p {kind} claim c on {on}"
         if chance() < 0.7:
-            text += f" where {' and '.join(self.some(self.ASKED, 3))}"
+            text += f" where {' and '.join(self.some(asked, 3))}"
         if "count(*)" in told:
             grouped = [one for one in told if one != "count(*)"]
             text += f" group by {', '.join(grouped)}" if grouped else ""
