@@ -205,7 +205,6 @@ def _compared(sent: Lineage, filled: Lineage) -> tuple[int | None, ...]:
     pairs = list(zip(sent.equalities, filled.equalities, strict=False))
     agree = len(sent.equalities) == len(filled.equalities) and all(
         before.columns == after.columns
-        and after.parameter is None
         and after.constant == (before.constant or before.parameter is not None)
         for before, after in pairs
     )

@@ -105,6 +105,7 @@ def test_a_lookup_is_let_through_and_said(policy: Policy) -> None:
         ([use(MRN, equality=0), use(ID, equality=0)], [compared(MRN, ID)]),
         ([use(MRN, equality=0), use(NAME, equality=0)], [compared(MRN, NAME)]),
         ([use(MRN, equality=0)], [compared(MRN, None)]),
+        ([use(MRN, equality=0)], [compared(MRN, None, parameter=1)]),
         ([use(source("weight", values=8), "WHERE")], []),
         ([use(source("weight", values=8), "HAVING")], []),
         ([use(source("weight", values=8), "DISTINCT")], []),
