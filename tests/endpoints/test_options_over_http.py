@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,3 +124,21 @@ def test_a_group_is_shown_the_values_and_nobody_else(optional: World) -> None:
     assert optional.rows(session, shown) == []
     plain = "select full_name from patient where id = 7"
     assert optional.rows(session, plain) == [{"full_name": "[REDACTED]"}]
+
+
+def test_check_names_every_rule_that_allows_something(optional: World) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "check", "-c", str(optional.config)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    allowed = [line for line in done.stdout.splitlines() if line.startswith("allowed: ")]
+    assert allowed == [
+        "allowed: connections.clinic.columns: public.encounter.cost { aggregate = 50 }",
+        "allowed: connections.clinic.columns: public.patient.full_name "
+        '{ show = ["group:auditors"] }',
+        "allowed: connections.clinic.columns: public.patient.mrn "
+        '{ lookup = { per_hour = 3 }, join = "mrn" }',
+    ]
