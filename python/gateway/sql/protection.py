@@ -42,6 +42,8 @@ class Protection:
     def related(self, column: Column) -> tuple[Column, ...]:
         """All that `column` shares protection with, itself excepted."""
         start = (column.relation, column.attnum)
+        if start not in self.shared:
+            return ()
         seen, open_ = {start}, [start]
         while open_:
             new = [key for key in self.shared.get(open_.pop(), ()) if key not in seen]
@@ -91,6 +93,8 @@ async def close(server: Server, found: Lineage, relations: Mapping[int, Relation
 def expanded(keys: Iterable[Key], relations: Mapping[int, Relation]) -> set[Key]:
     """Column number 0 stands for every column of its relation."""
     given = set(keys)
+    if all(number for _, number in given):
+        return given
     every = {(r, n) for r, zero in given if zero == 0 for n in relations[r].attributes}
     return {key for key in given if key[1] != 0} | every
 
