@@ -80,8 +80,10 @@ async def test_partitions_and_children_share_both_ways(clinic: Database) -> None
     }
     for table, others in ways.items():
         found = await of(clinic, f"select room from {table}")
-        assert related(found) == {f"public.{table}.room": others}
+        assert related(found)[f"public.{table}.room"] == others
         assert found.tables == (f"public.{table}",)
+    bounds = [(str(use.column), use.where) for use in found.control]
+    assert bounds == [("public.visit.day", "the bounds of the partition public.visit_2024")]
     parent = await of(clinic, "select full_name from person")
     assert related(parent) == {"public.person.full_name": {"public.employee.full_name"}}
     assert related(await of(clinic, "select badge from employee")) == {}

@@ -199,6 +199,8 @@ def misuse(column: Column, analysis: Analysis, policy: Policy, where: str) -> Pr
     }
     if " view " in where:
         hints[where] = "the view's own query uses it: read the tables that the view is made from"
+    if where.startswith("the bounds of the partition"):
+        hints[where] = "read the table that it is a partition of"
     hint = hints.get(treatment.name) or hints.get(
         where,
         f"select {column.name} as a plain column (it comes back as {treatment.name}) and use "

@@ -3,7 +3,8 @@
 A partition shares with its parent, a generated column with what it is computed from, a materialised
 view's column with the columns its query takes it from, and so on from each of those. A materialised
 view's rows were chosen by its query, so what controls that query controls the statement, as with a
-view. A query that cannot be read is a refusal.
+view; a partition's rows were chosen by the key of its parent. A query that cannot be read is a
+refusal.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Protection:
     def related(self, column: Column) -> tuple[Column, ...]:
         """All that `column` shares protection with, itself excepted."""
         start = (column.relation, column.attnum)
+        if start not in self.shared:
+            return ()
         seen, open_ = {start}, [start]
         while open_:
             new = [key for key in self.shared.get(open_.pop(), ()) if key not in seen]
@@ -55,6 +58,12 @@ async def close(server: Server, found: Lineage, relations: Mapping[int, Relation
     queries: dict[int, Lineage] = {}
     for oid, _, _ in found.relations:
         await _read_query(server, oid, queries, result)
+    for partition, (relation, number) in await structure.bounds(
+        server, list(result.relations), result.relations
+    ):
+        column = result.relations[relation].column(number)
+        name = result.relations[partition].name
+        result.control.append(Use(column, f"the bounds of the partition {name}"))
     fresh = expanded(found.used(), relations)
     fresh |= {(use.column.relation, use.column.attnum) for use in result.control}
     seen: set[Key] = set()
@@ -84,6 +93,8 @@ async def close(server: Server, found: Lineage, relations: Mapping[int, Relation
 def expanded(keys: Iterable[Key], relations: Mapping[int, Relation]) -> set[Key]:
     """Column number 0 stands for every column of its relation."""
     given = set(keys)
+    if all(number for _, number in given):
+        return given
     every = {(r, n) for r, zero in given if zero == 0 for n in relations[r].attributes}
     return {key for key in given if key[1] != 0} | every
 

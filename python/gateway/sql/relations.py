@@ -43,6 +43,7 @@ class Reading:
         """`trees`: the statement may read stored trees of the catalog, by guarded functions."""
         self._trees = trees
         self._relations = relations
+        self._column_of: dict[Key, Column] = {}  # most are asked for several times
         self._every = [oid for oid, _, _ in found.relations]
         self._direct = [oid for oid, _, direct in found.relations if direct]
         self._catalogs = [
@@ -62,10 +63,14 @@ class Reading:
     def columns(self, keys: Iterable[Key]) -> tuple[Column, ...]:
         """The users' columns among `keys`, in order; those of catalogs are checked and left out."""
         found = []
-        for oid, number in sorted(expanded(keys, self._relations)):
+        for key in sorted(expanded(keys, self._relations)):
+            if (known := self._column_of.get(key)) is not None:
+                found.append(known)
+                continue
+            oid, number = key
             relation = self._relations[oid]
             if not _in_catalog(relation):
-                found.append(relation.column(number))
+                found.append(self._column_of.setdefault(key, relation.column(number)))
             else:
                 catalogs.check_column(
                     relation.name,

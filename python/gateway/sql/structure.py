@@ -39,6 +39,7 @@ class Relation:
     temporary: bool
     row_security: bool
     family: bool  # it has parents or children
+    partition: bool  # its rows are those within the bounds of a parent's key
     generated: frozenset[int]  # attributes computed from others
     attributes: Mapping[int, Attribute]
 
@@ -63,6 +64,7 @@ SELECT c.oid, n.nspname, c.relname, c.relkind::pg_catalog.text AS kind,
   c.relpersistence = 't' AS temporary, c.relrowsecurity,
   c.relhassubclass OR EXISTS (
     SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS family,
+  c.relispartition,
   a.numbers, a.names, a.types, a.dimensions, a.generated
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
 LATERAL (
@@ -106,6 +108,23 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_attribute a ON a.attrelid = k.relation AND a.attnum = k.number
 WHERE (k.root, k.root_number) <> (k.relation, k.number)
 ORDER BY n.nspname, c.relname, a.attname
+"""
+
+# The columns in the keys of a partition's ancestors. The server notes those inside an expression as
+# depending on their table; where it notes none, every column may decide.
+_KEYS = """
+SELECT u.oid AS partition, p.partrelid AS ancestor,
+  ARRAY(SELECT n FROM pg_catalog.unnest(p.partattrs::pg_catalog.int2[]) AS n WHERE n > 0
+        UNION
+        SELECT d.objsubid::pg_catalog.int2 FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = p.partrelid
+          AND d.refclassid = d.classid AND d.refobjid = p.partrelid
+          AND d.objsubid > 0 AND d.refobjsubid = 0) AS numbers,
+  0 = ANY (p.partattrs::pg_catalog.int2[]) AS computed
+FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS u(oid),
+LATERAL pg_catalog.pg_partition_ancestors(u.oid) AS k(relid)
+JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = k.relid
+WHERE k.relid <> u.oid
 """
 
 _DESCENDANTS = """
@@ -212,6 +231,28 @@ async def kin(
     return shared
 
 
+async def bounds(
+    server: Server, found: Iterable[int], known: dict[int, Relation]
+) -> list[tuple[int, Key]]:
+    """Each partition among `found` with each column that decides which rows are in it.
+
+    Relations that are met on the way are added to `known`; asks only when there are partitions.
+    """
+    partitions = sorted(oid for oid in found if known[oid].partition)
+    if not partitions:
+        return []
+    rows = await server.fetch(_KEYS, partitions)
+    known |= await relations(server, {row["ancestor"] for row in rows} - set(known))
+    decide = []
+    for row in rows:
+        every = known[row["ancestor"]].attributes
+        numbers = set(row["numbers"])
+        if row["computed"] and not numbers:
+            numbers = set(every)
+        decide += [(row["partition"], (row["ancestor"], number)) for number in sorted(numbers)]
+    return decide
+
+
 def _check_names(relation: Relation) -> None:
     """Names of the catalog obey the rule for names in a statement, whoever made them."""
     names = (relation.schema, relation.table, *(a.name for a in relation.attributes.values()))
@@ -239,6 +280,7 @@ def _relation(row: Any) -> Relation:
         temporary=row["temporary"],
         row_security=row["relrowsecurity"],
         family=row["family"],
+        partition=row["relispartition"],
         generated=frozenset(row["generated"] or ()),
         attributes={a.number: a for a in attributes},
     )

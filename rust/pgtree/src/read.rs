@@ -23,8 +23,8 @@ pub(crate) fn read<'t>(dump: &'t str, schema: &'t Schema) -> Result<Tree<'t>> {
         values: Vec::new(),
         items: Vec::new(),
         depth: 0,
-        hasher: blake3::Hasher::new(),
-        normal: String::with_capacity(HASHED),
+        undigested: dump,
+        digested: String::with_capacity(dump.len()),
     };
     reader.expect(Token::ListOpen)?;
     let root = reader.node(Class::Query)?;
@@ -35,13 +35,13 @@ pub(crate) fn read<'t>(dump: &'t str, schema: &'t Schema) -> Result<Tree<'t>> {
     }
     reader.expect(Token::ListClose)?;
     reader.tokens.end()?;
-    reader.hasher.update(reader.normal.as_bytes());
+    reader.digest();
     reader.tree.root = Some(root);
-    reader.tree.digest = reader.hasher.finalize().to_hex().to_string();
+    reader.tree.digest = blake3::hash(reader.digested.as_bytes())
+        .to_hex()
+        .to_string();
     Ok(reader.tree)
 }
-
-const HASHED: usize = 1 << 14; // words gathered before the hash takes them
 
 struct Reader<'t> {
     tokens: Tokens<'t>,
@@ -51,27 +51,22 @@ struct Reader<'t> {
     values: Vec<Value<'t>>,
     items: Vec<Option<NodeId>>,
     depth: usize,
-    hasher: blake3::Hasher,
-    normal: String,
+    // The dump without its locations. There is one way to print a tree, so this is the tree's own.
+    undigested: &'t str,
+    digested: String,
 }
 
 impl<'t> Reader<'t> {
-    /// Take a token that is part of the digest.
     fn take(&mut self) -> Result<Token<'t>> {
-        let token = self.tokens.next()?;
-        self.normal.push_str(match token {
-            Token::NodeOpen => "{",
-            Token::NodeClose => "}",
-            Token::ListOpen => "(",
-            Token::ListClose => ")",
-            Token::Word(word) => word,
-        });
-        self.normal.push(' ');
-        if self.normal.len() >= HASHED {
-            self.hasher.update(self.normal.as_bytes());
-            self.normal.clear();
-        }
-        Ok(token)
+        self.tokens.next()
+    }
+
+    /// All that has been taken since the last location belongs to the digest.
+    fn digest(&mut self) {
+        let taken = self.undigested.len() - self.tokens.rest().len();
+        self.digested
+            .push_str(self.undigested.get(..taken).unwrap_or_default());
+        self.undigested = self.tokens.rest();
     }
 
     fn expect(&mut self, token: Token<'t>) -> Result<()> {
@@ -92,15 +87,6 @@ impl<'t> Reader<'t> {
                 "the server's tree holds {token:?} where a value belongs"
             )),
         }
-    }
-
-    /// Whether the next value is `<>`; it is taken if so.
-    fn null(&mut self) -> Result<bool> {
-        let null = self.tokens.peek()? == Token::Word("<>");
-        if null {
-            self.take()?;
-        }
-        Ok(null)
     }
 
     fn deeper(&mut self) -> Result<()> {
@@ -135,8 +121,15 @@ impl<'t> Reader<'t> {
                 self.values.push(Value::Absent);
                 continue;
             }
+            let located = matches!(field.kind, Kind::Location | Kind::Place);
+            if located {
+                self.digest();
+            }
             let word = self.label(printed, field)?;
             let value = self.value(word, field.kind)?;
+            if located {
+                self.undigested = self.tokens.rest();
+            }
             if spec.tag == Tag::RangeTblEntry && field.name == "rtekind" {
                 entries = entry_bits(&value);
             }
@@ -156,17 +149,14 @@ impl<'t> Reader<'t> {
 
     /// The `:name` of a field.
     fn label(&mut self, node: &str, field: &crate::schema::Field) -> Result<&'static str> {
-        let got = match field.kind {
-            Kind::Location | Kind::Place => self.tokens.next()?, // no part of the digest
-            _ => self.take()?,
-        };
-        match got {
-            Token::Word(word) if word.strip_prefix(':') == Some(field.name) => Ok(field.name),
-            got => not_understood(format!(
-                "{node} holds {got:?} where the field {} belongs",
-                field.name
-            )),
+        if self.tokens.label(field.name) {
+            return Ok(field.name);
         }
+        let got = self.take()?;
+        not_understood(format!(
+            "{node} holds {got:?} where the field {} belongs",
+            field.name
+        ))
     }
 
     fn finish(&mut self, spec: &'t Spec, base: usize) -> Result<NodeId> {
@@ -190,7 +180,9 @@ impl<'t> Reader<'t> {
     fn value(&mut self, field: &'static str, kind: Kind) -> Result<Value<'t>> {
         match kind {
             Kind::Node(class) => self.node(class).map(Value::Node),
-            Kind::Maybe(_) | Kind::List(_) | Kind::Holes(_) if self.null()? => Ok(Value::Null),
+            Kind::Maybe(_) | Kind::List(_) | Kind::Holes(_) if self.tokens.null() => {
+                Ok(Value::Null)
+            }
             Kind::Maybe(class) => self.node(class).map(Value::Node),
             Kind::List(class) => self.list(class, false).map(Value::Nodes),
             Kind::Holes(class) => self.list(class, true).map(Value::Nodes),
@@ -223,7 +215,7 @@ impl<'t> Reader<'t> {
                     ));
                 }
             },
-            Kind::Location | Kind::Place => match self.tokens.next()? {
+            Kind::Location | Kind::Place => match self.take()? {
                 Token::Word(word) => Value::Number(i64::from(number::<i32>(word)?)),
                 _ => return not_understood("a location is not a number"),
             },
@@ -269,7 +261,7 @@ impl<'t> Reader<'t> {
         self.deeper()?;
         let base = self.items.len();
         while self.tokens.peek()? != Token::ListClose {
-            let item = if holes && self.null()? {
+            let item = if holes && self.tokens.null() {
                 None
             } else {
                 Some(self.node(class)?)
@@ -294,7 +286,7 @@ impl<'t> Reader<'t> {
         let mut rows = Vec::new();
         while self.tokens.peek()? != Token::ListClose {
             let empty = Span { start: 0, end: 0 };
-            rows.push(if self.null()? {
+            rows.push(if self.tokens.null() {
                 empty
             } else {
                 self.list(Class::Expr, false)?
@@ -312,7 +304,7 @@ impl<'t> Reader<'t> {
 
     /// A grouping set holds nothing, numbers, or sets; which of them is not told by its first bracket.
     fn content(&mut self) -> Result<Value<'t>> {
-        if self.null()? {
+        if self.tokens.null() {
             return Ok(Value::Null);
         }
         let mut ahead = self.tokens;
@@ -325,7 +317,7 @@ impl<'t> Reader<'t> {
 
     /// `(i 1 2)`, `(o 25)` or the set `(b 3)`; an empty list is `<>`, an empty set `(b)`.
     fn numbers(&mut self, letter: &'static str) -> Result<Value<'t>> {
-        if letter != "b" && self.null()? {
+        if letter != "b" && self.tokens.null() {
             return Ok(Value::Null);
         }
         self.expect(Token::ListOpen)?;
@@ -356,7 +348,7 @@ impl<'t> Reader<'t> {
     }
 
     fn names(&mut self, place: Place) -> Result<Value<'t>> {
-        if self.null()? {
+        if self.tokens.null() {
             return Ok(Value::Null);
         }
         self.expect(Token::ListOpen)?;
@@ -375,7 +367,7 @@ impl<'t> Reader<'t> {
     }
 
     fn operator(&mut self) -> Result<Value<'t>> {
-        if self.null()? {
+        if self.tokens.null() {
             return Ok(Value::Null);
         }
         self.expect(Token::ListOpen)?;
@@ -390,7 +382,7 @@ impl<'t> Reader<'t> {
 
     /// `<>`, or `length [ bytes ]`. Of the bytes only the first eight are kept: a typmod is one of them.
     fn datum(&mut self) -> Result<Value<'t>> {
-        if self.null()? {
+        if self.tokens.null() {
             return Ok(Value::Null);
         }
         let length = number::<u32>(self.word()?)?;

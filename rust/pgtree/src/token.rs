@@ -62,6 +62,39 @@ impl<'a> Tokens<'a> {
         Self::next(&mut { *self })
     }
 
+    /// The text that is not cut yet.
+    pub(crate) fn rest(&self) -> &'a str {
+        self.rest
+    }
+
+    /// Takes the word `:name` if it is the next one and a space follows it.
+    pub(crate) fn label(&mut self, name: &str) -> bool {
+        let label = self.rest.strip_prefix(" :").filter(|_| !self.opened);
+        match label.and_then(|rest| rest.strip_prefix(name)) {
+            Some(rest) if rest.starts_with(' ') => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes the word `<>` if it is the next one and something follows it.
+    pub(crate) fn null(&mut self) -> bool {
+        let word = match self.opened {
+            true => Some(self.rest),
+            false => self.rest.strip_prefix(' '),
+        };
+        match word.and_then(|word| word.strip_prefix("<>")) {
+            Some(rest) if rest.starts_with([' ', ')', '}']) => {
+                self.rest = rest;
+                self.opened = false;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Nothing may follow.
     pub(crate) fn end(&self) -> Result<()> {
         if self.rest.is_empty() {
@@ -75,16 +108,16 @@ impl<'a> Tokens<'a> {
         let bytes = self.rest.as_bytes();
         let mut end = 0;
         while let Some(&byte) = bytes.get(end) {
-            match byte {
-                b' ' | b'(' | b')' | b'{' | b'}' => break,
-                b'\\' => match bytes.get(end + 1) {
+            match KINDS.get(usize::from(byte)) {
+                Some(Byte::Inside) => end += 1,
+                Some(Byte::Ends) => break,
+                Some(Byte::Escapes) => match bytes.get(end + 1) {
                     None => return not_understood("the server's tree ends in an escape"),
                     Some(_) => end += 2,
                 },
-                0..0x20 | 0x7f => {
+                Some(Byte::Control) | None => {
                     return not_understood("the server's tree holds a control character");
                 }
-                _ => end += 1,
             }
         }
         match self.rest.get(..end) {
@@ -92,6 +125,35 @@ impl<'a> Tokens<'a> {
             _ => not_understood("the server's tree holds an empty word or a torn escape"),
         }
     }
+}
+
+/// What a byte is to the word it stands in.
+#[derive(Clone, Copy)]
+enum Byte {
+    Inside,
+    Ends,
+    Escapes,
+    Control,
+}
+
+const KINDS: [Byte; 256] = kinds();
+
+#[allow(clippy::indexing_slicing)] // evaluated by the compiler: out of bounds would not compile
+const fn kinds() -> [Byte; 256] {
+    let mut kinds = [Byte::Inside; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        kinds[control] = Byte::Control;
+        control += 1;
+    }
+    kinds[0x7f] = Byte::Control;
+    kinds[b' ' as usize] = Byte::Ends;
+    kinds[b'(' as usize] = Byte::Ends;
+    kinds[b')' as usize] = Byte::Ends;
+    kinds[b'{' as usize] = Byte::Ends;
+    kinds[b'}' as usize] = Byte::Ends;
+    kinds[b'\\' as usize] = Byte::Escapes;
+    kinds
 }
 
 #[cfg(test)]
