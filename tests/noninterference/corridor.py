@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -138,9 +138,14 @@ def _house(record: _Record) -> House:
     async def statement(*_: object) -> AsyncIterator[_Record]:
         yield record
 
+    async def charge(_: Identity, __: str, permitted: Sequence[Any]) -> None:
+        if permitted:
+            raise AssertionError("the policy allows nothing beside its treatments")
+
     return cast(
         House,
         SimpleNamespace(
+            lookups=SimpleNamespace(charge=charge),
             identity=SimpleNamespace(establish=establish),
             grants=SimpleNamespace(in_force=in_force, watch=watch),
             desk=SimpleNamespace(statement=statement),
