@@ -116,7 +116,7 @@ async def test_a_clear_role_that_cannot_be_taken_stops_the_statement(
 )
 async def test_functions_are_refused_by_what_they_are(unwalled: Ward, call: str) -> None:
     assert await unwalled.admin.fetchval(f"select {call}") is not None
-    with pytest.raises(StatementRefused, match="the (function|setting)"):
+    with pytest.raises(StatementRefused, match=r"the (function|setting)"):
         await unwalled.analysis(f"select {call}")
 
 
