@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 import json
+import re
 import uuid
 from datetime import UTC, datetime
 from html.parser import HTMLParser
