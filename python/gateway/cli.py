@@ -94,9 +94,10 @@ def check(config: ConfigFile = Path("maskgate.toml")) -> None:
     found = wiring.check(config)
     for line in wiring.options(config):
         OUT.print(Text(f"allowed: {line}"), soft_wrap=True)
-    for mark, sentences in (("red", found.wrong), ("yellow", found.loose)):
+    told = (("wrong", "red", found.wrong), ("loose", "yellow", found.loose))
+    for word, colour, sentences in told:
         for sentence in sentences:
-            OUT.print(Text("• ", style=mark) + Text(sentence), soft_wrap=True)
+            OUT.print(Text(f"{word}  ", style=colour) + Text(sentence), soft_wrap=True)
     if found.wrong:
         raise typer.Exit(1)
     OUT.print("the configuration is sound and everything it names answers")

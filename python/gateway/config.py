@@ -303,6 +303,8 @@ def _sentence(path: Path, text: str, data: Any, item: Any) -> str:
     hidden = value is None or worded or bool(_SECRET_KEYS.intersection(map(str, loc)))
     shown = "" if hidden else f" = {value!r}"
     said = str(item["msg"]).removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        said = "there is no such key"
     return f"{_where(path, text, loc)}: {key}{shown}: {said}"
 
 

@@ -21,7 +21,7 @@ def world(
 ) -> Iterator[worlds.World]:
     """A gateway over each PostgreSQL version in turn."""
     home = tmp_path_factory.mktemp(f"world{server.major}")
-    with worlds.built(home, server, "clinic") as built:
+    with worlds.built(home, server, "world") as built:
         yield built
 
 

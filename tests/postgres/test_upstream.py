@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -434,3 +435,12 @@ def test_settings_that_cannot_be(settings: dict[str, Any]) -> None:
 
 def test_the_address_is_not_shown() -> None:
     assert "secret" not in repr(UpstreamSettings("postgresql://u:secret@h/d"))
+
+
+async def test_a_server_that_is_not_there_is_out_of_reach(server: servers.Server) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        dsn = f"postgresql://x@127.0.0.1:{nobody.getsockname()[1]}/x"
+        async with opened(dsn) as database:
+            with pytest.raises(UpstreamFailed, match="cannot be reached"):
+                await database.ping()

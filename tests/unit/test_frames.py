@@ -48,3 +48,36 @@ def test_it_has_finished_when_the_server_is_ready_and_not_before() -> None:
         assert not frames.finished or cut >= len(given) - 1
         frames.without_notices(given[cut:])
         assert frames.finished
+
+
+def _one_by_one(given: bytes) -> bytes:
+    """The same, read slowly and whole: what a parser would do that never sees a cut."""
+    passed, rows, ready = b"", False, False
+    while given:
+        size = 1 + int.from_bytes(given[1:5])
+        one, given = given[:size], given[size:]
+        rows = rows or one.startswith(b"d")
+        ready = ready or one.startswith(b"Z")
+        passed += one if ready or not rows or not one.startswith(b"N") else b""
+    return passed
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_messages_cut_anywhere_also_those_after_the_end(seed: int) -> None:
+    chance = random.Random(seed)
+
+    def some(kinds: bytes, most: int) -> list[bytes]:
+        return [
+            _message(bytes([chance.choice(kinds)]), chance.randbytes(chance.choice((0, 1, 4, 20))))
+            for _ in range(chance.randint(0, most))
+        ]
+
+    for _ in range(100):
+        given = b"".join([*some(b"NH", 3), *some(b"ddNS", 8), END, *some(b"NS", 3)])
+        rest, passed, frames = given, b"", Frames()
+        while rest:
+            size = chance.choice((1, 2, 3, 4, 5, 6, 9, 30, 200))
+            # As the meter does: past the end, nothing goes through the frames.
+            passed += rest[:size] if frames.finished else frames.without_notices(rest[:size])
+            rest = rest[size:]
+        assert passed == _one_by_one(given)

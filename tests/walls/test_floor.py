@@ -167,6 +167,7 @@ def test_check_fails_when_the_clear_role_is_not_clear(clinic: worlds.World) -> N
 
     sound = _check(clinic)
     assert sound.returncode == 0, sound.stdout + sound.stderr
+    assert "loose  connections.clinic: the role clinic_reader may read 2 columns" in sound.stdout
     assert "columns that no rule names: public.payroll.id" in sound.stdout
     asyncio.run(admin(f"grant select (mrn) on patient to {_ROLE}"))
     try:
@@ -174,7 +175,8 @@ def test_check_fails_when_the_clear_role_is_not_clear(clinic: worlds.World) -> N
     finally:
         asyncio.run(admin(f"revoke select (mrn) on patient from {_ROLE}"))
     assert wrong.returncode == 1
-    assert f"clear_role {_ROLE} may read public.patient.mrn, which is protected" in wrong.stdout
+    said = f"wrong  connections.clinic: clear_role {_ROLE} may read public.patient.mrn"
+    assert f"{said}, which is protected" in wrong.stdout
 
 
 def test_what_drifts_under_a_running_gateway_stays_masked(clinic: worlds.World) -> None:

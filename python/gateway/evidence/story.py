@@ -127,7 +127,8 @@ def _text(body: Mapping[str, Any]) -> str:
 
 
 def _intent(statement: Statement, body: Mapping[str, Any]) -> None:
-    statement.params = "" if not body.get("params") else _plain(body["params"])
+    params = body.get("params") or ""  # JSON, in a string
+    statement.params = params if isinstance(params, str) else _plain(params)
     server_text = body.get("server_text")
     statement.server_text = server_text if server_text and server_text != statement.text else ""
     statement.tables = [str(table) for table in body["analysis"].get("tables", [])]

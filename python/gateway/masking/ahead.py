@@ -60,11 +60,28 @@ async def masked(kernel: MaskedStream, copy: AsyncIterator[bytes]) -> AsyncGener
         else:
             await worker  # raises what stopped it
     finally:
-        worker.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await worker
+        cancelled = await _stop(worker)
         thread.shutdown(wait=False)
         await _rest(waiting)
+        if cancelled is not None:
+            raise cancelled
+
+
+async def _stop(worker: asyncio.Task[None]) -> asyncio.CancelledError | None:
+    """End the worker, which has the copy until then and may take its time to stop the database.
+
+    A cancellation of the caller in the meantime is given back: it may be a revocation.
+    """
+    cancelled = None
+    worker.cancel()
+    while not worker.done():
+        try:
+            await asyncio.wait({worker})
+        except asyncio.CancelledError as again:
+            cancelled = again
+    if not worker.cancelled():
+        worker.exception()  # told to the caller already, or the caller has gone
+    return cancelled
 
 
 async def _rest(waiting: asyncio.Queue[asyncio.Future[_Masked] | None]) -> None:

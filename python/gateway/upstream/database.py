@@ -155,6 +155,8 @@ class Database:
             if self._pool.get_size() - self._pool.get_idle_size() >= self._settings.max_connections:
                 raise LimitExceeded("too many statements run on this connection") from None
             raise UpstreamFailed("the database did not answer in time") from None
+        except OSError:
+            raise UpstreamFailed("the database cannot be reached", sqlstate_class="08") from None
         except (asyncpg.PostgresError, *failures.LOST) as error:
             raise failures.lost(error) from None
 

@@ -27,7 +27,8 @@ class Frames:
         """`data` for the driver; at most the four first bytes of a message wait for the next."""
         data = self._header + data
         self._header = b""
-        kept, at, size = [], 0, len(data)
+        kept: list[bytes] = []
+        at, size = 0, len(data)
         start = 0  # of what is kept and not in `kept` yet
         if self._left:
             at = min(self._left, size)
@@ -40,7 +41,8 @@ class Frames:
             if kind == _ROW:
                 self._rows = True
             elif kind == _READY:
-                self.finished = True
+                self.finished = True  # what follows is the driver's own to cut
+                return b"".join((*kept, data[start:]))
             self._dropping = kind == _NOTICE and self._rows
             if self._dropping:
                 kept.append(data[start:at])

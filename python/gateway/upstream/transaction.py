@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
 from typing import Any, TypeVar, cast
 
 import asyncpg
@@ -46,8 +46,23 @@ class Meter(asyncio.Protocol):
         self.held = 0
         self.exceeded = False
         self.frames: Frames | None = None  # while a COPY runs during which the server may speak
+        self._kept: list[bytes] | None = None
+
+    @contextlib.contextmanager
+    def keeping(self) -> Iterator[None]:
+        """What comes meanwhile is given to the driver afterwards."""
+        self._kept = []
+        try:
+            yield
+        finally:
+            kept, self._kept = self._kept, None
+            for data in kept or ():
+                self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
+        if self._kept is not None:
+            self._kept.append(data)
+            return
         if self.frames is not None:
             data = self.frames.without_notices(data)
             if self.frames.finished:
@@ -65,6 +80,7 @@ class Meter(asyncio.Protocol):
         return self._driver.eof_received()
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._kept = None
         self._driver.connection_lost(error)
 
     def pause_writing(self) -> None:
@@ -125,6 +141,8 @@ class Transaction:
             if self._role_before_parse:
                 await self._take_role(self._role)
         except asyncpg.PostgresError as error:
+            if (error.sqlstate or "")[:2] in ("08", "57"):
+                raise failures.while_running(error) from None
             raise UpstreamFailed(
                 "the database did not accept the settings of a read-only transaction "
                 f"(class {(error.sqlstate or '??')[:2]})",
@@ -324,10 +342,22 @@ class Transaction:
             return
         for patience in (_MOMENT, _GRACE):
             if not copy.done():
-                copy.cancel()  # asyncpg sends a cancel request and drains what still comes
+                await self._cancel(copy)
                 await asyncio.wait({copy}, timeout=patience)
         if copy.done() and not copy.cancelled():
             copy.exception()  # told to the caller already, or the caller has gone
+
+    async def _cancel(self, copy: asyncio.Task[None]) -> None:
+        """asyncpg sends a cancel request and drains what still comes; not so when the cancellation
+        finds it between a piece that came and the sink. So it is given nothing until it waits."""
+        with self._session.meter.keeping():
+            try:
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            finally:
+                copy.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
 
     async def _take_role(self, role: str | None) -> None:
         if role is None:

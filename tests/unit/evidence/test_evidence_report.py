@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import uuid
 from datetime import UTC, datetime
@@ -68,7 +69,7 @@ def intent(text: str) -> dict[str, Any]:
     return {
         "statement_no": 1,
         "statement": text,
-        "params": [text],
+        "params": json.dumps([text]),
         "server_text": text + " ",
         "analysis": {"outputs": [text], "control": [], "tables": [text]},
         "decision": [{**column, "treatment": {"name": "redact", "label": text}}],
@@ -164,3 +165,7 @@ async def test_each_question_of_the_rule_has_its_answer(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "\n\n", "é" * 1000, "\ufffe\u2028\u200b"])
 async def test_any_text_makes_a_page(tmp_path: Path, text: str) -> None:
     assert "Evidence of one database session" in await report(tmp_path, text)
+
+
+async def test_parameters_are_shown_as_they_were_recorded(tmp_path: Path) -> None:
+    assert "Parameters: <code>[&#34;plain&#34;]</code>" in await report(tmp_path, "plain")
