@@ -49,6 +49,37 @@ async def test_outputs_control_and_tables(clinic: Database) -> None:
     assert (found.text, found.server_text, found.notes) == (sql, sql, ())
 
 
+@pytest.mark.parametrize(
+    ("output", "free"),
+    [
+        ("to_char(e.at, 'YYYY-MM-DD HH24:MI')", False),
+        ("e.at::text || ' for ' || e.cost", False),
+        ("json_build_object('at', e.at, 'open', e.open)", False),
+        ("string_agg(distinct e.at::date::text, ', ')", False),
+        ("array_agg(e.duration::text)", False),
+        ("to_char(now(), 'YYYY-MM-DD')", False),
+        ("'2024-01-01'", False),
+        ("(select m.span::text || m.series::text from measure m where host is not null)", False),
+        ("e.kind", True),
+        ("e.at::text || e.kind", True),
+        ("case when e.kind = 'visit' then e.at::text end", True),
+        ("to_jsonb(e)", True),
+        ("(select convert_from(m.raw, 'utf8') from measure m)", True),
+        ("(select m.doc from measure m)", True),
+        ("(select p.risk::text from patient p limit 1)", True),
+        ("(select p.zip from patient p limit 1)", True),
+        ("obj_description(1, 'pg_class') || e.cost", True),
+        ("(select relname::text from pg_class limit 1)", True),
+    ],
+)
+async def test_text_that_somebody_else_may_have_written(
+    clinic: Database, output: str, free: bool
+) -> None:
+    aggregate = "_agg" in output
+    found = await of(clinic, f"select {output} from encounter e {'' if aggregate else 'limit 1'}")
+    assert [o.free_text for o in found.outputs] == [free]
+
+
 async def test_a_view_is_what_the_text_names(clinic: Database) -> None:
     found = await of(clinic, "select id from patient_by_ssn")
     assert found.tables == ("public.patient_by_ssn",)

@@ -120,7 +120,8 @@ def _masked(output: Output, decision: ColumnDecision) -> ColumnDecision:
 
 def _clear(output: Output, policy: Policy, names: tuple[str, ...]) -> ColumnDecision:
     kind = _innermost_kind(output)
-    scanned = policy.scan_clear_text and kind in _TEXT_KINDS
+    # The detectors would take a date that the statement itself has written out for one of a text.
+    scanned = policy.scan_clear_text and kind in _TEXT_KINDS and output.free_text
     reason = "clear" if names else "computed without a table's column"
     if scanned:
         reason += ", and its text is scanned"

@@ -112,8 +112,17 @@ async def attempt(
     columns = {*(use.column for use in (*control, *mentions)), *(c for some in shown for c in some)}
     types = await _types(tree, columns, server)
     native = [_native(flow, types, relations) for flow in tree.found.outputs]
+    allowed = await server.once(functions.load)
+    told = reading.reads_catalogs() or allowed.tell(tree.found.functions)
     outputs = tuple(
-        Output(name, kind or TEXT, _shape(flow, kind), columns, through)
+        Output(
+            name,
+            kind or TEXT,
+            _shape(flow, kind),
+            columns,
+            through,
+            free_text=told or not all(types.textless(column.type_oid) for column in columns),
+        )
         for name, flow, kind, columns, through in zip(
             tree.parsed.names, tree.found.outputs, native, shown, sources, strict=True
         )
@@ -136,7 +145,7 @@ async def attempt(
         catalogs=reading.catalogs(),
         related=_related(outputs, (*control, *mentions), protected, settings.names),
         inherited=protected.inherited(),
-        talks=(await server.once(functions.load)).talk(tree.found.functions, tree.found.operators),
+        talks=allowed.talk(tree.found.functions, tree.found.operators),
         filled_text=filled_text,
         references=reading.references(),
         idle=reading.sources(tree.found.idle),

@@ -144,6 +144,11 @@ class Functions:
     # Functions and operators that make the server send notices while rows flow.
     talking: frozenset[int]
     talking_operators: frozenset[int]
+    telling: frozenset[int]  # those of `allowed` whose result the catalog or a setting holds
+
+    def tell(self, called: Collection[int]) -> bool:
+        """Whether a text that one of these gives may come from elsewhere than its arguments."""
+        return any(oid in self.telling or oid >= FIRST_USER_OID for oid in called)
 
     def talk(self, called: Collection[int], operators: Collection[int]) -> bool:
         """Whether notices may stand between the rows of a statement that calls these."""
@@ -189,6 +194,7 @@ async def load(server: Server) -> Functions:
         {row["oid"]: row["proname"] for row in every if row["proname"] in guards.NAMES},
         talking,
         frozenset(row["oid"] for row in operators if row["function"] in talking),
+        frozenset(row["oid"] for row in every if row["proname"] in _OF_CATALOGS | guards.NAMES),
     )
 
 
