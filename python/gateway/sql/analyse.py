@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused
 from gateway.model import Analysis, Column, Output, Parsed, Shape, Use
-from gateway.sql import functions, guards, lineage, parameters, protection, structure
+from gateway.sql import functions, guards, lineage, parameters, protection, standins, structure
 from gateway.sql import statement as statements
 from gateway.sql.guards import Guarded
 from gateway.sql.lineage import Lineage, OutputFlow
@@ -75,8 +75,9 @@ async def analyse(
 
 
 def _read(text: str, max_bytes: int) -> Guarded:
-    """`text` as one statement, with its guarded functions limited."""
-    return guards.guarded(statements.read(text, max_bytes=max_bytes), max_bytes=max_bytes)
+    """`text` as one statement, with stand-ins for views and its guarded functions limited."""
+    statement = standins.stand_in(statements.read(text, max_bytes=max_bytes), max_bytes=max_bytes)
+    return guards.guarded(statement, max_bytes=max_bytes)
 
 
 async def attempt(

@@ -78,7 +78,7 @@ _OF_CATALOGS = _names(
     pg_is_other_temp_schema pg_my_temp_schema pg_opclass_is_visible pg_operator_is_visible
     pg_opfamily_is_visible pg_partition_ancestors pg_relation_is_publishable
     pg_relation_is_updatable pg_statistics_obj_is_visible pg_table_is_visible pg_type_is_visible
-    regclass to_regtype
+    regclass to_regclass to_regnamespace to_regtype
     """
 )
 # Rights, in the forms that ask for the current role, by their number of arguments: the rights of
