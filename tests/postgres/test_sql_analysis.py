@@ -9,7 +9,7 @@ import servers
 from corpus import clinic as corpus
 from gateway.errors import InvalidRequest, NotUnderstood, Refusal, StatementRefused
 from gateway.model import Analysis, Shape
-from gateway.sql import Settings, analyse, functions
+from gateway.sql import Settings, analyse, functions, standins
 from gateway.sql.catalogs import COLUMNS, VIEWS
 from gateway.upstream import Database, UpstreamSettings
 
@@ -163,7 +163,8 @@ async def test_no_unlisted_catalog_can_be_read(clinic: Database, server: servers
         )
     finally:
         await admin.close()
-    others = [name for (name,) in names if name not in COLUMNS and name not in VIEWS]
+    known = {*COLUMNS, *VIEWS, *standins.NAMES}
+    others = [name for (name,) in names if name not in known]
     assert len(others) > 150
     for name in others:
         with pytest.raises(Refusal):
@@ -175,7 +176,7 @@ DANGEROUS = """
     pg_sleep_for pg_notify nextval currval setval pg_advisory_lock pg_try_advisory_lock
     pg_get_viewdef pg_get_functiondef pg_stat_get_activity pg_read_file
     pg_read_binary_file pg_ls_dir pg_stat_file pg_terminate_backend pg_cancel_backend
-    pg_relation_size pg_export_snapshot txid_current pg_input_is_valid to_regclass repeat
+    pg_relation_size pg_export_snapshot txid_current pg_input_is_valid repeat
     array_fill pg_logical_emit_message pg_reload_conf has_largeobject_privilege
     pg_show_all_settings inet_server_addr pg_backend_pid pg_postmaster_start_time
     setseed pg_nextoid pg_partition_root satisfies_hash_partition
