@@ -141,6 +141,9 @@ class Output:
     sources: tuple[Source, ...] = ()  # the same, each with the reference it is read through
     masked: tuple[Column, ...] = ()  # those that would reach it, had they not been NULL at source
     blank: bool = False  # it would be one of those, unchanged: nothing but NULL can come
+    # A text in it may have been typed by somebody else: a column or the catalog holds it. False
+    # when it is made of numbers, times and the statement's own words alone.
+    free_text: bool = True
 
 
 @dataclass(frozen=True, slots=True)

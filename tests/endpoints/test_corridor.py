@@ -98,6 +98,15 @@ def test_the_catalog_tells_the_structure(
     assert "Planted" not in str(cells)
 
 
+def test_a_date_that_the_statement_writes_out_is_no_free_text(world: World, session: str) -> None:
+    own = "select to_char(date '2024-05-06', 'YYYY-MM-DD') as day, cost::text || '@2024-05-06' as c"
+    (row,) = world.rows(session, f"{own} from encounter limit 1")
+    assert row["day"] == "2024-05-06"
+    assert row["c"].endswith("@2024-05-06")
+    mixed = "select status || ' on ' || date '2024-05-06' as said from encounter limit 1"
+    assert world.rows(session, mixed)[0]["said"].endswith(" on [DATE]")
+
+
 def test_parameters(world: World, session: str) -> None:
     rows = world.rows(
         session,

@@ -18,7 +18,7 @@ import servers
 from corpus import clinic as corpus
 from gateway.errors import NotUnderstood, Refusal
 from gateway.model import Analysis
-from gateway.sql import analyse, catalogs, guards
+from gateway.sql import analyse, catalogs, guards, standins
 from gateway.upstream import Database, UpstreamSettings
 
 STATEMENTS = corpus.load("catalog.toml", "statement")
@@ -146,7 +146,6 @@ async def test_attacks(desk: Desk, attack: dict[str, Any]) -> None:
 async def test_listed_views(desk: Desk, view: str) -> None:
     """Each gives as many rows as to the reader itself; what is refused of one is a column."""
     kept = {
-        "information_schema.columns": "table_name, column_name, data_type, column_default",
         "information_schema.routines": "specific_name, routine_name, data_type",
         "pg_catalog.pg_roles": "oid, rolname",
     }.get(view, "*")
@@ -154,6 +153,53 @@ async def test_listed_views(desk: Desk, view: str) -> None:
     _, rows = await desk.ask(entry)
     assert len(rows) == len(await desk.direct.fetch(entry["sql"]))
     assert not [cell for cell in _cells(rows) if PLANTED.search(cell)]
+
+
+#: What a view's stand-in does not have of it, with what is there instead.
+KEPT = {
+    "definition": b"NULL /* not shown */",
+    "view_definition": b"NULL /* not shown */",
+    "last_value": None,
+}
+
+
+@pytest.mark.parametrize("view", sorted(standins.NAMES))
+async def test_stand_ins_are_the_views_but_for_definitions(desk: Desk, view: str) -> None:
+    """The same columns, names, types and rows as the server's own view gives the reader."""
+    analysis, rows = await desk.ask({"sql": f"select * from {view}", "params": []})
+    described = await desk.direct.prepare(f"select * from {view}")
+    stood = await desk.direct.prepare(analysis.filled_text)
+    assert [(a.name, a.type.oid) for a in stood.get_attributes()] == [
+        (a.name, a.type.oid) for a in described.get_attributes()
+    ]
+    names = [attribute.name for attribute in described.get_attributes()]
+    limited = {*KEPT, "column_default", "generation_expression", "indexdef"}
+    plain = [name for name in names if name not in limited]
+    shown = f"select {', '.join(f'q.{name}::text' for name in plain)} from ({{}}) q"
+    direct = await desk.direct.fetch(shown.format(f"select * from {view}"))
+    ours = await desk.direct.fetch(shown.format(analysis.filled_text))
+    assert sorted(map(repr, ours)) == sorted(map(repr, direct))
+    assert len(rows) == len(direct)
+    for row in rows:
+        for name, cell in zip(names, row, strict=True):
+            assert cell == KEPT.get(name, cell)
+    assert not [cell for cell in _cells(rows) if PLANTED.search(cell)]
+
+
+async def test_what_a_view_s_stand_in_is_asked(desk: Desk) -> None:
+    for sql, least in (
+        ("select tablename, indexname, indexdef from pg_indexes where schemaname = 'desk'", 1),
+        ("select i.indexname from pg_catalog.pg_indexes i join pg_views v using (schemaname)", 0),
+        ("with pg_views as (select 'x' as viewname) select viewname from pg_views", 1),
+        ("select information_schema.views.table_name from information_schema.views", 1),
+        ("table information_schema.views", 1),
+        ("select c.*, c.column_default is null from information_schema.columns as c", 1),
+        ("select sequence_name, maximum_value from information_schema.sequences", 0),
+        ("select to_regclass('pg_class') = 1259, to_regnamespace('nowhere') is null", 1),
+    ):
+        _, rows = await desk.ask({"sql": sql, "params": []})
+        assert len(rows) >= least, sql
+        assert not [cell for cell in _cells(rows) if PLANTED.search(cell)]
 
 
 async def test_listed_columns(desk: Desk) -> None:

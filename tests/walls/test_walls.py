@@ -165,7 +165,7 @@ async def test_an_operator_that_only_sorts_is_one_too(unwalled: Ward) -> None:
         "select stavalues1::text from pg_statistic",
         "select prosrc from pg_proc where proname = 'peek'",
         "select ev_action::text from pg_rewrite",
-        "select definition from pg_views where viewname = 'roster'",
+        "select ev_qual::text from pg_rewrite",
         "select query from pg_stat_activity",
         "select rolname from pg_authid",
         "select reltuples from pg_class",

@@ -148,7 +148,9 @@ def _clear(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecision
     told = list(dict.fromkeys(filter(None, (_told(c, analysis, policy) for c in output.columns))))
     # Somebody who may see a value sees it: detectors read only what else is in the column.
     seen = bool(names) and all(_shown(column, analysis, policy) for column in output.columns)
-    scanned = policy.scan_clear_text and kind in _TEXT_KINDS and not seen
+    # And they would take a date that the statement itself has written out for one of a text.
+    read = output.free_text and not seen
+    scanned = policy.scan_clear_text and kind in _TEXT_KINDS and read
     reason = "; ".join(told) or ("clear" if names else "computed without a table's column")
     if scanned:
         reason += ", and its text is scanned"

@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused
 from gateway.model import Analysis, Column, Output, Parsed, Shape, Use
-from gateway.sql import functions, guards, lineage, parameters, protection, structure
+from gateway.sql import functions, guards, lineage, parameters, protection, standins, structure
 from gateway.sql import statement as statements
 from gateway.sql.guards import Guarded
 from gateway.sql.lineage import Lineage, OutputFlow
@@ -75,8 +75,9 @@ async def analyse(
 
 
 def _read(text: str, max_bytes: int) -> Guarded:
-    """`text` as one statement, with its guarded functions limited."""
-    return guards.guarded(statements.read(text, max_bytes=max_bytes), max_bytes=max_bytes)
+    """`text` as one statement, with stand-ins for views and its guarded functions limited."""
+    statement = standins.stand_in(statements.read(text, max_bytes=max_bytes), max_bytes=max_bytes)
+    return guards.guarded(statement, max_bytes=max_bytes)
 
 
 async def attempt(
@@ -119,8 +120,17 @@ async def attempt(
     columns = {*(use.column for use in (*control, *mentions)), *(c for some in shown for c in some)}
     types = await _types(tree, columns, server)
     native = [_native(flow, types, relations) for flow in tree.found.outputs]
+    allowed = await server.once(functions.load)
+    told = reading.reads_catalogs() or allowed.tell(tree.found.functions)
     outputs = tuple(
-        Output(name, kind or TEXT, _shape(flow, kind), columns, through)
+        Output(
+            name,
+            kind or TEXT,
+            _shape(flow, kind),
+            columns,
+            through,
+            free_text=told or not all(types.textless(column.type_oid) for column in columns),
+        )
         for name, flow, kind, columns, through in zip(
             tree.parsed.names, tree.found.outputs, native, shown, sources, strict=True
         )
@@ -143,7 +153,7 @@ async def attempt(
         catalogs=reading.catalogs(),
         related=_related(outputs, (*control, *mentions), protected, settings.names),
         inherited=protected.inherited(),
-        talks=(await server.once(functions.load)).talk(tree.found.functions, tree.found.operators),
+        talks=allowed.talk(tree.found.functions, tree.found.operators),
         filled_text=filled_text,
         references=reading.references(),
         equalities=reading.equalities(tree.found, compared),

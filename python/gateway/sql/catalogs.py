@@ -90,6 +90,7 @@ _VIEWS = {
     "information_schema.referential_constraints": "pg_class pg_constraint pg_depend pg_namespace",
     "information_schema.routines": "pg_language pg_namespace pg_proc pg_type",
     "information_schema.schemata": "pg_authid pg_namespace",
+    "information_schema.sequences": "pg_class pg_depend pg_namespace pg_sequence",
     "information_schema.table_constraints": "pg_attribute pg_class pg_constraint pg_index "
     "pg_namespace",
     "information_schema.tables": "pg_class pg_namespace pg_type",

@@ -78,7 +78,7 @@ _OF_CATALOGS = _names(
     pg_is_other_temp_schema pg_my_temp_schema pg_opclass_is_visible pg_operator_is_visible
     pg_opfamily_is_visible pg_partition_ancestors pg_relation_is_publishable
     pg_relation_is_updatable pg_statistics_obj_is_visible pg_table_is_visible pg_type_is_visible
-    regclass to_regtype
+    regclass to_regclass to_regnamespace to_regtype
     """
 )
 # Rights, in the forms that ask for the current role, by their number of arguments: the rights of
@@ -144,6 +144,11 @@ class Functions:
     # Functions and operators that make the server send notices while rows flow.
     talking: frozenset[int]
     talking_operators: frozenset[int]
+    telling: frozenset[int]  # those of `allowed` whose result the catalog or a setting holds
+
+    def tell(self, called: Collection[int]) -> bool:
+        """Whether a text that one of these gives may come from elsewhere than its arguments."""
+        return any(oid in self.telling or oid >= FIRST_USER_OID for oid in called)
 
     def talk(self, called: Collection[int], operators: Collection[int]) -> bool:
         """Whether notices may stand between the rows of a statement that calls these."""
@@ -189,6 +194,7 @@ async def load(server: Server) -> Functions:
         {row["oid"]: row["proname"] for row in every if row["proname"] in guards.NAMES},
         talking,
         frozenset(row["oid"] for row in operators if row["function"] in talking),
+        frozenset(row["oid"] for row in every if row["proname"] in _OF_CATALOGS | guards.NAMES),
     )
 
 

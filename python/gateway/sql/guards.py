@@ -6,7 +6,8 @@ be a value: a partition is named by its patients' numbers, an index leaves one p
 is shown if it holds no quoted literal and no number of more than two digits; otherwise it says that
 it is not shown. What is left are names, operators and functions, which is what a client asks for.
 
-The column_default of information_schema.columns is such a text, and is guarded like a call.
+The column_default and generation_expression of information_schema.columns are such texts, and are
+guarded like a call.
 
 Settings: current_setting is answered for the few that tell how to write SQL for this server.
 
@@ -38,7 +39,7 @@ _DEFINITIONS = frozenset(
     }
 )
 _SETTING = "current_setting"
-_DEFAULT = "column_default"
+_DEFAULTS = frozenset({"column_default", "generation_expression"})
 #: The guarded functions. Each answers from the catalog or the settings alone.
 NAMES = _DEFINITIONS | {_SETTING}
 
@@ -48,7 +49,7 @@ NOTE = "definitions that hold literals are not shown"
 
 SETTINGS = (
     "datestyle", "default_table_access_method", "intervalstyle", "max_identifier_length",
-    "max_index_keys", "server_encoding", "server_version", "server_version_num",
+    "max_index_keys", "search_path", "server_encoding", "server_version", "server_version_num",
     "standard_conforming_strings", "timezone",
 )  # fmt: skip
 
@@ -110,10 +111,10 @@ def guarded(statement: Statement, *, max_bytes: int) -> Guarded:
     lexemes = list(_lexemes(statement))
     columns = list(_defaults(lexemes)) if _reads_defaults(statement.text.lower()) else []
     absent = [(start, end, "NULL") for start, end in _trees(lexemes)]
-    absent += [(start, end, "NULL::pg_catalog.text") for start, end in columns]
+    absent += [(start, end, "NULL::pg_catalog.text") for start, end, _ in columns]
     pieces: list[_Piece] = []
-    for start, end in columns:
-        pieces.append((start, start, f"{_SHOWN}{_DEFAULT} FROM (SELECT "))
+    for start, end, name in columns:
+        pieces.append((start, start, f"{_SHOWN}{name} FROM (SELECT "))
         pieces.append((end, end, " AS d) AS g)"))
     for call in _calls(lexemes):
         if call.name == _SETTING:
@@ -137,7 +138,7 @@ def holds(text: str) -> bool:
 
 
 def _reads_defaults(folded: str) -> bool:
-    return _DEFAULT in folded and "information_schema" in folded
+    return "information_schema" in folded and any(name in folded for name in _DEFAULTS)
 
 
 def notes(statement: Statement) -> tuple[str, ...]:
@@ -204,11 +205,12 @@ def _beginning(lexemes: list[_Lexeme], at: int) -> int:
     return at
 
 
-def _defaults(lexemes: list[_Lexeme]) -> Iterator[tuple[int, int]]:
-    """Where column_default is read, with its qualification; nothing is told where it is a label."""
+def _defaults(lexemes: list[_Lexeme]) -> Iterator[tuple[int, int, str]]:
+    """Where such a column is read, with its qualification, and its name; nothing is told where it
+    is a label."""
     for at, lexeme in enumerate(lexemes):
-        if lexeme.name == _DEFAULT and not (at and lexemes[at - 1].name == "as"):
-            yield lexemes[_beginning(lexemes, at)].start, lexeme.end
+        if lexeme.name in _DEFAULTS and not (at and lexemes[at - 1].name == "as"):
+            yield lexemes[_beginning(lexemes, at)].start, lexeme.end, lexeme.name
 
 
 def _trees(lexemes: list[_Lexeme]) -> Iterator[tuple[int, int]]:

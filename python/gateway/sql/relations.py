@@ -149,6 +149,10 @@ class Reading:
         every = (self._relations[oid] for oid in self._every)
         return frozenset(r.name for r in every if r.kind == "v" and not _in_catalog(r))
 
+    def reads_catalogs(self) -> bool:
+        """Whether the statement reads a system catalog, also below a user's view."""
+        return bool(self._catalogs)
+
     def catalogs(self) -> tuple[str, ...]:
         """The system catalogs that the text names."""
         return self._named(catalog=True)

@@ -37,6 +37,11 @@ _REFUSED = frozenset(
     }
 )  # fmt: skip
 
+# Numbers, truth values, times and uuids: nothing that somebody wrote is in them.
+_TEXTLESS = frozenset(
+    {16, 20, 21, 23, 26, 700, 701, 790, 1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950}
+)
+
 TEXT: Mapping[str, Any] = {"kind": "text"}
 
 
@@ -88,6 +93,13 @@ class Types:
         for part in (fact.element, fact.base, *fact.parts):
             if part:
                 self._check(part, called, seen)
+
+    def textless(self, oid: int) -> bool:
+        """Whether no value of the type can hold what somebody wrote, arrays and ranges included."""
+        oid, _ = self.resolved(oid, -1)
+        fact = self._fact(oid)
+        parts = (fact.element,) if fact.element else fact.parts if fact.typtype in "rm" else ()
+        return oid in _TEXTLESS or (bool(parts) and all(self.textless(part) for part in parts))
 
     def resolved(self, oid: int, typmod: int) -> tuple[int, int]:
         """A domain's base type and its modifier; any other type as it is."""

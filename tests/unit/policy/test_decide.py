@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,6 +58,12 @@ def test_clear_text_is_scanned_and_numbers_are_not() -> None:
     assert [entry.treatment.options["scan"] for entry in shown.columns] == [True, False]
     listed = output("city", kind={"kind": "array", "element": TEXT})
     assert decide(grant(), analysis(listed), POLICY).columns[0].treatment.options["scan"]
+
+
+def test_text_that_nobody_else_wrote_is_not_scanned() -> None:
+    made = replace(output("id", shape=Shape.COMPUTED), free_text=False)
+    shown = decide(grant(), analysis(made, output("id", shape=Shape.COMPUTED)), POLICY)
+    assert [entry.treatment.options["scan"] for entry in shown.columns] == [False, True]
 
 
 def test_a_computed_protected_column_is_refused_and_names_the_column() -> None:

@@ -16,6 +16,18 @@ def fact(oid: int, typtype: str = "b", **changes: object) -> TypeFact:
     return TypeFact(oid=oid, typtype=typtype, **given)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("oid", "textless"),
+    [
+        (23, True), (25, False), (18, False), (600, False), (1700, True), (194, False),
+        (2249, False), (1231, True), (20001, True), (20002, True), (20003, False), (20004, False),
+        (20005, True), (20006, False), (20009, False), (20012, True), (20013, False), (20014, True),
+    ],
+)  # fmt: skip
+def test_types_that_hold_nothing_that_somebody_wrote(oid: int, textless: bool) -> None:
+    assert TYPES.textless(oid) is textless
+
+
 MONEY = {"kind": "numeric", "precision": 10, "scale": 2}
 TYPES = Types(
     {
@@ -35,6 +47,9 @@ TYPES = Types(
             fact(20009, "d", base=25, own_checks=True),
             fact(20010, element=600),
             fact(20011, "d", base=20011),
+            fact(20012, "r", parts=(1700,)),
+            fact(20013, "r", parts=(25,)),
+            fact(20014, "m", parts=(20001,)),
         )
     }
 )  # fmt: skip
