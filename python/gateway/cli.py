@@ -23,7 +23,8 @@ from gateway.errors import ConfigurationError, MaskgateError
 app = typer.Typer(
     help="A gateway between AI agents and a PostgreSQL that holds PHI: "
     "access granted, recorded, masked, provable. Exit codes: 0 done, 1 refused or failed, 2 usage "
-    "or configuration.",
+    "or configuration; of verify: 0 verified and anchored, 1 tampered, 2 incomplete or not "
+    "anchored, 3 usage.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

@@ -168,6 +168,8 @@ class ConnectionSettings(_Section):
     role: Annotated[str, AfterValidator(_role)] | None = None
     # One with the clear columns only, where they are all it takes.
     clear_role: Annotated[str, AfterValidator(_role)] | None = None
+    # Keep analysed statements, literals included, out of the server's own log.
+    quiet_server_log: bool = False
     search_path: Annotated[
         list[Annotated[str, AfterValidator(_schema)]], AfterValidator(_schemas)
     ] = ["public"]

@@ -303,6 +303,7 @@ async def _connection(
             schemas=tuple(settings.search_path),
             role=settings.role,
             clear_role=settings.clear_role,
+            quiet_server_log=settings.quiet_server_log,
             statement_timeout=float(limits.statement_time),
             max_connections=limits.pool,
         )
@@ -319,6 +320,7 @@ async def _connection(
         policy=policy,
         infinity=settings.infinity,
         token_domain=settings.token_domain or name,
+        quiet_server_log=settings.quiet_server_log,
     )
 
 

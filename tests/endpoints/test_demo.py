@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -90,6 +91,15 @@ def test_what_is_left_can_be_opened(played: Played) -> None:
         assert (played.folder / "report.html").read_bytes() == bundle.read("report.html")
     config = tomllib.loads((played.folder / "maskgate.toml").read_text(encoding="utf-8"))
     assert config["connections"]["clinic"]["role"] == "clinic_reader"
+    assert config["connections"]["clinic"]["quiet_server_log"] is True
+
+
+def test_the_records_say_that_the_server_s_log_is_quiet(played: Played) -> None:
+    with zipfile.ZipFile(played.folder / "evidence.zip") as bundle:
+        records = [json.loads(line) for line in bundle.read("session.jsonl").splitlines()]
+    told = [r["body"]["database_floor"] for r in records if r["type"] in ("open", "intent")]
+    assert told
+    assert all("logs nothing of these sessions" in floor for floor in told)
 
 
 def test_no_secret_of_a_client_reaches_the_logs(played: Played) -> None:

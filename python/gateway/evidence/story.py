@@ -56,9 +56,9 @@ class Statement:
         return [
             Column(
                 str(column.get("column", "")),
-                _treatment(column.get("treatment")),
+                _treatment(column),
                 str(column.get("reason", "")),
-                [str(source) for source in column.get("columns", [])],
+                [*map(str, column.get("columns", [])), *_at_source(column)],
                 _counts(self.cells_masked.get(str(column.get("column")))),
                 _counts(self.detectors.get(str(column.get("column")))),
             )
@@ -154,12 +154,20 @@ def _plain(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _treatment(value: Any) -> str:
-    """A treatment's name, and its options when it has any."""
-    if not isinstance(value, dict):
-        return str(value)
-    options = {key: option for key, option in value.items() if key != "name" and option}
-    return f"{value.get('name')} {_plain(options)}" if options else str(value.get("name"))
+def _at_source(column: dict[str, Any]) -> list[str]:
+    """The columns that were NULL before anything was made of them."""
+    return [str(source) for source in column.get("masked_at_source") or ()]
+
+
+def _treatment(column: dict[str, Any]) -> str:
+    """A treatment's name, its options when it has any, and whether its sources were NULL."""
+    value = column.get("treatment")
+    if isinstance(value, dict):
+        options = {key: option for key, option in value.items() if key != "name" and option}
+        told = f"{value.get('name')} {_plain(options)}" if options else str(value.get("name"))
+    else:
+        told = str(value)
+    return f"{told}, made of NULL" if _at_source(column) else told
 
 
 def _counts(value: Any) -> str:

@@ -33,6 +33,7 @@ class Connection:
     policy: Policy
     infinity: str
     token_domain: str
+    quiet_server_log: bool = False
 
     def role_of(self, decision: Decision) -> str | None:
         """The role that a statement so decided runs under; None is the login's own rights."""
@@ -43,14 +44,17 @@ class Connection:
         """What the database itself enforces, as every record says it."""
         role = self.role
         if role is None:
-            return "none: the login's own rights; the database does not enforce the grant's scope"
-        floor = f"role {role}: the database enforces this role's rights, not the grant's scope"
-        if self.clear_role is None:
-            return floor
-        return (
-            f"{floor}; role {self.clear_role} where no protected column comes out: the database "
-            "enforces that it reads none"
-        )
+            floor = "none: the login's own rights; the database does not enforce the grant's scope"
+        else:
+            floor = f"role {role}: the database enforces this role's rights, not the grant's scope"
+        if self.clear_role is not None:
+            floor += (
+                f"; role {self.clear_role} where no protected column comes out: the database "
+                "enforces that it reads none"
+            )
+        if self.quiet_server_log:
+            floor += "; the server logs nothing of these sessions below a fatal error"
+        return floor
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,5 +167,14 @@ async def test_any_text_makes_a_page(tmp_path: Path, text: str) -> None:
     assert "Evidence of one database session" in await report(tmp_path, text)
 
 
+async def test_what_was_null_at_its_source_is_named(tmp_path: Path, monkeypatch: Any) -> None:
+    before = intent("x")["decision"]
+    blank = {"column": "code", "reason": "r", "columns": [], "treatment": {"name": "clear"}}
+    asked = {**intent("x"), "decision": [*before, {**blank, "masked_at_source": ["s.t.mrn"]}]}
+    monkeypatch.setitem(globals(), "intent", lambda _: asked)
+    page = await report(tmp_path, "x")
+    assert "<td>s.t.mrn</td><td>clear, made of NULL</td>" in page
+
+
 async def test_parameters_are_shown_as_they_were_recorded(tmp_path: Path) -> None:
     assert "Parameters: <code>[&#34;plain&#34;]</code>" in await report(tmp_path, "plain")
