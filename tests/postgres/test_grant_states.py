@@ -214,6 +214,7 @@ def test_nothing_in_force_outside_active_and_nothing_comes_back(
                     max_examples=40,
                     stateful_step_count=30,
                     deadline=None,
+                    derandomize=True,  # below it is asserted that some are approved
                     database=None,
                     suppress_health_check=list(HealthCheck),
                 ),

@@ -5,6 +5,7 @@ A test says first what would come through without its wall, where that can be sh
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 
@@ -358,6 +359,35 @@ async def test_no_byte_of_a_text_that_was_not_approved(unwalled: Ward) -> None:
                 "select ssn from patient", approved.server_tree, approved.relations
             ):
                 pieces.append(piece)
+    assert pieces == []
+
+
+async def test_a_child_that_came_and_left_is_still_in_the_plan(drifting: Ward) -> None:
+    """COPY reads the child's name, waits for its lock, and plans it though it has left by then."""
+    pieces: list[bytes] = []
+    async with drifting.database.transaction("walls") as transaction:
+        approved = await analyse("select remark from person", [], transaction)
+        await drifting.admin.execute("alter table archive.member inherit person")
+
+        async def read() -> None:
+            async for piece in transaction.stream(
+                approved.server_text, approved.server_tree, approved.relations
+            ):
+                pieces.append(piece)
+
+        leaving = drifting.admin.transaction()
+        await leaving.start()
+        await drifting.admin.execute("alter table archive.member no inherit person")
+        reading = asyncio.create_task(read())
+        async with asyncio.timeout(60):
+            waiting = 0
+            while waiting == 0:  # what the server waits for has no event here
+                waiting = await drifting.admin.fetchval(
+                    "select count(*) from pg_locks, pg_sleep(0.01) where not granted"
+                )
+        await leaving.commit()
+        with pytest.raises(NotUnderstood, match="came after the analysis"):
+            await reading
     assert pieces == []
 
 

@@ -23,6 +23,7 @@ from gateway.model import Parsed
 from gateway.upstream import failures
 from gateway.upstream.frames import Frames
 from gateway.upstream.handoff import Handoff
+from gateway.upstream.witness import HELD
 
 T = TypeVar("T")
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
@@ -114,7 +115,7 @@ class Transaction:
         clear_role: str | None,
         role_before_parse: bool,
         terminate: Callable[[int], Awaitable[None]],
-        grown: Callable[[Collection[int]], Awaitable[bool]],
+        grown: Callable[[Collection[int], int, Collection[int]], Awaitable[bool]],
     ) -> None:
         self._session = session
         self._opening = opening
@@ -123,6 +124,7 @@ class Transaction:
         self._role_before_parse = role_before_parse
         self._terminate = terminate
         self._grown = grown
+        self._held: frozenset[int] = frozenset()  # tables locked before the COPY that runs
         self._trees: list[str] | None = None  # None: nobody waits for a tree
         self._copy: asyncio.Task[None] | None = None
         self._flowing = False  # rows have come from the COPY that runs
@@ -251,6 +253,8 @@ class Transaction:
         speaks unexpectedly, rows may be lost, and the stream fails. Closing the iterator cancels
         the COPY.
         """
+        if relations:
+            self._held = frozenset(row["relation"] for row in await self.fetch(HELD))
         if not self._role_before_parse:
             narrow = not raw and self._clear_role is not None
             await self._take_role(self._clear_role if narrow else self._role)
@@ -329,7 +333,8 @@ class Transaction:
                 hint="send it again",
             )
         unknown = {relation["oid"] for relation in inner["relations"]} - set(relations)
-        if unknown or (relations and await self._grown(relations)):
+        pid = self._session.get_server_pid()
+        if unknown or (relations and await self._grown(relations, pid, self._held)):
             raise NotUnderstood(
                 "a table of the statement has a partition or an inheriting table that came after "
                 "the analysis",
