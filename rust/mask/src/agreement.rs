@@ -1,6 +1,10 @@
 //! The fast path finds what the oracle finds: on hand-picked texts, and on realistic text that is cut,
 //! joined, respelled and damaged at random.
 
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, StringArray};
 use proptest::prelude::*;
 
 use crate::detect::triggers::Rules;
@@ -297,6 +301,30 @@ proptest! {
     ) {
         let text = format!("{text}{joint}{word}");
         agree(&text)?;
+    }
+
+    #[test]
+    fn rows_do_not_see_their_neighbours(
+        notes in prop::collection::vec(prop_oneof![3 => prop::sample::select(&PIECES[..]).prop_map(str::to_owned), 1 => note(), 1 => "[0-9 .:/@()#a-fMRNxmay+,'-]{0,40}"], 1..20),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+    ) {
+        // Some are cut in two, and the pieces lie beside each other and beside whole ones.
+        let mut rows: Vec<String> = notes;
+        for cut in cuts {
+            let i = cut.index(rows.len());
+            let half = rows[i].chars().count() / 2;
+            let rest = rows[i].chars().skip(half).collect();
+            rows[i] = rows[i].chars().take(half).collect();
+            rows.insert(i + 1, rest);
+        }
+        let array: ArrayRef = Arc::new(StringArray::from_iter_values(&rows));
+        let (masked, _) = Scanner::new(false).mask(&array).unwrap();
+        let mut lone = Scanner::new(false);
+        for (got, row) in masked.as_string::<i32>().iter().zip(&rows) {
+            let mut expected = Vec::new();
+            lone.push_text(row, 1, &mut expected);
+            prop_assert_eq!(got.unwrap().as_bytes(), expected, "{:?}", row);
+        }
     }
 
     #[test]

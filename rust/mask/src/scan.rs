@@ -1,9 +1,9 @@
 //! `scan`: free text with every span that a detector finds replaced by its label.
 //!
-//! One pass over a batch classifies its characters; detectors are asked only at the triggers that this
-//! shows. Rows are rewritten in bulk:
-//! the bytes between two spans are copied in one piece across as many rows as lie between them, and a
-//! batch without a span is passed on. No row sees another: a digit at the end of one does not hide a
+//! One pass over many rows classifies their characters; detectors are asked only at the triggers that
+//! this shows, and rows without one are not looked at. Rows are rewritten in bulk: the bytes between
+//! two spans are copied in one piece across as many rows as lie between them, and a batch without a
+//! span is passed on. No row sees another: a digit at the end of one does not hide a
 //! number at the start of the next.
 
 use std::sync::Arc;
@@ -12,10 +12,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::{
     Array, ArrayRef, GenericStringArray, LargeStringArray, OffsetSizeTrait, StringViewArray,
 };
+use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 
 use crate::MaskError;
-use crate::detect::classes::Bitmaps;
+use crate::detect::gates::Bitmaps;
 use crate::detect::triggers::{Rules, Triggers};
 use crate::detect::{KINDS, Kind, Span, opaque, union, whole};
 use crate::dictionary::{self, is_enum};
@@ -25,17 +26,8 @@ use crate::owned::{compact, owned};
 use crate::report::DetectorCounts;
 use crate::text::{TextBuilder, build, for_each_text};
 
-/// Bytes of rows that are classified together: they and their bitmaps stay in the nearest caches.
-const WINDOW: usize = 1 << 15;
-
-/// The bytes of a column that the bitmaps hold.
-#[derive(Default)]
-struct Window {
-    start: usize,
-    end: usize,
-    /// All of it is its own folding.
-    plain: bool,
-}
+/// Bytes of rows that are looked at together: they and their bitmaps stay in the nearest caches.
+const WINDOW: usize = 1 << 14;
 
 /// The detectors, ready, with what they found so far.
 pub(crate) struct Scanner {
@@ -43,7 +35,7 @@ pub(crate) struct Scanner {
     triggers: Triggers,
     spans: Vec<Span>,
     folded: Folded,
-    /// The classes of many rows, and of a text by itself.
+    /// The triggers of many rows, and of a text by itself.
     bitmaps: Bitmaps,
     lone: Bitmaps,
     found: [DetectorCounts; KINDS],
@@ -115,65 +107,65 @@ impl Scanner {
             let array: ArrayRef = Arc::new(rows.clone());
             return self.mask_rows(&array, &rows);
         }
-        let data = rows.value_data();
-        let mut out: Vec<u8> = Vec::new();
-        let mut offsets: Vec<O> = Vec::new();
-        let first = rows.value_offsets().first().map_or(0, |o| o.as_usize());
-        let last = rows.value_offsets().last().map_or(0, |o| o.as_usize());
-        // Everything before this is in `out`, or was replaced.
-        let mut copied = first;
-        let mut cells = 0u64;
-        let mut window = Window::default();
-        for (row, pair) in rows.value_offsets().windows(2).enumerate() {
-            let [start, end] = pair else { continue };
-            let (start, end) = (start.as_usize(), end.as_usize());
-            if end > window.end {
-                let wide = start.saturating_add(WINDOW).clamp(end, last.max(end));
-                let text = data
-                    .get(start..wide)
-                    .ok_or(MaskError::Inconsistent("offsets"))?;
-                self.bitmaps.set(text);
-                window = Window {
-                    start,
-                    end: wide,
-                    plain: is_plain(text),
+        let offsets = rows.value_offsets();
+        let mut rewritten = Rewritten::new(rows);
+        let mut first = 0;
+        while first < rows.len() {
+            let count = window(offsets.get(first..).unwrap_or_default());
+            self.mask_window(first, count, &mut rewritten)?;
+            first += count;
+        }
+        let cells = rewritten.cells;
+        if cells == 0 {
+            return Ok((owned(array)?, 0));
+        }
+        Ok((rewritten.finish(rows.nulls())?, cells))
+    }
+
+    /// Finds the spans of `count` rows from `first` on and hands them over, row by row.
+    fn mask_window<O: OffsetSizeTrait>(
+        &mut self,
+        first: usize,
+        count: usize,
+        rewritten: &mut Rewritten<'_, O>,
+    ) -> Result<(), MaskError> {
+        let broken = || MaskError::Inconsistent("offsets");
+        let data = rewritten.data;
+        let offsets = rewritten.offsets;
+        let offsets = offsets.get(first..=first + count).ok_or_else(broken)?;
+        let place = |row: usize| offsets.get(row).map_or(usize::MAX, |o| o.as_usize());
+        let (start, end) = (place(0), place(count));
+        let text = data.get(start..end).ok_or_else(broken)?;
+        let begins = offsets.iter().map(|o| o.as_usize() - start);
+        self.triggers.find(text, begins, &mut self.bitmaps);
+        let plain = self.bitmaps.plain();
+        let mut row = 0;
+        while row < count {
+            if plain {
+                // On to the row that has the next trigger.
+                let Some(next) = self.bitmaps.next(place(row) - start) else {
+                    break;
                 };
+                while place(row + 1) - start <= next {
+                    row += 1;
+                }
             }
-            let bytes = data.get(start..end).unwrap_or_default();
-            if window.plain || is_plain(bytes) {
-                let place = start - window.start;
+            let (from, to) = (place(row) - start, place(row + 1) - start);
+            let bytes = text.get(from..to).ok_or_else(broken)?;
+            if plain || is_plain(bytes) {
                 let (bitmaps, spans) = (&self.bitmaps, &mut self.spans);
-                collect(&self.triggers, bytes, bitmaps, place, Rules::All, spans);
+                collect(&self.triggers, bytes, bitmaps, from, Rules::All, spans);
             } else {
                 // Arrow has checked it; were it not UTF-8, building the result would fail.
                 self.find_folded(&String::from_utf8_lossy(bytes), Rules::All);
             }
             if !self.spans.is_empty() {
-                if cells == 0 {
-                    let size = data.len().saturating_sub(first);
-                    out.reserve(size.saturating_add(size / 16));
-                    offsets.reserve(rows.len().saturating_add(1));
-                    for offset in rows.value_offsets().get(..=row).unwrap_or_default() {
-                        offsets.push(narrow(offset.as_usize() - first)?);
-                    }
-                }
-                cells += 1;
                 self.count(1);
-                for span in &self.spans {
-                    out.extend_from_slice(data.get(copied..start + span.start).unwrap_or_default());
-                    out.extend_from_slice(span.kind.label().as_bytes());
-                    copied = start + span.end;
-                }
+                rewritten.replace(first + row, &self.spans)?;
             }
-            if cells > 0 {
-                offsets.push(narrow(out.len() + (end - copied))?);
-            }
+            row += 1;
         }
-        if cells == 0 {
-            return Ok((owned(array)?, 0));
-        }
-        out.extend_from_slice(data.get(copied..last).unwrap_or_default());
-        Ok((Arc::new(build(out, offsets, rows.nulls())?), cells))
+        Ok(())
     }
 
     fn mask_json(&mut self, array: &ArrayRef) -> Result<(ArrayRef, u64), MaskError> {
@@ -207,7 +199,8 @@ impl Scanner {
     /// The spans of `text` in bytes, sorted and apart.
     pub(crate) fn find(&mut self, text: &str, rules: Rules) -> &[Span] {
         if is_plain(text.as_bytes()) {
-            self.lone.set(text.as_bytes());
+            self.triggers
+                .find(text.as_bytes(), std::iter::empty(), &mut self.lone);
             collect(
                 &self.triggers,
                 text.as_bytes(),
@@ -225,7 +218,8 @@ impl Scanner {
     fn find_folded(&mut self, text: &str, rules: Rules) {
         self.folded.set(text);
         let chars = &self.folded.chars;
-        self.lone.set(chars);
+        self.triggers
+            .find(chars, std::iter::empty(), &mut self.lone);
         collect(&self.triggers, chars, &self.lone, 0, rules, &mut self.spans);
         for span in &mut self.spans {
             (span.start, span.end) = self.folded.original(span.start, span.end);
@@ -252,6 +246,81 @@ impl Scanner {
     }
 }
 
+/// How many of the rows with these offsets are looked at together, at least one.
+fn window<O: OffsetSizeTrait>(offsets: &[O]) -> usize {
+    let start = offsets.first().map_or(0, |o| o.as_usize());
+    let fitting = offsets.partition_point(|o| o.as_usize() - start <= WINDOW);
+    fitting.saturating_sub(1).max(1)
+}
+
+/// Rows on their way out. Nothing is copied before the first change; then the bytes between two spans
+/// are copied in one piece.
+struct Rewritten<'a, O> {
+    data: &'a [u8],
+    offsets: &'a [O],
+    out: Vec<u8>,
+    new: Vec<O>,
+    /// Everything before this is in `out`, or was replaced.
+    copied: usize,
+    cells: u64,
+}
+
+impl<'a, O: OffsetSizeTrait> Rewritten<'a, O> {
+    fn new(rows: &'a GenericStringArray<O>) -> Self {
+        let offsets = rows.value_offsets();
+        Self {
+            data: rows.value_data(),
+            offsets,
+            out: Vec::new(),
+            new: Vec::new(),
+            copied: offsets.first().map_or(0, |o| o.as_usize()),
+            cells: 0,
+        }
+    }
+
+    /// Labels in the place of the spans of a row that comes after all before.
+    fn replace(&mut self, row: usize, spans: &[Span]) -> Result<(), MaskError> {
+        if self.cells == 0 {
+            let size = self.data.len().saturating_sub(self.copied);
+            self.out.reserve(size.saturating_add(size / 16));
+            self.new.reserve(self.offsets.len());
+        }
+        self.cells += 1;
+        self.end_rows(row)?;
+        let start = self.offsets.get(row).map_or(0, |o| o.as_usize());
+        for span in spans {
+            let kept = self.data.get(self.copied..start + span.start);
+            self.out.extend_from_slice(kept.unwrap_or_default());
+            self.out.extend_from_slice(span.kind.label().as_bytes());
+            self.copied = start + span.end;
+        }
+        Ok(())
+    }
+
+    /// The new offsets up to the one of `row`: all of them moved as far as what is copied has moved.
+    fn end_rows(&mut self, row: usize) -> Result<(), MaskError> {
+        let old = self.offsets.get(self.new.len()..=row).unwrap_or_default();
+        let Some(last) = old.last() else {
+            return Ok(());
+        };
+        let moved = |offset: usize| (self.out.len() + offset).checked_sub(self.copied);
+        // The last is the largest: if it fits, all do.
+        narrow::<O>(moved(last.as_usize()).ok_or(MaskError::TooLarge)?)?;
+        let (from, to) = (O::usize_as(self.copied), O::usize_as(self.out.len()));
+        self.new
+            .extend(old.iter().map(|offset| *offset - from + to));
+        Ok(())
+    }
+
+    fn finish(mut self, nulls: Option<&NullBuffer>) -> Result<ArrayRef, MaskError> {
+        self.end_rows(self.offsets.len().saturating_sub(1))?;
+        let last = self.offsets.last().map_or(0, |o| o.as_usize());
+        let rest = self.data.get(self.copied..last).unwrap_or_default();
+        self.out.extend_from_slice(rest);
+        Ok(Arc::new(build(self.out, self.new, nulls)?))
+    }
+}
+
 fn narrow<O: OffsetSizeTrait>(offset: usize) -> Result<O, MaskError> {
     O::from_usize(offset).ok_or(MaskError::TooLarge)
 }
@@ -268,6 +337,8 @@ fn collect(
     spans.clear();
     if bitmaps.may_hold(first, first + text.len()) {
         triggers.collect(text, bitmaps, first, rules, spans);
+    }
+    if !spans.is_empty() {
         settle(text, spans);
     }
 }

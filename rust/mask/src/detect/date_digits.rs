@@ -13,30 +13,20 @@ use super::lexis::{
 };
 use super::{Kind, Span};
 
-/// Words after which a month and a day need no year.
-const ANNOUNCING: [&str; 22] = [
-    "on",
-    "since",
-    "dob",
-    "born",
-    "dated",
-    "date",
-    "admitted",
-    "discharged",
-    "until",
-    "till",
-    "seen",
-    "visit",
-    "due",
-    "appt",
-    "appointment",
-    "scheduled",
-    "effective",
-    "through",
-    "thru",
-    "starting",
-    "started",
-    "dos",
+/// Words after which a month and a day need no year, by their length.
+const ANNOUNCING: [&[&str]; 12] = [
+    &[],
+    &[],
+    &["on"],
+    &["dob", "due", "dos"],
+    &["born", "date", "till", "seen", "appt", "thru"],
+    &["since", "dated", "until", "visit"],
+    &[],
+    &["through", "started"],
+    &["admitted", "starting"],
+    &["scheduled", "effective"],
+    &["discharged"],
+    &["appointment"],
 ];
 
 pub(crate) fn find(text: &[u8], at_digit: usize, spans: &mut Vec<Span>) {
@@ -129,10 +119,11 @@ fn with_year(
 /// A month and a day without a year, announced by the word before.
 fn announced(text: &[u8], first: usize, mark: u8, end: usize) -> Option<usize> {
     let more = matches!(at(text, end), b'/' | b'.') && at(text, end + 1).is_ascii_digit();
-    if mark != b'/' || more || quantity(text, end) {
+    if mark != b'/' || more {
         return None;
     }
-    (after_announcing_word(text, first) || before_range(text, end)).then_some(end)
+    let announced = after_announcing_word(text, first) || before_range(text, end);
+    (announced && !quantity(text, end)).then_some(end)
 }
 
 /// `[ \t]?-[ \t]?[0-9]{1,2}/[0-9]{1,2}/[0-9]{2}`: the month and day that end at `i` begin a range.
@@ -153,7 +144,8 @@ fn before_range(text: &[u8], i: usize) -> bool {
 pub(crate) fn after_announcing_word(text: &[u8], i: usize) -> bool {
     let stop = run_back(text, i, |c| is_blank(c) || c == b':' || c == b'(');
     let start = run_back(text, stop, is_letter);
-    stop < i && ANNOUNCING.iter().any(|word| same(text, start, stop, word))
+    let words = ANNOUNCING.get(stop - start).copied().unwrap_or_default();
+    stop < i && words.iter().any(|word| same(text, start, stop, word))
 }
 
 /// Four digits first: the year, then month and perhaps day.

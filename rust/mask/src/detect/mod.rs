@@ -10,10 +10,11 @@
 //! not found here.
 
 pub(crate) mod age;
-pub(crate) mod classes;
+mod classes;
 pub(crate) mod date_digits;
 pub(crate) mod date_words;
 pub(crate) mod email;
+pub(crate) mod gates;
 pub(crate) mod lexis;
 pub(crate) mod long_number;
 pub(crate) mod network;
@@ -21,6 +22,7 @@ pub(crate) mod opaque;
 pub(crate) mod phone;
 pub(crate) mod record;
 pub(crate) mod shapes;
+mod simd;
 pub(crate) mod ssn;
 pub(crate) mod triggers;
 pub(crate) mod url;

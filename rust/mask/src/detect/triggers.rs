@@ -1,13 +1,12 @@
-//! Where the detectors are asked: one pass over a folded text, selective triggers.
+//! What is asked at the triggers (see `gates`) of a folded text.
 //!
 //! A run of digits asks only the rules that its length, its neighbours and the digits close behind it
 //! can satisfy; a word asks only when its first three letters open a rule. Every gate here is implied
 //! by the rules behind it: a gate may let too much through, never too little.
-//!
-//! Characters are classified before, into bitmaps (`classes`).
 
-use super::classes::Bitmaps;
-use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run_back};
+use super::classes::Openings;
+use super::gates::Bitmaps;
+use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run};
 use super::url::{self, Tails};
 use super::{
     Find, Span, age, date_digits, date_words, email, long_number, network, phone, record, shapes,
@@ -29,44 +28,69 @@ enum Opened {
     Www,
 }
 
-/// The words that open rules, by their first three letters of five bits each.
+/// The words that open rules.
 pub(crate) struct Triggers {
-    /// A bit for each three letters that open something.
-    opens: Vec<u64>,
-    /// What they open, sorted by the letters.
-    opened: Vec<(usize, Opened)>,
+    openings: Openings,
+    /// For the first three letters, of five bits each, which of `opened` they open.
+    opens: Vec<u8>,
+    /// The first is what all other letters open: nothing.
+    opened: Vec<Vec<Opened>>,
 }
 
 impl Triggers {
     pub(crate) fn new() -> Self {
-        let mut opened = Vec::new();
-        for keyword in &record::KEYWORDS {
-            opened.push((
-                opening(keyword.phrase.as_bytes(), 0),
-                Opened::Record(keyword),
-            ));
-        }
-        let mut open = |words: &[&str], find: Find| {
-            let mut keys: Vec<usize> = words.iter().map(|w| opening(w.as_bytes(), 0)).collect();
-            keys.sort_unstable();
-            keys.dedup();
-            opened.extend(keys.into_iter().map(|key| (key, Opened::Other(find))));
+        let mut opens = vec![0u8; 1 << 15];
+        let mut opened = vec![Vec::new()];
+        let mut open = |word: &str, what: Opened| {
+            let Some(group) = opens.get_mut(opening(word.as_bytes(), 0)) else {
+                return;
+            };
+            if *group == 0 {
+                *group = u8::try_from(opened.len()).unwrap_or(0);
+                opened.push(Vec::new());
+            }
+            if let Some(group) = opened.get_mut(usize::from(*group)) {
+                group.push(what);
+            }
         };
-        open(&phone::WORDS, phone::find_after_word);
-        open(&date_words::MONTHS.map(|(name, _)| name), date_words::find);
-        open(&["age"], age::find_after_word);
-        opened.push((opening(b"www", 0), Opened::Www));
-        opened.sort_by_key(|(key, _)| *key);
-        let mut opens = vec![0u64; (1 << 15) / 64];
-        for (key, _) in &opened {
-            if let Some(bits) = opens.get_mut(key / 64) {
-                *bits |= 1 << (key % 64);
+        for keyword in &record::KEYWORDS {
+            open(keyword.phrase, Opened::Record(keyword));
+        }
+        for (words, find) in [
+            (phone::WORDS.as_slice(), phone::find_after_word as Find),
+            (&date_words::MONTHS.map(|(name, _)| name), date_words::find),
+            (&["age"], age::find_after_word),
+        ] {
+            let mut letters: Vec<&str> = words.iter().map(|w| w.get(..3).unwrap_or(w)).collect();
+            letters.sort_unstable();
+            letters.dedup();
+            for word in letters {
+                open(word, Opened::Other(find));
             }
         }
-        Self { opens, opened }
+        open("www", Opened::Www);
+        let words = record::KEYWORDS.iter().map(|keyword| keyword.phrase);
+        let words = words.chain(phone::WORDS);
+        let words = words.chain(date_words::MONTHS.map(|(name, _)| name));
+        let openings = Openings::new(words.chain(["age", "www"]));
+        Self {
+            openings,
+            opens,
+            opened,
+        }
     }
 
-    /// Asks every rule at each of its triggers in a folded text, whose characters are those from
+    /// The triggers of a folded text of rows that begin at `rows` and at its first character.
+    pub(crate) fn find(
+        &self,
+        text: &[u8],
+        rows: impl Iterator<Item = usize>,
+        bitmaps: &mut Bitmaps,
+    ) {
+        bitmaps.set(text, rows, &self.openings);
+    }
+
+    /// Asks every rule at each of its triggers in a folded row, whose characters are those from
     /// `first` on in `bitmaps`.
     pub(crate) fn collect(
         &self,
@@ -77,38 +101,38 @@ impl Triggers {
         spans: &mut Vec<Span>,
     ) {
         let mut tails = Tails::default();
-        let (mut letter_before, mut digit_before) = (0, 0);
-        for (base, found) in bitmaps.within(first, first + text.len()) {
-            let words = found.letters & !(found.letters << 1 | letter_before);
-            for place in ones(words) {
-                let i = base.wrapping_add(place);
-                let key = opening(text, i);
-                if self
-                    .opens
-                    .get(key / 64)
-                    .is_some_and(|bits| bits >> (key % 64) & 1 == 1)
-                {
-                    self.open(text, i, key, &mut tails, spans);
+        let row = bitmaps.row(first, text.len());
+        for (base, found) in row {
+            for place in ones(found.www | found.words) {
+                let i = base + place;
+                let group = self.opens.get(opening(text, i)).copied().unwrap_or(0);
+                if group != 0 {
+                    self.open(text, i, group, &mut tails, spans);
                 }
             }
-            if rules == Rules::All {
-                let numbers = found.digits & !(found.digits << 1 | digit_before);
-                for place in ones(numbers) {
-                    at_digits(text, base.wrapping_add(place), spans);
-                }
-                for place in ones(found.signs) {
-                    at_sign(text, base.wrapping_add(place), &mut tails, spans);
-                }
+            if rules == Rules::Named {
+                continue;
             }
-            letter_before = found.letters >> 63;
-            digit_before = found.digits >> 63;
+            for place in ones(found.numbers) {
+                at_digits(
+                    text,
+                    base + place,
+                    |end| bitmaps.digits_near(first + end),
+                    spans,
+                );
+            }
+            for place in ones(found.tokens) {
+                at_token(text, base + place, spans);
+            }
+            for place in ones(found.signs) {
+                at_sign(text, base + place, &mut tails, spans);
+            }
         }
     }
 
-    fn open(&self, text: &[u8], i: usize, key: usize, tails: &mut Tails, spans: &mut Vec<Span>) {
-        let first = self.opened.partition_point(|(other, _)| *other < key);
-        let rest = self.opened.get(first..).unwrap_or_default();
-        for (_, opened) in rest.iter().take_while(|(other, _)| *other == key) {
+    #[inline(never)] // seldom
+    fn open(&self, text: &[u8], i: usize, group: u8, tails: &mut Tails, spans: &mut Vec<Span>) {
+        for opened in self.opened.get(usize::from(group)).into_iter().flatten() {
             match opened {
                 Opened::Record(keyword) => record::find(text, i, keyword, spans),
                 Opened::Other(find) => find(text, i, spans),
@@ -143,23 +167,33 @@ fn opening(text: &[u8], i: usize) -> usize {
 }
 
 /// The places of the ones, from the lowest.
-fn ones(bits: u64) -> impl Iterator<Item = usize> {
-    let mut bits = bits;
+fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
-        let place = bits.trailing_zeros();
+        let place = bits.trailing_zeros() as usize;
         bits &= bits.wrapping_sub(1);
-        (place < 64).then_some(usize::try_from(place).unwrap_or(0))
+        (place < 64).then_some(place)
     })
 }
 
-/// Asks the rules that begin with the run of digits at `start`.
-fn at_digits(text: &[u8], start: usize, spans: &mut Vec<Span>) {
+/// Asks the rules of letters and digits joined, where they begin, if there are both.
+fn at_token(text: &[u8], start: usize, spans: &mut Vec<Span>) {
+    let digit = run(text, start, is_letter);
+    let end = digits(text, digit);
+    if end > digit && (digit > start || is_letter(at(text, end))) {
+        shapes::find(text, digit, spans);
+    }
+}
+
+/// Asks the rules that begin with the run of digits at `start`. `digits_near` tells how many digits
+/// from a place on only separators of numbers stand between.
+fn at_digits(
+    text: &[u8],
+    start: usize,
+    digits_near: impl Fn(usize) -> usize,
+    spans: &mut Vec<Span>,
+) {
     let end = digits(text, start);
     let length = end - start;
-    let mixed = is_letter(before(text, start)) || is_letter(at(text, end));
-    if mixed && !before(text, run_back(text, start, is_letter)).is_ascii_digit() {
-        shapes::find(text, start, spans);
-    }
     if may_be_age(text, start, end) {
         age::find(text, start, spans);
     }
@@ -172,7 +206,7 @@ fn at_digits(text: &[u8], start: usize, spans: &mut Vec<Span>) {
     if length == 8 {
         date_digits::find(text, start, spans);
     }
-    let near = digits_near(text, end);
+    let near = digits_near(end);
     let total = length + near;
     if near == 0 && length < 7 {
         return;
@@ -211,32 +245,6 @@ fn may_be_short_date(text: &[u8], i: usize, total: usize) -> bool {
         b'-' => total >= 4,
         _ => false,
     }
-}
-
-/// The digits after `i` that only separators of numbers stand between, up to the first five other
-/// characters in a row and to sixteen digits or a little more.
-fn digits_near(text: &[u8], i: usize) -> usize {
-    let mut count = 0;
-    let mut apart = 0;
-    for &c in text.get(i..).unwrap_or_default() {
-        match c {
-            b'0'..=b'9' => {
-                count += 1;
-                apart = 0;
-                if count >= 16 {
-                    break;
-                }
-            }
-            b' ' | b'\t' | b'\r' | b'\n' | b'-' | b'.' | b'_' | b'/' | b'(' | b')' => {
-                apart += 1;
-                if apart > 6 {
-                    break;
-                }
-            }
-            _ => break,
-        }
-    }
-    count
 }
 
 /// Asks the rules that a sign opens.

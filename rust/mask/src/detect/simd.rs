@@ -1,0 +1,475 @@
+//! The two ways of this crate to look at many characters at once, and the choice between them: AVX2
+//! where the processor has it, and plain words everywhere else. A test holds them equal.
+
+#![allow(unsafe_code)] // the one place of this crate; `Plain` is the scalar twin
+
+use std::sync::OnceLock;
+
+use super::classes::{Block, Characters, Openings, Tables, plain};
+
+/// Four times 64 characters' bits.
+pub(super) trait Words: Copy {
+    fn load(words: [u64; 4]) -> Self;
+    fn store(self) -> [u64; 4];
+    fn and(self, other: Self) -> Self;
+    fn or(self, other: Self) -> Self;
+    /// The bits of `self` that are not in `other`.
+    fn without(self, other: Self) -> Self;
+    /// Each word's bits `N` places higher.
+    fn up<const N: i32>(self) -> Self;
+    /// Each word's bits `N` places lower.
+    fn down<const N: i32>(self) -> Self;
+    /// The word behind each: the last one's is the first of `next`.
+    fn following(self, next: Self) -> Self;
+    /// The word before each: the first one's is the last of `last`.
+    fn preceding(self, last: Self) -> Self;
+}
+
+/// How a machine does it.
+pub(super) trait Engine {
+    type Words: Words;
+    type Tables: Copy;
+    fn tables(openings: &Openings) -> Self::Tables;
+    fn classify(block: &Block, tables: &Self::Tables) -> Characters<u64>;
+}
+
+/// What is done on the machine's best engine.
+pub(super) trait Job {
+    /// Must be `#[inline(always)]`, so that it is compiled for the engine's processor.
+    fn run<E: Engine>(self);
+}
+
+/// Does the job on the best engine.
+pub(super) fn best(job: impl Job) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        static HAS_AVX2: OnceLock<bool> = OnceLock::new();
+        if *HAS_AVX2.get_or_init(|| std::arch::is_x86_feature_detected!("avx2")) {
+            // SAFETY: the processor has AVX2, as was just asked.
+            return unsafe { avx2::run(job) };
+        }
+    }
+    job.run::<Plain>();
+}
+
+/// One character after the other, one word after the other.
+pub(super) struct Plain;
+
+impl Engine for Plain {
+    type Words = [u64; 4];
+    type Tables = Tables;
+
+    fn tables(openings: &Openings) -> Tables {
+        openings.tables()
+    }
+
+    fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
+        plain(block, tables)
+    }
+}
+
+impl Words for [u64; 4] {
+    #[inline(always)]
+    fn load(words: [u64; 4]) -> Self {
+        words
+    }
+
+    #[inline(always)]
+    fn store(self) -> [u64; 4] {
+        self
+    }
+
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        let ([a, b, c, d], [e, f, g, h]) = (self, other);
+        [a & e, b & f, c & g, d & h]
+    }
+
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        let ([a, b, c, d], [e, f, g, h]) = (self, other);
+        [a | e, b | f, c | g, d | h]
+    }
+
+    #[inline(always)]
+    fn without(self, other: Self) -> Self {
+        self.and(other.map(|word| !word))
+    }
+
+    #[inline(always)]
+    fn up<const N: i32>(self) -> Self {
+        self.map(|word| word << N)
+    }
+
+    #[inline(always)]
+    fn down<const N: i32>(self) -> Self {
+        self.map(|word| word >> N)
+    }
+
+    #[inline(always)]
+    fn following(self, next: Self) -> Self {
+        let ([_, b, c, d], [e, ..]) = (self, next);
+        [b, c, d, e]
+    }
+
+    #[inline(always)]
+    fn preceding(self, last: Self) -> Self {
+        let ([b, c, d, _], [.., a]) = (self, last);
+        [a, b, c, d]
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::{
+        __m128i, __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_andnot_si256,
+        _mm256_blend_epi32, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8,
+        _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
+        _mm256_permute4x64_epi64, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8,
+        _mm256_slli_epi16, _mm256_slli_epi64, _mm256_srli_epi16, _mm256_srli_epi64,
+        _mm256_storeu_si256, _mm256_sub_epi8,
+    };
+
+    use super::super::classes::{
+        AFTER, AT, Block, COLON, Characters, DASH, DIGIT, DOT, Halves, LINE, Openings, SLASH, WWW,
+    };
+    use super::super::lexis::LETTER;
+    use super::{Engine, Job, Words};
+
+    /// [`Job::run`] for processors with AVX2.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn run(job: impl Job) {
+        job.run::<Avx2>();
+    }
+
+    /// Used by [`run`] alone, and so only where there is AVX2: that is what every block below relies on.
+    pub(super) struct Avx2;
+
+    /// [`super::super::classes::Tables`] in registers.
+    #[derive(Clone, Copy)]
+    pub(super) struct Tables {
+        classes: Pair,
+        openings: [Pair; 1 + AFTER],
+    }
+
+    /// [`Halves`] in registers.
+    #[derive(Clone, Copy)]
+    struct Pair {
+        low: __m256i,
+        high: __m256i,
+    }
+
+    #[derive(Clone, Copy)]
+    pub(super) struct Four(__m256i);
+
+    impl Words for Four {
+        #[inline(always)]
+        fn load(words: [u64; 4]) -> Self {
+            // SAFETY: AVX2 as above; 32 bytes are read, from an array of 32, however aligned.
+            Self(unsafe { _mm256_loadu_si256(words.as_ptr().cast::<__m256i>()) })
+        }
+
+        #[inline(always)]
+        fn store(self) -> [u64; 4] {
+            let mut words = [0; 4];
+            // SAFETY: AVX2 as above; 32 bytes are written, to an array of 32, however aligned.
+            unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast::<__m256i>(), self.0) };
+            words
+        }
+
+        #[inline(always)]
+        fn and(self, other: Self) -> Self {
+            // SAFETY: AVX2 as above.
+            Self(unsafe { _mm256_and_si256(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn or(self, other: Self) -> Self {
+            // SAFETY: AVX2 as above.
+            Self(unsafe { _mm256_or_si256(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn without(self, other: Self) -> Self {
+            // SAFETY: AVX2 as above.
+            Self(unsafe { _mm256_andnot_si256(other.0, self.0) })
+        }
+
+        #[inline(always)]
+        fn up<const N: i32>(self) -> Self {
+            // SAFETY: AVX2 as above.
+            Self(unsafe { _mm256_slli_epi64::<N>(self.0) })
+        }
+
+        #[inline(always)]
+        fn down<const N: i32>(self) -> Self {
+            // SAFETY: AVX2 as above.
+            Self(unsafe { _mm256_srli_epi64::<N>(self.0) })
+        }
+
+        #[inline(always)]
+        fn following(self, next: Self) -> Self {
+            // SAFETY: AVX2 as above.
+            Self(unsafe {
+                let mixed = _mm256_blend_epi32::<0b0000_0011>(self.0, next.0);
+                _mm256_permute4x64_epi64::<0b00_11_10_01>(mixed)
+            })
+        }
+
+        #[inline(always)]
+        fn preceding(self, last: Self) -> Self {
+            // SAFETY: AVX2 as above.
+            Self(unsafe {
+                let mixed = _mm256_blend_epi32::<0b1100_0000>(self.0, last.0);
+                _mm256_permute4x64_epi64::<0b10_01_00_11>(mixed)
+            })
+        }
+    }
+
+    impl Engine for Avx2 {
+        type Words = Four;
+        type Tables = Tables;
+
+        #[inline(always)]
+        fn tables(openings: &Openings) -> Tables {
+            let tables = openings.tables();
+            // SAFETY: AVX2 as above.
+            unsafe {
+                Tables {
+                    classes: pair(&tables.classes),
+                    openings: tables.openings.map(|halves| pair(&halves)),
+                }
+            }
+        }
+
+        #[inline(always)]
+        fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
+            // SAFETY: AVX2 as above.
+            unsafe { classify(block, tables) }
+        }
+    }
+
+    /// Not inlined: of four blocks at once the compiler makes something far slower.
+    #[target_feature(enable = "avx2")]
+    #[inline(never)]
+    fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
+        let (low, high) = (half::<0>(block, tables), half::<32>(block, tables));
+        low.with(&high, |low, high| u64::from(*low) | u64::from(*high) << 32)
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn pair(halves: &Halves) -> Pair {
+        let load = |table: &[u8; 16]| {
+            // SAFETY: sixteen bytes are read, from an array of sixteen, however aligned.
+            let table = unsafe { _mm_loadu_si128(table.as_ptr().cast::<__m128i>()) };
+            _mm256_broadcastsi128_si256(table)
+        };
+        Pair {
+            low: load(&halves.low),
+            high: load(&halves.high),
+        }
+    }
+
+    /// The characters of a block from `START` on, 32 of them.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn half<const START: usize>(block: &Block, tables: &Tables) -> Characters<u32> {
+        const { assert!(START + AFTER + 32 <= size_of::<Block>()) };
+        let x = load::<START, 0>(block);
+        let class = looked_up(x, tables.classes);
+        let [first, second, third] = tables.openings;
+        let opens = _mm256_and_si256(
+            looked_up(x, first),
+            _mm256_and_si256(
+                looked_up(load::<START, 1>(block), second),
+                looked_up(load::<START, 2>(block), third),
+            ),
+        );
+        let lower = _mm256_or_si256(x, all(0x20));
+        let letters = _mm256_or_si256(within(lower, b'a', b'z'), same(x, LETTER));
+        let ages = _mm256_or_si256(
+            same(lower, b'y'),
+            _mm256_or_si256(same(lower, b'f'), same(lower, b'm')),
+        );
+        // Signed, so that what is not ASCII is below too.
+        let strange = _mm256_or_si256(_mm256_cmpgt_epi8(all(b' '), x), same(x, 0x7f));
+        let none = _mm256_setzero_si256();
+        Characters {
+            letters: mask(letters),
+            digits: mask(_mm256_slli_epi16::<{ to_top(DIGIT) }>(class)),
+            dots: mask(_mm256_slli_epi16::<{ to_top(DOT) }>(class)),
+            dashes: mask(_mm256_slli_epi16::<{ to_top(DASH) }>(class)),
+            slashes: mask(_mm256_slli_epi16::<{ to_top(SLASH) }>(class)),
+            colons: mask(_mm256_slli_epi16::<{ to_top(COLON) }>(class)),
+            ats: mask(_mm256_slli_epi16::<{ to_top(AT) }>(class)),
+            gaps: mask(_mm256_or_si256(
+                _mm256_or_si256(class, _mm256_slli_epi16::<1>(class)),
+                same(x, b'_'),
+            )),
+            ages: mask(ages),
+            strange: mask(strange) & !mask(_mm256_slli_epi16::<{ to_top(LINE) }>(class)),
+            words: !mask(_mm256_cmpeq_epi8(_mm256_and_si256(opens, all(!WWW)), none)),
+            www: mask(_mm256_slli_epi16::<{ to_top(WWW) }>(opens)),
+        }
+    }
+
+    /// How far a bit is from the highest of its byte.
+    const fn to_top(bit: u8) -> i32 {
+        bit.leading_zeros().cast_signed()
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn load<const START: usize, const LATER: usize>(block: &Block) -> __m256i {
+        const { assert!(START + LATER + 32 <= size_of::<Block>()) };
+        let start = block.as_ptr().wrapping_add(START + LATER);
+        // SAFETY: the 32 bytes end within the block, as is asserted above; however aligned.
+        unsafe { _mm256_loadu_si256(start.cast::<__m256i>()) }
+    }
+
+    /// [`Halves::of`] of each byte.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn looked_up(x: __m256i, tables: Pair) -> __m256i {
+        let half = all(15);
+        let low = _mm256_and_si256(x, half);
+        let high = _mm256_and_si256(_mm256_srli_epi16::<4>(x), half);
+        _mm256_and_si256(
+            _mm256_shuffle_epi8(tables.low, low),
+            _mm256_shuffle_epi8(tables.high, high),
+        )
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn all(byte: u8) -> __m256i {
+        _mm256_set1_epi8(byte.cast_signed())
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn same(x: __m256i, byte: u8) -> __m256i {
+        _mm256_cmpeq_epi8(x, all(byte))
+    }
+
+    /// All ones where `first <= x <= last`, unsigned.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn within(x: __m256i, first: u8, last: u8) -> __m256i {
+        let above = _mm256_sub_epi8(x, all(first));
+        _mm256_cmpeq_epi8(_mm256_min_epu8(above, all(last - first)), above)
+    }
+
+    /// The high bit of each byte.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn mask(x: __m256i) -> u32 {
+        _mm256_movemask_epi8(x).cast_unsigned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lexis::LETTER;
+    use super::*;
+    use proptest::prelude::*;
+
+    const PHRASES: [&str; 8] = [
+        "www", "mr", "a/c", "pt id", "mrn", "account", "may", "visit",
+    ];
+
+    /// What engine `E` says of a block and of words.
+    fn engine<E: Engine>(block: &Block) -> Characters<u64> {
+        E::classify(block, &E::tables(&Openings::new(PHRASES.into_iter())))
+    }
+
+    struct Classified<'a>(&'a Block, &'a mut Characters<u64>);
+
+    impl Job for Classified<'_> {
+        #[inline(always)]
+        fn run<E: Engine>(self) {
+            *self.1 = engine::<E>(self.0);
+        }
+    }
+
+    fn best_of(block: &Block) -> Characters<u64> {
+        let mut found = Characters::default();
+        best(Classified(block, &mut found));
+        found
+    }
+
+    fn moved<W: Words>(a: [u64; 4], b: [u64; 4]) -> [[u64; 4]; 8] {
+        let (a, b) = (W::load(a), W::load(b));
+        [
+            a.and(b),
+            a.or(b),
+            a.without(b),
+            a.up::<1>(),
+            a.up::<48>(),
+            a.down::<5>(),
+            a.following(b),
+            a.preceding(b),
+        ]
+        .map(W::store)
+    }
+
+    struct Moved<'a>([u64; 4], [u64; 4], &'a mut [[u64; 4]; 8]);
+
+    impl Job for Moved<'_> {
+        #[inline(always)]
+        fn run<E: Engine>(self) {
+            *self.2 = moved::<E::Words>(self.0, self.1);
+        }
+    }
+
+    fn block() -> impl Strategy<Value = Block> {
+        let signs = prop::sample::select(b"@:./-_() \t\n019aymfwWctrnMR".to_vec());
+        prop::array::uniform(prop_oneof![any::<u8>(), signs])
+    }
+
+    proptest! {
+        #[test]
+        fn every_engine_says_the_same(block in block(), a in any::<[u64; 4]>(), b in any::<[u64; 4]>()) {
+            prop_assert_eq!(best_of(&block), engine::<Plain>(&block));
+            let mut of_best = Default::default();
+            best(Moved(a, b, &mut of_best));
+            prop_assert_eq!(of_best, moved::<[u64; 4]>(a, b));
+        }
+
+        #[test]
+        fn each_class_holds_its_characters(block in block()) {
+            let found = best_of(&block);
+            for (i, &c) in block.iter().take(64).enumerate() {
+                let is = |bits: u64| bits >> i & 1 == 1;
+                prop_assert_eq!(is(found.letters), c.is_ascii_alphabetic() || c == LETTER);
+                prop_assert_eq!(is(found.digits), c.is_ascii_digit());
+                prop_assert_eq!(is(found.dots), c == b'.');
+                prop_assert_eq!(is(found.dashes), c == b'-');
+                prop_assert_eq!(is(found.slashes), c == b'/');
+                prop_assert_eq!(is(found.colons), c == b':');
+                prop_assert_eq!(is(found.ats), c == b'@');
+                prop_assert_eq!(is(found.gaps), b" \t\n\r()_".contains(&c));
+                prop_assert_eq!(is(found.ages), b"yYfFmM".contains(&c));
+                let strange = !c.is_ascii() || (c.is_ascii_control() && !b"\t\n\r".contains(&c));
+                prop_assert_eq!(is(found.strange), strange);
+            }
+        }
+
+        #[test]
+        fn no_opening_is_missed(
+            before in "[a-z ]{0,58}",
+            upper in any::<bool>(),
+            after in "[ .-]?[0-9a-z]{0,5}",
+        ) {
+            for phrase in PHRASES {
+                let word = if upper { phrase.to_uppercase() } else { phrase.to_owned() };
+                let text = format!("{before}{word}{after}");
+                let mut block = [b' '; size_of::<Block>()];
+                block.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
+                let found = best_of(&block);
+                let opens = if phrase == "www" { found.www } else { found.words };
+                prop_assert_eq!(opens >> before.len() & 1, 1, "{}", text);
+            }
+        }
+    }
+}
