@@ -21,6 +21,7 @@ from gateway.upstream import failures, versions
 from gateway.upstream.transaction import Session, Transaction
 from gateway.upstream.witness import Witness
 
+_MOMENT = 1.0  # seconds that opening a session has to end by itself when nobody wants it any more
 _SESSION_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,63}")
 
 
@@ -60,6 +61,7 @@ class Database:
                 min_size=0,
                 max_size=self._settings.max_connections,
                 timeout=self._settings.connect_timeout,
+                connect=self._connect,
                 connection_class=Session,
                 init=self._check,
                 reset=_nothing,  # SET LOCAL and ROLLBACK leave nothing to reset
@@ -179,7 +181,7 @@ class Database:
 
     async def _beside(self) -> Session:
         """A session outside the pool."""
-        session: Session = await asyncpg.connect(
+        session = await self._connect(
             self._settings.dsn, timeout=self._settings.connect_timeout, connection_class=Session
         )
         try:
@@ -187,6 +189,27 @@ class Database:
         except BaseException:
             session.terminate()
             raise
+        return session
+
+    async def _connect(self, *address: Any, **options: Any) -> Session:
+        """A session as the driver opens it; none once this object is closed.
+
+        Cancelled while its socket opens, the driver leaves an error that nobody can hear. So
+        whoever leaves waits a moment for it, and what he does not want any more is ended.
+        """
+        opening = asyncio.create_task(asyncpg.connect(*address, **options))
+        try:
+            session: Session = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_unwanted)
+            try:
+                await asyncio.wait({opening}, timeout=_MOMENT)
+            finally:
+                opening.cancel()
+            raise
+        if self._pool is None:
+            session.terminate()
+            raise UpstreamFailed("the connection to the database is not open")
         return session
 
     async def _terminate(self, pid: int) -> None:
@@ -198,6 +221,12 @@ class Database:
                     await other.execute(f"SELECT pg_catalog.pg_terminate_backend({int(pid)})")
                 finally:
                     other.terminate()
+
+
+def _unwanted(opening: asyncio.Task[Session]) -> None:
+    """End the session that was opened for somebody who has left."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().terminate()
 
 
 async def _nothing(session: Any) -> None:
