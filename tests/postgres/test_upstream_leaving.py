@@ -14,6 +14,7 @@ import pytest
 import servers
 from gateway.errors import UpstreamFailed
 from gateway.upstream import Database, UpstreamSettings
+from gateway.upstream.transaction import Session
 
 #: More turns of the event loop than opening a session takes.
 TURNS = range(60)
@@ -123,3 +124,20 @@ async def test_a_server_that_never_answers_is_not_waited_for(
         await asyncio.wait_for(left.wait(), 30)
         await database.close()
     assert quiet == []
+
+
+@pytest.mark.parametrize("question", [Database.ping, Database.posture])
+async def test_a_server_that_goes_away_before_it_answers(
+    newest: servers.Server, monkeypatch: pytest.MonkeyPatch, question: Callable[..., Any]
+) -> None:
+    async def gone(session: asyncpg.Connection, *_: Any, **__: Any) -> None:
+        session.terminate()
+        raise asyncpg.ConnectionDoesNotExistError
+
+    monkeypatch.setattr(Session, "fetchrow", gone)
+    monkeypatch.setattr(Session, "fetchval", gone)
+    database = Database(UpstreamSettings(newest.dsn(), max_connections=1))
+    await database.open()
+    with pytest.raises(UpstreamFailed, match="class 08"):
+        await question(database)
+    await database.close()

@@ -80,15 +80,15 @@ class Database:
     async def ping(self) -> str:
         """The server's version; UpstreamFailed says what is missing."""
         async with self._own() as session:
-            try:
-                return str(
-                    await session.fetchval("SELECT pg_catalog.current_setting('server_version')")
-                )
-            except (asyncpg.PostgresError, *failures.LOST) as error:
-                raise failures.lost(error) from None
+            return str(
+                await session.fetchval("SELECT pg_catalog.current_setting('server_version')")
+            )
 
     async def posture(self) -> tuple[str, ...]:
-        """What the database does not enforce for this login: sentences for start-up and records."""
+        """What the database does not enforce for this login: sentences for start-up and records.
+
+        Raises UpstreamFailed.
+        """
         async with self._own() as session:
             row = await session.fetchrow(_POSTURE)
         found = []
@@ -104,32 +104,39 @@ class Database:
 
     async def try_role(self, role: str) -> None:
         """Take `role` as a statement would, and give it back. Raises UpstreamFailed."""
-        async with self._own() as session:
-            try:
-                await session.execute(f"BEGIN READ ONLY; SET LOCAL ROLE {quoted(role)}")
-            except asyncpg.PostgresError as error:
-                raise UpstreamFailed(
-                    f"the login may not take the role {role}",
-                    sqlstate_class=(error.sqlstate or "")[:2],
-                ) from None
-            except failures.LOST as error:
-                raise failures.lost(error) from None
-            finally:
-                with contextlib.suppress(asyncpg.PostgresError, *failures.LOST):
-                    await session.execute("ROLLBACK")
+        quoted(role)
+        async with self._begun("BEGIN READ ONLY", role=role, role_before_parse=True):
+            pass
 
     @contextlib.asynccontextmanager
     async def transaction(self, session_id: str) -> AsyncIterator[Transaction]:
         """A read-only transaction for one statement; rolled back at the end, whatever happens."""
         if not _SESSION_NAME.fullmatch(session_id):
             raise ConfigurationError("a session id has 1 to 63 letters, digits or _.:-")
-        session = await self._acquire()
-        transaction = Transaction(
-            session,
+        async with self._begun(
             f"{self._preamble}SET LOCAL application_name = '{session_id}';{_WATCH}",
             role=self._settings.role,
             clear_role=self._settings.clear_role,
             role_before_parse=self._settings.role_before_parse,
+        ) as transaction:
+            yield transaction
+
+    @contextlib.asynccontextmanager
+    async def _begun(
+        self,
+        opening: str,
+        *,
+        role: str | None,
+        clear_role: str | None = None,
+        role_before_parse: bool = False,
+    ) -> AsyncIterator[Transaction]:
+        session = await self._acquire()
+        transaction = Transaction(
+            session,
+            opening,
+            role=role,
+            clear_role=clear_role,
+            role_before_parse=role_before_parse,
             terminate=self._terminate,
             grown=self._witness.grown,
         )
@@ -145,6 +152,8 @@ class Database:
         session = await self._acquire()
         try:
             yield session
+        except (asyncpg.PostgresError, *failures.LOST) as error:
+            raise failures.lost(error) from None
         finally:
             await asyncio.shield(self._give_back(session, None))
 
