@@ -23,6 +23,7 @@ BODY_SECONDS = 90.0
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol; one object a connection."""
 
+    # asyncio's own takes any transport; a server's is always this one, as uvicorn has it, too.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._head = 0  # bytes of an unfinished head
