@@ -64,19 +64,7 @@ class Clinic(World):
 
     def write_config(self, *_: Any, **__: Any) -> None:
         self.config.write_text(f"""\
-[server]
-listen = "127.0.0.1:0"
-allow_development_issuer = true
-[state]
-control = "{self.server.dsn(database=self.database + "_control")}"
-log = "log"
-origin = "test.example/log"
-[masking]
-token_key = "file:token.key"
-[[issuers]]
-issuer = "{self.issuer.ready["issuer"]}"
-development = true
-[access]
+{self.gateway_config()}[access]
 approvers = ["group:data-stewards"]
 [connections.clinic]
 dsn = "{self.server.dsn(corpus.LOGIN, "clinic")}"

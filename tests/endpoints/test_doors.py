@@ -183,3 +183,15 @@ def test_a_statement_of_any_size_gets_its_answer_and_its_record(world: World, si
         assert http.get("/v1/whoami").status_code == 200
     (refused,) = [one for one in world.records(session) if one["type"] == "refused"]
     assert refused["statement_bytes"] < 16 << 20
+
+
+@pytest.mark.parametrize("target", ["GET /v1/whoami", "POST /v1/query"])
+def test_two_credentials_are_none(world: World, target: str) -> None:
+    """A program on the way might have looked at the other one."""
+    mine = f"Authorization: Bearer {world.token(AGENT)}"
+    body = '{"connection":"clinic","sql":"select 1"}'
+    for fields in (f"{mine}\r\n{mine}", f"{mine}\r\nAuthorization: Bearer x", f"{mine}, Bearer x"):
+        request = f"{target} HTTP/1.1\r\nHost: x\r\n{fields}\r\nContent-Length: {len(body)}\r\n\r\n"
+        status, _, said = raw(world, (request + body).encode())
+        assert (status, said["code"]) == (401, "unauthenticated"), said
+        assert "exactly one token" in said["detail"]

@@ -118,10 +118,9 @@ class World:
         self.write_config()
         self.start()
 
-    def write_config(
-        self, limits: str = "", columns: str = COLUMNS, port: int = 0, connection: str = ""
-    ) -> None:
-        self.config.write_text(f"""\
+    def gateway_config(self, port: int = 0) -> str:
+        """The tables that say where the gateway listens, keeps its state and whom it believes."""
+        return f"""\
 [server]
 listen = "127.0.0.1:{port}"
 allow_development_issuer = true
@@ -134,7 +133,13 @@ token_key = "file:token.key"
 [[issuers]]
 issuer = "{self.issuer.ready["issuer"]}"
 development = true
-[access]
+"""
+
+    def write_config(
+        self, limits: str = "", columns: str = COLUMNS, port: int = 0, connection: str = ""
+    ) -> None:
+        self.config.write_text(f"""\
+{self.gateway_config(port)}[access]
 auditors = ["group:auditors"]
 approvers = ["group:data-stewards"]
 [limits]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from noninterference.relations import Column, Scope
@@ -20,7 +21,7 @@ FLAVOURS = {
 _SHARES = {"bare": 5, "touched": 3, "mixed": 3, "shown": 2, "chosen": 2}
 
 
-class Expressions:
+class Expressions(ABC):
     """The half of the generator that writes expressions; the other half writes queries."""
 
     def __init__(self, seed: int, major: int, flavour: str | None) -> None:
@@ -36,19 +37,13 @@ class Expressions:
         self._sensitive = False
         self._touched = 0  # protected columns named so far
 
-    def _query(
-        self,
-        depth: int,
-        types: list[str] | None,
-        scope: Scope,
-        *,
-        top: bool = False,
-        named: bool = True,
-    ) -> tuple[Node, tuple[Column, ...], bool]:
-        raise NotImplementedError
+    @abstractmethod
+    def _inner_query(self, types: list[str] | None, around: Scope) -> Node:
+        """A query that stands inside an expression; no `types` leave its columns open."""
 
+    @abstractmethod
     def _from(self, depth: int, own: Scope) -> Node:
-        raise NotImplementedError
+        """A FROM clause, or nothing; what it brings is put into `own`."""
 
     def _chance(self, share: float) -> bool:
         return self._random.random() < share
@@ -143,7 +138,7 @@ class Expressions:
             )
         around = Scope([] if scope.grouped else scope.own, scope.outer)
         if form != "s":
-            return self._query(0, types or None, around)[0]
+            return self._inner_query(types or None, around)
         inner = Scope([], around.own + around.outer)
         source = self._from(0, inner)
         rule = self._rule(AGGREGATE, types[0])

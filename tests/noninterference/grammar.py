@@ -49,6 +49,9 @@ class _Writer(Expressions):
 
     # ---- queries
 
+    def _inner_query(self, types: list[str] | None, around: Scope) -> Node:
+        return self._query(0, types, around)[0]
+
     def _query(
         self,
         depth: int,
@@ -227,7 +230,7 @@ class _Writer(Expressions):
         self, types: list[str] | None, own: Scope, windows: bool, rows: bool, top: bool
     ) -> tuple[Node, tuple[Column, ...]]:
         count = self._random.randint(1, 5)
-        items, columns = [], []
+        made = []
         for wanted in types or [None] * count:
             before = self._touched
             bare = self._bare(wanted, own) if self._chance(0.6 if top else 0.5) else None
@@ -242,10 +245,14 @@ class _Writer(Expressions):
                     node = self._fill(rule, 1, own)
                 else:
                     node = self._expression(kind, 2, own)
-            name = self._name("x")
-            items.append(Node("item", (node, f" as {name}")))
-            columns.append(Column(name, kind, self._touched > before))
-        return listed(items), tuple(columns)
+            made.append(self._named(node, kind, before))
+        return listed([item for item, _ in made]), tuple(column for _, column in made)
+
+    def _named(self, node: Node, kind: str, touched: int) -> tuple[Node, Column]:
+        """An item of a select list under a name of its own, and the column that it makes. `touched`
+        were the protected columns named before it."""
+        name = self._name("x")
+        return Node("item", (node, f" as {name}")), Column(name, kind, self._touched > touched)
 
     def _bare(self, wanted: str | None, own: Scope) -> tuple[Node, str] | None:
         """A column and nothing else: protected ones pass masked."""
@@ -266,7 +273,7 @@ class _Writer(Expressions):
     ) -> tuple[Node, tuple[Column, ...], Node]:
         keys = [self._key(own) for _ in range(self._random.randint(0, 2))]
         inside = Scope(own.own, own.outer, grouped=True)
-        items, columns = [], []
+        made = []
         for wanted in types or [None] * self._random.randint(1, 3):
             before = self._touched
             kind = wanted or self._type(own)
@@ -278,9 +285,7 @@ class _Writer(Expressions):
                     node = self._fill(rule, 1, own)
             else:
                 node = self._expression(kind, 1, inside)
-            name = self._name("x")
-            items.append(Node("item", (node, f" as {name}")))
-            columns.append(Column(name, kind, self._touched > before))
+            made.append(self._named(node, kind, before))
         tail: list[str | Node] = []
         if keys:
             named = listed(keys)
@@ -297,9 +302,10 @@ class _Writer(Expressions):
             rule = self._rule(AGGREGATE, "int")
             if rule is not None:
                 tail.append(clause(" having ", self._fill(rule, 1, own), " > 1"))
+        columns = tuple(column for _, column in made)
         if self._chance(0.3) and columns[0].type not in UNORDERED:
             tail.append(clause(" order by 1"))
-        return listed(items), tuple(columns), Node("clause", tuple(tail))
+        return listed([item for item, _ in made]), columns, Node("clause", tuple(tail))
 
     # ---- FROM
 

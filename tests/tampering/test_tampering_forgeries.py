@@ -24,12 +24,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway import evidence
 from gateway.errors import InvalidRequest
 from gateway.evidence import canonical
-from gateway.sessionlog import SessionLog, chain, merkle
+from gateway.sessionlog import SessionLog, merkle
 from gateway.sessionlog.note import MANIFEST_PREFIX, LogKey
-
-
-def lines(parts: dict[str, bytes]) -> list[bytes]:
-    return parts["session.jsonl"].splitlines(keepends=True)
 
 
 def without(items: list[bytes], index: int) -> list[bytes]:
@@ -55,85 +51,20 @@ LINE_ATTACKS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 @pytest.mark.parametrize("signed", [False, True], ids=["as-found", "manifest-signed-again"])
 def test_lines(case: Case, judge: Judge, attack: str, signed: bool) -> None:
     parts = repack.members(case.small)
-    parts["session.jsonl"] = b"".join(LINE_ATTACKS[attack](lines(parts)))
+    parts["session.jsonl"] = b"".join(LINE_ATTACKS[attack](repack.lines(parts)))
     if signed:
-        parts = repack.restate(parts, case.log.sign_manifest, records=len(lines(parts)))
+        parts = repack.restate(parts, case.log.sign_manifest, records=len(repack.lines(parts)))
     assert judge(repack.pack(parts))[0] == 1
 
 
 def test_the_changed_record_is_named(case: Case, judge: Judge) -> None:
     parts = repack.members(case.small)
-    records = lines(parts)
+    records = repack.lines(parts)
     records[5] = records[5].replace(b"mrn = '1'", b"mrn = '2'")
     parts["session.jsonl"] = b"".join(records)
     code, text = judge(repack.pack(parts))
     assert code == 1
     assert "record 5 (or the link of record 6), hash: expected" in text
-
-
-def rehash(records: list[dict[str, Any]], origin: str) -> tuple[bytes, str]:
-    """The whole chain made again, as whoever can write the file would."""
-    genesis = records[0]["genesis"]
-    head = chain.genesis(
-        origin, uuid.UUID(records[0]["sid"]), bytes.fromhex(genesis["boot"]),
-        genesis["session_no"], genesis["cp_size"], bytes.fromhex(genesis["cp_root"]),
-    )  # fmt: skip
-    out = b""
-    for index, record in enumerate(records):
-        record |= {"i": index, "prev": head.hex()}
-        raw = canonical.encode(record)
-        head = chain.link(head, index, raw)
-        out += raw + b"\n"
-    return out, head.hex()
-
-
-def forge(case: Case, change: Callable[[list[dict[str, Any]]], None], key: LogKey) -> bytes:
-    """Change records, then everything after them: chain, leaves, tree, checkpoint, manifest."""
-    parts = repack.members(case.small)
-    records = [json.loads(line) for line in lines(parts)]
-    change(records)
-    data, head = rehash(records, bundles.ORIGIN)
-    entries = [json.loads(line) for line in parts["ledger/leaves.jsonl"].splitlines()]
-    boot, opening, closing = (json.loads(entry["leaf"]) for entry in entries)
-    boot["key"] = key.vkey
-    first = data.split(b"\n")[0]
-    opening["head"] = chain.link(bytes.fromhex(records[0]["prev"]), 0, first).hex()
-    closing |= {
-        "head": head,
-        "n": len(records),
-        "bytes": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
-    # A small tree of his own: the genesis's checkpoint is kept as its first leaf's tree.
-    leaves = [canonical.encode(leaf) for leaf in (boot, opening, closing)]
-    hashes = [merkle.leaf_hash(leaf) for leaf in leaves]
-
-    def node(level: int, number: int) -> bytes:
-        if level == 0:
-            return hashes[number]
-        return merkle.node_hash(node(level - 1, 2 * number), node(level - 1, 2 * number + 1))
-
-    tree = merkle.Frontier()
-    for value in hashes:
-        tree.append(value)
-    parts["ledger/leaves.jsonl"] = b"".join(
-        canonical.encode(
-            {
-                "index": index,
-                "leaf": leaf.decode(),
-                "proof": [part.hex() for part in merkle.inclusion_proof(node, index, 3)],
-            }
-        )
-        + b"\n"
-        for index, leaf in enumerate(leaves)
-    )
-    parts["session.jsonl"] = data
-    parts["checkpoint"] = key.sign_checkpoint(3, tree.root()).note
-    size = records[0]["genesis"]["cp_size"]
-    stated = {"from": size, "proof": [], "to": 3}
-    parts["ledger/consistency.json"] = canonical.encode(stated)
-    restated = repack.restate(parts, key.sign_manifest, records=len(records), key=key.vkey)
-    return repack.pack(restated)
 
 
 def beautify(records: list[dict[str, Any]]) -> None:
@@ -147,7 +78,7 @@ def own_key() -> LogKey:
 
 
 def test_everything_hashed_and_signed_again_with_another_key(case: Case, judge: Judge) -> None:
-    forged = forge(case, beautify, own_key())
+    forged = repack.forge(case.small, beautify, own_key())
     code, text = judge(forged)
     assert code == 1
     assert "the trust file does not name" in text
@@ -157,7 +88,7 @@ def test_everything_hashed_and_signed_again_with_another_key(case: Case, judge: 
 
 def test_everything_hashed_again_without_the_key(case: Case, judge: Judge) -> None:
     parts = repack.members(case.small)
-    forged = repack.members(forge(case, beautify, own_key()))
+    forged = repack.members(repack.forge(case.small, beautify, own_key()))
     manifest = json.loads(forged["manifest.json"])
     genuine = json.loads(parts["manifest.json"])
     manifest |= {"key": genuine["key"]}
@@ -226,10 +157,10 @@ def test_an_open_session_is_incomplete(case: Case, judge: Judge) -> None:
 def test_an_open_session_dressed_as_closed(case: Case, judge: Judge) -> None:
     """A close record appended by hand is not under the commit leaf."""
     parts = repack.members(bundles.export(case.log, case.open_files, bundles.STAND_IN))
-    records = [json.loads(line) for line in lines(parts)]
+    records = [json.loads(line) for line in repack.lines(parts)]
     last = json.loads(json.dumps(records[-1]))
     last |= {"type": "close", "body": {"reason": "done", "statements": 4}}
-    parts["session.jsonl"], _ = rehash([*records, last], bundles.ORIGIN)
+    parts["session.jsonl"], _ = repack.rehash([*records, last], bundles.ORIGIN)
     forged = repack.restate(parts, case.log.sign_manifest, records=len(records) + 1)
     assert judge(repack.pack(forged))[0] == 1
 

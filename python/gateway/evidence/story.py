@@ -53,16 +53,17 @@ class Statement:
 
     @property
     def columns(self) -> list[Column]:
+        names = [str(column.get("column", "")) for column in self.decision]
         return [
             Column(
-                str(column.get("column", "")),
+                name,
                 _treatment(column),
                 str(column.get("reason", "")),
                 [*map(str, column.get("columns", [])), *_at_source(column)],
-                _counts(self.cells_masked.get(str(column.get("column")))),
-                _counts(self.detectors.get(str(column.get("column")))),
+                _counts(self.cells_masked.get(key)),
+                _counts(self.detectors.get(key)),
             )
-            for column in self.decision
+            for column, name, key in zip(self.decision, names, _keys(names), strict=True)
         ]
 
 
@@ -152,6 +153,18 @@ def _end(statement: Statement, outcome: str, body: Mapping[str, Any], ts: str) -
 
 def _plain(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _keys(names: list[str]) -> list[str]:
+    """What the counts of each column stand under: a repeated name gets _2, _3, in the columns'
+    order (as in rust/mask/src/report.rs)."""
+    keys: dict[str, None] = {}
+    for name in names:
+        key, number = name, 2
+        while key in keys:
+            key, number = f"{name}_{number}", number + 1
+        keys[key] = None
+    return [*keys]
 
 
 def _at_source(column: dict[str, Any]) -> list[str]:

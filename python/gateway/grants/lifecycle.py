@@ -13,7 +13,6 @@ written nothing changes, a revocation included: without a log nothing runs eithe
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
@@ -29,7 +28,6 @@ from gateway.errors import (
     NoGrant,
     NotFound,
     Refusal,
-    StoreUnavailable,
 )
 from gateway.grants import records, requests
 from gateway.grants.access import AccessRules, actor_key, parties
@@ -156,22 +154,15 @@ class Grants:
         return await self._decide(grant_id, by, reason, GrantState.ACTIVE, GrantState.REVOKED)
 
     async def expire_due(self, now: datetime | None = None) -> tuple[Grant, ...]:
-        """Move every active grant whose time is over to expired; safe from several gateways."""
+        """Move every active grant whose time is over to expired; safe from several gateways.
+
+        A grant whose time is over is out of force without this: it makes it so in the store and in
+        the records. Raises StoreUnavailable and LogUnavailable; what is left is due the next time.
+        """
         moment = self._clock() if now is None else now
         due = await self._store.fetch(records.DUE, moment)
         ended = [await self._expire(row["id"], moment) for row in due]
         return tuple(grant for grant in ended if grant is not None)
-
-    async def keep_expiring(self, every_s: float = 1.0) -> None:
-        """`expire_due` for ever; while the store or the log is away it waits for the next round.
-
-        A grant whose time is over is out of force without this: the round makes it so in the store
-        and in the records.
-        """
-        while True:
-            with contextlib.suppress(StoreUnavailable, LogUnavailable):
-                await self.expire_due()
-            await asyncio.sleep(every_s)
 
     async def charge_rows(self, grant_id: str, rows: int) -> Grant:
         """Count `rows` against the grant before they leave; all of them or none.

@@ -23,7 +23,6 @@ from gateway.sessionlog import canonical, chain, disk
 
 RECORD_LIMIT = 16 << 20
 SESSION_TYPES = frozenset({"intent", "result", "release", "refused", "error", "cancel", "export"})
-GATEWAY_TYPES = frozenset({"event"})
 KIND = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 
 _TAIL = re.compile(

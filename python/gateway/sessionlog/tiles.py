@@ -20,7 +20,6 @@ from gateway.sessionlog.merkle import leaf_hash, node_hash
 
 WIDTH = 256
 HASH = 32
-LEAF_LIMIT = 0xFFFF
 
 
 class LedgerError(ValueError):

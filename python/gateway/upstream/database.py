@@ -21,6 +21,7 @@ from gateway.upstream import failures, versions
 from gateway.upstream.transaction import Session, Transaction
 from gateway.upstream.witness import Witness
 
+_MOMENT = 1.0  # seconds that opening a session has to end by itself when nobody wants it any more
 _SESSION_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,63}")
 
 
@@ -60,6 +61,7 @@ class Database:
                 min_size=0,
                 max_size=self._settings.max_connections,
                 timeout=self._settings.connect_timeout,
+                connect=self._connect,
                 connection_class=Session,
                 init=self._check,
                 reset=_nothing,  # SET LOCAL and ROLLBACK leave nothing to reset
@@ -78,15 +80,15 @@ class Database:
     async def ping(self) -> str:
         """The server's version; UpstreamFailed says what is missing."""
         async with self._own() as session:
-            try:
-                return str(
-                    await session.fetchval("SELECT pg_catalog.current_setting('server_version')")
-                )
-            except (asyncpg.PostgresError, *failures.LOST) as error:
-                raise failures.lost(error) from None
+            return str(
+                await session.fetchval("SELECT pg_catalog.current_setting('server_version')")
+            )
 
     async def posture(self) -> tuple[str, ...]:
-        """What the database does not enforce for this login: sentences for start-up and records."""
+        """What the database does not enforce for this login: sentences for start-up and records.
+
+        Raises UpstreamFailed.
+        """
         async with self._own() as session:
             row = await session.fetchrow(_POSTURE)
         found = []
@@ -102,32 +104,39 @@ class Database:
 
     async def try_role(self, role: str) -> None:
         """Take `role` as a statement would, and give it back. Raises UpstreamFailed."""
-        async with self._own() as session:
-            try:
-                await session.execute(f"BEGIN READ ONLY; SET LOCAL ROLE {quoted(role)}")
-            except asyncpg.PostgresError as error:
-                raise UpstreamFailed(
-                    f"the login may not take the role {role}",
-                    sqlstate_class=(error.sqlstate or "")[:2],
-                ) from None
-            except failures.LOST as error:
-                raise failures.lost(error) from None
-            finally:
-                with contextlib.suppress(asyncpg.PostgresError, *failures.LOST):
-                    await session.execute("ROLLBACK")
+        quoted(role)
+        async with self._begun("BEGIN READ ONLY", role=role, role_before_parse=True):
+            pass
 
     @contextlib.asynccontextmanager
     async def transaction(self, session_id: str) -> AsyncIterator[Transaction]:
         """A read-only transaction for one statement; rolled back at the end, whatever happens."""
         if not _SESSION_NAME.fullmatch(session_id):
             raise ConfigurationError("a session id has 1 to 63 letters, digits or _.:-")
-        session = await self._acquire()
-        transaction = Transaction(
-            session,
+        async with self._begun(
             f"{self._preamble}SET LOCAL application_name = '{session_id}';{_WATCH}",
             role=self._settings.role,
             clear_role=self._settings.clear_role,
             role_before_parse=self._settings.role_before_parse,
+        ) as transaction:
+            yield transaction
+
+    @contextlib.asynccontextmanager
+    async def _begun(
+        self,
+        opening: str,
+        *,
+        role: str | None,
+        clear_role: str | None = None,
+        role_before_parse: bool = False,
+    ) -> AsyncIterator[Transaction]:
+        session = await self._acquire()
+        transaction = Transaction(
+            session,
+            opening,
+            role=role,
+            clear_role=clear_role,
+            role_before_parse=role_before_parse,
             terminate=self._terminate,
             grown=self._witness.grown,
         )
@@ -143,6 +152,8 @@ class Database:
         session = await self._acquire()
         try:
             yield session
+        except (asyncpg.PostgresError, *failures.LOST) as error:
+            raise failures.lost(error) from None
         finally:
             await asyncio.shield(self._give_back(session, None))
 
@@ -179,7 +190,7 @@ class Database:
 
     async def _beside(self) -> Session:
         """A session outside the pool."""
-        session: Session = await asyncpg.connect(
+        session = await self._connect(
             self._settings.dsn, timeout=self._settings.connect_timeout, connection_class=Session
         )
         try:
@@ -187,6 +198,27 @@ class Database:
         except BaseException:
             session.terminate()
             raise
+        return session
+
+    async def _connect(self, *address: Any, **options: Any) -> Session:
+        """A session as the driver opens it; none once this object is closed.
+
+        Cancelled while its socket opens, the driver leaves an error that nobody can hear. So
+        whoever leaves waits a moment for it, and what he does not want any more is ended.
+        """
+        opening = asyncio.create_task(asyncpg.connect(*address, **options))
+        try:
+            session: Session = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_unwanted)
+            try:
+                await asyncio.wait({opening}, timeout=_MOMENT)
+            finally:
+                opening.cancel()
+            raise
+        if self._pool is None:
+            session.terminate()
+            raise UpstreamFailed("the connection to the database is not open")
         return session
 
     async def _terminate(self, pid: int) -> None:
@@ -198,6 +230,12 @@ class Database:
                     await other.execute(f"SELECT pg_catalog.pg_terminate_backend({int(pid)})")
                 finally:
                     other.terminate()
+
+
+def _unwanted(opening: asyncio.Task[Session]) -> None:
+    """End the session that was opened for somebody who has left."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().terminate()
 
 
 async def _nothing(session: Any) -> None:

@@ -16,6 +16,7 @@ import pytest
 from blake3 import blake3
 
 from gateway import evidence
+from gateway.evidence.story import Statement
 from gateway.sessionlog import SessionLog
 
 EVIL = "</pre></style><script>alert(1)</script><img src=x onerror=alert(1)>\u202e{{ 7 * 7 }}\x1b[2J"
@@ -178,3 +179,20 @@ async def test_what_was_null_at_its_source_is_named(tmp_path: Path, monkeypatch:
 
 async def test_parameters_are_shown_as_they_were_recorded(tmp_path: Path) -> None:
     assert "Parameters: <code>[&#34;plain&#34;]</code>" in await report(tmp_path, "plain")
+
+
+def test_columns_of_one_name_have_their_own_counts() -> None:
+    """The kernel counts under name, name_2, name_3, and steps over a name that another has."""
+    names = ["mrn", "mrn_2", "mrn", "city", "mrn"]
+    cells = {"mrn": 1, "mrn_2": 2, "mrn_3": 3, "mrn_4": 4}
+    kept = [{"column": name, "reason": "r", "columns": [], "treatment": "token"} for name in names]
+    statement = Statement(
+        1, "now", 1, "select", decision=kept,
+        cells_masked={name: {"token": count} for name, count in cells.items()},
+        detectors={name: {"ssn": {"cells": count}} for name, count in cells.items()},
+    )  # fmt: skip
+    assert [(column.name, column.masked) for column in statement.columns] == [
+        ("mrn", "token 1"), ("mrn_2", "token 2"), ("mrn", "token 3"), ("city", ""),
+        ("mrn", "token 4"),
+    ]  # fmt: skip
+    assert [column.detectors for column in statement.columns][2] == "ssn (cells 3)"

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from analysed import analysis, grant
 
 from gateway.errors import OutOfScope, ProtectedUse
-from gateway.model import Analysis, Column, Grant, GrantState, Output, Shape, Use
+from gateway.model import Column, Output, Shape, Use
 from gateway.policy import Policy, decide
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TEXT = {"kind": "text"}
 POLICY = Policy(
     "clinic",
@@ -32,19 +31,6 @@ def column(name: str) -> Column:
 
 def output(*names: str, shape: Shape = Shape.BARE, kind: dict[str, Any] = TEXT) -> Output:
     return Output("c", kind, shape, tuple(column(name) for name in names))
-
-
-def analysis(*outputs: Output, **parts: Any) -> Analysis:
-    parts.setdefault("control", ())
-    parts.setdefault("mentions", ())
-    parts.setdefault("tables", ("public.patient",))
-    return Analysis("", "", "", outputs, **parts)
-
-
-def grant(*tables: str) -> Grant:
-    return Grant(
-        "g", "i#a", "clinic", tables or ("*",), "bug", GrantState.ACTIVE, NOW, 60, NOW, NOW, None
-    )
 
 
 def test_a_bare_protected_column_is_masked_with_its_reason() -> None:

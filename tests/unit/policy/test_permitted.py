@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
+import analysed
 import pytest
 
 from gateway.errors import ProtectedUse
@@ -12,8 +12,6 @@ from gateway.model import (
     Analysis,
     Column,
     Equality,
-    Grant,
-    GrantState,
     Output,
     Reference,
     Shape,
@@ -22,8 +20,7 @@ from gateway.model import (
 )
 from gateway.policy import Policy, decide, to_hide
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-GRANT = Grant("g", "i#a", "clinic", ("*",), "bug", GrantState.ACTIVE, NOW, 60, NOW, NOW, None)
+GRANT = analysed.grant()
 NUMBERS = {"id": 1, "mrn": 2, "other": 3, "weight": 4, "name": 5}
 COLUMNS: dict[str, Any] = {
     "public.*.id": "clear",
@@ -64,7 +61,9 @@ def use(one: Source, where: str = "WHERE", equality: int | None = None) -> Use:
 
 def analysis(*outputs: Output, control: Any = (), equalities: Any = ()) -> Analysis:
     tables = ("public.claim", "public.patient")
-    return Analysis("", "", "", outputs, tuple(control), (), tables, equalities=tuple(equalities))
+    return analysed.analysis(
+        *outputs, control=tuple(control), tables=tables, equalities=tuple(equalities)
+    )
 
 
 def compared(*sources: Source | None, parameter: int | None = None) -> Equality:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
-
 import pytest
+from analysed import analysis, grant
 
 from gateway.errors import OutOfScope, ProtectedUse
 from gateway.model import (
     Analysis,
     Column,
-    Grant,
-    GrantState,
     Output,
     Reference,
     Shape,
@@ -21,7 +17,6 @@ from gateway.model import (
 )
 from gateway.policy import Policy, decide, foreseen, to_hide
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NUMBERS = {"id": 1, "city": 2, "name": 3, "mrn": 4, "photo": 5}
 COLUMNS = {
     "public.patient.id": "clear",
@@ -47,19 +42,6 @@ def output(*names: str, shape: Shape = Shape.BARE, through: Reference | None = P
 
 def use(name: str, where: str, *through: Reference | None) -> Use:
     return Use(column(name), where, through)
-
-
-def analysis(*outputs: Output, **parts: Any) -> Analysis:
-    parts.setdefault("control", ())
-    parts.setdefault("mentions", ())
-    parts.setdefault("tables", ("public.patient",))
-    return Analysis("", "", "", outputs, **parts)
-
-
-def grant(*tables: str) -> Grant:
-    return Grant(
-        "g", "i#a", "clinic", tables or ("*",), "bug", GrantState.ACTIVE, NOW, 60, NOW, NOW, None
-    )
 
 
 def hidden(found: Analysis, policy: Policy = POLICY) -> list[tuple[str, str, tuple[str, ...]]]:

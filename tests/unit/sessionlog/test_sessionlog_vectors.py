@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -102,7 +100,7 @@ def test_the_chain_worked_by_hand() -> None:
     assert merkle.leaf_hash(known["leaf"].encode()).hex() == known["leaf_hash"]
 
 
-# Merkle trees: against the definition, and against the vectors of another project.
+# Merkle trees: against the definition, and against answers known from it.
 
 
 def root_of(leaves: list[bytes]) -> bytes:
@@ -156,39 +154,37 @@ def test_trees_of_each_size_against_the_definition() -> None:
             tree.append(merkle.leaf_hash(leaves[size]))
 
 
-SHARED = os.environ.get("MASKGATE_SHARED")
-MERKLE = Path(SHARED or "/nonexistent") / "data" / "merkle-vectors" / "vectors.json"
+def test_trees_worked_from_the_definition() -> None:
+    """Made from RFC 6962's own recursion, with hashlib and nothing of this project."""
+    known = vectors("merkle.json")
+    leaves = [bytes.fromhex(leaf) for leaf in known["leaves"]]
+    assert [merkle.leaf_hash(leaf).hex() for leaf in leaves] == known["leaf_hashes"]
+    tree, roots = merkle.Frontier(), [merkle.EMPTY_ROOT.hex()]
+    for leaf in leaves:
+        tree.append(merkle.leaf_hash(leaf))
+        roots.append(tree.root().hex())
+    assert roots == known["roots"]
 
 
-@pytest.mark.skipif(
-    not MERKLE.exists(), reason="MASKGATE_SHARED names no folder with data/merkle-vectors"
-)
-def test_trees_against_the_vectors_of_transparency_dev() -> None:
-    known = json.loads(MERKLE.read_text("utf-8"))
+MERKLE = vectors("merkle.json")
 
-    def bits(text: str | None) -> bytes:
-        return base64.b64decode(text or "")
 
-    disagreeing = []
-    for case in known["inclusion"]:
-        proof = [bits(part) for part in case["proof"] or []]
-        arguments = (bits(case["leafHash"]), case["leafIdx"], case["treeSize"], proof)
-        root = bits(case["root"])
-        ours = accepts(merkle.verify_inclusion, *arguments, root)
-        assert ours == accepts(verify.check_inclusion, "x", *arguments, root)
-        if ours == case["wantErr"]:
-            disagreeing.append(case["file"])
-    for case in known["consistency"]:
-        proof = [bits(part) for part in case["proof"] or []]
-        arguments = (case["size1"], case["size2"], proof, bits(case["root1"]), bits(case["root2"]))
-        ours = accepts(merkle.verify_consistency, *arguments)
-        assert ours == accepts(verify.check_extension, "x", *arguments)
-        if ours == case["wantErr"]:
-            disagreeing.append(case["file"])
-    # This one holds its roots, of twelve bytes, to be good.
-    assert [Path(name).name for name in disagreeing] == [
-        "sizes-are-equal-one-and-proof-is-empty.json"
-    ]
+@pytest.mark.parametrize("case", MERKLE["inclusion"], ids=lambda case: case["name"])
+def test_known_inclusion_proofs(case: dict[str, Any]) -> None:
+    proof = [bytes.fromhex(step) for step in case["proof"]]
+    arguments = bytes.fromhex(case["leaf"]), case["index"], case["size"], proof
+    root = bytes.fromhex(case["root"])
+    assert accepts(merkle.verify_inclusion, *arguments, root) == case["good"]
+    assert accepts(verify.check_inclusion, "x", *arguments, root) == case["good"]
+
+
+@pytest.mark.parametrize("case", MERKLE["consistency"], ids=lambda case: case["name"])
+def test_known_consistency_proofs(case: dict[str, Any]) -> None:
+    proof = [bytes.fromhex(step) for step in case["proof"]]
+    roots = bytes.fromhex(case["old_root"]), bytes.fromhex(case["new_root"])
+    arguments = case["old"], case["new"], proof, *roots
+    assert accepts(merkle.verify_consistency, *arguments) == case["good"]
+    assert accepts(verify.check_extension, "x", *arguments) == case["good"]
 
 
 # Canonical JSON.

@@ -82,15 +82,14 @@ def test_kinds(oid: int, typmod: int, kind: object) -> None:
     assert TYPES.native(oid, typmod) == kind
 
 
-@pytest.mark.parametrize("oid", [23, 2249, 20001, 20004, 20008, 20009])
-def test_types_that_are_sent(oid: int) -> None:
-    TYPES.check(oid, called=False)
-
-
-@pytest.mark.parametrize("oid", [194, 2278, 20006, 20007, 4242])
-def test_types_that_are_not(oid: int) -> None:
-    with pytest.raises(NotUnderstood):
-        TYPES.check(oid, called=False)
+def test_types_that_are_sent_and_types_that_are_not() -> None:
+    refused = []
+    for oid in (23, 2249, 20001, 20004, 20008, 20009, 194, 2278, 20006, 20007, 4242):
+        try:
+            TYPES.check(oid, called=False)
+        except NotUnderstood:
+            refused.append(oid)
+    assert refused == [194, 2278, 20006, 20007, 4242]
 
 
 @pytest.mark.parametrize("oid", [20008, 20009])

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.doors.http import metrics
 from gateway.doors.http.body import StrictRoute
+from gateway.doors.http.caller import caller
 from gateway.doors.http.problem import problem
 from gateway.doors.http.stream import QueryAnswer
 from gateway.errors import InvalidRequest, MaskgateError, NotFound
@@ -65,13 +66,6 @@ def create_app(house: House, lifespan: Lifespan | None = None) -> FastAPI:
     _people_routes(app, house)
     _session_routes(app, house)
     return app
-
-
-def _caller(request: Request) -> tuple[str | None, str]:
-    return (
-        request.headers.get("authorization"),
-        request.client.host if request.client else "",
-    )
 
 
 def _grant_answer(found: Any) -> dict[str, Any]:
@@ -131,7 +125,7 @@ def _open_routes(app: FastAPI, house: House) -> None:
 def _people_routes(app: FastAPI, house: House) -> None:
     @app.get("/v1/whoami")
     async def whoami(request: Request) -> dict[str, Any]:
-        identity = await grant.whoami(house, *_caller(request))
+        identity = await grant.whoami(house, *caller(request))
         return {
             "identity": identity.key,
             "name": identity.name,
@@ -144,24 +138,24 @@ def _people_routes(app: FastAPI, house: House) -> None:
 
     @app.get("/v1/connections")
     async def connections(request: Request) -> dict[str, Any]:
-        return {"items": await grant.connections(house, *_caller(request))}
+        return {"items": await grant.connections(house, *caller(request))}
 
     @app.get("/v1/connections/{name}/schema")
     async def columns(request: Request, name: str) -> dict[str, Any]:
-        return {"items": await schema.schema(house, *_caller(request), name)}
+        return {"items": await schema.schema(house, *caller(request), name)}
 
     @app.post("/v1/grants", status_code=201)
     async def ask(request: Request, body: GrantRequest) -> dict[str, Any]:
-        return _grant_answer(await grant.request(house, *_caller(request), **body.model_dump()))
+        return _grant_answer(await grant.request(house, *caller(request), **body.model_dump()))
 
     @app.get("/v1/grants")
     async def grants(request: Request) -> dict[str, Any]:
-        found = await grant.list_all(house, *_caller(request))
+        found = await grant.list_all(house, *caller(request))
         return {"items": [_grant_answer(one) for one in found]}
 
     @app.get("/v1/grants/{grant_id}")
     async def one_grant(request: Request, grant_id: str) -> dict[str, Any]:
-        return _grant_answer(await grant.show(house, *_caller(request), grant_id))
+        return _grant_answer(await grant.show(house, *caller(request), grant_id))
 
     @app.post("/v1/grants/{grant_id}/{verb}")
     async def decide(
@@ -170,26 +164,26 @@ def _people_routes(app: FastAPI, house: House) -> None:
         verb: Annotated[str, Path(pattern="^(approve|deny|revoke)$")],
         body: GrantDecision,
     ) -> dict[str, Any]:
-        changed = await grant.decide(house, *_caller(request), grant_id, verb, body.reason)
+        changed = await grant.decide(house, *caller(request), grant_id, verb, body.reason)
         return _grant_answer(changed)
 
 
 def _session_routes(app: FastAPI, house: House) -> None:
     @app.post("/v1/sessions", status_code=201)
     async def open_session(request: Request, body: SessionRequest) -> dict[str, Any]:
-        return await session.open_session(house, *_caller(request), body.connection, body.grant)
+        return await session.open_session(house, *caller(request), body.connection, body.grant)
 
     @app.get("/v1/sessions")
     async def sessions(request: Request) -> dict[str, Any]:
-        return {"items": await session.list_sessions(house, *_caller(request))}
+        return {"items": await session.list_sessions(house, *caller(request))}
 
     @app.get("/v1/sessions/{session_id}")
     async def one_session(request: Request, session_id: str) -> dict[str, Any]:
-        return await session.show_session(house, *_caller(request), session_id)
+        return await session.show_session(house, *caller(request), session_id)
 
     @app.delete("/v1/sessions/{session_id}", status_code=204)
     async def close_session(request: Request, session_id: str) -> Response:
-        await session.close_session(house, *_caller(request), session_id)
+        await session.close_session(house, *caller(request), session_id)
         return Response(status_code=204)
 
     @app.post("/v1/sessions/{session_id}/query")
@@ -202,10 +196,10 @@ def _session_routes(app: FastAPI, house: House) -> None:
 
     @app.get("/v1/sessions/{session_id}/statements/{number}")
     async def receipt(request: Request, session_id: str, number: int) -> dict[str, Any]:
-        return await session.receipt(house, *_caller(request), session_id, number)
+        return await session.receipt(house, *caller(request), session_id, number)
 
     @app.get("/v1/sessions/{session_id}/evidence")
     async def bundle(request: Request, session_id: str) -> Response:
-        data = await evidence.export(house, *_caller(request), session_id)
+        data = await evidence.export(house, *caller(request), session_id)
         name = f'attachment; filename="maskgate-{session_id}.zip"'
         return Response(data, media_type="application/zip", headers={"Content-Disposition": name})

@@ -23,6 +23,7 @@ BODY_SECONDS = 90.0
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol; one object a connection."""
 
+    # asyncio's own takes any transport; a server's is always this one, as uvicorn has it, too.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._head = 0  # bytes of an unfinished head
@@ -43,22 +44,30 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """The answer to bytes that are no request, as a problem document; the connection ends."""
-        cycle = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            begun = cycle.response_started
-            cycle.disconnected = True  # what runs for it is told as if its client had gone
-            cycle.message_event.set()
-            if begun:  # bytes in the middle of an answer would look like its own
-                self.transport.close()
-                return
+        begun = self.cycle is not None and self.cycle.response_started
+        if self._give_up() and begun:  # bytes in the middle of an answer would look like its own
+            self.transport.close()
+            return
         refusal = problem(InvalidRequest(msg), status=400)
         head = [b"HTTP/1.1 400 Bad Request\r\n", b"connection: close\r\n"]
         head += [b"%b: %b\r\n" % field for field in refusal.raw_headers]
         self.transport.write(b"".join([*head, b"\r\n", refusal.body]))
         self.transport.close()
 
+    def _give_up(self) -> bool:
+        """Whether a request was being answered; what runs for it is told that its client has gone.
+
+        uvicorn tells the newest request only, and the next one's head makes it another.
+        """
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        return True
+
     def on_message_begin(self) -> None:
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._give_up():
             self.transport.close()
         self._in_head = True
         super().on_message_begin()

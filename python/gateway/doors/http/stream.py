@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.doors.http.body import read_json
+from gateway.doors.http.caller import caller
 from gateway.doors.http.formats import MEDIA_TYPES, negotiate
 from gateway.doors.http.metrics import OUTCOMES
 from gateway.doors.http.problem import problem
@@ -100,9 +101,10 @@ class QueryAnswer(Response):
             raise NotAcceptable(
                 "a stream needs HTTP/1.1: without its terminator a failure would look like an end"
             )
+        credential, client = caller(request)
         fields: dict[str, Any] = {
-            "credential": request.headers.get("authorization"),
-            "client": request.client.host if request.client else "",
+            "credential": credential,
+            "client": client,
             "encoding": encoding,
             "session": self._session,
         }
