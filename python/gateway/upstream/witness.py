@@ -30,11 +30,6 @@ SELECT EXISTS (
     AND NOT l.relation = ANY($1::pg_catalog.oid[]) AND NOT l.relation = ANY($3::pg_catalog.oid[])
 )
 """
-#: The tables that a session holds locks on, asked by itself.
-HELD = """
-SELECT l.relation FROM pg_catalog.pg_locks l
-WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.relation >= 16384
-"""
 _TIME = 5.0
 
 
