@@ -130,6 +130,7 @@ class Transaction:
         # Relations in the trees of every Parse, which holds their locks until the end.
         self._held: frozenset[int] = frozenset()
         self._held_at_mark: frozenset[int] = frozenset()
+        self._before_rows: list[str] = []  # SET LOCAL, along with the role
         self._trees: list[str] | None = None  # None: nobody waits for a tree
         self._copy: asyncio.Task[None] | None = None
         self._flowing = False  # rows have come from the COPY that runs
@@ -237,6 +238,11 @@ class Transaction:
         except failures.LOST as error:
             raise failures.lost(error) from None
 
+    def before_rows(self, *settings: str) -> None:
+        """Settings ("name = value") for the rest of the transaction, made before rows are asked
+        for; they need no right."""
+        self._before_rows += settings
+
     async def mark(self) -> None:
         """What fails after this can be undone by `return_to_mark`."""
         await self.fetch("SAVEPOINT masked")
@@ -271,9 +277,9 @@ class Transaction:
         speaks unexpectedly, rows may be lost, and the stream fails. Closing the iterator cancels
         the COPY.
         """
-        if not self._role_before_parse:
-            narrow = not raw and self._clear_role is not None
-            await self._take_role(self._clear_role if narrow else self._role)
+        narrow = not raw and self._clear_role is not None
+        role = self._clear_role if narrow else self._role
+        await self._take_role(None if self._role_before_parse else role, *self._before_rows)
         handoff = Handoff()
         trees: list[str] = []
         self._trees = trees
@@ -380,12 +386,16 @@ class Transaction:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
-    async def _take_role(self, role: str | None) -> None:
-        if role is None:
+    async def _take_role(self, role: str | None, *settings: str) -> None:
+        """One round trip for the settings and the role."""
+        sets = [f"SET LOCAL {setting}" for setting in settings]
+        if role is not None:
+            name = role.replace('"', '""')
+            sets.append(f'SET LOCAL ROLE "{name}"')
+        if not sets:
             return
-        name = role.replace('"', '""')
         try:
-            await self._session.execute(f'SET LOCAL ROLE "{name}"')
+            await self._session.execute(";".join(sets))
         except asyncpg.PostgresError as error:
             raise UpstreamFailed(
                 f"the login may not take the role {role}",
