@@ -16,7 +16,16 @@ from typing import Any
 
 from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused
 from gateway.model import Analysis, Column, Output, Parsed, Shape, Use
-from gateway.sql import functions, guards, lineage, parameters, protection, standins, structure
+from gateway.sql import (
+    functions,
+    guards,
+    lineage,
+    parameters,
+    protection,
+    size,
+    standins,
+    structure,
+)
 from gateway.sql import statement as statements
 from gateway.sql.guards import Guarded
 from gateway.sql.lineage import Lineage, OutputFlow
@@ -174,7 +183,8 @@ async def _check_without_trees(statement: Statement, server: Server, settings: S
 async def _tree(text: str, server: Server, *, looked_up: bool = True) -> _Tree:
     """`looked_up`: the catalog is asked about its relations as well."""
     parsed = await server.parse(text)
-    if looked_up:
+    # What names too many is refused when it is read.
+    if looked_up and len(parsed.named) <= size.MAX_TABLES:
         # Parse's locks are held, and so the answer is that of the tree. The server looks up what
         # the tree numbers while it is read here.
         asked = asyncio.create_task(structure.told(server, parsed.named))
