@@ -1,28 +1,29 @@
 """What analysing a statement costs beside a direct prepare of it, and whether the catalog's size
-matters.
+matters; then what a small query costs through the gateway.
 
 A join of ten tables is analysed by the gateway's `analyse` (Parse, the server's tree, the catalog's
-look-ups) and prepared by a plain asyncpg connection, turn and turn about in one run, over a catalog
-of ten tables and over one of ten thousand. Only ratios travel to another machine.
+look-ups) and prepared by a plain asyncpg connection, over a catalog of ten tables and over one of
+ten thousand in the same server. The four take turns, so that the machine's noise meets them alike.
+The event loop is the gateway's own. Only ratios travel to another machine.
 
-    python benchmarks/analysis.py [--tables N] [--rounds N]
+    python benchmarks/analysis.py [--tables N] [--rounds N] [--quiet-log] [--no-small-query]
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
+import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import servers
+import small_query
 from gateway.sql import Settings, analyse
 from gateway.upstream import Database, UpstreamSettings
 
@@ -39,83 +40,112 @@ STATEMENT = (
     + " where a0.day > date '2026-01-01' and a1.open order by a0.id limit 100"
 )
 CHUNK = 500  # tables made in one transaction
+WARM_UP = 10  # rounds that fill the caches of a session
 
 
-async def build(dsn: str, tables: int) -> None:
-    connection = await asyncpg.connect(dsn)
-    for start in range(0, tables, CHUNK):
-        several = range(start, min(start + CHUNK, tables))
-        await connection.execute(";".join(TABLE.format(n=n) for n in several))
-    await connection.execute("vacuum analyze pg_catalog.pg_class")
-    await connection.execute("vacuum analyze pg_catalog.pg_attribute")
-    await connection.close()
+class Catalog:
+    """One database, the gateway's pool for it and a direct connection; milliseconds of each."""
 
+    def __init__(self, tables: int, dsn: str, *, quiet: bool) -> None:
+        self.tables = tables
+        self._dsn = dsn
+        self._database = Database(UpstreamSettings(dsn, max_connections=1, quiet_server_log=quiet))
+        self._settings = Settings()
+        self._direct: asyncpg.Connection | None = None
+        self.analysed: list[float] = []
+        self.prepared: list[float] = []
+        self.whole: list[float] = []
 
-async def timed(run: Callable[[], Awaitable[object]]) -> float:
-    start = time.perf_counter()
-    await run()
-    return (time.perf_counter() - start) * 1000
+    async def build(self) -> None:
+        connection = await asyncpg.connect(self._dsn)
+        for start in range(0, self.tables, CHUNK):
+            several = range(start, min(start + CHUNK, self.tables))
+            await connection.execute(";".join(TABLE.format(n=n) for n in several))
+        await connection.execute("vacuum analyze pg_catalog.pg_class")
+        await connection.execute("vacuum analyze pg_catalog.pg_attribute")
+        await connection.close()
 
+    async def open(self) -> None:
+        await self._database.open()
+        self._direct = await asyncpg.connect(self._dsn, statement_cache_size=0)
 
-async def measure(dsn: str, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each round, the first few left out: they fill the caches of a session."""
-    database = Database(UpstreamSettings(dsn, max_connections=1))
-    await database.open()
-    direct = await asyncpg.connect(dsn, statement_cache_size=0)
-    settings = Settings()
-    found: dict[str, list[float]] = {"analyse": [], "prepare": [], "whole transaction": []}
+    async def close(self) -> None:
+        await self._database.close()
+        if self._direct is not None:
+            await self._direct.close()
 
-    async def analysed() -> None:
-        nonlocal inside
-        async with database.transaction("benchmark") as transaction:
+    async def round(self) -> None:
+        """One analysis and one direct prepare."""
+        if self._direct is None:
+            raise RuntimeError("open() first")
+        begun = time.perf_counter()
+        async with self._database.transaction("benchmark") as transaction:
             start = time.perf_counter()
-            await analyse(STATEMENT, (), transaction, settings)
-            inside = (time.perf_counter() - start) * 1000
-
-    inside = 0.0
-    for number in range(rounds + 10):
-        whole = await timed(analysed)
-        prepared = await timed(lambda: direct.prepare(STATEMENT))
-        if number >= 10:
-            found["analyse"].append(inside)
-            found["prepare"].append(prepared)
-            found["whole transaction"].append(whole)
-    await direct.close()
-    await database.close()
-    return found
+            await analyse(STATEMENT, (), transaction, self._settings)
+            analysed = time.perf_counter() - start
+        whole = time.perf_counter() - begun
+        start = time.perf_counter()
+        await self._direct.prepare(STATEMENT)
+        self.prepared.append((time.perf_counter() - start) * 1000)
+        self.analysed.append(analysed * 1000)
+        self.whole.append(whole * 1000)
 
 
-async def run(server: servers.Server, sizes: list[int], rounds: int) -> None:
-    print(f"a join of {JOINED} tables, median of {rounds} rounds, milliseconds")
-    print(
-        f"{'tables in the catalog':>22}{'analyse':>10}{'least':>8}{'p95':>8}"
-        f"{'prepare':>10}{'ratio':>8}",
-        end="",
-    )
-    print(f"{'BEGIN to ROLLBACK':>20}")
+async def run(server: servers.Server, sizes: list[int], rounds: int, *, quiet: bool) -> None:
+    catalogs = []
     for size in sizes:
         admin = await asyncpg.connect(server.dsn())
         await admin.execute(f'create database "tables_{size}"')
         await admin.close()
-        dsn = server.dsn(database=f"tables_{size}")
-        await build(dsn, size)
-        found = await measure(dsn, rounds)
-        analysed, prepared = (statistics.median(found[name]) for name in ("analyse", "prepare"))
-        late = statistics.quantiles(found["analyse"], n=20)[-1]
-        whole = statistics.median(found["whole transaction"])
-        print(
-            f"{size:>22,}{analysed:>10.2f}{min(found['analyse']):>8.2f}{late:>8.2f}"
-            f"{prepared:>10.2f}{analysed / prepared:>8.2f}{whole:>20.2f}"
+        catalog = Catalog(size, server.dsn(database=f"tables_{size}"), quiet=quiet)
+        await catalog.build()
+        await catalog.open()
+        catalogs.append(catalog)
+    for number in range(WARM_UP + rounds):
+        # The one that comes second finds the server's caches warmer: they change places.
+        for catalog in catalogs if number % 2 else reversed(catalogs):
+            await catalog.round()
+    for catalog in catalogs:
+        await catalog.close()
+    print(f"a join of {JOINED} tables, {rounds} rounds in turn, milliseconds")
+    print(
+        f"{'tables in the catalog':>22}{'analyse: p10':>14}{'median':>8}{'p95':>8}"
+        f"{'prepare: p10':>14}{'median':>8}{'ratio':>8}{'BEGIN to ROLLBACK':>20}"
+    )
+    for catalog in catalogs:
+        analysed, prepared, whole = (
+            taken[WARM_UP:] for taken in (catalog.analysed, catalog.prepared, catalog.whole)
         )
+        tenths = statistics.quantiles(analysed, n=20)
+        print(
+            f"{catalog.tables:>22,}{tenths[1]:>14.2f}{statistics.median(analysed):>8.2f}"
+            f"{tenths[-1]:>8.2f}{statistics.quantiles(prepared, n=20)[1]:>14.2f}"
+            f"{statistics.median(prepared):>8.2f}"
+            f"{statistics.median(analysed) / statistics.median(prepared):>8.1f}"
+            f"{statistics.median(whole):>20.2f}"
+        )
+    first, last = catalogs[0].analysed[WARM_UP:], catalogs[-1].analysed[WARM_UP:]
+    growth = statistics.median(b / a for a, b in zip(first, last, strict=True))
+    print(
+        f"{catalogs[-1].tables:,} tables beside {catalogs[0].tables:,}: {growth:.3f} ×, "
+        "median of the rounds' ratios"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tables", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument(
+        "--quiet-log", action="store_true", help="as a connection with quiet_server_log"
+    )
+    parser.add_argument("--no-small-query", action="store_true")
     options = parser.parse_args()
     with servers.running(18, {"max_locks_per_transaction": "4096"}) as server:
-        asyncio.run(run(server, [JOINED, options.tables], options.rounds))
+        sizes = [JOINED, options.tables]
+        uvloop.run(run(server, sizes, options.rounds, quiet=options.quiet_log))
+    if not options.no_small_query:
+        small_query.show()
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ CURSOR_ROWS = 100_000
 #: Copies of the table in the long stream: more than any run reads.
 COPIES = 10_000
 
-SETUP = f"""
+SETUP = """
 CREATE ROLE bench_reader NOLOGIN;
 CREATE ROLE bench_login LOGIN NOINHERIT PASSWORD 'bench';
 GRANT bench_reader TO bench_login WITH INHERIT FALSE, SET TRUE;
@@ -64,9 +64,9 @@ SELECT n AS id,
        (n % 100000)::numeric(10, 2) / 7 AS value,
        n / 3.0::double precision AS score,
        n % 2 = 0 AS active
-FROM generate_series(1::bigint, {ROWS}) AS n;
+FROM generate_series(1::bigint, @rows) AS n;
 ALTER TABLE bench.wide ALTER COLUMN value TYPE numeric(10, 2);
-CREATE TABLE bench.copy AS SELECT n FROM generate_series(1, {COPIES}) AS n;
+CREATE TABLE bench.copy AS SELECT n FROM generate_series(1, @copies) AS n;
 GRANT USAGE ON SCHEMA bench TO bench_login, bench_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA bench TO bench_reader;
 VACUUM ANALYZE bench.wide;
@@ -103,6 +103,7 @@ control = "env:BENCH_CONTROL_DSN"
 log = "state/log"
 [limits]
 statement_time = "2h"
+concurrent_statements = 64
 [[issuers]]
 issuer = "{issuer}"
 development = true
@@ -149,15 +150,15 @@ class Measure:
 
 
 @contextmanager
-def house(folder: Path) -> Iterator[House]:
-    """PostgreSQL with the table, issuer, gateway, and an agent with a granted session."""
+def house(folder: Path, rows: int = ROWS) -> Iterator[House]:
+    """PostgreSQL with the table of so many rows, issuer, gateway, an agent with a session."""
     with ExitStack() as stack:
         server = EmbeddedPostgres(folder / "postgres")
         stack.callback(server.stop)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             dsn = server.start()
-        asyncio.run(load(dsn))
+        asyncio.run(load(dsn, rows))
         command = ["-m", "gateway.demo.issuer", "--port", "0", "--state", str(folder / "issuer")]
         child = stack.enter_context(running(command, folder / "issuer.log", {}))
         issuer = str(child.said["issuer"])
@@ -190,10 +191,11 @@ def house(folder: Path) -> Iterator[House]:
         yield House(dsn, agent, session, listen, gateway.pid)
 
 
-async def load(dsn: str) -> None:
+async def load(dsn: str, rows: int) -> None:
     connection = await asyncpg.connect(dsn)
     try:
-        for statement in SETUP.split(";\n"):
+        setup = SETUP.replace("@rows", str(rows)).replace("@copies", str(COPIES))
+        for statement in setup.split(";\n"):
             if statement.strip():
                 await connection.execute(statement)
         await connection.execute("CREATE DATABASE bench_control")

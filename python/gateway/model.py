@@ -71,6 +71,9 @@ class Column:
     name: str
     type_oid: int
 
+    def __hash__(self) -> int:
+        return hash((self.relation, self.attnum))  # columns stand in many sets
+
     def __str__(self) -> str:
         return f"{self.schema}.{self.table}.{self.name}"
 
@@ -165,6 +168,7 @@ class Parsed:
     names: tuple[str, ...]  # of the output columns, from RowDescription
     type_oids: tuple[int, ...]  # the same columns' types, domains as their base types
     parameters: tuple[int, ...]  # the type OID of each $n
+    named: frozenset[int]  # OIDs of the relations in the tree, found without reading it
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ class Clinic:
             decision = decide(GRANT, analysis, policy)
             if decision.raw:
                 joined = any(use.option == "join" for use in decision.permitted)
-                await keep_order_untold(transaction, joined=joined)
+                keep_order_untold(transaction, joined=joined)
             pieces = transaction.stream(
                 analysis.server_text,
                 analysis.server_tree,
@@ -370,9 +370,8 @@ async def _order(clinic: Clinic, *settings: str, sql: str = _JOIN) -> list[int]:
     """The ids of tables whose rows lie in the order of ids, as they come."""
     async with clinic.upstream.transaction("order") as transaction:
         analysis = await analyse(sql, (), transaction)
-        await keep_order_untold(transaction, joined=True)
-        for setting in settings:
-            await transaction.fetch(f"SET LOCAL {setting}")
+        keep_order_untold(transaction, joined=True)
+        transaction.before_rows(*settings)  # the last one counts
         pieces = transaction.stream(analysis.server_text, analysis.server_tree, analysis.relations)
         rows = corpus.rows(b"".join([piece async for piece in pieces]))
     return [int.from_bytes(row[0] or b"") for row in rows]

@@ -86,7 +86,7 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             decision = decide(grant, analysis, policy)
             if decision.raw:
                 joined = any(use.option == "join" for use in decision.permitted)
-                await keep_order_untold(transaction, joined=joined)
+                keep_order_untold(transaction, joined=joined)
             await house.lookups.charge(identity, connection.name, decision.permitted)
             kernel = open_stream(
                 analysis,

@@ -103,9 +103,10 @@ class Sessions:
 
     async def next_statement(self, session_id: str, by: Identity) -> int:
         """The number of the session's next statement, from 1; only its owner, only while open."""
-        await self._own(session_id, by)
-        row = await self._store.fetchrow(_COUNT, session_id, by.key)
+        known = requests.is_id(session_id)
+        row = await self._store.fetchrow(_COUNT, session_id, by.key) if known else None
         if row is None:
+            await self._own(session_id, by)
             raise Conflict("The session is closed.", hint="Open another session.")
         return int(row["statements"])
 

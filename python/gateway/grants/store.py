@@ -50,6 +50,7 @@ class ControlStore:
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=COMMAND_TIMEOUT_S,
                 server_settings=_SETTINGS,
+                reset=_settled,
             )
         try:
             with _unavailable():
@@ -125,6 +126,13 @@ class ControlStore:
                 yield lost
             finally:
                 connection.terminate()
+
+
+async def _settled(connection: Any) -> None:
+    """Nothing here outlives a transaction (no setting, no lock, no cursor, no listener), so there
+    is nothing to reset unless one was left open: that spares each question a second round trip."""
+    if connection.is_in_transaction():
+        await connection.reset()
 
 
 @contextlib.contextmanager

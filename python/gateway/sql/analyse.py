@@ -16,7 +16,16 @@ from typing import Any
 
 from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused
 from gateway.model import Analysis, Column, Output, Parsed, Shape, Use
-from gateway.sql import functions, guards, lineage, parameters, protection, standins, structure
+from gateway.sql import (
+    functions,
+    guards,
+    lineage,
+    parameters,
+    protection,
+    size,
+    standins,
+    structure,
+)
 from gateway.sql import statement as statements
 from gateway.sql.guards import Guarded
 from gateway.sql.lineage import Lineage, OutputFlow
@@ -50,6 +59,7 @@ class _Tree:
     text: str
     parsed: Parsed
     found: Lineage
+    said: Mapping[int, str]  # of its relations, by the catalog
 
 
 async def analyse(
@@ -95,7 +105,7 @@ async def attempt(
     statement = guarded.statement
     if guarded.without_trees is not None:
         await _check_without_trees(guarded.without_trees, server, settings)
-    sent = tree = await _tree(statement.text, server)
+    sent = tree = await _tree(statement.text, server, looked_up=not params)
     if params:
         _check_params(statement, tree.found)
         filled = await parameters.inline(statement, params, tree.parsed.parameters, server)
@@ -105,7 +115,7 @@ async def attempt(
     compared = _compared(sent.found, tree.found) if compared is None else compared
     if len(compared) != len(tree.found.equalities):
         compared = (None,) * len(tree.found.equalities)
-    relations = await structure.relations(server, {oid for oid, _, _ in tree.found.relations})
+    relations = structure.described(tree.said, [oid for oid, _, _ in tree.found.relations])
     if not settings.names.learned:
         await settings.names.learn(server)
     trees = guarded.without_trees is not None
@@ -170,9 +180,18 @@ async def _check_without_trees(statement: Statement, server: Server, settings: S
     reading.columns(found.used())
 
 
-async def _tree(text: str, server: Server) -> _Tree:
+async def _tree(text: str, server: Server, *, looked_up: bool = True) -> _Tree:
+    """`looked_up`: the catalog is asked about its relations as well."""
     parsed = await server.parse(text)
-    found = await lineage.of(parsed.tree, server.server_major)
+    # What names too many is refused when it is read.
+    if looked_up and len(parsed.named) <= size.MAX_TABLES:
+        # Parse's locks are held, and so the answer is that of the tree. The server looks up what
+        # the tree numbers while it is read here.
+        asked = asyncio.create_task(structure.told(server, parsed.named))
+        found = await _read_meanwhile(asked, parsed.tree, server)
+        said = await asked
+    else:
+        found, said = await lineage.of(parsed.tree, server.server_major), {}
     if not found.outputs:
         raise StatementRefused("the statement returns no columns", hint="name at least one")
     if len(found.outputs) != len(parsed.names):
@@ -184,7 +203,21 @@ async def _tree(text: str, server: Server) -> _Tree:
                 "underscore, dollar and space",
                 hint="give it a name with AS",
             )
-    return _Tree(text, parsed, found)
+    return _Tree(text, parsed, found, said)
+
+
+async def _read_meanwhile(
+    asked: asyncio.Task[Mapping[int, str]], tree: str, server: Server
+) -> Lineage:
+    try:
+        await asyncio.sleep(0)  # the question leaves
+        return await lineage.of(tree, server.server_major)
+    except BaseException:
+        # A session takes one question at a time: the answer is waited for, whatever it is.
+        await asyncio.wait({asked})
+        if not asked.cancelled():
+            asked.exception()
+        raise
 
 
 def _check_params(statement: Statement, found: Lineage) -> None:
@@ -286,7 +319,7 @@ async def _with_text(
     )
     columns = ", ".join(names)
     text = f"SELECT {shown} FROM (\n{inner.text}\n) AS q({columns})"  # noqa: S608 analysed below
-    outer = await _tree(text, server)
+    outer = await _tree(text, server, looked_up=False)
     same = (
         [set(flow.columns) for flow in outer.found.outputs]
         == [set(flow.columns) for flow in inner.found.outputs]

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from gateway.sql.server import Server
 
-_INDEX_ONLY = "pg_catalog.set_config('enable_indexonlyscan', 'off', true)"
-_MERGE = "pg_catalog.set_config('enable_mergejoin', 'off', true)"
+_INDEX_ONLY = "enable_indexonlyscan = off"
+_MERGE = "enable_mergejoin = off"
 
 
-async def keep_order_untold(transaction: Server, *, joined: bool) -> None:
+def keep_order_untold(transaction: Server, *, joined: bool) -> None:
     """For the rest of the transaction; before its rows are asked for.
 
     `joined`: protected columns are compared with each other.
     """
-    await transaction.fetch(f"SELECT {_INDEX_ONLY}{f', {_MERGE}' if joined else ''}")
+    transaction.before_rows(_INDEX_ONLY, *([_MERGE] if joined else ()))

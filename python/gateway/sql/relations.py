@@ -43,7 +43,7 @@ class Reading:
         """`trees`: the statement may read stored trees of the catalog, by guarded functions."""
         self._trees = trees
         self._relations = relations
-        self._column_of: dict[Key, Column] = {}  # most are asked for several times
+        self._admitted: dict[Key, tuple[Column, ...]] = {}  # most are asked for several times
         self._every = [oid for oid, _, _ in found.relations]
         self._direct = [oid for oid, _, direct in found.relations if direct]
         self._catalogs = [
@@ -62,23 +62,32 @@ class Reading:
 
     def columns(self, keys: Iterable[Key]) -> tuple[Column, ...]:
         """The users' columns among `keys`, in order; those of catalogs are checked and left out."""
-        found = []
-        for key in sorted(expanded(keys, self._relations)):
-            if (known := self._column_of.get(key)) is not None:
-                found.append(known)
-                continue
-            oid, number = key
-            relation = self._relations[oid]
-            if not _in_catalog(relation):
-                found.append(self._column_of.setdefault(key, relation.column(number)))
-            else:
-                catalogs.check_column(
-                    relation.name,
-                    relation.attribute(number).name,
-                    through_view=catalogs.through_view(relation.name, self._catalogs),
-                    trees=self._trees,
-                )
-        return tuple(found)
+        wanted = set(keys)
+        if len(wanted) == 1:
+            return self._of(*wanted)
+        every = sorted(expanded(wanted, self._relations))
+        return tuple(column for key in every for column in self._of(key))
+
+    def _of(self, key: Key) -> tuple[Column, ...]:
+        """`columns` of one key."""
+        found = self._admitted.get(key)
+        if found is None:
+            every = sorted(expanded((key,), self._relations))
+            found = tuple(c for oid, number in every for c in self._admit(oid, number))
+            self._admitted[key] = found
+        return found
+
+    def _admit(self, oid: int, number: int) -> tuple[Column, ...]:
+        relation = self._relations[oid]
+        if not _in_catalog(relation):
+            return (relation.column(number),)
+        catalogs.check_column(
+            relation.name,
+            relation.attribute(number).name,
+            through_view=catalogs.through_view(relation.name, self._catalogs),
+            trees=self._trees,
+        )
+        return ()
 
     def control(self, found: Lineage) -> tuple[Use, ...]:
         """The users' columns that decide over rows, each with where."""
@@ -87,7 +96,7 @@ class Reading:
             if use.view is None
             else Use(column, f"{use.use} of the view {self._relations[use.view].name}")
             for use in found.control
-            for column in self.columns([use.key])
+            for column in self._of(use.key)
         )
 
     def mentions(self, found: Lineage) -> tuple[Use, ...]:
@@ -95,7 +104,7 @@ class Reading:
         return tuple(
             Use(column, use, self._through(numbers))
             for key, use, numbers in found.mentions
-            for column in self.columns([key])
+            for column in self._of(key)
         )
 
     def sources(self, flows: Iterable[SourceFlow]) -> tuple[Source, ...]:
@@ -120,8 +129,8 @@ class Reading:
 
     def _sources(self, given: SourceFlow) -> list[Source]:
         key, number, values = given
-        (reference,) = self._through([number])
-        return [Source(column, reference, values) for column in self.columns([key])]
+        reference = None if number is None else self._references[number]
+        return [Source(column, reference, values) for column in self._of(key)]
 
     def references(self) -> tuple[Reference, ...]:
         """The relations as the text's own FROM clauses name them, catalogs included."""

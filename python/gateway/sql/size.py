@@ -20,6 +20,7 @@ MAX_WITH = 100
 MAX_DEPTH = 40  # of sub-selects in sub-selects
 MAX_COPIES = 128  # of what NOT MATERIALIZED has planned once for each place that reads it
 
+_PARTS = re.compile(r"\{(?:RANGETBLENTRY|QUERY)")
 _WITH = re.compile(r"\{COMMONTABLEEXPR\s")
 _INLINED = re.compile(r":ctematerialized\s+2\b")
 _READERS = re.compile(r":cterefcount\s+([0-9]+)")
@@ -34,10 +35,14 @@ def check(tree: str) -> None:
             f"the statement's tree has {len(tree):,} characters; at most {MAX_TREE:,} are read",
             hint="send long lists of values as an array parameter",
         )
-    tables = tree.count("{RANGETBLENTRY")
+    queries = tables = 0
+    for part in _PARTS.findall(tree):
+        if part == "{QUERY":
+            queries += 1
+        else:
+            tables += 1
     if tables > MAX_TABLES:
         raise _too_many("tables, joins and sub-selects", tables, MAX_TABLES)
-    queries = tree.count("{QUERY")
     if queries > MAX_QUERIES:
         raise _too_many("sub-selects and arms of UNION", queries, MAX_QUERIES)
     if queries == 1:

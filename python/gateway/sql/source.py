@@ -110,11 +110,11 @@ async def _rewritten(
             if len(text) > _MOST_TEXT:
                 raise Unreadable("too long, once rewritten")
         statement = statements.read(text, max_bytes=len(text) * 4)
-        await server.fetch("SAVEPOINT masked")
+        await server.mark()
         try:
             return await attempt(text, Guarded(statement), (), server, settings, compared), gone
         except Ungrouped as missing:
-            await server.fetch("ROLLBACK TO SAVEPOINT masked")
+            await server.return_to_mark()
             text, added = rewriting.grouped(text, missing.position, replacements)
             used = [one for key, one in bare.items() if (key[0].alias, key[1].name) in added]
             if used:  # to group by a protected column is to use it

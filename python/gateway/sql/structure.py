@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from gateway.errors import NotUnderstood
@@ -42,14 +43,19 @@ class Relation:
     partition: bool  # its rows are those within the bounds of a parent's key
     generated: frozenset[int]  # attributes computed from others
     attributes: Mapping[int, Attribute]
+    _columns: dict[int, Column] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def name(self) -> str:
         return f"{self.schema}.{self.table}"
 
     def column(self, number: int) -> Column:
-        attribute = self.attribute(number)
-        return Column(self.oid, number, self.schema, self.table, attribute.name, attribute.type_oid)
+        found = self._columns.get(number)
+        if found is None:
+            named = self.attribute(number)
+            found = Column(self.oid, number, self.schema, self.table, named.name, named.type_oid)
+            self._columns[number] = found
+        return found
 
     def attribute(self, number: int) -> Attribute:
         found = self.attributes.get(number)
@@ -58,20 +64,18 @@ class Relation:
         return found
 
 
-# One round trip for every statement, so it is kept lean.
+# One round trip for every statement, so it is kept lean: every relation is one text.
 _RELATIONS = """
-SELECT c.oid, n.nspname, c.relname, c.relkind::pg_catalog.text AS kind,
-  c.relpersistence = 't' AS temporary, c.relrowsecurity,
-  c.relhassubclass OR EXISTS (
-    SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) AS family,
+SELECT c.oid, pg_catalog.json_build_array(n.nspname, c.relname, c.relkind,
+  c.relpersistence = 't', c.relrowsecurity,
+  c.relhassubclass OR EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid),
   c.relispartition,
-  a.numbers, a.names, a.types, a.dimensions, a.generated
+  a.numbers, a.names, a.types, a.dimensions, a.generated)::pg_catalog.text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
 LATERAL (
-  SELECT pg_catalog.array_agg(a.attnum) AS numbers,
-    pg_catalog.array_agg(a.attname::pg_catalog.text) AS names,
+  SELECT pg_catalog.array_agg(a.attnum) AS numbers, pg_catalog.array_agg(a.attname) AS names,
     pg_catalog.array_agg(a.atttypid) AS types, pg_catalog.array_agg(a.attndims) AS dimensions,
-    pg_catalog.array_agg(a.attnum) FILTER (WHERE a.attgenerated <> '') AS generated
+    pg_catalog.array_agg(a.attgenerated) AS generated
   FROM pg_catalog.pg_attribute a
   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) a
 WHERE c.oid = ANY($1::pg_catalog.oid[])
@@ -198,11 +202,21 @@ async def user_types(server: Server, oids: Iterable[int]) -> Mapping[int, TypeFa
 
 async def relations(server: Server, oids: Collection[int]) -> dict[int, Relation]:
     """Every relation of `oids`; one that the catalog does not know, or cannot name, is refused."""
-    found = {row["oid"]: _relation(row) for row in await server.fetch(_RELATIONS, sorted(oids))}
+    return described(await told(server, oids), oids)
+
+
+async def told(server: Server, oids: Iterable[int]) -> Mapping[int, str]:
+    """What the catalog says of the relations among `oids`, for `described`."""
+    return {row[0]: row[1] for row in await server.fetch(_RELATIONS, sorted(oids))}
+
+
+def described(said: Mapping[int, str], oids: Iterable[int]) -> dict[int, Relation]:
+    """Every relation of `oids` as the catalog just told of it; see `relations`."""
+    found = {}
     for oid in oids:
-        if oid not in found:
+        if oid not in said:
             raise NotUnderstood(f"the relation with OID {oid} is not in the catalog")
-        _check_names(found[oid])
+        found[oid] = _relation(oid, said[oid])
     return found
 
 
@@ -264,26 +278,28 @@ def _check_names(relation: Relation) -> None:
         )
 
 
-def _relation(row: Any) -> Relation:
-    attributes = map(
-        Attribute,
-        row["numbers"] or (),
-        row["names"] or (),
-        row["types"] or (),
-        row["dimensions"] or (),
+@lru_cache(maxsize=512)
+def _relation(oid: int, said: str) -> Relation:
+    """What `said` means. It is kept by the text itself, which the catalog is asked for each time:
+    nothing in it can be older than the answer."""
+    schema, table, kind, temporary, row_security, family, partition, *columns = json.loads(said)
+    # A relation without columns has no arrays, and an OID is a string in JSON.
+    numbers, names, types, dimensions, generated = (part or () for part in columns)
+    attributes = map(Attribute, numbers, names, map(int, types), dimensions)
+    found = Relation(
+        oid=oid,
+        schema=schema,
+        table=table,
+        kind=kind,
+        temporary=temporary,
+        row_security=row_security,
+        family=family,
+        partition=partition,
+        generated=frozenset(n for n, how in zip(numbers, generated, strict=True) if how),
+        attributes={one.number: one for one in attributes},
     )
-    return Relation(
-        oid=row["oid"],
-        schema=row["nspname"],
-        table=row["relname"],
-        kind=row["kind"],
-        temporary=row["temporary"],
-        row_security=row["relrowsecurity"],
-        family=row["family"],
-        partition=row["relispartition"],
-        generated=frozenset(row["generated"] or ()),
-        attributes={a.number: a for a in attributes},
-    )
+    _check_names(found)
+    return found
 
 
 def _type(row: Any) -> TypeFact:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
 from typing import Any, TypeVar, cast
 
@@ -23,13 +24,15 @@ from gateway.model import Parsed
 from gateway.upstream import failures
 from gateway.upstream.frames import Frames
 from gateway.upstream.handoff import Handoff
-from gateway.upstream.witness import HELD
 
 T = TypeVar("T")
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
 _MOMENT = 0.25  # seconds until a cancellation that may have met the last bytes is repeated
 _MOST_OF_A_TREE = 20 << 20  # bytes the server may send about one statement before it runs
 _TREES_KEPT = 2  # one too many for a Parse, and those of a COPY
+# No name can look like it: a statement's names hold no colon, and a space in one has a backslash
+# before it.
+_NAMED = re.compile(r":relid\s([0-9]+)")
 _TRAILER = b"\xff\xff"  # the end of COPY BINARY; other bytes can look like it
 
 
@@ -124,7 +127,10 @@ class Transaction:
         self._role_before_parse = role_before_parse
         self._terminate = terminate
         self._grown = grown
-        self._held: frozenset[int] = frozenset()  # tables locked before the COPY that runs
+        # Relations in the trees of every Parse, which holds their locks until the end.
+        self._held: frozenset[int] = frozenset()
+        self._held_at_mark: frozenset[int] = frozenset()
+        self._before_rows: list[str] = []  # SET LOCAL, along with the role
         self._trees: list[str] | None = None  # None: nobody waits for a tree
         self._copy: asyncio.Task[None] | None = None
         self._flowing = False  # rows have come from the COPY that runs
@@ -187,11 +193,14 @@ class Transaction:
                 self._trees = None
             if len(trees) == 1:
                 attributes = statement.get_attributes()
+                named = frozenset(map(int, _NAMED.findall(trees[0])))
+                self._held |= named
                 return Parsed(
                     tree=trees[0],
                     names=tuple(str(a.name) for a in attributes),
                     type_oids=tuple(int(a.type.oid) for a in attributes),
                     parameters=tuple(int(p.oid) for p in statement.get_parameters()),
+                    named=named,
                 )
             await self._start_over()
         raise NotUnderstood("the server did not show exactly one tree of the statement")
@@ -229,6 +238,21 @@ class Transaction:
         except failures.LOST as error:
             raise failures.lost(error) from None
 
+    def before_rows(self, *settings: str) -> None:
+        """Settings ("name = value") for the rest of the transaction, made before rows are asked
+        for; they need no right."""
+        self._before_rows += settings
+
+    async def mark(self) -> None:
+        """What fails after this can be undone by `return_to_mark`."""
+        await self.fetch("SAVEPOINT masked")
+        self._held_at_mark = self._held
+
+    async def return_to_mark(self) -> None:
+        """Undo what came after the last `mark`, locks included."""
+        await self.fetch("ROLLBACK TO SAVEPOINT masked")
+        self._held = self._held_at_mark
+
     async def once(self, load: Callable[[Any], Awaitable[T]]) -> T:
         """What `load` finds out about the server: asked once a session, kept while it lives."""
         facts = self._session.facts
@@ -253,11 +277,9 @@ class Transaction:
         speaks unexpectedly, rows may be lost, and the stream fails. Closing the iterator cancels
         the COPY.
         """
-        if relations:
-            self._held = frozenset(row["relation"] for row in await self.fetch(HELD))
-        if not self._role_before_parse:
-            narrow = not raw and self._clear_role is not None
-            await self._take_role(self._clear_role if narrow else self._role)
+        narrow = not raw and self._clear_role is not None
+        role = self._clear_role if narrow else self._role
+        await self._take_role(None if self._role_before_parse else role, *self._before_rows)
         handoff = Handoff()
         trees: list[str] = []
         self._trees = trees
@@ -364,12 +386,16 @@ class Transaction:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
-    async def _take_role(self, role: str | None) -> None:
-        if role is None:
+    async def _take_role(self, role: str | None, *settings: str) -> None:
+        """One round trip for the settings and the role."""
+        sets = [f"SET LOCAL {setting}" for setting in settings]
+        if role is not None:
+            name = role.replace('"', '""')
+            sets.append(f'SET LOCAL ROLE "{name}"')
+        if not sets:
             return
-        name = role.replace('"', '""')
         try:
-            await self._session.execute(f'SET LOCAL ROLE "{name}"')
+            await self._session.execute(";".join(sets))
         except asyncpg.PostgresError as error:
             raise UpstreamFailed(
                 f"the login may not take the role {role}",
@@ -380,6 +406,7 @@ class Transaction:
 
     async def _start_over(self) -> None:
         self.epoch += 1
+        self._held = frozenset()
         try:
             await self._session.execute("ROLLBACK")
             await self._session.execute(self._opening)

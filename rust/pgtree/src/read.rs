@@ -19,8 +19,8 @@ pub(crate) fn read<'t>(dump: &'t str, schema: &'t Schema) -> Result<Tree<'t>> {
     let mut reader = Reader {
         tokens: Tokens::new(dump),
         schema,
+        latest: None,
         tree: Tree::default(),
-        values: Vec::new(),
         items: Vec::new(),
         depth: 0,
         undigested: dump,
@@ -46,9 +46,9 @@ pub(crate) fn read<'t>(dump: &'t str, schema: &'t Schema) -> Result<Tree<'t>> {
 struct Reader<'t> {
     tokens: Tokens<'t>,
     schema: &'t Schema,
+    latest: Option<(&'t str, &'t Spec)>, // nodes of one kind follow one another
     tree: Tree<'t>,
-    // Values and list elements of what is still open; a node or list that closes moves its own out.
-    values: Vec<Value<'t>>,
+    // Elements of the lists that are still open; one that closes moves its own out.
     items: Vec<Option<NodeId>>,
     depth: usize,
     // The dump without its locations. There is one way to print a tree, so this is the tree's own.
@@ -89,6 +89,19 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// A number within the range of `T`.
+    fn number<T: TryFrom<i64>>(&mut self) -> Result<i64> {
+        match self.tokens.number() {
+            Some(n) if T::try_from(n).is_ok() => Ok(n),
+            _ => not_understood("the server's tree holds a value where a number belongs"),
+        }
+    }
+
+    fn text(&mut self, text: Cow<'t, str>) -> Value {
+        self.tree.texts.push(text);
+        Value::Text(self.tree.texts.len() - 1)
+    }
+
     fn deeper(&mut self) -> Result<()> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -103,22 +116,29 @@ impl<'t> Reader<'t> {
         self.expect(Token::NodeOpen)?;
         self.deeper()?;
         let printed = self.word()?;
-        let Some(spec) = self.schema.node(printed) else {
+        let known = self.latest.filter(|(name, _)| *name == printed);
+        let Some(spec) = known.map_or_else(|| self.schema.node(printed), |(_, spec)| Some(spec))
+        else {
             return not_understood(format!(
                 "the statement holds {printed}, which is not on the list for this server version"
             ));
         };
+        self.latest = Some((printed, spec));
         let fits = spec.class == class || (class == Class::SetOp && spec.tag == Tag::RangeTblRef);
         if !fits {
             return not_understood(format!(
                 "the server's tree holds {printed} where {class:?} belongs"
             ));
         }
-        let base = self.values.len();
+        // The places of its own values are taken before those of the nodes below it.
+        let start = self.tree.values.len();
+        self.tree
+            .values
+            .resize_with(start + spec.fields.len(), || Value::Absent);
+        let values = since(start, &self.tree.values)?;
         let mut entries = u16::MAX;
-        for field in &spec.fields {
+        for (field, place) in spec.fields.iter().zip(start..) {
             if field.entries & entries == 0 {
-                self.values.push(Value::Absent);
                 continue;
             }
             let located = matches!(field.kind, Kind::Location | Kind::Place);
@@ -133,7 +153,9 @@ impl<'t> Reader<'t> {
             if spec.tag == Tag::RangeTblEntry && field.name == "rtekind" {
                 entries = entry_bits(&value);
             }
-            self.values.push(value);
+            if let Some(slot) = self.tree.values.get_mut(place) {
+                *slot = value;
+            }
         }
         match self.take()? {
             Token::NodeClose => {}
@@ -144,7 +166,7 @@ impl<'t> Reader<'t> {
             }
         }
         self.depth -= 1;
-        self.finish(spec, base)
+        self.finish(spec, values)
     }
 
     /// The `:name` of a field.
@@ -159,25 +181,16 @@ impl<'t> Reader<'t> {
         ))
     }
 
-    fn finish(&mut self, spec: &'t Spec, base: usize) -> Result<NodeId> {
-        let start = self.tree.values.len();
-        self.tree.values.extend(self.values.drain(base..));
-        let values = Span {
-            start,
-            end: self.tree.values.len(),
-        };
+    fn finish(&mut self, spec: &'t Spec, values: Span) -> Result<NodeId> {
         if self.tree.nodes.len() >= MAX_NODES {
             return not_understood("the analysed statement is too large: write a smaller one");
         }
-        let Ok(id) = u32::try_from(self.tree.nodes.len()) else {
-            return not_understood("the analysed statement is too large");
-        };
         self.tree.nodes.push(NodeData { spec, values });
-        Ok(NodeId(id))
+        Ok(NodeId(self.tree.nodes.len() - 1))
     }
 
     /// Kept small, because it is one frame of each level of nesting.
-    fn value(&mut self, field: &'static str, kind: Kind) -> Result<Value<'t>> {
+    fn value(&mut self, field: &'static str, kind: Kind) -> Result<Value> {
         match kind {
             Kind::Node(class) => self.node(class).map(Value::Node),
             Kind::Maybe(_) | Kind::List(_) | Kind::Holes(_) if self.tokens.null() => {
@@ -193,32 +206,29 @@ impl<'t> Reader<'t> {
     }
 
     /// A value that holds no node.
-    fn scalar(&mut self, field: &'static str, kind: Kind) -> Result<Value<'t>> {
+    fn scalar(&mut self, field: &'static str, kind: Kind) -> Result<Value> {
         Ok(match kind {
-            Kind::Int => Value::Number(i64::from(number::<i32>(self.word()?)?)),
-            Kind::Oid => Value::Number(i64::from(number::<u32>(self.word()?)?)),
+            Kind::Int => Value::Number(self.number::<i32>()?),
+            Kind::Oid => Value::Number(self.number::<u32>()?),
             Kind::Bool => match self.word()? {
-                "true" => Value::Flag(true),
-                "false" => Value::Flag(false),
+                "true" => Value::True,
+                "false" => Value::False,
                 _ => return not_understood(format!("the field {field} is neither true nor false")),
             },
-            Kind::Enum(max) => match number::<u8>(self.word()?)? {
-                n if n <= max => Value::Number(i64::from(n)),
+            Kind::Enum(max) => match self.number::<u8>()? {
+                n if n <= i64::from(max) => Value::Number(n),
                 n => return not_understood(format!("{n} is not on the list of values of {field}")),
             },
             Kind::Word(admitted) => match self.word()? {
                 "<>" if admitted.contains(&"<>") => Value::Null,
-                word if admitted.contains(&word) => Value::Text(Cow::Borrowed(word)),
+                word if admitted.contains(&word) => self.text(Cow::Borrowed(word)),
                 _ => {
                     return not_understood(format!(
                         "the field {field} holds a value that is not on its list"
                     ));
                 }
             },
-            Kind::Location | Kind::Place => match self.take()? {
-                Token::Word(word) => Value::Number(i64::from(number::<i32>(word)?)),
-                _ => return not_understood("a location is not a number"),
-            },
+            Kind::Location | Kind::Place => Value::Number(self.number::<i32>()?),
             Kind::Plain(plain, otherwise) => match self.tokens.peek()? {
                 Token::Word(word) if word == plain => self.take().map(|_| Value::Admitted)?,
                 _ => {
@@ -239,7 +249,10 @@ impl<'t> Reader<'t> {
             }
             Kind::Name(place) => match self.word()? {
                 "<>" => Value::Null,
-                word => Value::Text(name(word, place)?),
+                word => {
+                    let name = name(word, place)?;
+                    self.text(name)
+                }
             },
             Kind::Names(place) => self.names(place)?,
             Kind::Operator => self.operator()?,
@@ -272,22 +285,20 @@ impl<'t> Reader<'t> {
         self.depth -= 1;
         let start = self.tree.items.len();
         self.tree.items.extend(self.items.drain(base..));
-        let end = self.tree.items.len();
-        if start == end {
+        if start == self.tree.items.len() {
             return not_understood("the server's tree holds an empty list, which it prints as <>");
         }
-        Ok(Span { start, end })
+        since(start, &self.tree.items)
     }
 
     /// `((…) (…))`; a row without columns is `<>`.
-    fn rows(&mut self) -> Result<Value<'t>> {
+    fn rows(&mut self) -> Result<Value> {
         self.expect(Token::ListOpen)?;
         self.deeper()?;
         let mut rows = Vec::new();
         while self.tokens.peek()? != Token::ListClose {
-            let empty = Span { start: 0, end: 0 };
             rows.push(if self.tokens.null() {
-                empty
+                Span::empty()
             } else {
                 self.list(Class::Expr, false)?
             });
@@ -296,14 +307,11 @@ impl<'t> Reader<'t> {
         self.depth -= 1;
         let start = self.tree.lists.len();
         self.tree.lists.extend(rows);
-        Ok(Value::Lists(Span {
-            start,
-            end: self.tree.lists.len(),
-        }))
+        since(start, &self.tree.lists).map(Value::Lists)
     }
 
     /// A grouping set holds nothing, numbers, or sets; which of them is not told by its first bracket.
-    fn content(&mut self) -> Result<Value<'t>> {
+    fn content(&mut self) -> Result<Value> {
         if self.tokens.null() {
             return Ok(Value::Null);
         }
@@ -316,38 +324,26 @@ impl<'t> Reader<'t> {
     }
 
     /// `(i 1 2)`, `(o 25)` or the set `(b 3)`; an empty list is `<>`, an empty set `(b)`.
-    fn numbers(&mut self, letter: &'static str) -> Result<Value<'t>> {
+    fn numbers(&mut self, letter: &'static str) -> Result<Value> {
         if letter != "b" && self.tokens.null() {
             return Ok(Value::Null);
         }
         self.expect(Token::ListOpen)?;
         self.expect(Token::Word(letter))?;
         let start = self.tree.numbers.len();
-        loop {
-            match self.take()? {
-                Token::ListClose => break,
-                Token::Word(word) => {
-                    let n = if letter == "i" {
-                        i64::from(number::<i32>(word)?)
-                    } else {
-                        i64::from(number::<u32>(word)?)
-                    };
-                    self.tree.numbers.push(n);
-                }
-                token => {
-                    return not_understood(format!(
-                        "the server's tree holds {token:?} in a list of numbers"
-                    ));
-                }
-            }
+        while self.tokens.peek()? != Token::ListClose {
+            let n = if letter == "i" {
+                self.number::<i32>()?
+            } else {
+                self.number::<u32>()?
+            };
+            self.tree.numbers.push(n);
         }
-        Ok(Value::Numbers(Span {
-            start,
-            end: self.tree.numbers.len(),
-        }))
+        self.take()?;
+        since(start, &self.tree.numbers).map(Value::Numbers)
     }
 
-    fn names(&mut self, place: Place) -> Result<Value<'t>> {
+    fn names(&mut self, place: Place) -> Result<Value> {
         if self.tokens.null() {
             return Ok(Value::Null);
         }
@@ -366,7 +362,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn operator(&mut self) -> Result<Value<'t>> {
+    fn operator(&mut self) -> Result<Value> {
         if self.tokens.null() {
             return Ok(Value::Null);
         }
@@ -381,31 +377,27 @@ impl<'t> Reader<'t> {
     }
 
     /// `<>`, or `length [ bytes ]`. Of the bytes only the first eight are kept: a typmod is one of them.
-    fn datum(&mut self) -> Result<Value<'t>> {
+    fn datum(&mut self) -> Result<Value> {
         if self.tokens.null() {
             return Ok(Value::Null);
         }
-        let length = number::<u32>(self.word()?)?;
+        let length = self.number::<u32>()?;
         self.expect(Token::Word("["))?;
         let mut count = 0u32;
         let mut low = [0u8; 8];
-        loop {
-            match self.word()? {
-                "]" => break,
-                word => {
-                    let byte = number::<i16>(word)?;
-                    if !(-128..=255).contains(&byte) {
-                        return not_understood("a constant holds what is not a byte");
-                    }
-                    if let Some(place) = low.get_mut(count as usize) {
-                        *place = (byte & 0xff) as u8;
-                    }
-                    count += 1;
-                }
+        while self.tokens.peek()? != Token::Word("]") {
+            let byte = self.number::<i16>()?;
+            if !(-128..=255).contains(&byte) {
+                return not_understood("a constant holds what is not a byte");
             }
+            if let Some(place) = low.get_mut(count as usize) {
+                *place = (byte & 0xff) as u8;
+            }
+            count += 1;
         }
+        self.take()?;
         // A value passed by reference prints its length in bytes, one passed by value a whole Datum.
-        if count != length && !(count == 8 && length < 8) {
+        if i64::from(count) != length && !(count == 8 && length < 8) {
             return not_understood("a constant is not as long as it says");
         }
         Ok(Value::Number(i64::from_le_bytes(low)))
@@ -413,7 +405,7 @@ impl<'t> Reader<'t> {
 }
 
 /// The bit of a range table entry's kind, which says what fields follow.
-fn entry_bits(kind: &Value<'_>) -> u16 {
+fn entry_bits(kind: &Value) -> u16 {
     match kind {
         Value::Number(n) => u32::try_from(*n)
             .ok()
@@ -423,17 +415,8 @@ fn entry_bits(kind: &Value<'_>) -> u16 {
     }
 }
 
-/// A number exactly as the server prints it: no plus sign, no leading zero.
-fn number<T: std::str::FromStr>(word: &str) -> Result<T> {
-    let digits = word.strip_prefix('-').unwrap_or(word);
-    let canonical = word == "0"
-        || (!digits.is_empty()
-            && !digits.starts_with('0')
-            && digits.bytes().all(|b| b.is_ascii_digit()));
-    match word.parse() {
-        Ok(n) if canonical => Ok(n),
-        _ => not_understood("the server's tree holds a value where a number belongs"),
-    }
+fn since<T>(start: usize, pool: &[T]) -> Result<Span> {
+    Span::since(start, pool).ok_or_else(|| inconsistent("the size of the tree"))
 }
 
 /// The inside of a quoted element of a list of strings.

@@ -95,6 +95,38 @@ impl<'a> Tokens<'a> {
         }
     }
 
+    /// Takes the next word if it is a number of at most ten digits, exactly as the server prints one: no
+    /// plus sign, no leading zero. Anything else stays where it is.
+    pub(crate) fn number(&mut self) -> Option<i64> {
+        let bytes = self.rest.as_bytes();
+        let mut at = usize::from(!self.opened);
+        if !self.opened && bytes.first() != Some(&b' ') {
+            return None;
+        }
+        let negative = bytes.get(at) == Some(&b'-');
+        at += usize::from(negative);
+        let first = at;
+        let mut value = 0i64;
+        while let Some(digit) = bytes.get(at).map(|b| b.wrapping_sub(b'0'))
+            && digit < 10
+            && at < first + 10
+        {
+            value = value * 10 + i64::from(digit);
+            at += 1;
+        }
+        let canonical = match at - first {
+            0 => false,
+            1 => value != 0 || !negative,
+            _ => bytes.get(first) != Some(&b'0'),
+        };
+        if !canonical || !matches!(bytes.get(at), Some(b' ' | b')' | b'}')) {
+            return None;
+        }
+        self.rest = self.rest.get(at..)?;
+        self.opened = false;
+        Some(if negative { -value } else { value })
+    }
+
     /// Nothing may follow.
     pub(crate) fn end(&self) -> Result<()> {
         if self.rest.is_empty() {
@@ -174,6 +206,33 @@ mod tests {
         let found = all(r"({T :f a\ \{\)\\})").unwrap();
         assert_eq!(found.get(4), Some(&Token::Word(r"a\ \{\)\\")));
         assert_eq!(found.len(), 7);
+    }
+
+    #[test]
+    fn a_number_is_taken_only_as_the_server_prints_it() {
+        for (dump, number) in [
+            (" 0 ", Some(0)),
+            (" -1}", Some(-1)),
+            (" 4294967295)", Some(4_294_967_295)),
+            (" -0 ", None),
+            (" 01 ", None),
+            (" +1 ", None),
+            (" 1a ", None),
+            (" 1\\ 2 ", None),
+            (" 1\n", None),
+            (" 1", None),
+            ("  1 ", None),
+            ("1 ", None),
+            (" - ", None),
+            (" <> ", None),
+            (" 42949672950 ", None),
+        ] {
+            let mut tokens = Tokens::new(dump);
+            tokens.opened = false;
+            assert_eq!(tokens.number(), number, "{dump:?}");
+            let left = if number.is_some() { 1 } else { dump.len() };
+            assert_eq!(tokens.rest().len(), left, "{dump:?}");
+        }
     }
 
     #[test]

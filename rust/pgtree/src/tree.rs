@@ -6,17 +6,33 @@ use std::borrow::Cow;
 
 /// Index of a node; children come before their parents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct NodeId(pub(crate) u32);
+pub(crate) struct NodeId(pub(crate) usize);
 
 /// A range of one of the arena's pools.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Span {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+pub(crate) struct Span(u64); // the start in its upper half, the end in its lower
+
+impl Span {
+    /// From `start` to the end of a pool; none where a tree is beyond all limits.
+    pub(crate) fn since<T>(start: usize, pool: &[T]) -> Option<Self> {
+        let start = u32::try_from(start).ok()?;
+        let end = u32::try_from(pool.len()).ok()?;
+        Some(Self(u64::from(start) << 32 | u64::from(end)))
+    }
+
+    pub(crate) const fn empty() -> Self {
+        Self(0)
+    }
+
+    fn of<T>(self, pool: &[T]) -> Option<&[T]> {
+        pool.get((self.0 >> 32) as usize..(self.0 & 0xffff_ffff) as usize)
+    }
 }
 
+/// There are many, so they are small, and what a variant holds is one word: a value of parts that are
+/// written one by one and then moved as a whole stalls the processor.
 #[derive(Debug)]
-pub(crate) enum Value<'t> {
+pub(crate) enum Value {
     /// A field that this kind of range table entry does not print.
     Absent,
     /// `<>`
@@ -24,8 +40,10 @@ pub(crate) enum Value<'t> {
     /// Read and admitted, of no interest to the walk.
     Admitted,
     Number(i64),
-    Flag(bool),
-    Text(Cow<'t, str>),
+    True,
+    False,
+    /// The number of one of the arena's texts.
+    Text(usize),
     Node(NodeId),
     Nodes(Span),
     Lists(Span),
@@ -42,7 +60,8 @@ pub(crate) struct NodeData<'s> {
 #[derive(Debug, Default)]
 pub(crate) struct Tree<'t> {
     pub(crate) nodes: Vec<NodeData<'t>>,
-    pub(crate) values: Vec<Value<'t>>,
+    pub(crate) values: Vec<Value>,
+    pub(crate) texts: Vec<Cow<'t, str>>,
     pub(crate) items: Vec<Option<NodeId>>,
     pub(crate) lists: Vec<Span>,
     pub(crate) numbers: Vec<i64>,
@@ -60,12 +79,10 @@ impl<'t> Tree<'t> {
 
     /// Every node, reachable by the walk or not.
     pub(crate) fn all(&'t self) -> impl Iterator<Item = Node<'t>> {
-        (0..self.nodes.len())
-            .filter_map(|n| u32::try_from(n).ok())
-            .map(|n| Node {
-                tree: self,
-                id: NodeId(n),
-            })
+        (0..self.nodes.len()).map(|n| Node {
+            tree: self,
+            id: NodeId(n),
+        })
     }
 }
 
@@ -80,7 +97,7 @@ impl<'t> Node<'t> {
     fn data(self) -> Result<&'t NodeData<'t>> {
         self.tree
             .nodes
-            .get(self.id.0 as usize)
+            .get(self.id.0)
             .ok_or_else(|| inconsistent("a node is missing"))
     }
 
@@ -88,16 +105,14 @@ impl<'t> Node<'t> {
         self.data().map(|d| d.spec.tag)
     }
 
-    fn values(self) -> Result<&'t [Value<'t>]> {
+    fn values(self) -> Result<&'t [Value]> {
         let span = self.data()?.values;
-        self.tree
-            .values
-            .get(span.start..span.end)
+        span.of(&self.tree.values)
             .ok_or_else(|| inconsistent("values are missing"))
     }
 
     /// The value of a field; a field that this version or kind of entry does not print is an error.
-    fn value(self, field: &'static str) -> Result<&'t Value<'t>> {
+    fn value(self, field: &'static str) -> Result<&'t Value> {
         let fields = &self.data()?.spec.fields;
         fields
             .iter()
@@ -129,14 +144,18 @@ impl<'t> Node<'t> {
 
     pub(crate) fn flag(self, field: &'static str) -> Result<bool> {
         match self.value(field)? {
-            Value::Flag(b) => Ok(*b),
+            Value::True => Ok(true),
+            Value::False => Ok(false),
             _ => Err(inconsistent(field)),
         }
     }
 
     pub(crate) fn text(self, field: &'static str) -> Result<Option<&'t str>> {
         match self.value(field)? {
-            Value::Text(text) => Ok(Some(text)),
+            Value::Text(text) => match self.tree.texts.get(*text) {
+                Some(text) => Ok(Some(text)),
+                None => Err(inconsistent(field)),
+            },
             Value::Null => Ok(None),
             _ => Err(inconsistent(field)),
         }
@@ -187,10 +206,8 @@ impl<'t> Node<'t> {
         field: &'static str,
     ) -> Result<impl Iterator<Item = impl Iterator<Item = Node<'t>>>> {
         let rows = match self.value(field)? {
-            Value::Lists(span) => self
-                .tree
-                .lists
-                .get(span.start..span.end)
+            Value::Lists(span) => span
+                .of(&self.tree.lists)
                 .ok_or_else(|| inconsistent(field))?,
             Value::Null => &[],
             _ => return Err(inconsistent(field)),
@@ -208,10 +225,8 @@ impl<'t> Node<'t> {
 
     pub(crate) fn numbers(self, field: &'static str) -> Result<&'t [i64]> {
         match self.value(field)? {
-            Value::Numbers(span) => self
-                .tree
-                .numbers
-                .get(span.start..span.end)
+            Value::Numbers(span) => span
+                .of(&self.tree.numbers)
                 .ok_or_else(|| inconsistent(field)),
             Value::Null => Ok(&[]),
             _ => Err(inconsistent(field)),
@@ -228,14 +243,11 @@ impl<'t> Node<'t> {
     /// Every node directly below this one, whatever its field.
     pub(crate) fn children(self) -> Result<impl Iterator<Item = Node<'t>> + use<'t>> {
         let tree = self.tree;
-        let of_value = move |value: &'t Value<'t>| {
+        let of_value = move |value: &'t Value| {
             let (one, lists): (Option<NodeId>, &[Span]) = match value {
                 Value::Node(id) => (Some(*id), &[]),
                 Value::Nodes(span) => (None, std::slice::from_ref(span)),
-                Value::Lists(span) => (
-                    None,
-                    tree.lists.get(span.start..span.end).unwrap_or_default(),
-                ),
+                Value::Lists(span) => (None, span.of(&tree.lists).unwrap_or_default()),
                 _ => (None, &[]),
             };
             let listed = lists
@@ -253,7 +265,7 @@ impl<'t> Node<'t> {
     }
 
     fn items(self, span: Span) -> Option<&'t [Option<NodeId>]> {
-        self.tree.items.get(span.start..span.end)
+        span.of(&self.tree.items)
     }
 }
 

@@ -41,25 +41,29 @@ pub(crate) fn unwrap(text: &str) -> Result<String> {
             "the statement holds a name that cannot be read back with certainty: use plain names",
         )
     };
-    let mut lines = body.split('\n').peekable();
-    while let Some(line) = lines.next() {
-        let full = line.len() == LINE && lines.peek().is_some();
-        if full && !line.bytes().skip(1).any(|b| b == b' ') {
-            return uncertain();
-        }
-    }
-    let dump = body.replace('\n', " ");
-    if wrap(&dump) != text.as_bytes() {
+    let spaced = |byte| if byte == b'\n' { b' ' } else { byte };
+    let dump: Vec<u8> = body.bytes().map(spaced).collect();
+    let Ok(dump) = String::from_utf8(dump) else {
+        return uncertain();
+    };
+    let mut rest = Some(text.as_bytes());
+    wrap(&dump, |line, last| {
+        let full = line.len() == LINE && !last;
+        let certain = !full || line.iter().skip(1).any(|&b| b == b' ');
+        rest = rest
+            .filter(|_| certain)
+            .and_then(|rest| rest.strip_prefix(line))
+            .and_then(|rest| rest.strip_prefix(b"\n"));
+    });
+    if rest.is_none_or(|rest| !rest.is_empty()) {
         return uncertain();
     }
     Ok(dump)
 }
 
-/// What the server's `format_node_dump` makes of a dump.
-fn wrap(dump: &str) -> Vec<u8> {
-    let bytes = dump.as_bytes();
-    let mut wrapped = Vec::with_capacity(bytes.len() + bytes.len() / 64 + 1);
-    let mut rest = bytes;
+/// The lines that the server's `format_node_dump` makes of a dump, each with whether it is the last.
+fn wrap(dump: &str, mut found: impl FnMut(&[u8], bool)) {
+    let mut rest = dump.as_bytes();
     while let Some((line, after)) = rest.split_at_checked(LINE) {
         let (kept, next) = match after.first() {
             None => break,
@@ -71,15 +75,12 @@ fn wrap(dump: &str) -> Vec<u8> {
                 _ => (line, Some(after)),
             },
         };
-        wrapped.extend_from_slice(kept);
-        wrapped.push(b'\n');
         rest = next.unwrap_or_default();
+        found(kept, rest.is_empty());
     }
     if !rest.is_empty() {
-        wrapped.extend_from_slice(rest);
-        wrapped.push(b'\n');
+        found(rest, true);
     }
-    wrapped
 }
 
 #[cfg(test)]
@@ -87,8 +88,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn wrapped_bytes(dump: &str) -> Vec<u8> {
+        let mut wrapped = Vec::new();
+        wrap(dump, |line, _| {
+            wrapped.extend_from_slice(line);
+            wrapped.push(b'\n');
+        });
+        wrapped
+    }
+
     fn wrapped(dump: &str) -> String {
-        String::from_utf8(wrap(dump)).unwrap()
+        String::from_utf8(wrapped_bytes(dump)).unwrap()
     }
 
     #[test]
@@ -137,7 +147,7 @@ mod tests {
         ) {
             let dump = parts.concat() + ")"; // as every dump ends
             // A character cut in two never reaches a client, whose text is UTF-8.
-            if let Ok(text) = String::from_utf8(wrap(&dump))
+            if let Ok(text) = String::from_utf8(wrapped_bytes(&dump))
                 && let Ok(read) = unwrap(&text)
             {
                 prop_assert_eq!(read.as_bytes(), dump.as_bytes());
