@@ -154,7 +154,11 @@ def _clear(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecision
     reason = "; ".join(told) or ("clear" if names else "computed without a table's column")
     if scanned:
         reason += ", and its text is scanned"
-    return ColumnDecision(output.name, Treatment("clear", {"scan": scanned}), reason, names)
+    options: dict[str, bool] = {"scan": scanned}
+    if scanned and output.shape is Shape.COMPUTED:
+        # Dates and numbers that the server wrote into it are those of clear columns.
+        options |= dict.fromkeys(sorted(output.written), True)
+    return ColumnDecision(output.name, Treatment("clear", options), reason, names)
 
 
 def _told(column: Column, analysis: Analysis, policy: Policy) -> str:

@@ -17,7 +17,7 @@ use arrow_schema::DataType;
 use crate::MaskError;
 use crate::detect::classes::Bitmaps;
 use crate::detect::triggers::{Rules, Triggers};
-use crate::detect::{KINDS, Kind, Span, opaque, union, whole};
+use crate::detect::{KINDS, Kind, Span, opaque, server_time, union, whole};
 use crate::dictionary::{self, is_enum};
 use crate::fold::{Folded, is_plain};
 use crate::json;
@@ -37,9 +37,19 @@ struct Window {
     plain: bool,
 }
 
+/// What is not an identifier in this text, because the server wrote it there from clear columns.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Spared {
+    /// Dates and time stamps in the server's form.
+    pub(crate) times: bool,
+    /// The numbers of a JSON document.
+    pub(crate) numbers: bool,
+}
+
 /// The detectors, ready, with what they found so far.
 pub(crate) struct Scanner {
     json: bool,
+    spared: Spared,
     triggers: Triggers,
     spans: Vec<Span>,
     folded: Folded,
@@ -54,6 +64,7 @@ impl Scanner {
     pub(crate) fn new(json: bool) -> Self {
         Self {
             json,
+            spared: Spared::default(),
             triggers: Triggers::new(),
             spans: Vec::new(),
             folded: Folded::default(),
@@ -61,6 +72,16 @@ impl Scanner {
             lone: Bitmaps::default(),
             found: [DetectorCounts::default(); KINDS],
         }
+    }
+
+    /// The same, for a text in which some things are spared.
+    pub(crate) fn sparing(self, spared: Spared) -> Self {
+        Self { spared, ..self }
+    }
+
+    /// Whether the numbers of a JSON document stay as they are.
+    pub(crate) fn spares_numbers(&self) -> bool {
+        self.spared.numbers
     }
 
     /// What each detector found so far, for those that found something.
@@ -143,7 +164,16 @@ impl Scanner {
             if window.plain || is_plain(bytes) {
                 let place = start - window.start;
                 let (bitmaps, spans) = (&self.bitmaps, &mut self.spans);
-                collect(&self.triggers, bytes, bitmaps, place, Rules::All, spans);
+                let rules = Rules::All;
+                collect(
+                    &self.triggers,
+                    bytes,
+                    bitmaps,
+                    place,
+                    rules,
+                    spans,
+                    self.spared,
+                );
             } else {
                 // Arrow has checked it; were it not UTF-8, building the result would fail.
                 self.find_folded(&String::from_utf8_lossy(bytes), Rules::All);
@@ -215,6 +245,7 @@ impl Scanner {
                 0,
                 rules,
                 &mut self.spans,
+                self.spared,
             );
         } else {
             self.find_folded(text, rules);
@@ -226,7 +257,16 @@ impl Scanner {
         self.folded.set(text);
         let chars = &self.folded.chars;
         self.lone.set(chars);
-        collect(&self.triggers, chars, &self.lone, 0, rules, &mut self.spans);
+        let spans = &mut self.spans;
+        collect(
+            &self.triggers,
+            chars,
+            &self.lone,
+            0,
+            rules,
+            spans,
+            self.spared,
+        );
         for span in &mut self.spans {
             (span.start, span.end) = self.folded.original(span.start, span.end);
         }
@@ -264,17 +304,20 @@ fn collect(
     first: usize,
     rules: Rules,
     spans: &mut Vec<Span>,
+    spared: Spared,
 ) {
     spans.clear();
     if bitmaps.may_hold(first, first + text.len()) {
         triggers.collect(text, bitmaps, first, rules, spans);
-        settle(text, spans);
+        settle(text, spans, spared);
     }
 }
 
-/// Nothing inside opaque keys, whole numbers, then the union.
-fn settle(text: &[u8], spans: &mut Vec<Span>) {
-    spans.retain(|span| !opaque::hides(text, *span));
+/// Nothing inside opaque keys or what is spared, whole numbers, then the union.
+fn settle(text: &[u8], spans: &mut Vec<Span>, spared: Spared) {
+    spans.retain(|span| {
+        !(opaque::hides(text, *span) || (spared.times && server_time::holds(text, *span)))
+    });
     for span in spans.iter_mut() {
         *span = whole(text, *span);
     }

@@ -20,6 +20,7 @@ pub(crate) mod network;
 pub(crate) mod opaque;
 pub(crate) mod phone;
 pub(crate) mod record;
+pub(crate) mod server_time;
 pub(crate) mod shapes;
 pub(crate) mod ssn;
 pub(crate) mod triggers;
