@@ -15,6 +15,10 @@ from noninterference.rules import AGGREGATE, ROWS, UNORDERED, WINDOW
 from noninterference.tree import Node, clause, listed
 
 
+#: Names of columns as reports have them.
+_HEADINGS = ('"{} %"', '"2024 ({})"', '"{}, all/€"', '"#{}.a-b"')
+
+
 @dataclass
 class Statement:
     """One generated statement. `ordered`: its ORDER BY leaves no two rows to choose between.
@@ -240,9 +244,13 @@ class _Writer(Expressions):
                     node = self._fill(rule, 2, own)
                 elif windows and (rule := self._rule(WINDOW, kind)):
                     node = self._fill(rule, 1, own)
+                elif self._chance(0.12):
+                    node = Node(kind, ("(", self._sub_query("s", [kind], own), ")"))
                 else:
                     node = self._expression(kind, 2, own)
             name = self._name("x")
+            if self._chance(0.08):
+                name = self._random.choice(_HEADINGS).format(name)
             items.append(Node("item", (node, f" as {name}")))
             columns.append(Column(name, kind, self._touched > before))
         return listed(items), tuple(columns)
