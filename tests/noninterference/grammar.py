@@ -273,6 +273,8 @@ class _Writer(Expressions):
         self, types: list[str] | None, own: Scope
     ) -> tuple[Node, tuple[Column, ...], Node]:
         keys = [self._key(own) for _ in range(self._random.randint(0, 2))]
+        if self._chance(0.25):
+            keys = self._fixed(own) or keys
         inside = Scope(own.own, own.outer, grouped=True)
         items, columns = [], []
         for wanted in types or [None] * self._random.randint(1, 3):
@@ -308,6 +310,17 @@ class _Writer(Expressions):
         if self._chance(0.3) and columns[0].type not in UNORDERED:
             tail.append(clause(" order by 1"))
         return listed(items), tuple(columns), Node("clause", tuple(tail))
+
+    def _fixed(self, own: Scope) -> list[Node]:
+        """A source's key, and some of the columns that it fixes."""
+        source = self._random.choice(own.own)
+        if source.key is None:
+            return []
+        ordered = [c for c in source.columns if c.type not in UNORDERED]
+        some = self._random.sample(ordered, min(len(ordered), self._random.randint(1, 3)))
+        self._touched += any(column.protected for column in some)
+        named = [Node(c.type, (f"{source.alias}.{c.name}",)) for c in some]
+        return [Node("int", (f"{source.alias}.{source.key}",)), *named]
 
     # ---- FROM
 

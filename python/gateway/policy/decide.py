@@ -30,6 +30,7 @@ from gateway.policy.rules import Policy
 
 #: How often one statement may select the same protected column.
 _MOST_REPEATED = 4
+_DATES = frozenset({1082, 1114, 1184})  # date, timestamp, timestamptz
 #: Column types whose text the detectors read when `text = "scan"`.
 _TEXT_KINDS = frozenset({"text", "json", "jsonb", "enum"})
 
@@ -120,7 +121,7 @@ def treat(output: Output, analysis: Analysis, policy: Policy, allowed: Leave) ->
     column, treatment, reason = protected[0]
     if treatment.name == "deny":
         raise denied(column, reason)
-    if output.shape is Shape.COMPUTED:
+    if not passes(output, treatment):
         raise misuse(column, analysis, policy, f"an expression (output column {output.name!r})")
     if any(entry[1] != treatment for entry in found):
         raise ProtectedUse(
@@ -128,6 +129,14 @@ def treat(output: Output, analysis: Analysis, policy: Policy, allowed: Leave) ->
             hint="select them as separate columns, or in separate statements",
         )
     return _masked(output, ColumnDecision(output.name, treatment, _because(reason, found), names))
+
+
+def passes(output: Output, treatment: Treatment) -> bool:
+    """Whether a protected column that makes up this output may come, treated: as it is, or as its
+    text; but of the text of a date nobody tells the year."""
+    if output.shape is Shape.TEXT and treatment.name == "year":
+        return not any(column.type_oid in _DATES for column in output.columns)
+    return output.shape is not Shape.COMPUTED
 
 
 def _masked(output: Output, decision: ColumnDecision) -> ColumnDecision:
