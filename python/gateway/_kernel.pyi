@@ -13,8 +13,8 @@ bpchar, name, "char", xml, citext). A domain is sent as its base type. Everythin
 text by the server before it is streamed.
 
 Treatment is a JSON object: {"name": "clear", "scan": bool, "times": bool,
-"numbers": bool} (the last two may be left out: dates in the server's form, and the numbers of a JSON
-document, are spared by the scan) | {"name": "redact", "label": str} |
+"numbers": bool, "forms": [str]} (the last three may be left out: dates in the server's form or in one
+of these forms of to_char, and the numbers of a JSON document, are spared by the scan) | {"name": "redact", "label": str} |
 {"name": "null"} | {"name": "partial", "first": int, "last": int, "char": str} |
 {"name": "token", "domain": str, "key_id": str} | {"name": "year"} | {"name": "scan"}.
 """

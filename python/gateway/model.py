@@ -147,6 +147,7 @@ class Output:
     # What else the server has written into such a text, from columns that hold no text: "times",
     # "numbers". Empty where the text may hold a document that somebody wrote.
     written: frozenset[str] = frozenset()
+    forms: tuple[str, ...] = ()  # of to_char, in which the statement may have had dates written
 
 
 @dataclass(frozen=True, slots=True)

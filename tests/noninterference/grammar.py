@@ -14,7 +14,6 @@ from noninterference.relations import PLAIN, TABLES, Column, Scope, Source
 from noninterference.rules import AGGREGATE, ROWS, UNORDERED, WINDOW
 from noninterference.tree import Node, clause, listed
 
-
 #: Names of columns as reports have them.
 _HEADINGS = ('"{} %"', '"2024 ({})"', '"{}, all/€"', '"#{}.a-b"')
 

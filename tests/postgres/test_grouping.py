@@ -1,4 +1,4 @@
-"""GROUP BY of what a primary key fixes, on real servers: the columns come masked, groups stay groups."""
+"""GROUP BY of what a primary key fixes, on real servers: it comes masked, groups stay groups."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from gateway.upstream import Database
 pytestmark = pytest.mark.pg15
 VISITS = "from patient p join encounter e on e.patient_id = p.id"
 MASKED = {
-    "by names": f"select p.id, p.full_name, count(*) {VISITS} group by p.id, p.full_name order by 1",
+    "by names": f"select p.id, p.full_name, count(*) {VISITS} group by p.id, p.full_name"
+    " order by 1",
     "by places": f"select p.id, p.full_name, count(*) {VISITS} group by 1, 2 order by 1",
     "first in the list": f"select p.id, p.full_name, count(*) {VISITS} group by p.full_name, p.id"
     " order by 1",

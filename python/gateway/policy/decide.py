@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from gateway.errors import OutOfScope, ProtectedUse
 from gateway.model import (
@@ -163,10 +164,12 @@ def _clear(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecision
     reason = "; ".join(told) or ("clear" if names else "computed without a table's column")
     if scanned:
         reason += ", and its text is scanned"
-    options: dict[str, bool] = {"scan": scanned}
+    options: dict[str, Any] = {"scan": scanned}
     if scanned and output.shape is Shape.COMPUTED:
         # Dates and numbers that the server wrote into it are those of clear columns.
         options |= dict.fromkeys(sorted(output.written), True)
+        if output.forms and "times" in output.written:
+            options["forms"] = list(output.forms)
     return ColumnDecision(output.name, Treatment("clear", options), reason, names)
 
 

@@ -16,7 +16,6 @@ from gateway.model import (
     Hidden,
     Output,
     Reference,
-    Shape,
     Treatment,
 )
 from gateway.policy.decide import check_scope, denied, misuse, passes, treat

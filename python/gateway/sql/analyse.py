@@ -132,6 +132,7 @@ async def attempt(
     native = [_native(flow, types, relations) for flow in tree.found.outputs]
     allowed = await server.once(functions.load)
     told = reading.reads_catalogs() or allowed.tell(tree.found.functions)
+    forms = statements.date_forms(tree.text)
     outputs = tuple(
         Output(
             name,
@@ -141,6 +142,7 @@ async def attempt(
             through,
             free_text=told or not all(types.textless(column.type_oid) for column in columns),
             written=frozenset() if told else types.written({c.type_oid for c in columns}),
+            forms=forms,
         )
         for name, flow, kind, columns, through in zip(
             tree.parsed.names, tree.found.outputs, native, shown, sources, strict=True
@@ -191,8 +193,8 @@ async def _tree(text: str, server: Server) -> _Tree:
     for name in parsed.names:
         if not statements.acceptable_heading(name):
             raise StatementRefused(
-                "a result column has a name that holds a colon, brace, backslash, double quote, line "
-                "end or invisible character",
+                "a result column has a name that holds a colon, brace, backslash, double quote, "
+                "line end or invisible character",
                 hint="give it a name with AS",
             )
     return _Tree(text, parsed, found)

@@ -24,8 +24,8 @@ _WRITTEN = {"datestyle": "DateStyle", "intervalstyle": "IntervalStyle", "timezon
 _OWN_TRANSACTION = "each statement runs in a read-only transaction of its own: leave it out"
 _READ_ONLY = "only SELECT, VALUES, TABLE and WITH … SELECT are run; nothing is written"
 _EXPLAIN = (
-    "EXPLAIN is not answered: the planner chooses by statistics of protected values and prints what "
-    "views are made of"
+    "EXPLAIN is not answered: the planner chooses by statistics of protected values and prints "
+    "what views are made of"
 )
 _INSTEAD = {
     "explain": (

@@ -39,7 +39,7 @@ class _Item:
 async def without_dependents(
     analysis: Analysis, hidden: Sequence[Hidden], server: Server, settings: Settings | None = None
 ) -> Analysis:
-    """The analysis of the statement with the shorter list; `analysis` itself where there is none."""
+    """The analysis of the statement with the shorter list; `analysis` itself if there is none."""
     wanted = [one for one in hidden if _USE in one.uses]
     text = analysis.filled_text
     if not wanted or len(text) > _LONGEST or guards.holds(text):
@@ -136,9 +136,7 @@ def _protected(item: _Item, analysis: Analysis, wanted: Sequence[Hidden], top: b
         return top and item.place <= len(analysis.outputs) and _shows(analysis, item.place, wanted)
     names = {(one.reference.alias, one.column.name) for one in wanted}
     *qualifier, last = item.parts
-    return any(
-        name == last and (not qualifier or alias == qualifier[-1]) for alias, name in names
-    )
+    return any(name == last and (not qualifier or alias == qualifier[-1]) for alias, name in names)
 
 
 def _shows(analysis: Analysis, place: int, wanted: Sequence[Hidden]) -> bool:

@@ -22,7 +22,10 @@ MAX_TOKENS = 400_000  # a run of plain words is one of them
 _PLAIN = re.compile(rf"(?a:[A-Za-z_][\w$ ]{{0,{MAX_NAME_BYTES - 1}}})")  # most names are
 # Beside letters, what headings of reports hold; never a sign of the tree's own form: : { } \\ ".
 _HEADING_FIRST = "_%#($€£"
-_HEADING_SIGNS = frozenset("_$ %#&'()*+,./;<=>?!@|~^[]€£°–—-")  # noqa: RUF001 dashes of headings
+_HEADING_SIGNS = frozenset("_$ %#&'()*+,./;<=>?!@|~^[]€£°–—-")
+_DATED = re.compile("yy|mon|mm|dd|day|dy", re.IGNORECASE)
+_LONGEST_FORM = 40
+_MOST_FORMS = 8
 _BLANK = (Kind.SPACE, Kind.COMMENT)
 
 
@@ -109,8 +112,17 @@ def acceptable_heading(name: str) -> bool:
     first = name[0]
     return (
         _letter(first) or unicodedata.category(first) == "Nd" or first in _HEADING_FIRST
-    ) and all(
-        _letter(c) or c in _HEADING_SIGNS or unicodedata.category(c)[0] == "N" for c in name
+    ) and all(_letter(c) or c in _HEADING_SIGNS or unicodedata.category(c)[0] == "N" for c in name)
+
+
+def date_forms(text: str) -> tuple[str, ...]:
+    """What may be forms of dates for to_char among the strings of a text that calls it."""
+    if "to_char" not in text.lower():
+        return ()
+    strings = (text[t.start + 1 : t.end - 1] for t in scan(text) if t.kind is Kind.STRING)
+    found = (string for string in strings if len(string) <= _LONGEST_FORM and "'" not in string)
+    return tuple(
+        islice((form for form in dict.fromkeys(found) if _DATED.search(form)), _MOST_FORMS)
     )
 
 

@@ -108,7 +108,7 @@ class Types:
 
     def written(self, oids: Collection[int]) -> frozenset[str]:
         """What the server writes into a text that it makes of columns of these types: "times",
-        "numbers". Nothing where one of them may be a document, with dates and numbers of its own."""
+        "numbers". Nothing where one may be a document, with dates and numbers of its own."""
         bases = {self._innermost(oid) for oid in oids}
         documents = {
             oid

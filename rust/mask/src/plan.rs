@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field};
 
 use crate::MaskError;
+use crate::detect::written::Form;
 use crate::dictionary::is_enum;
 use crate::json::quoted;
 use crate::owned::can_own;
@@ -106,10 +107,15 @@ fn action(
             Some(action) => (action, kept),
             None => (Action::Own, kept),
         }),
-        Treatment::Made { times, numbers } => {
+        Treatment::Made {
+            times,
+            numbers,
+            forms,
+        } => {
             let spared = Spared {
                 times: *times,
                 numbers: *numbers,
+                forms: forms.iter().filter_map(|form| Form::read(form)).collect(),
             };
             Some(match scan(field, spared) {
                 Some(action) => (action, kept),

@@ -17,6 +17,7 @@ use arrow_schema::DataType;
 use crate::MaskError;
 use crate::detect::classes::Bitmaps;
 use crate::detect::triggers::{Rules, Triggers};
+use crate::detect::written::Form;
 use crate::detect::{KINDS, Kind, Span, opaque, server_time, union, whole};
 use crate::dictionary::{self, is_enum};
 use crate::fold::{Folded, is_plain};
@@ -38,12 +39,21 @@ struct Window {
 }
 
 /// What is not an identifier in this text, because the server wrote it there from clear columns.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Spared {
     /// Dates and time stamps in the server's form.
     pub(crate) times: bool,
     /// The numbers of a JSON document.
     pub(crate) numbers: bool,
+    /// Dates in the forms that the statement had them written in; with `times` only.
+    pub(crate) forms: Vec<Form>,
+}
+
+impl Spared {
+    fn holds(&self, text: &[u8], span: Span) -> bool {
+        let written = || self.forms.iter().any(|form| form.holds(text, span));
+        self.times && (server_time::holds(text, span) || written())
+    }
 }
 
 /// The detectors, ready, with what they found so far.
@@ -172,7 +182,7 @@ impl Scanner {
                     place,
                     rules,
                     spans,
-                    self.spared,
+                    &self.spared,
                 );
             } else {
                 // Arrow has checked it; were it not UTF-8, building the result would fail.
@@ -245,7 +255,7 @@ impl Scanner {
                 0,
                 rules,
                 &mut self.spans,
-                self.spared,
+                &self.spared,
             );
         } else {
             self.find_folded(text, rules);
@@ -265,7 +275,7 @@ impl Scanner {
             0,
             rules,
             spans,
-            self.spared,
+            &self.spared,
         );
         for span in &mut self.spans {
             (span.start, span.end) = self.folded.original(span.start, span.end);
@@ -304,7 +314,7 @@ fn collect(
     first: usize,
     rules: Rules,
     spans: &mut Vec<Span>,
-    spared: Spared,
+    spared: &Spared,
 ) {
     spans.clear();
     if bitmaps.may_hold(first, first + text.len()) {
@@ -314,10 +324,8 @@ fn collect(
 }
 
 /// Nothing inside opaque keys or what is spared, whole numbers, then the union.
-fn settle(text: &[u8], spans: &mut Vec<Span>, spared: Spared) {
-    spans.retain(|span| {
-        !(opaque::hides(text, *span) || (spared.times && server_time::holds(text, *span)))
-    });
+fn settle(text: &[u8], spans: &mut Vec<Span>, spared: &Spared) {
+    spans.retain(|span| !(opaque::hides(text, *span) || spared.holds(text, *span)));
     for span in spans.iter_mut() {
         *span = whole(text, *span);
     }

@@ -22,6 +22,8 @@ pub enum Treatment {
         times: bool,
         /// Numbers are, and JSON is not: the numbers of a JSON document stay.
         numbers: bool,
+        /// And in these forms of `to_char`, which the statement names.
+        forms: Vec<String>,
     },
     /// A label in the place of the value, or a typed NULL where the type cannot hold it.
     Redact {
@@ -78,6 +80,8 @@ enum Wire {
         times: bool,
         #[serde(default)]
         numbers: bool,
+        #[serde(default)]
+        forms: Vec<String>,
     },
     Redact {
         #[serde(default = "default_label")]
@@ -119,7 +123,12 @@ impl From<Wire> for Treatment {
                 scan: true,
                 times,
                 numbers,
-            } if times || numbers => Self::Made { times, numbers },
+                forms,
+            } if times || numbers => Self::Made {
+                times,
+                numbers,
+                forms,
+            },
             Wire::Clear { scan, .. } => Self::Clear { scan },
             Wire::Redact { label } => Self::Redact { label },
             Wire::Null {} => Self::Null,
@@ -147,7 +156,8 @@ mod tests {
             read(r#"{"name":"clear","scan":true,"times":true}"#).unwrap(),
             Treatment::Made {
                 times: true,
-                numbers: false
+                numbers: false,
+                forms: vec![]
             }
         );
         assert_eq!(

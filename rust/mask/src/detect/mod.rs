@@ -25,6 +25,7 @@ pub(crate) mod shapes;
 pub(crate) mod ssn;
 pub(crate) mod triggers;
 pub(crate) mod url;
+pub(crate) mod written;
 pub(crate) mod zip;
 
 use lexis::{at, before, digits, run_back};
