@@ -30,8 +30,9 @@ def test_show_is_a_query(sql: str, name: str, written: str) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "show", "show all", "show data_directory", "show search_path, timezone", "show 'search_path'",
-        "show search_path timezone", "show \"x') --\"", "show is_superuser", "show $1",
+        "show", "show all", "show data_directory", "show search_path, timezone",
+        "show 'search_path'", "show search_path timezone", "show \"x') --\"",
+        "show is_superuser", "show $1",
     ],
 )  # fmt: skip
 def test_nothing_else_is_shown(sql: str) -> None:

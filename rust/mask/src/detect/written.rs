@@ -11,7 +11,7 @@ enum Piece {
     /// So many digits; fewer where the form suppresses padding.
     Digits { least: usize, most: usize },
     /// The name of a month or of a day, or its beginning; folded to small letters.
-    Name { most: usize },
+    Name { most: usize, padded: bool },
     /// This character.
     Sign(u8),
 }
@@ -22,14 +22,14 @@ const PATTERNS: [(&str, Piece); 21] = [
     ("YYYY", exactly(4)),
     ("HH24", exactly(2)),
     ("HH12", exactly(2)),
-    ("MONTH", Piece::Name { most: 9 }),
-    ("MON", Piece::Name { most: 3 }),
+    ("MONTH", name(9)),
+    ("MON", name(3)),
     ("DDD", exactly(3)),
-    ("DAY", Piece::Name { most: 9 }),
+    ("DAY", name(9)),
     ("YY", exactly(2)),
     ("MM", exactly(2)),
     ("DD", exactly(2)),
-    ("DY", Piece::Name { most: 3 }),
+    ("DY", name(3)),
     ("HH", exactly(2)),
     ("MI", exactly(2)),
     ("SS", exactly(2)),
@@ -46,6 +46,10 @@ const fn exactly(count: usize) -> Piece {
         least: count,
         most: count,
     }
+}
+
+const fn name(most: usize) -> Piece {
+    Piece::Name { most, padded: true }
 }
 
 /// A form of dates.
@@ -74,6 +78,10 @@ impl Form {
             {
                 pieces.push(match *piece {
                     Piece::Digits { most, .. } if bare => Piece::Digits { least: 1, most },
+                    Piece::Name { most, .. } if bare => Piece::Name {
+                        most,
+                        padded: false,
+                    },
                     piece => piece,
                 });
                 bare = false;
@@ -115,7 +123,7 @@ impl Form {
                     let end = digits(text, i).min(i + most);
                     (end >= i + least).then_some(end)?
                 }
-                Piece::Name { most } => {
+                Piece::Name { most, padded } => {
                     let mut end = i;
                     while end < i + most && at(text, end).is_ascii_alphabetic() {
                         end += 1;
@@ -123,11 +131,10 @@ impl Form {
                     if end < i + 3 {
                         return None;
                     }
-                    // A name that is not the longest is filled up with spaces.
-                    while most > 3 && end < i + most && at(text, end) == b' ' {
-                        end += 1;
-                        if at(text, end) != b' ' {
-                            break;
+                    // One that is not the longest is filled up with spaces.
+                    if padded {
+                        while end < i + most && at(text, end) == b' ' {
+                            end += 1;
                         }
                     }
                     end
@@ -163,6 +170,7 @@ mod tests {
             ("FMDD FMMonth YYYY", "on 1 march 2024.", "1 march 2024"),
             ("YYYY-MM-DD\"T\"HH24:MI", "2024-03-01t09:30", "2024-03-01"),
             ("MM/DD/YY", "(03/01/24)", "03/01/24"),
+            ("DD Month YYYY", "01 march     2024", "march     2024"),
         ] {
             assert!(held(form, text, part), "{form} in {text}");
         }
