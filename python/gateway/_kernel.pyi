@@ -12,7 +12,9 @@ type) for array. `text` stands for every type whose binary form is its UTF-8 tex
 bpchar, name, "char", xml, citext). A domain is sent as its base type. Everything else is cast to
 text by the server before it is streamed.
 
-Treatment is a JSON object: {"name": "clear", "scan": bool} | {"name": "redact", "label": str} |
+Treatment is a JSON object: {"name": "clear", "scan": bool, "times": bool,
+"numbers": bool, "forms": [str]} (the last three may be left out: dates in the server's form or in one
+of these forms of to_char, and the numbers of a JSON document, are spared by the scan) | {"name": "redact", "label": str} |
 {"name": "null"} | {"name": "partial", "first": int, "last": int, "char": str} |
 {"name": "token", "domain": str, "key_id": str} | {"name": "year"} | {"name": "scan"}.
 """

@@ -147,6 +147,10 @@ class Output:
     # A text in it may have been typed by somebody else: a column or the catalog holds it. False
     # when it is made of numbers, times and the statement's own words alone.
     free_text: bool = True
+    # What else the server has written into such a text, from columns that hold no text: "times",
+    # "numbers". Empty where the text may hold a document that somebody wrote.
+    written: frozenset[str] = frozenset()
+    forms: tuple[str, ...] = ()  # of to_char, in which the statement may have had dates written
 
 
 @dataclass(frozen=True, slots=True)

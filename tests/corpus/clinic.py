@@ -23,7 +23,7 @@ import asyncpg
 
 from gateway.model import Analysis, Column, Decision, Grant, GrantState, Shape
 from gateway.policy import Policy, decide, to_hide
-from gateway.sql import analyse, mask_at_source
+from gateway.sql import analyse, mask_at_source, without_dependents
 from gateway.upstream import Database
 
 HERE = Path(__file__).parent
@@ -148,7 +148,9 @@ async def answer(clinic: Database, statement: dict[str, Any]) -> Answer:
     async with clinic.transaction("at_source") as transaction:
         analysis = await analyse(statement["sql"], statement["params"], transaction)
         if gone := to_hide(_GRANT, analysis, MASKED):
-            analysis = await mask_at_source(analysis, gone, transaction)
+            analysis = await without_dependents(analysis, gone, transaction)
+            if gone := to_hide(_GRANT, analysis, MASKED):
+                analysis = await mask_at_source(analysis, gone, transaction)
         decision = decide(_GRANT, analysis, MASKED)
         pieces = transaction.stream(analysis.server_text, analysis.server_tree, analysis.relations)
         return Answer(analysis, decision, rows(b"".join([piece async for piece in pieces])))

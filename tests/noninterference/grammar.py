@@ -14,6 +14,9 @@ from noninterference.relations import PLAIN, TABLES, Column, Scope, Source
 from noninterference.rules import AGGREGATE, ROWS, UNORDERED, WINDOW
 from noninterference.tree import Node, clause, listed
 
+#: Names of columns as reports have them.
+_HEADINGS = ('"{} %"', '"2024 ({})"', '"{}, all/€"', '"#{}.a-b"')
+
 
 @dataclass
 class Statement:
@@ -243,6 +246,8 @@ class _Writer(Expressions):
                     node = self._fill(rule, 2, own)
                 elif windows and (rule := self._rule(WINDOW, kind)):
                     node = self._fill(rule, 1, own)
+                elif self._chance(0.12):
+                    node = Node(kind, ("(", self._sub_query("s", [kind], own), ")"))
                 else:
                     node = self._expression(kind, 2, own)
             made.append(self._named(node, kind, before))
@@ -252,6 +257,8 @@ class _Writer(Expressions):
         """An item of a select list under a name of its own, and the column that it makes. `touched`
         were the protected columns named before it."""
         name = self._name("x")
+        if self._chance(0.08):
+            name = self._random.choice(_HEADINGS).format(name)
         return Node("item", (node, f" as {name}")), Column(name, kind, self._touched > touched)
 
     def _bare(self, wanted: str | None, own: Scope) -> tuple[Node, str] | None:
@@ -272,6 +279,8 @@ class _Writer(Expressions):
         self, types: list[str] | None, own: Scope
     ) -> tuple[Node, tuple[Column, ...], Node]:
         keys = [self._key(own) for _ in range(self._random.randint(0, 2))]
+        if self._chance(0.25):
+            keys = self._fixed(own) or keys
         inside = Scope(own.own, own.outer, grouped=True)
         made = []
         for wanted in types or [None] * self._random.randint(1, 3):
@@ -306,6 +315,17 @@ class _Writer(Expressions):
         if self._chance(0.3) and columns[0].type not in UNORDERED:
             tail.append(clause(" order by 1"))
         return listed([item for item, _ in made]), columns, Node("clause", tuple(tail))
+
+    def _fixed(self, own: Scope) -> list[Node]:
+        """A source's key, and some of the columns that it fixes."""
+        source = self._random.choice(own.own)
+        if source.key is None:
+            return []
+        ordered = [c for c in source.columns if c.type not in UNORDERED]
+        some = self._random.sample(ordered, min(len(ordered), self._random.randint(1, 3)))
+        self._touched += any(column.protected for column in some)
+        named = [Node(c.type, (f"{source.alias}.{c.name}",)) for c in some]
+        return [Node("int", (f"{source.alias}.{source.key}",)), *named]
 
     # ---- FROM
 

@@ -118,6 +118,8 @@ text = {texts}::text
 text = {addr}::text
 text = {row}::text
 text = md5({text})
+text = repeat({text}, {int})
+text = ({text} || {date})
 text = replace({text}, 'a', {text})
 text = translate({text}, 'aeiou', 'xyz')
 text ! split_part({text}, ' ', {int})

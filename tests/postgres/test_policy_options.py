@@ -21,7 +21,7 @@ from corpus import clinic as corpus
 from gateway.errors import MaskgateError, ProtectedUse
 from gateway.model import Analysis, Column, Decision, Grant, GrantState
 from gateway.policy import Policy, decide, to_hide
-from gateway.sql import analyse, keep_order_untold, mask_at_source
+from gateway.sql import analyse, keep_order_untold, mask_at_source, without_dependents
 from gateway.upstream import Database, UpstreamSettings
 
 pytestmark = pytest.mark.pg15
@@ -89,6 +89,8 @@ class Clinic:
         policy = POLICIES[how].for_groups(statement.get("groups", ()))
         async with self.upstream.transaction("options") as transaction:
             analysis = await analyse(statement["sql"], statement["params"], transaction)
+            if gone := to_hide(GRANT, analysis, policy):
+                analysis = await without_dependents(analysis, gone, transaction)
             if gone := to_hide(GRANT, analysis, policy):
                 analysis = await mask_at_source(analysis, gone, transaction)
             decision = decide(GRANT, analysis, policy)

@@ -178,7 +178,7 @@ DANGEROUS = """
     pg_sleep_for pg_notify nextval currval setval pg_advisory_lock pg_try_advisory_lock
     pg_get_viewdef pg_get_functiondef pg_stat_get_activity pg_read_file
     pg_read_binary_file pg_ls_dir pg_stat_file pg_terminate_backend pg_cancel_backend
-    pg_relation_size pg_export_snapshot txid_current pg_input_is_valid repeat
+    pg_relation_size pg_export_snapshot txid_current pg_input_is_valid
     array_fill pg_logical_emit_message pg_reload_conf has_largeobject_privilege
     pg_show_all_settings inet_server_addr pg_backend_pid pg_postmaster_start_time
     setseed pg_nextoid pg_partition_root satisfies_hash_partition

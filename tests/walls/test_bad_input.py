@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 import world as worlds
-from statements import BODIES, MONSTERS, NAMES, Monster
+from statements import BODIES, HEADINGS, MONSTERS, NAMES, Monster
 
 import servers
 
@@ -86,6 +86,18 @@ def test_a_name_is_plain_or_refused(gate: Gate, name: str) -> None:
         else:
             assert answer.status_code == 422, answer.text
             assert _refused(answer)
+    gate.well()
+
+
+@pytest.mark.parametrize("name", HEADINGS, ids=lambda name: ascii(name)[:40])
+def test_a_heading_is_a_column_s_name_and_no_table_s(gate: Gate, name: str) -> None:
+    answer = gate.ask(f'select 1 as "{name}"')
+    assert answer.json() == {name: 1}
+    inside = gate.ask(f'select x."{name}" + 1 as n from (select 1 as "{name}") as x')
+    assert inside.json() == {"n": 2}
+    table = gate.ask(f'select "{name}".id from patient "{name}" where id = 1')
+    assert table.status_code == 422
+    assert _refused(table)
     gate.well()
 
 

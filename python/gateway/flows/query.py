@@ -18,7 +18,7 @@ from gateway.flows.watch import watched
 from gateway.masking import masked, open_stream
 from gateway.model import Grant
 from gateway.policy import decide, to_hide
-from gateway.sql import analyse, keep_order_untold, mask_at_source
+from gateway.sql import analyse, keep_order_untold, mask_at_source, without_dependents
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,10 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
                 # What a statement computes with or chooses rows by is NULL at its source. The text
                 # that says so goes through (3) again; nothing is taken on trust, for what it still
                 # does with a protected column `decide` refuses.
-                analysis = await mask_at_source(analysis, hidden, transaction, connection.analysis)
+                settings = connection.analysis
+                analysis = await without_dependents(analysis, hidden, transaction, settings)
+                if hidden := to_hide(grant, analysis, policy):
+                    analysis = await mask_at_source(analysis, hidden, transaction, settings)
             decision = decide(grant, analysis, policy)
             if decision.raw:
                 joined = any(use.option == "join" for use in decision.permitted)

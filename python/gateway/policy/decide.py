@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from gateway.errors import OutOfScope, ProtectedUse
 from gateway.model import (
@@ -30,6 +31,7 @@ from gateway.policy.rules import Policy
 
 #: How often one statement may select the same protected column.
 _MOST_REPEATED = 4
+_DATES = frozenset({1082, 1114, 1184})  # date, timestamp, timestamptz
 #: Column types whose text the detectors read when `text = "scan"`.
 _TEXT_KINDS = frozenset({"text", "json", "jsonb", "enum"})
 
@@ -120,7 +122,7 @@ def treat(output: Output, analysis: Analysis, policy: Policy, allowed: Leave) ->
     column, treatment, reason = protected[0]
     if treatment.name == "deny":
         raise denied(column, reason)
-    if output.shape is Shape.COMPUTED:
+    if not passes(output, treatment):
         raise misuse(column, analysis, policy, f"an expression (output column {output.name!r})")
     if any(entry[1] != treatment for entry in found):
         raise ProtectedUse(
@@ -128,6 +130,14 @@ def treat(output: Output, analysis: Analysis, policy: Policy, allowed: Leave) ->
             hint="select them as separate columns, or in separate statements",
         )
     return _masked(output, ColumnDecision(output.name, treatment, _because(reason, found), names))
+
+
+def passes(output: Output, treatment: Treatment) -> bool:
+    """Whether a protected column that makes up this output may come, treated: as it is, or as its
+    text; but of the text of a date nobody tells the year."""
+    if output.shape is Shape.TEXT and treatment.name == "year":
+        return not any(column.type_oid in _DATES for column in output.columns)
+    return output.shape is not Shape.COMPUTED
 
 
 def _masked(output: Output, decision: ColumnDecision) -> ColumnDecision:
@@ -154,7 +164,13 @@ def _clear(output: Output, analysis: Analysis, policy: Policy) -> ColumnDecision
     reason = "; ".join(told) or ("clear" if names else "computed without a table's column")
     if scanned:
         reason += ", and its text is scanned"
-    return ColumnDecision(output.name, Treatment("clear", {"scan": scanned}), reason, names)
+    options: dict[str, Any] = {"scan": scanned}
+    if scanned and output.shape is Shape.COMPUTED:
+        # Dates and numbers that the server wrote into it are those of clear columns.
+        options |= dict.fromkeys(sorted(output.written), True)
+        if output.forms and "times" in output.written:
+            options["forms"] = list(output.forms)
+    return ColumnDecision(output.name, Treatment("clear", options), reason, names)
 
 
 def _told(column: Column, analysis: Analysis, policy: Policy) -> str:

@@ -16,10 +16,9 @@ from gateway.model import (
     Hidden,
     Output,
     Reference,
-    Shape,
     Treatment,
 )
-from gateway.policy.decide import check_scope, denied, misuse, treat
+from gateway.policy.decide import check_scope, denied, misuse, passes, treat
 from gateway.policy.permitted import Leave, advice, leave, treatment_of
 from gateway.policy.rules import Policy
 
@@ -110,7 +109,7 @@ def _of_output(
         if treatment.name == "deny":
             raise denied(column, reason)
     chosen, _ = next(iter(protected.values()))
-    if output.shape is Shape.COMPUTED:
+    if not passes(output, chosen):
         where = f"an expression (output column {output.name!r})"
     elif len(protected) < len(found) or any(t != chosen for t, _ in protected.values()):
         where = f"output column {output.name!r}, which mixes columns of different treatments"

@@ -17,6 +17,7 @@ from typing import Any
 from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused
 from gateway.model import Analysis, Column, Output, Parsed, Shape, Use
 from gateway.sql import (
+    commands,
     functions,
     guards,
     lineage,
@@ -85,8 +86,9 @@ async def analyse(
 
 
 def _read(text: str, max_bytes: int) -> Guarded:
-    """`text` as one statement, with stand-ins for views and its guarded functions limited."""
-    statement = standins.stand_in(statements.read(text, max_bytes=max_bytes), max_bytes=max_bytes)
+    """`text` as one query, with stand-ins for views and its guarded functions limited."""
+    query = commands.as_query(statements.read(text, max_bytes=max_bytes), max_bytes=max_bytes)
+    statement = standins.stand_in(query, max_bytes=max_bytes)
     return guards.guarded(statement, max_bytes=max_bytes)
 
 
@@ -132,6 +134,7 @@ async def attempt(
     native = [_native(flow, types, relations) for flow in tree.found.outputs]
     allowed = await server.once(functions.load)
     told = reading.reads_catalogs() or allowed.tell(tree.found.functions)
+    forms = statements.date_forms(tree.text)
     outputs = tuple(
         Output(
             name,
@@ -140,6 +143,8 @@ async def attempt(
             columns,
             through,
             free_text=told or not all(types.textless(column.type_oid) for column in columns),
+            written=frozenset() if told else types.written({c.type_oid for c in columns}),
+            forms=forms,
         )
         for name, flow, kind, columns, through in zip(
             tree.parsed.names, tree.found.outputs, native, shown, sources, strict=True
@@ -197,10 +202,10 @@ async def _tree(text: str, server: Server, *, looked_up: bool = True) -> _Tree:
     if len(found.outputs) != len(parsed.names):
         raise NotUnderstood("the tree and the server's description differ in the number of columns")
     for name in parsed.names:
-        if not statements.acceptable_name(name):
+        if not statements.acceptable_heading(name):
             raise StatementRefused(
-                "a result column has a name that holds a character other than letters, digits, "
-                "underscore, dollar and space",
+                "a result column has a name that holds a colon, brace, backslash, double quote, "
+                "line end or invisible character",
                 hint="give it a name with AS",
             )
     return _Tree(text, parsed, found, said)

@@ -53,6 +53,10 @@ class Lexeme(NamedTuple):
     def names(self) -> bool:
         return self.kind in ("word", "name")
 
+    @property
+    def number(self) -> bool:
+        return self.kind == "other" and self.value.isdigit()
+
 
 @dataclass(slots=True, eq=False)
 class Block:
@@ -61,6 +65,7 @@ class Block:
     parent: Block | None
     start: int
     end: int = 0
+    group_start: int | None = None  # where its GROUP BY list begins, behind the words
     group_end: int | None = None  # where its GROUP BY list ends, if it has one
     names: set[str] = field(default_factory=set)  # by which its FROM items are known
 
@@ -142,7 +147,7 @@ def _pieces(text: str, start: int, end: int, *, whole: bool) -> Iterator[Lexeme]
         if first.isalpha() or first == "_":
             yield Lexeme("word", piece.start(), piece.end(), _fold(piece[0]))
         elif first.isdigit():
-            yield Lexeme("other", piece.start(), piece.end(), "")
+            yield Lexeme("other", piece.start(), piece.end(), piece[0])
         else:
             yield Lexeme("sign", piece.start(), piece.end(), first)
 
@@ -265,7 +270,8 @@ class _Reader:
                 self.at += 1
                 self._from(hidden, block, depth)
                 continue
-            grouped = grouped or (word == "group" and self._key(1) == "by")
+            if not grouped and word == "group" and self._key(1) == "by":
+                grouped, block.group_start = True, self._lexemes[self.at + 1].end
             self._step(hidden, block, depth)
         block.end = self._lexemes[self.at - 1].end
         if grouped:

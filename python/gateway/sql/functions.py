@@ -30,7 +30,7 @@ def _names(text: str) -> frozenset[str]:
 _NOT_THESE = _names(
     """
     acldefault aclinsert aclremove array_fill makeaclitem pg_indexam_progress_phasename
-    pg_partition_root pg_walfile_name pg_walfile_name_offset postgresql_fdw_validator repeat
+    pg_partition_root pg_walfile_name pg_walfile_name_offset postgresql_fdw_validator
     satisfies_hash_partition ts_lexize ts_parse ts_token_type
     """
 )

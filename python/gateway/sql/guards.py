@@ -11,6 +11,8 @@ guarded like a call.
 
 Settings: current_setting is answered for the few that tell how to write SQL for this server.
 
+Sizes: repeat writes its text at most ten thousand times.
+
 It refuses such calls where they cannot be seen in the text, in a view somebody made. The text it
 gives back is analysed like any other; and where that text reads a stored tree of the catalog, a
 second one with NULL in place of each guarded reading is analysed, too, so that no tree is read by
@@ -39,6 +41,8 @@ _DEFINITIONS = frozenset(
     }
 )
 _SETTING = "current_setting"
+_REPEAT = "repeat"
+_MOST_REPEATED = 10_000
 _DEFAULTS = frozenset({"column_default", "generation_expression"})
 #: The guarded functions. Each answers from the catalog or the settings alone.
 NAMES = _DEFINITIONS | {_SETTING}
@@ -48,9 +52,11 @@ TREES = frozenset({"adbin", "indpred", "polqual", "polwithcheck", "prqual", "rel
 NOTE = "definitions that hold literals are not shown"
 
 SETTINGS = (
-    "datestyle", "default_table_access_method", "intervalstyle", "max_identifier_length",
-    "max_index_keys", "search_path", "server_encoding", "server_version", "server_version_num",
-    "standard_conforming_strings", "timezone",
+    "bytea_output", "client_encoding", "datestyle", "default_table_access_method",
+    "default_transaction_isolation", "default_transaction_read_only", "integer_datetimes",
+    "intervalstyle", "max_identifier_length", "max_index_keys", "search_path", "server_encoding",
+    "server_version", "server_version_num", "standard_conforming_strings", "timezone",
+    "transaction_isolation", "transaction_read_only",
 )  # fmt: skip
 
 _HIDDEN = "NULL /* holds a literal: not shown */"
@@ -91,6 +97,7 @@ class _Call:
     start: int  # of the qualified name
     opened: int  # the parenthesis
     closed: int
+    comma: int | None  # the last one between its arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,7 @@ def guarded(statement: Statement, *, max_bytes: int) -> Guarded:
 
     Raises StatementRefused for a setting that is not on the list.
     """
-    if not holds(statement.text):
+    if not holds(statement.text) and _REPEAT not in statement.text.lower():
         return Guarded(statement)
     lexemes = list(_lexemes(statement))
     columns = list(_defaults(lexemes)) if _reads_defaults(statement.text.lower()) else []
@@ -117,7 +124,9 @@ def guarded(statement: Statement, *, max_bytes: int) -> Guarded:
         pieces.append((start, start, f"{_SHOWN}{name} FROM (SELECT "))
         pieces.append((end, end, " AS d) AS g)"))
     for call in _calls(lexemes):
-        if call.name == _SETTING:
+        if call.name == _REPEAT:
+            pieces += _limited(statement.text, call)
+        elif call.name == _SETTING:
             _check_setting(statement.text[call.opened + 1 : call.closed].strip())
             pieces.append((call.start, call.opened + 1, f"{_NAMED_SETTING}(SELECT "))
             pieces.append((call.closed, call.closed, ") AS g(d)"))
@@ -184,18 +193,35 @@ def _lexemes(statement: Statement) -> Iterator[_Lexeme]:
                 yield _Lexeme(None, token.start, token.end, piece)
 
 
+def _limited(text: str, call: _Call) -> list[_Piece]:
+    """The last argument, not more than the limit; a number written out is refused above it."""
+    if call.comma is None:
+        return []
+    times = text[call.comma + 1 : call.closed]
+    if re.fullmatch(r"\s*[0-9]+\s*", times):
+        if int(times) > _MOST_REPEATED:
+            raise StatementRefused(f"repeat writes its text at most {_MOST_REPEATED:,} times")
+        return []
+    return [
+        (call.comma + 1, call.comma + 1, " pg_catalog.int4smaller("),
+        (call.closed, call.closed, f"\n, {_MOST_REPEATED})"),
+    ]
+
+
 def _calls(lexemes: list[_Lexeme]) -> Iterator[_Call]:
     """The calls of NAMES, however they are qualified: whose they are is the server's to say."""
-    opened: list[int] = []
+    opened: list[tuple[int, int | None]] = []
     for index, lexeme in enumerate(lexemes):
-        if lexeme.text == "(":
-            opened.append(index)
-        elif lexeme.text == ")" and opened:
-            at = opened.pop()
+        if lexeme.text in ("(", "["):
+            opened.append((index, None))
+        elif lexeme.text == "," and opened:
+            opened[-1] = (opened[-1][0], lexeme.start)
+        elif lexeme.text in (")", "]") and opened:
+            at, comma = opened.pop()
             name = lexemes[at - 1].name if at else None
-            if name in NAMES:
+            if name in NAMES or name == _REPEAT:
                 start = lexemes[_beginning(lexemes, at - 1)].start
-                yield _Call(name, start, lexemes[at].start, lexeme.start)
+                yield _Call(name, start, lexemes[at].start, lexeme.start, comma)
 
 
 def _beginning(lexemes: list[_Lexeme], at: int) -> int:

@@ -20,6 +20,12 @@ MAX_BYTES = 1024 * 1024
 MAX_NAME_BYTES = 63
 MAX_TOKENS = 400_000  # a run of plain words is one of them
 _PLAIN = re.compile(rf"(?a:[A-Za-z_][\w$ ]{{0,{MAX_NAME_BYTES - 1}}})")  # most names are
+# Beside letters, what headings of reports hold; never a sign of the tree's own form: : { } \\ ".
+_HEADING_FIRST = "_%#($€£"
+_HEADING_SIGNS = frozenset("_$ %#&'()*+,./;<=>?!@|~^[]€£°–—-")
+_DATED = re.compile("yy|mon|mm|dd|day|dy", re.IGNORECASE)
+_LONGEST_FORM = 40
+_MOST_FORMS = 8
 _BLANK = (Kind.SPACE, Kind.COMMENT)
 
 
@@ -94,6 +100,32 @@ def acceptable_name(name: str) -> bool:
     )
 
 
+def acceptable_heading(name: str) -> bool:
+    """What a column may be called: an acceptable name, or one with the signs of report headings.
+
+    It begins with a letter, a digit or one of a few signs, and ends in no space: `Total %`, `2024`.
+    """
+    if acceptable_name(name):
+        return True
+    if not name or len(name.encode(errors="replace")) > MAX_NAME_BYTES or name[-1] == " ":
+        return False
+    first = name[0]
+    return (
+        _letter(first) or unicodedata.category(first) == "Nd" or first in _HEADING_FIRST
+    ) and all(_letter(c) or c in _HEADING_SIGNS or unicodedata.category(c)[0] == "N" for c in name)
+
+
+def date_forms(text: str) -> tuple[str, ...]:
+    """What may be forms of dates for to_char among the strings of a text that calls it."""
+    if "to_char" not in text.lower():
+        return ()
+    strings = (text[t.start + 1 : t.end - 1] for t in scan(text) if t.kind is Kind.STRING)
+    found = (string for string in strings if len(string) <= _LONGEST_FORM and "'" not in string)
+    return tuple(
+        islice((form for form in dict.fromkeys(found) if _DATED.search(form)), _MOST_FORMS)
+    )
+
+
 def _drop_blank_end(tokens: list[Token]) -> None:
     while tokens and tokens[-1].kind in _BLANK:
         tokens.pop()
@@ -109,9 +141,11 @@ def _check_name(text: str, token: Token) -> None:
         name = name[1:-1].replace('""', '"')
     elif name.isascii() and len(name) <= MAX_NAME_BYTES:
         return
-    if not acceptable_name(name):
+    # Whether a quoted name is a column's is the server's to say: the tree's reader asks again.
+    if not (acceptable_heading(name) if token.kind is Kind.NAME else acceptable_name(name)):
         raise StatementRefused(
             f"the name{place(text, token.start)} is longer than {MAX_NAME_BYTES} bytes or holds a "
-            "character other than letters, digits, underscore, dollar and space",
+            "character that no name may hold: a colon, brace, backslash, double quote, line end or "
+            "invisible character",
             hint="use a plain name",
         )

@@ -17,7 +17,7 @@ from typing import Any
 from gateway.errors import NotUnderstood
 from gateway.model import Column
 from gateway.sql.server import Server
-from gateway.sql.statement import acceptable_name
+from gateway.sql.statement import acceptable_heading, acceptable_name
 from gateway.sql.types import FIRST_USER_OID, TypeFact
 
 Key = tuple[int, int]  # relation OID, attribute number
@@ -269,11 +269,11 @@ async def bounds(
 
 def _check_names(relation: Relation) -> None:
     """Names of the catalog obey the rule for names in a statement, whoever made them."""
-    names = (relation.schema, relation.table, *(a.name for a in relation.attributes.values()))
-    if not all(acceptable_name(name) for name in names):
+    own = acceptable_name(relation.schema) and acceptable_name(relation.table)
+    if not own or not all(acceptable_heading(a.name) for a in relation.attributes.values()):
         raise NotUnderstood(
             f"the table with OID {relation.oid} or one of its columns has a name that holds a "
-            "character other than letters, digits, underscore, dollar and space",
+            "character that no name may hold",
             hint="have the table read through a view with plain names",
         )
 

@@ -7,7 +7,7 @@ user made is refused: reading or comparing its values would run them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,11 @@ _REFUSED = frozenset(
 _TEXTLESS = frozenset(
     {16, 20, 21, 23, 26, 700, 701, 790, 1082, 1083, 1114, 1184, 1186, 1266, 1700, 2950}
 )
+
+# Of those: days and moments, and numbers. And what holds one text and nothing else.
+_TIMES = frozenset({1082, 1114, 1184})
+_NUMBERS = frozenset({20, 21, 23, 26, 700, 701, 790, 1700})
+_TEXTS = frozenset({18, 19, 25, 1042, 1043})
 
 TEXT: Mapping[str, Any] = {"kind": "text"}
 
@@ -100,6 +105,26 @@ class Types:
         fact = self._fact(oid)
         parts = (fact.element,) if fact.element else fact.parts if fact.typtype in "rm" else ()
         return oid in _TEXTLESS or (bool(parts) and all(self.textless(part) for part in parts))
+
+    def written(self, oids: Collection[int]) -> frozenset[str]:
+        """What the server writes into a text that it makes of columns of these types: "times",
+        "numbers". Nothing where one may be a document, with dates and numbers of its own."""
+        bases = {self._innermost(oid) for oid in oids}
+        documents = {
+            oid
+            for oid in bases
+            if not (oid in _TEXTS or self.textless(oid) or self._fact(oid).typtype == "e")
+        }
+        if documents:
+            return frozenset()
+        kinds = {"times": _TIMES, "numbers": _NUMBERS}
+        return frozenset(kind for kind, of in kinds.items() if bases & of)
+
+    def _innermost(self, oid: int) -> int:
+        """An array's element, without domains."""
+        oid, _ = self.resolved(oid, -1)
+        element = self._fact(oid).element
+        return self.resolved(element, -1)[0] if element else oid
 
     def resolved(self, oid: int, typmod: int) -> tuple[int, int]:
         """A domain's base type and its modifier; any other type as it is."""

@@ -1,7 +1,8 @@
 //! JSON under `scan`: strings are scanned, keys and everything else stay, what comes out is JSON.
 //!
 //! A string is read without its escapes, behind the key it stands under, so that `{"mrn": "00123"}` is
-//! told by its context; an integer is scanned only for what its key names and then becomes a string.
+//! told by its context; an integer is scanned only for what its key names and then becomes a string,
+//! and not at all where the numbers are those of clear columns.
 //! A key that spells an identifier itself is masked too. The walk keeps its own stack, as deep as
 //! [`DEEPEST`]; text that is not JSON, or deeper, is scanned as text.
 
@@ -32,6 +33,7 @@ pub(crate) fn push(scanner: &mut Scanner, text: &str, out: &mut Vec<u8>) -> bool
         }
         let context = scratch.len();
         let rules = match token.what {
+            What::Integer if scanner.spares_numbers() => continue,
             What::Integer => {
                 scratch.push_str(raw);
                 Rules::Named

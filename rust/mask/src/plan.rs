@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field};
 
 use crate::MaskError;
+use crate::detect::written::Form;
 use crate::dictionary::is_enum;
 use crate::json::quoted;
 use crate::owned::can_own;
 use crate::partial::Partial;
 use crate::redact::Label;
-use crate::scan::Scanner;
+use crate::scan::{Scanner, Spared};
 use crate::text::is_string;
 use crate::token::Token;
 use crate::treatment::Treatment;
@@ -102,11 +103,26 @@ fn action(
             (Action::Nulls, kept)
         }),
         Treatment::Clear { scan: false } => Some((Action::Own, kept)),
-        Treatment::Clear { scan: true } => Some(match scan(field) {
+        Treatment::Clear { scan: true } => Some(match scan(field, Spared::default()) {
             Some(action) => (action, kept),
             None => (Action::Own, kept),
         }),
-        Treatment::Scan => scan(field).map(|action| (action, kept)),
+        Treatment::Made {
+            times,
+            numbers,
+            forms,
+        } => {
+            let spared = Spared {
+                times: *times,
+                numbers: *numbers,
+                forms: forms.iter().filter_map(|form| Form::read(form)).collect(),
+            };
+            Some(match scan(field, spared) {
+                Some(action) => (action, kept),
+                None => (Action::Own, kept),
+            })
+        }
+        Treatment::Scan => scan(field, Spared::default()).map(|action| (action, kept)),
         Treatment::Partial { .. } | Treatment::Token { .. } | Treatment::Year
             if matches!(data_type, DataType::List(_)) =>
         {
@@ -136,11 +152,12 @@ fn action(
 }
 
 /// The scan of a text-like field: text, JSON, enums, and lists of them.
-fn scan(field: &Field) -> Option<Action> {
+fn scan(field: &Field, spared: Spared) -> Option<Action> {
     match field.data_type() {
-        DataType::List(item) => scan(item).map(|inner| Action::Elements(Box::new(inner))),
+        DataType::List(item) => scan(item, spared).map(|inner| Action::Elements(Box::new(inner))),
         text if is_string(text) || is_enum(text) => {
-            Some(Action::Scan(Box::new(Scanner::new(is_json(field)))))
+            let scanner = Scanner::new(is_json(field)).sparing(spared);
+            Some(Action::Scan(Box::new(scanner)))
         }
         _ => None,
     }

@@ -18,7 +18,8 @@ use arrow_schema::DataType;
 use crate::MaskError;
 use crate::detect::gates::Bitmaps;
 use crate::detect::triggers::{Rules, Triggers};
-use crate::detect::{KINDS, Kind, Span, opaque, union, whole};
+use crate::detect::written::Form;
+use crate::detect::{KINDS, Kind, Span, opaque, server_time, union, whole};
 use crate::dictionary::{self, is_enum};
 use crate::fold::{Folded, is_plain};
 use crate::json;
@@ -29,9 +30,28 @@ use crate::text::{TextBuilder, build, for_each_text};
 /// Bytes of rows that are looked at together: they and their bitmaps stay in the nearest caches.
 const WINDOW: usize = 1 << 14;
 
+/// What is not an identifier in this text, because the server wrote it there from clear columns.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Spared {
+    /// Dates and time stamps in the server's form.
+    pub(crate) times: bool,
+    /// The numbers of a JSON document.
+    pub(crate) numbers: bool,
+    /// Dates in the forms that the statement had them written in; with `times` only.
+    pub(crate) forms: Vec<Form>,
+}
+
+impl Spared {
+    fn holds(&self, text: &[u8], span: Span) -> bool {
+        let written = || self.forms.iter().any(|form| form.holds(text, span));
+        self.times && (server_time::holds(text, span) || written())
+    }
+}
+
 /// The detectors, ready, with what they found so far.
 pub(crate) struct Scanner {
     json: bool,
+    spared: Spared,
     triggers: Triggers,
     spans: Vec<Span>,
     folded: Folded,
@@ -46,6 +66,7 @@ impl Scanner {
     pub(crate) fn new(json: bool) -> Self {
         Self {
             json,
+            spared: Spared::default(),
             triggers: Triggers::new(),
             spans: Vec::new(),
             folded: Folded::default(),
@@ -53,6 +74,16 @@ impl Scanner {
             lone: Bitmaps::default(),
             found: [DetectorCounts::default(); KINDS],
         }
+    }
+
+    /// The same, for a text in which some things are spared.
+    pub(crate) fn sparing(self, spared: Spared) -> Self {
+        Self { spared, ..self }
+    }
+
+    /// Whether the numbers of a JSON document stay as they are.
+    pub(crate) fn spares_numbers(&self) -> bool {
+        self.spared.numbers
     }
 
     /// What each detector found so far, for those that found something.
@@ -154,7 +185,8 @@ impl Scanner {
             let bytes = text.get(from..to).ok_or_else(broken)?;
             if plain || is_plain(bytes) {
                 let (bitmaps, spans) = (&self.bitmaps, &mut self.spans);
-                collect(&self.triggers, bytes, bitmaps, from, Rules::All, spans);
+                let (triggers, spared) = (&self.triggers, &self.spared);
+                collect(triggers, bytes, bitmaps, from, Rules::All, spared, spans);
             } else {
                 // Arrow has checked it; were it not UTF-8, building the result would fail.
                 self.find_folded(&String::from_utf8_lossy(bytes), Rules::All);
@@ -201,12 +233,15 @@ impl Scanner {
         if is_plain(text.as_bytes()) {
             self.triggers
                 .find(text.as_bytes(), std::iter::empty(), &mut self.lone);
+            let (triggers, spared) = (&self.triggers, &self.spared);
+            let text = text.as_bytes();
             collect(
-                &self.triggers,
-                text.as_bytes(),
+                triggers,
+                text,
                 &self.lone,
                 0,
                 rules,
+                spared,
                 &mut self.spans,
             );
         } else {
@@ -220,7 +255,16 @@ impl Scanner {
         let chars = &self.folded.chars;
         self.triggers
             .find(chars, std::iter::empty(), &mut self.lone);
-        collect(&self.triggers, chars, &self.lone, 0, rules, &mut self.spans);
+        let (triggers, spared) = (&self.triggers, &self.spared);
+        collect(
+            triggers,
+            chars,
+            &self.lone,
+            0,
+            rules,
+            spared,
+            &mut self.spans,
+        );
         for span in &mut self.spans {
             (span.start, span.end) = self.folded.original(span.start, span.end);
         }
@@ -332,6 +376,7 @@ fn collect(
     bitmaps: &Bitmaps,
     first: usize,
     rules: Rules,
+    spared: &Spared,
     spans: &mut Vec<Span>,
 ) {
     spans.clear();
@@ -339,13 +384,13 @@ fn collect(
         triggers.collect(text, bitmaps, first, rules, spans);
     }
     if !spans.is_empty() {
-        settle(text, spans);
+        settle(text, spans, spared);
     }
 }
 
-/// Nothing inside opaque keys, whole numbers, then the union.
-fn settle(text: &[u8], spans: &mut Vec<Span>) {
-    spans.retain(|span| !opaque::hides(text, *span));
+/// Nothing inside opaque keys or what is spared, whole numbers, then the union.
+fn settle(text: &[u8], spans: &mut Vec<Span>, spared: &Spared) {
+    spans.retain(|span| !(opaque::hides(text, *span) || spared.holds(text, *span)));
     for span in spans.iter_mut() {
         *span = whole(text, *span);
     }

@@ -15,6 +15,16 @@ pub enum Treatment {
         /// Whether text is scanned.
         scan: bool,
     },
+    /// As `Clear` with `scan`, for a text that the server has made of several columns: what is sure to
+    /// be the value of a clear column that is no text stays as it is.
+    Made {
+        /// Dates are among the columns: in the server's own form they stay.
+        times: bool,
+        /// Numbers are, and JSON is not: the numbers of a JSON document stay.
+        numbers: bool,
+        /// And in these forms of `to_char`, which the statement names.
+        forms: Vec<String>,
+    },
     /// A label in the place of the value, or a typed NULL where the type cannot hold it.
     Redact {
         /// What is written.
@@ -48,7 +58,7 @@ impl Treatment {
     /// The name in the policy, in the field's metadata and in the report.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Clear { .. } => "clear",
+            Self::Clear { .. } | Self::Made { .. } => "clear",
             Self::Redact { .. } => "redact",
             Self::Null => "null",
             Self::Partial { .. } => "partial",
@@ -66,6 +76,12 @@ enum Wire {
     Clear {
         #[serde(default = "yes")]
         scan: bool,
+        #[serde(default)]
+        times: bool,
+        #[serde(default)]
+        numbers: bool,
+        #[serde(default)]
+        forms: Vec<String>,
     },
     Redact {
         #[serde(default = "default_label")]
@@ -103,7 +119,17 @@ fn star() -> char {
 impl From<Wire> for Treatment {
     fn from(wire: Wire) -> Self {
         match wire {
-            Wire::Clear { scan } => Self::Clear { scan },
+            Wire::Clear {
+                scan: true,
+                times,
+                numbers,
+                forms,
+            } if times || numbers => Self::Made {
+                times,
+                numbers,
+                forms,
+            },
+            Wire::Clear { scan, .. } => Self::Clear { scan },
             Wire::Redact { label } => Self::Redact { label },
             Wire::Null {} => Self::Null,
             Wire::Partial { first, last, char } => Self::Partial { first, last, char },
@@ -125,6 +151,18 @@ mod tests {
         assert_eq!(
             read(r#"{"name":"clear"}"#).unwrap(),
             Treatment::Clear { scan: true }
+        );
+        assert_eq!(
+            read(r#"{"name":"clear","scan":true,"times":true}"#).unwrap(),
+            Treatment::Made {
+                times: true,
+                numbers: false,
+                forms: vec![]
+            }
+        );
+        assert_eq!(
+            read(r#"{"name":"clear","scan":false,"times":true}"#).unwrap(),
+            Treatment::Clear { scan: false }
         );
         assert_eq!(
             read(r#"{"name":"redact"}"#).unwrap(),

@@ -210,6 +210,7 @@ impl<'t> Walk<'t> {
     /// A subquery in an expression: its outputs flow in, its predicates control the statement.
     fn sub_link(&mut self, at: Context, node: Node<'t>, reads: &mut Reads) -> Result<Form> {
         const EXISTS: i64 = 0;
+        const SCALAR: i64 = 4;
         let kind = node.number("subLinkType")?;
         if !matches!(kind, 0..=4 | 6) {
             return not_understood(
@@ -237,7 +238,11 @@ impl<'t> Walk<'t> {
         if kind != EXISTS {
             reads.slots.extend_from_slice(&outputs);
         }
-        Ok(Form::Computed)
+        // A scalar one gives the value of its one row as it is, or NULL; which row is its own control.
+        match outputs.as_ref() {
+            [output] if kind == SCALAR => Ok(Form::Slot(*output)),
+            _ => Ok(Form::Computed),
+        }
     }
 
     fn variable(&mut self, at: Context, node: Node<'t>, reads: &mut Reads) -> Result<Form> {

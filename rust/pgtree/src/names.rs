@@ -1,7 +1,9 @@
-//! Which identifiers are admitted: `[\p{L}_][\p{L}\p{N}_$ ]{0,62}`, and the server's own few.
+//! Which identifiers are admitted: `[\p{L}_][\p{L}\p{N}_$ ]{0,62}`, and the server's own few; for columns
+//! also the signs of report headings, as in `Total %`, `City/State`, `2024` and `Cost (€)`.
 //!
 //! The reader does not need this to be safe (escapes and wrapping are exact); it is the second wall: a
-//! name that cannot hold a bracket, a colon, a quote or a line end cannot forge a field.
+//! name that cannot hold a brace, a colon, a backslash, a double quote or a line end cannot forge a
+//! node, a field or a string.
 
 use regex_automata::meta::Regex;
 use std::sync::OnceLock;
@@ -26,7 +28,7 @@ pub(crate) fn admitted(name: &str, place: Place) -> bool {
     is_identifier(name)
         || match place {
             Place::Relation => is_servers_relation(name),
-            Place::Column => matches!(name, "" | "?column?"),
+            Place::Column => matches!(name, "" | "?column?") || is_heading(name),
             Place::Field => matches!(name, "?column?" | "*DEPTH*"),
             Place::Other => false,
         }
@@ -56,6 +58,23 @@ fn is_identifier(name: &str) -> bool {
         .get_or_init(|| Regex::new(r"^[\p{L}_][\p{L}\p{N}_$ ]{0,62}$").ok())
         .as_ref()
         .is_some_and(|pattern| pattern.is_match(name))
+}
+
+/// The name of a column as a report has it: signs beside letters, and no sign of the tree's own form.
+/// It begins with a letter, a digit or one of a few signs, and ends in no space.
+fn is_heading(name: &str) -> bool {
+    static PATTERN: OnceLock<Option<Regex>> = OnceLock::new();
+    name.len() <= MAX_BYTES
+        && !name.ends_with(' ')
+        && PATTERN
+            .get_or_init(|| {
+                Regex::new(
+                    r"^[\p{L}\p{Nd}_%#($€£][\p{L}\p{N}_$ %#&'()*+,./;<=>?!@|~^\[\]€£°–—-]{0,62}$",
+                )
+                .ok()
+            })
+            .as_ref()
+            .is_some_and(|pattern| pattern.is_match(name))
 }
 
 /// An operator's name, or its schema: what `operName` of a SubLink may hold, as printed.
@@ -110,6 +129,54 @@ mod tests {
         ] {
             assert!(!is_identifier(bad), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn headings_are_names_of_columns_only() {
+        for good in [
+            "Total %",
+            "City/State",
+            "# of visits",
+            "visits (total)",
+            "no-show",
+            "2024",
+            "a.b",
+            "Cost (€)",
+            "Δ%",
+            "% of all",
+            "<=30",
+            "O'Brien",
+            "(none)",
+            "30-day, all",
+        ] {
+            let expected = !matches!(good, "<=30");
+            assert_eq!(admitted(good, Place::Column), expected, "{good}");
+            for place in [Place::Relation, Place::Field, Place::Other] {
+                assert!(!admitted(good, place), "{good}");
+            }
+        }
+        for bad in [
+            "a:b",
+            "a\\b",
+            "a\"b",
+            "a{b",
+            "a}b",
+            "a\nb",
+            "=1",
+            "-1",
+            "@x",
+            " a",
+            "a% ",
+            "%\u{202e}",
+            "%\u{200b}",
+            "a\u{a0}%",
+            "%\u{301}",
+            "*VALUES*",
+            "<>",
+        ] {
+            assert!(!admitted(bad, Place::Column), "{bad:?}");
+        }
+        assert!(!admitted(&"%".repeat(64), Place::Column));
     }
 
     #[test]

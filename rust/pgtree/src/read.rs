@@ -430,11 +430,11 @@ fn quoted(word: &str) -> Result<&str> {
     }
 }
 
-/// A name as printed, unescaped and admitted. The one escape that an admitted name can need is `\ `.
+/// A name as printed, unescaped and admitted.
 fn name(printed: &str, place: Place) -> Result<Cow<'_, str>> {
     let name = match printed {
         "\"\"" => Cow::Borrowed(""),
-        _ if printed.contains('\\') => Cow::Owned(printed.replace("\\ ", " ")),
+        _ if printed.contains('\\') => Cow::Owned(unescaped(printed)),
         _ => Cow::Borrowed(printed),
     };
     if names::admitted(&name, place) {
@@ -442,6 +442,20 @@ fn name(printed: &str, place: Place) -> Result<Cow<'_, str>> {
     }
     not_understood(
         "a name in the statement or in one of its tables holds characters that are not admitted: \
-         use letters, digits, spaces, _ and $, at most 63, beginning with a letter",
+         use letters, digits, spaces, _ and $, at most 63, beginning with a letter; columns may also \
+         have the signs of headings, as in \"Total %\"",
     )
+}
+
+/// A backslash stands before what would be read otherwise; what follows it is itself.
+fn unescaped(printed: &str) -> String {
+    let mut name = String::with_capacity(printed.len());
+    let mut characters = printed.chars();
+    while let Some(character) = characters.next() {
+        name.extend(match character {
+            '\\' => characters.next(),
+            other => Some(other),
+        });
+    }
+    name
 }

@@ -52,6 +52,33 @@ def test_text_that_nobody_else_wrote_is_not_scanned() -> None:
     assert [entry.treatment.options["scan"] for entry in shown.columns] == [False, True]
 
 
+def test_what_the_server_wrote_into_a_text_is_not_scanned_for() -> None:
+    made = replace(
+        output("city", "id", shape=Shape.COMPUTED),
+        written=frozenset({"times", "numbers"}),
+        forms=("YYYY",),
+    )
+    bare = replace(made, shape=Shape.BARE)
+    plain = replace(made, written=frozenset())
+    shown = decide(grant(), analysis(made, bare, plain), POLICY).columns
+    assert [entry.treatment.options for entry in shown] == [
+        {"scan": True, "numbers": True, "times": True, "forms": ["YYYY"]},
+        {"scan": True},
+        {"scan": True},
+    ]
+
+
+def test_the_text_of_a_date_that_shows_its_year_is_refused() -> None:
+    policy = Policy("clinic", {"public.patient.*": "year"})
+    born = Column(1, 1, "public", "patient", "dob", 1082)
+    text = Output("c", TEXT, Shape.TEXT, (born,))
+    with pytest.raises(ProtectedUse, match=r"patient\.dob"):
+        decide(grant(), analysis(text), policy)
+    assert decide(grant(), analysis(replace(text, shape=Shape.BARE)), policy).columns
+    other = replace(born, type_oid=25)  # the kernel says what it makes of that
+    assert decide(grant(), analysis(replace(text, columns=(other,))), policy).columns
+
+
 def test_a_computed_protected_column_is_refused_and_names_the_column() -> None:
     with pytest.raises(ProtectedUse, match=r"public\.patient\.name") as caught:
         decide(grant(), analysis(output("name", shape=Shape.COMPUTED)), POLICY)

@@ -28,13 +28,26 @@ def test_types_that_hold_nothing_that_somebody_wrote(oid: int, textless: bool) -
     assert TYPES.textless(oid) is textless
 
 
+@pytest.mark.parametrize(
+    ("oids", "written"),
+    [
+        ({25}, set()), ({25, 1082}, {"times"}), ({25, 23}, {"numbers"}),
+        ({1082, 1700}, {"times", "numbers"}),
+        ({20001, 25}, {"numbers"}), ({1231, 25}, {"numbers"}), ({3802, 1082, 25}, set()),
+        ({2249, 1082}, set()), ({600, 23}, set()), ({20003, 1114}, {"times"}), (set(), set()),
+    ],
+)  # fmt: skip
+def test_what_the_server_writes_into_a_text(oids: set[int], written: set[str]) -> None:
+    assert TYPES.written(oids) == written
+
+
 MONEY = {"kind": "numeric", "precision": 10, "scale": 2}
 TYPES = Types(
     {
         f.oid: f
         for f in (
             fact(23), fact(25), fact(18), fact(600), fact(790), fact(1700), fact(2249, "p"),
-            fact(2278, "p"), fact(194),
+            fact(2278, "p"), fact(194), fact(1082), fact(1114), fact(3802),
             fact(1231, element=1700),
             fact(20001, "d", base=1700, base_typmod=655366),
             fact(20002, "d", base=20001),

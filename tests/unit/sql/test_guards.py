@@ -31,6 +31,27 @@ def test_nothing_else_is_touched(sql: str) -> None:
     assert guarded(sql) == guards.Guarded(read(sql))
 
 
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("select repeat('x', n)", "select repeat('x', pg_catalog.int4smaller( n\n, 10000))"),
+        ("select repeat('x', 7)", "select repeat('x', 7)"),
+        (
+            'select "repeat"(f(a, b), (n, [1, 2])[1])',
+            'select "repeat"(f(a, b), pg_catalog.int4smaller( (n, [1, 2])[1]\n, 10000))',
+        ),
+        ("select repeat(x) from repeat", "select repeat(x) from repeat"),
+    ],
+)
+def test_repeat_has_a_limit(sql: str, expected: str) -> None:
+    assert guarded(sql).statement.text == expected
+
+
+def test_a_number_above_the_limit_is_refused() -> None:
+    with pytest.raises(StatementRefused, match="at most 10,000 times"):
+        guarded("select repeat('x', 10001)")
+
+
 CALLS = [
     "pg_get_indexdef(1)",
     "PG_GET_INDEXDEF (1)",

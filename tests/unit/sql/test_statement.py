@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequest, Refusal, StatementRefused
 from gateway.sql.scanner import Kind, scan
-from gateway.sql.statement import acceptable_name, read
+from gateway.sql.statement import acceptable_heading, acceptable_name, date_forms, read
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,48 @@ def test_names_that_are_plain(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "1a", "$a", " a", "a\n", "a{", "a\\", "a\u200b", "a" * 64])
 def test_names_that_are_not(name: str) -> None:
     assert not acceptable_name(name)
+
+
+HEADINGS = [
+    "Total %", "City/State", "# of visits", "visits (total)", "no-show", "2024", "a.b", "Cost (€)",
+    "Δ%", "% of all", "O'Brien", "(none)", "30-day, all", "cost > 100?", "$ amount",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEADINGS)
+def test_columns_may_have_headings(name: str) -> None:
+    assert acceptable_heading(name)
+    assert acceptable_heading("a")
+    assert not acceptable_name(name)
+    assert read(f'select 1 as "{name}"').text.endswith(f'"{name}"')
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "a:b", "a\\b", 'a"b', "a{b", "a}b", "a\nb", "=1", "-1", "@x", " a", "a% ", "<>", "%" * 64,
+     "%\u202e", "%\u200b", "a\u00a0%", "%\u0301", "*VALUES*"],
+)  # fmt: skip
+def test_what_no_column_may_be_called(name: str) -> None:
+    assert not acceptable_heading(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "forms"),
+    [
+        ("select to_char(at, 'DD.MM.YYYY'), to_char(at, 'Mon') from t", ("DD.MM.YYYY", "Mon")),
+        ('select TO_CHAR(at, (\'YYYY-MM\'::"pg_catalog"."text")) from t', ("YYYY-MM",)),
+        ("select 'DD.MM.YYYY' from t", ()),
+        ("select to_char(n, '999'), 'finished', E'YYYY' from t", ()),
+        (f"select to_char(at, 'YYYY{'-' * 40}') from t", ()),
+    ],
+)
+def test_forms_of_dates(text: str, forms: tuple[str, ...]) -> None:
+    assert date_forms(text) == forms
+
+
+def test_not_more_forms_than_a_few() -> None:
+    many = ", ".join(f"to_char(at, 'YYYY{'.' * n}')" for n in range(20))
+    assert len(date_forms(f"select {many}")) == 8
 
 
 @given(st.text(alphabet="aeE'\"$;-/*\\ \nnU&x1\u00e9(,", max_size=40))

@@ -21,11 +21,13 @@ pub(crate) mod network;
 pub(crate) mod opaque;
 pub(crate) mod phone;
 pub(crate) mod record;
+pub(crate) mod server_time;
 pub(crate) mod shapes;
 mod simd;
 pub(crate) mod ssn;
 pub(crate) mod triggers;
 pub(crate) mod url;
+pub(crate) mod written;
 pub(crate) mod zip;
 
 use lexis::{at, before, digits, run_back};
