@@ -111,11 +111,13 @@ class Guarded:
 def guarded(statement: Statement, *, max_bytes: int) -> Guarded:
     """`statement` with every call of NAMES guarded; itself if there is none.
 
-    Raises StatementRefused for a setting that is not on the list.
+    Raises StatementRefused for a setting that is not on the list, and for (x).name in place of
+    name(x), which the server takes for the same call.
     """
     if not holds(statement.text) and _REPEAT not in statement.text.lower():
         return Guarded(statement)
     lexemes = list(_lexemes(statement))
+    _check_notation(lexemes)
     columns = list(_defaults(lexemes)) if _reads_defaults(statement.text.lower()) else []
     absent = [(start, end, "NULL") for start, end in _trees(lexemes)]
     absent += [(start, end, "NULL::pg_catalog.text") for start, end, _ in columns]
@@ -163,6 +165,18 @@ def check(called: Collection[str], views: Collection[str]) -> None:
             "call it, too",
             hint="ask the catalog in a statement of its own",
         )
+
+
+def _check_notation(lexemes: list[_Lexeme]) -> None:
+    """Behind a dot and without parentheses such a name is a call that the guards do not see."""
+    for at, lexeme in enumerate(lexemes):
+        if lexeme.name in NAMES and at and lexemes[at - 1].text == ".":
+            if at + 1 < len(lexemes) and lexemes[at + 1].text == "(":
+                continue
+            raise StatementRefused(
+                f"{lexeme.name} stands behind a dot without its arguments",
+                hint=f"write the call as {lexeme.name}(…)",
+            )
 
 
 def _check_setting(argument: str) -> None:

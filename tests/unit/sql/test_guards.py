@@ -121,3 +121,17 @@ def test_a_view_may_hold_a_call_that_nobody_sees() -> None:
     guards.check([], ["public.v"])
     with pytest.raises(StatementRefused, match=r"public\.v"):
         guards.check(["pg_get_expr"], ["public.v"])
+
+
+NOTATION = [
+    "select (i.indexrelid).pg_get_indexdef from pg_index i",
+    'select (i.indexrelid) . /* a */ "pg_get_indexdef" -- b\n from pg_index i',
+    "select ((select 1::oid)).pg_get_constraintdef",
+    "select ('data_directory'::text).CURRENT_SETTING",
+]
+
+
+@pytest.mark.parametrize("sql", NOTATION)
+def test_a_call_written_as_a_field_is_refused(sql: str) -> None:
+    with pytest.raises(StatementRefused, match="behind a dot"):
+        guarded(sql)
