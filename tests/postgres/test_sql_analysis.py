@@ -263,7 +263,7 @@ async def test_a_tree_too_large_is_not_read(
 ) -> None:
     monkeypatch.setattr("gateway.sql.size.MAX_TREE", 500)
     with pytest.raises(NotUnderstood, match="at most 500 are read"):
-        await of(clinic, "select 1")
+        await of(clinic, "select 15 as never_read_before")
 
 
 async def test_every_type_of_the_server_is_sent_or_refused(

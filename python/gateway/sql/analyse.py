@@ -143,7 +143,7 @@ async def attempt(
             columns,
             through,
             free_text=told or not all(types.textless(column.type_oid) for column in columns),
-            written=frozenset() if told else types.written({c.type_oid for c in columns}),
+            written=frozenset() if told else types.written(frozenset(c.type_oid for c in columns)),
             forms=forms,
         )
         for name, flow, kind, columns, through in zip(

@@ -1,7 +1,7 @@
 """The kernel's account of one tree, as values.
 
 Refuses a tree that could not be read, or planned, in a moment. The tree itself goes no further than
-the kernel.
+the kernel; the account of one that was read before is found by its hash.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from blake3 import blake3
 
 from gateway import _kernel
 from gateway.sql import size
@@ -78,12 +80,25 @@ class Lineage:
         return keys.union(*(output.columns for output in self.outputs))
 
 
+#: Accounts of the trees that were read last, the latest at the end. An account follows from the
+#: tree's text and nothing else, so it cannot be stale; what its numbers mean is asked for anew.
+_known: dict[tuple[bytes, int], Lineage] = {}
+_MOST_KNOWN = 256
+
+
 async def of(tree: str, server_major: int) -> Lineage:
     """Read `tree`. Raises StatementRefused and NotUnderstood as the kernel does."""
     if len(tree) > _LONG:
-        answer = await asyncio.to_thread(_read, tree, server_major)
-    else:
-        answer = _read(tree, server_major)
+        return _values(await asyncio.to_thread(_read, tree, server_major))
+    key = (blake3(tree.encode()).digest(), server_major)
+    found = _known.pop(key, None) or _values(_read(tree, server_major))
+    _known[key] = found
+    if len(_known) > _MOST_KNOWN:
+        del _known[next(iter(_known))]
+    return found
+
+
+def _values(answer: str) -> Lineage:
     found = json.loads(answer)
     return Lineage(
         outputs=tuple(

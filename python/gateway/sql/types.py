@@ -72,6 +72,9 @@ class Types:
 
     def __init__(self, facts: Mapping[int, TypeFact]) -> None:
         self._facts = facts
+        # What many outputs of a statement ask alike.
+        self._without_text: dict[int, bool] = {}
+        self._written: dict[frozenset[int], frozenset[str]] = {}
 
     def check(self, oid: int, *, called: bool) -> None:
         """Refuse a type that is unknown, for the server's own use, or run by a user's functions.
@@ -101,14 +104,23 @@ class Types:
 
     def textless(self, oid: int) -> bool:
         """Whether no value of the type can hold what somebody wrote, arrays and ranges included."""
-        oid, _ = self.resolved(oid, -1)
-        fact = self._fact(oid)
-        parts = (fact.element,) if fact.element else fact.parts if fact.typtype in "rm" else ()
-        return oid in _TEXTLESS or (bool(parts) and all(self.textless(part) for part in parts))
+        known = self._without_text.get(oid)
+        if known is None:
+            base, _ = self.resolved(oid, -1)
+            fact = self._fact(base)
+            parts = (fact.element,) if fact.element else fact.parts if fact.typtype in "rm" else ()
+            inside = bool(parts) and all(self.textless(part) for part in parts)
+            known = self._without_text[oid] = base in _TEXTLESS or inside
+        return known
 
-    def written(self, oids: Collection[int]) -> frozenset[str]:
+    def written(self, oids: frozenset[int]) -> frozenset[str]:
         """What the server writes into a text that it makes of columns of these types: "times",
         "numbers". Nothing where one may be a document, with dates and numbers of its own."""
+        if oids not in self._written:
+            self._written[oids] = self._kinds(oids)
+        return self._written[oids]
+
+    def _kinds(self, oids: Collection[int]) -> frozenset[str]:
         bases = {self._innermost(oid) for oid in oids}
         documents = {
             oid

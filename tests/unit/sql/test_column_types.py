@@ -38,7 +38,7 @@ def test_types_that_hold_nothing_that_somebody_wrote(oid: int, textless: bool) -
     ],
 )  # fmt: skip
 def test_what_the_server_writes_into_a_text(oids: set[int], written: set[str]) -> None:
-    assert TYPES.written(oids) == written
+    assert TYPES.written(frozenset(oids)) == written
 
 
 MONEY = {"kind": "numeric", "precision": 10, "scale": 2}
