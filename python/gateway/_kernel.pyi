@@ -19,6 +19,7 @@ of these forms of to_char, and the numbers of a JSON document, are spared by the
 {"name": "token", "domain": str, "key_id": str} | {"name": "year"} | {"name": "scan"}.
 """
 
+from collections.abc import Sequence
 from typing import Self, final
 
 __all__ = ["Chunk", "MaskedStream", "__version__", "lineage"]
@@ -114,6 +115,9 @@ class MaskedStream:
         """Take the next COPY bytes (any split), give the chunks that are full. Releases the GIL.
 
         `bytes` are read in place; any other buffer (asyncpg gives bytearrays) is copied first."""
+
+    def feed_all(self, pieces: Sequence[bytes | bytearray]) -> list[Chunk]:
+        """As `feed` of one after the other, without taking the GIL in between."""
 
     def finish(self) -> list[Chunk]:
         """The rest and the end-of-stream marker; an error if the COPY trailer has not come and the

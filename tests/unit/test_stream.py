@@ -294,6 +294,27 @@ def test_bad_streams_fail(name: str, form: str) -> None:
         assert json.loads(stream.report())["infinities"] == 0
 
 
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_many_pieces_at_once_are_as_one_after_the_other(kind: type[bytes]) -> None:
+    data = copy(*rows_of(20_000))
+    pieces = [kind(data[at : at + 777]) for at in range(0, len(data), 777)]
+    one_by_one = run(opened(TWO), pieces)
+    stream = opened(TWO)
+    at_once = [stream.head(), *stream.feed_all(pieces), *stream.finish()]
+    assert [(c.rows, c.data) for c in at_once] == [(c.rows, c.data) for c in one_by_one]
+
+
+def test_an_error_in_many_pieces_waits_for_the_chunks_before_it() -> None:
+    stream = opened(TWO)
+    stream.head()
+    good = HEADER + b"".join(rows_of(1_000))
+    chunks = stream.feed_all([good, b"\x00\x07rubbish", good])
+    assert sum(chunk.rows for chunk in chunks) == 256
+    for call in (lambda: stream.feed_all([]), lambda: stream.feed_all([good]), stream.finish):
+        with pytest.raises(UpstreamFailed):
+            call()
+
+
 def test_chunks_that_were_full_leave_before_the_error() -> None:
     data = HEADER + b"".join(rows_of(300)) + struct.pack(">h", 9)
     stream = opened(TWO)

@@ -1,24 +1,27 @@
 """The kernel beside the event loop: it masks the next bytes while the last ones are sent.
 
-Refuses to run far ahead: at most a few pieces wait, so a client that does not read stops the
-database, and memory stays what it is.
+Refuses to run far ahead: little waits before the kernel and little behind it, so a client that does
+not read stops the database, and memory stays what it is.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from queue import SimpleQueue
+from typing import Any
 
 from gateway._kernel import Chunk, MaskedStream
 
 #: Bytes below which going to another thread costs more than masking here.
 _SMALL = 16 * 1024
-#: Pieces that may be with the kernel or wait to be recorded.
-_AHEAD = 3
-
-_Masked = tuple[list[Chunk], bool]  # what became of a piece, and whether the row limit is reached
+#: Bytes that may wait before the kernel, and how many the thread takes before it says so.
+_BEFORE = 2 << 20
+_TOLD = 1 << 19
+#: Answers of the kernel that may wait to be recorded.
+_BEHIND = 3
 
 
 async def masked(kernel: MaskedStream, copy: AsyncIterator[bytes]) -> AsyncGenerator[Chunk, None]:
@@ -28,66 +31,131 @@ async def masked(kernel: MaskedStream, copy: AsyncIterator[bytes]) -> AsyncGener
     the event loop (it holds no lock of Python meanwhile). The kernel is at rest when the generator
     has ended by itself. Raises what the kernel or the upstream raises.
     """
-    loop = asyncio.get_running_loop()
-    thread = ThreadPoolExecutor(1, thread_name_prefix="kernel")
-    waiting: asyncio.Queue[asyncio.Future[_Masked] | None] = asyncio.Queue()
-    room = asyncio.Semaphore(_AHEAD)
-
-    def step(piece: bytes) -> _Masked:
-        return kernel.feed(piece), kernel.truncated
-
-    async def work() -> None:
-        last: asyncio.Future[_Masked] | None = None
-        async for piece in copy:
-            if len(piece) < _SMALL and (last is None or last.done()):
-                last = loop.create_future()
-                last.set_result(step(piece))
-            else:
-                last = loop.run_in_executor(thread, step, piece)
-            waiting.put_nowait(last)
-            await room.acquire()
-
-    worker = asyncio.create_task(work())
-    worker.add_done_callback(lambda _: waiting.put_nowait(None))
+    beside = _Beside(kernel)
+    feeding = asyncio.create_task(beside.feed(copy))
+    feeding.add_done_callback(lambda _: beside.came.set())
     try:
-        while (piece := await waiting.get()) is not None:
-            chunks, truncated = await piece
-            for chunk in chunks:
-                yield chunk
-            room.release()
-            if truncated:
+        while True:
+            while beside.ready:
+                chunks, truncated = beside.ready.popleft()
+                beside.room.set()
+                for chunk in chunks:
+                    yield chunk
+                if truncated:
+                    return
+            if feeding.done() or beside.failed():
                 break
-        else:
-            await worker  # raises what stopped it
+            beside.came.clear()
+            await beside.came.wait()
+        if not beside.failed():
+            await feeding  # raises what stopped it
+        await beside.rest()
     finally:
-        cancelled = await _stop(worker)
-        thread.shutdown(wait=False)
-        await _rest(waiting)
+        feeding.cancel()
+        cancelled = await _end(feeding)
+        if beside.thread is not None:
+            cancelled = await _end(beside.thread) or cancelled
         if cancelled is not None:
             raise cancelled
 
 
-async def _stop(worker: asyncio.Task[None]) -> asyncio.CancelledError | None:
-    """End the worker, which has the copy until then and may take its time to stop the database.
+class _Beside:
+    """The kernel, its thread, and what waits before it and behind it."""
+
+    def __init__(self, kernel: MaskedStream) -> None:
+        self._kernel = kernel
+        self._loop = asyncio.get_running_loop()
+        self._pieces: SimpleQueue[bytes | None] = SimpleQueue()
+        self._before = 0  # bytes given to the thread that it has not spoken of
+        self._stopping = False
+        self.thread: asyncio.Future[None] | None = None
+        #: What became of some pieces, and whether the row limit is reached.
+        self.ready: deque[tuple[list[Chunk], bool]] = deque()
+        self.came = asyncio.Event()
+        self.room = asyncio.Event()
+
+    async def feed(self, copy: AsyncIterator[bytes]) -> None:
+        """Every piece of `copy`; at rest on return. Cancelled, it leaves out what waits."""
+        try:
+            async for piece in copy:
+                if self.thread is None and len(piece) < _SMALL:
+                    self._deliver(0, self._kernel.feed(piece), self._kernel.truncated)
+                else:
+                    self._before += len(piece)
+                    self._pieces.put(piece)
+                    self.thread = self.thread or self._start()
+                while self._before > _BEFORE or len(self.ready) >= _BEHIND:
+                    self.room.clear()
+                    await self.room.wait()
+        except asyncio.CancelledError:
+            self._stopping = True
+            raise
+        finally:
+            self._pieces.put(None)
+            await self.rest()
+
+    async def rest(self) -> None:
+        """Wait for the thread, which has been told to end. Raises what the kernel raised."""
+        if self.thread is not None:
+            await asyncio.shield(self.thread)
+
+    def failed(self) -> bool:
+        """Whether the kernel has raised something."""
+        thread = self.thread
+        return thread is not None and thread.done() and thread.exception() is not None
+
+    def _start(self) -> asyncio.Future[None]:
+        threads = ThreadPoolExecutor(1, thread_name_prefix="kernel")
+        thread = self._loop.run_in_executor(threads, self._work)
+        thread.add_done_callback(lambda _: self.came.set())
+        threads.shutdown(wait=False)
+        return thread
+
+    def _work(self) -> None:
+        """In the thread. The loop is woken for chunks, and to make room, and not for each piece."""
+        taken = 0
+        while pieces := self._waiting():
+            chunks = self._kernel.feed_all(pieces)
+            taken += sum(map(len, pieces))
+            truncated = self._kernel.truncated
+            if chunks or truncated or taken >= _TOLD:
+                self._loop.call_soon_threadsafe(self._deliver, taken, chunks, truncated)
+                taken = 0
+        if not self._stopping:
+            self._kernel.feed_all(())  # raises an error that full chunks went out ahead of
+
+    def _waiting(self) -> list[bytes]:
+        """The next piece and what waits behind it, not much at once; nothing at the end."""
+        pieces: list[bytes] = []
+        size = 0
+        while size < _TOLD and not (pieces and self._pieces.empty()):
+            piece = self._pieces.get()
+            if piece is None or self._stopping:
+                self._pieces.put(None)  # the end is found again behind these
+                break
+            pieces.append(piece)
+            size += len(piece)
+        return [] if self._stopping else pieces
+
+    def _deliver(self, taken: int, chunks: list[Chunk], truncated: bool) -> None:
+        self._before -= taken
+        self.room.set()
+        if chunks or truncated:
+            self.ready.append((chunks, truncated))
+            self.came.set()
+
+
+async def _end(future: asyncio.Future[Any]) -> asyncio.CancelledError | None:
+    """Wait until it is over, which may take its time to stop the database.
 
     A cancellation of the caller in the meantime is given back: it may be a revocation.
     """
     cancelled = None
-    worker.cancel()
-    while not worker.done():
+    while not future.done():
         try:
-            await asyncio.wait({worker})
+            await asyncio.wait({future})
         except asyncio.CancelledError as again:
             cancelled = again
-    if not worker.cancelled():
-        worker.exception()  # told to the caller already, or the caller has gone
+    if not future.cancelled():
+        future.exception()  # told to the caller already, or the caller has gone
     return cancelled
-
-
-async def _rest(waiting: asyncio.Queue[asyncio.Future[_Masked] | None]) -> None:
-    """Wait for the pieces that nobody wants any more: a few, and each is a matter of moments."""
-    while not waiting.empty():
-        piece = waiting.get_nowait()
-        if piece is not None:
-            with suppress(Exception):
-                await piece

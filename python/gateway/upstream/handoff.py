@@ -6,6 +6,7 @@ The driver's side waits while more than a little is not yet taken, and so holds 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 _LIMIT = 1 << 20  # bytes that may wait; one piece more can be on top
 
@@ -14,7 +15,7 @@ class Handoff:
     """One writer, one reader, one event loop."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
+        self._pieces: deque[bytes] = deque()
         self._size = 0
         self._changed = asyncio.Event()  # something came, or the writer has ended
         self._room = asyncio.Event()
@@ -35,14 +36,13 @@ class Handoff:
         self._changed.set()
 
     async def take(self) -> bytes | None:
-        """All that has come, or None when everything has been taken and the writer has ended."""
+        """The next piece, or None when everything has been taken and the writer has ended."""
         while not self._pieces:
             if self._ended:
                 return None
             self._changed.clear()
             await self._changed.wait()
-        taken = b"".join(self._pieces) if len(self._pieces) > 1 else self._pieces[0]
-        self._pieces.clear()
-        self._size = 0
+        piece = self._pieces.popleft()
+        self._size -= len(piece)
         self._room.set()
-        return taken
+        return piece

@@ -9,6 +9,7 @@ use mask::{MaskError, Masker, Treatment};
 use pgcopy::{ColumnPlan, ColumnType, CopyError, DecodedColumn, Decoder, Infinity, Progress};
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -121,6 +122,18 @@ impl MaskedStream {
                 self.guarded(py, |pipeline| pipeline.feed(&bytes))?
             }
         };
+        Ok(sealed
+            .into_iter()
+            .map(|chunk| chunk.into_chunk(py))
+            .collect())
+    }
+
+    fn feed_all(
+        &mut self,
+        py: Python<'_>,
+        pieces: Vec<PyBackedBytes>,
+    ) -> PyResult<Vec<Chunk>> {
+        let sealed = self.guarded(py, |pipeline| pipeline.feed_all(&pieces))?;
         Ok(sealed
             .into_iter()
             .map(|chunk| chunk.into_chunk(py))
@@ -261,6 +274,15 @@ impl Pipeline {
         self.expect_rows()?;
         let mut full = Vec::new();
         let outcome = self.take_rows(&mut input, &mut full);
+        self.after(full, outcome)
+    }
+
+    fn feed_all(&mut self, pieces: &[PyBackedBytes]) -> Result<Vec<Sealed>, KernelError> {
+        self.expect_rows()?;
+        let mut full = Vec::new();
+        let outcome = pieces
+            .iter()
+            .try_for_each(|piece| self.take_rows(&mut piece.as_ref(), &mut full));
         self.after(full, outcome)
     }
 

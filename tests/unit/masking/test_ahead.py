@@ -25,6 +25,7 @@ class Kernel:
         self._inside = threading.Lock()
         self._fails_at = fails_at
         self._full_at = full_at
+        self._broken: ValueError | None = None
         self.fed = 0
         self.truncated = False
 
@@ -39,6 +40,21 @@ class Kernel:
             return [SimpleNamespace(data=piece[:4])]
         finally:
             self._inside.release()
+
+    def feed_all(self, pieces: Iterable[bytes]) -> list[Any]:
+        """As the kernel: what came before an error comes, and with the next call the error."""
+        if self._broken is not None:
+            raise self._broken
+        chunks: list[Any] = []
+        for piece in pieces:
+            try:
+                chunks += [] if self.truncated else self.feed(piece)
+            except ValueError as error:
+                self._broken = error
+                break
+        if self._broken is not None and not chunks:
+            raise self._broken
+        return chunks
 
     @property
     def stream(self) -> MaskedStream:
