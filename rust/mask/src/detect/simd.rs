@@ -41,6 +41,10 @@ pub(super) trait Job {
 
 /// Does the job on the best engine.
 pub(super) fn best(job: impl Job) {
+    #[cfg(test)]
+    if PLAIN.get() {
+        return job.run::<Plain>();
+    }
     #[cfg(target_arch = "x86_64")]
     {
         static HAS_AVX2: OnceLock<bool> = OnceLock::new();
@@ -50,6 +54,20 @@ pub(super) fn best(job: impl Job) {
         }
     }
     job.run::<Plain>();
+}
+
+#[cfg(test)]
+thread_local! {
+    static PLAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Has this thread do it as a machine without AVX2 would.
+#[cfg(test)]
+pub(crate) fn plainly<T>(run: impl FnOnce() -> T) -> T {
+    PLAIN.set(true);
+    let done = run();
+    PLAIN.set(false);
+    done
 }
 
 /// One character after the other, one word after the other.
