@@ -61,9 +61,12 @@ bench: setup ## end to end beside the COPY floor and a cursor; analysis beside a
 	cargo run --locked --release -q -p pgcopy --example throughput
 
 FUZZ_CASES ?= 20000
+FUZZ_WINDOWS ?= 100000
+FUZZ_SEED ?= $(shell date +%s)
 NONINTERFERENCE_CASES ?= 200000
-fuzz: setup ## many more cases of the property tests (FUZZ_CASES) and of the statements (NONINTERFERENCE_CASES)
+fuzz: setup ## many more cases of the property tests (FUZZ_CASES), of notes (FUZZ_WINDOWS), of the statements (NONINTERFERENCE_CASES)
 	PROPTEST_CASES=$(FUZZ_CASES) cargo test --locked --release -q -p pgtree -p pgcopy -p encode -p mask
+	MASK_FUZZ_WINDOWS=$(FUZZ_WINDOWS) MASK_FUZZ_SEED=$(FUZZ_SEED) cargo test --locked --release -q -p mask --lib windows_of_damaged -- --nocapture
 	PYTHONPATH=tests NONINTERFERENCE_CASES=$(NONINTERFERENCE_CASES) $(BIN)/python -m noninterference
 
 format: setup ## rewrite the sources in the one style

@@ -1,6 +1,8 @@
 //! The fast path finds what the oracle finds: on hand-picked texts, and on realistic text that is cut,
 //! joined, respelled and damaged at random.
 
+mod windows;
+
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -284,7 +286,7 @@ fn agree(text: &str) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 800, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(800), ..ProptestConfig::default() })]
 
     #[test]
     fn fast_and_naive_agree_on_damaged_notes(text in note()) {

@@ -74,6 +74,27 @@ const CLASSES: [(u8, &[u8]); 8] = [
     (LINE, b"\t\n\r"),
 ];
 
+// What a second table tells: letters in two products, and some characters by themselves.
+const FIRST_LETTERS: u8 = 1; // to `o`
+const LAST_LETTERS: u8 = 1 << 1;
+const OTHER_LETTER: u8 = 1 << 2;
+const YEARS: u8 = 1 << 3;
+const SEXES: u8 = 1 << 4;
+const LOW_LINE: u8 = 1 << 5;
+pub(super) const LETTERS: [u8; 3] = [FIRST_LETTERS, LAST_LETTERS, OTHER_LETTER];
+pub(super) const AGES: [u8; 2] = [YEARS, SEXES];
+/// Of the first table and of the second.
+pub(super) const GAPS: ([u8; 2], u8) = ([GAP, LINE], LOW_LINE);
+
+const KINDS: [(u8, &[u8]); 6] = [
+    (FIRST_LETTERS, b"abcdefghijklmnoABCDEFGHIJKLMNO"),
+    (LAST_LETTERS, b"pqrstuvwxyzPQRSTUVWXYZ"),
+    (OTHER_LETTER, &[LETTER]),
+    (YEARS, b"yY"),
+    (SEXES, b"fmFM"),
+    (LOW_LINE, b"_"),
+];
+
 /// For the low and the high half of a byte the bits it may have; it has those in both.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Halves {
@@ -95,17 +116,18 @@ impl Halves {
     }
 }
 
-const CLASSED: Halves = classed();
+const CLASSED: Halves = classed(&CLASSES);
+const KIND: Halves = classed(&KINDS);
 
 #[allow(clippy::indexing_slicing)] // evaluated by the compiler: out of bounds would not compile
-const fn classed() -> Halves {
+const fn classed(classes: &[(u8, &[u8])]) -> Halves {
     let mut halves = Halves {
         low: [0; 16],
         high: [0; 16],
     };
     let mut class = 0;
-    while class < CLASSES.len() {
-        let (bit, bytes) = CLASSES[class];
+    while class < classes.len() {
+        let (bit, bytes) = classes[class];
         let mut i = 0;
         while i < bytes.len() {
             halves = halves.with(bit, bytes[i]);
@@ -134,6 +156,7 @@ const OTHERS: usize = 5;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tables {
     pub(super) classes: Halves,
+    pub(super) kinds: Halves,
     pub(super) openings: [Halves; 1 + AFTER],
 }
 
@@ -141,6 +164,7 @@ impl Openings {
     pub(super) fn tables(&self) -> Tables {
         Tables {
             classes: CLASSED,
+            kinds: KIND,
             openings: self.places,
         }
     }

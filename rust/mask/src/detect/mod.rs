@@ -31,6 +31,8 @@ pub(crate) mod written;
 pub(crate) mod zip;
 
 use lexis::{at, before, digits, run_back};
+#[cfg(test)]
+pub(crate) use simd::plainly;
 
 /// What a span is. The order decides between candidates of equal length: what a context word says
 /// before what a shape says.

@@ -41,6 +41,10 @@ pub(super) trait Job {
 
 /// Does the job on the best engine.
 pub(super) fn best(job: impl Job) {
+    #[cfg(test)]
+    if PLAIN.get() {
+        return job.run::<Plain>();
+    }
     #[cfg(target_arch = "x86_64")]
     {
         static HAS_AVX2: OnceLock<bool> = OnceLock::new();
@@ -50,6 +54,20 @@ pub(super) fn best(job: impl Job) {
         }
     }
     job.run::<Plain>();
+}
+
+#[cfg(test)]
+thread_local! {
+    static PLAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Has this thread do it as a machine without AVX2 would.
+#[cfg(test)]
+pub(crate) fn plainly<T>(run: impl FnOnce() -> T) -> T {
+    PLAIN.set(true);
+    let done = run();
+    PLAIN.set(false);
+    done
 }
 
 /// One character after the other, one word after the other.
@@ -122,18 +140,17 @@ impl Words for [u64; 4] {
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::{
-        __m128i, __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_andnot_si256,
+        __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi8, _mm256_and_si256, _mm256_andnot_si256,
         _mm256_blend_epi32, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8,
-        _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
-        _mm256_permute4x64_epi64, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8,
-        _mm256_slli_epi16, _mm256_slli_epi64, _mm256_srli_epi16, _mm256_srli_epi64,
-        _mm256_storeu_si256, _mm256_sub_epi8,
+        _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256, _mm256_permute4x64_epi64,
+        _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi16,
+        _mm256_slli_epi64, _mm256_srli_epi16, _mm256_srli_epi64, _mm256_storeu_si256,
     };
 
     use super::super::classes::{
-        AFTER, AT, Block, COLON, Characters, DASH, DIGIT, DOT, Halves, LINE, Openings, SLASH, WWW,
+        AFTER, AGES, AT, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, Halves, LETTERS, LINE,
+        Openings, SLASH, WWW,
     };
-    use super::super::lexis::LETTER;
     use super::{Engine, Job, Words};
 
     /// [`Job::run`] for processors with AVX2.
@@ -149,6 +166,7 @@ mod avx2 {
     #[derive(Clone, Copy)]
     pub(super) struct Tables {
         classes: Pair,
+        kinds: Pair,
         openings: [Pair; 1 + AFTER],
     }
 
@@ -237,6 +255,7 @@ mod avx2 {
             unsafe {
                 Tables {
                     classes: pair(&tables.classes),
+                    kinds: pair(&tables.kinds),
                     openings: tables.openings.map(|halves| pair(&halves)),
                 }
             }
@@ -285,37 +304,60 @@ mod avx2 {
                 looked_up(load::<START, 2>(block), third),
             ),
         );
-        let lower = _mm256_or_si256(x, all(0x20));
-        let letters = _mm256_or_si256(within(lower, b'a', b'z'), same(x, LETTER));
-        let ages = _mm256_or_si256(
-            same(lower, b'y'),
-            _mm256_or_si256(same(lower, b'f'), same(lower, b'm')),
-        );
-        // Signed, so that what is not ASCII is below too.
-        let strange = _mm256_or_si256(_mm256_cmpgt_epi8(all(b' '), x), same(x, 0x7f));
-        let none = _mm256_setzero_si256();
+        let kind = looked_up(x, tables.kinds);
+        // Bits are moved to the top of their bytes and joined there. Comparisons joined instead become
+        // vectors of single bits to the compiler, and those it takes apart one by one.
+        let (spaces, low_line) = GAPS;
+        let gaps = _mm256_or_si256(any_of(spaces, class), top(low_line, kind));
+        // Signed, so that what is not ASCII is below too; line ends have the highest bit.
+        const { assert!(LINE == 1 << 7) };
+        let low = _mm256_andnot_si256(class, _mm256_cmpgt_epi8(all(b' '), x));
+        let strange = _mm256_or_si256(low, _mm256_cmpeq_epi8(x, all(0x7f)));
+        const { assert!(WWW == 1 << 7) };
+        let others = _mm256_and_si256(opens, all(!WWW));
+        // What is not zero reaches the highest bit.
+        let words = _mm256_add_epi8(others, all(0x7f));
         Characters {
-            letters: mask(letters),
-            digits: mask(_mm256_slli_epi16::<{ to_top(DIGIT) }>(class)),
-            dots: mask(_mm256_slli_epi16::<{ to_top(DOT) }>(class)),
-            dashes: mask(_mm256_slli_epi16::<{ to_top(DASH) }>(class)),
-            slashes: mask(_mm256_slli_epi16::<{ to_top(SLASH) }>(class)),
-            colons: mask(_mm256_slli_epi16::<{ to_top(COLON) }>(class)),
-            ats: mask(_mm256_slli_epi16::<{ to_top(AT) }>(class)),
-            gaps: mask(_mm256_or_si256(
-                _mm256_or_si256(class, _mm256_slli_epi16::<1>(class)),
-                same(x, b'_'),
-            )),
-            ages: mask(ages),
-            strange: mask(strange) & !mask(_mm256_slli_epi16::<{ to_top(LINE) }>(class)),
-            words: !mask(_mm256_cmpeq_epi8(_mm256_and_si256(opens, all(!WWW)), none)),
-            www: mask(_mm256_slli_epi16::<{ to_top(WWW) }>(opens)),
+            letters: mask(any_of(LETTERS, kind)),
+            digits: mask(top(DIGIT, class)),
+            dots: mask(top(DOT, class)),
+            dashes: mask(top(DASH, class)),
+            slashes: mask(top(SLASH, class)),
+            colons: mask(top(COLON, class)),
+            ats: mask(top(AT, class)),
+            gaps: mask(gaps),
+            ages: mask(any_of(AGES, kind)),
+            strange: mask(strange),
+            words: mask(words),
+            www: mask(opens),
         }
     }
 
-    /// How far a bit is from the highest of its byte.
-    const fn to_top(bit: u8) -> i32 {
-        bit.leading_zeros().cast_signed()
+    /// Where any of these bits is the highest bit is set.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn any_of<const N: usize>(bits: [u8; N], x: __m256i) -> __m256i {
+        let mut any = _mm256_setzero_si256();
+        for bit in bits {
+            any = _mm256_or_si256(any, top(bit, x));
+        }
+        any
+    }
+
+    /// The bit moved to the highest of its byte; what is below it is anything.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn top(bit: u8, x: __m256i) -> __m256i {
+        match bit.leading_zeros() {
+            0 => x,
+            1 => _mm256_slli_epi16::<1>(x),
+            2 => _mm256_slli_epi16::<2>(x),
+            3 => _mm256_slli_epi16::<3>(x),
+            4 => _mm256_slli_epi16::<4>(x),
+            5 => _mm256_slli_epi16::<5>(x),
+            6 => _mm256_slli_epi16::<6>(x),
+            _ => _mm256_slli_epi16::<7>(x),
+        }
     }
 
     #[target_feature(enable = "avx2")]
@@ -344,20 +386,6 @@ mod avx2 {
     #[inline]
     fn all(byte: u8) -> __m256i {
         _mm256_set1_epi8(byte.cast_signed())
-    }
-
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    fn same(x: __m256i, byte: u8) -> __m256i {
-        _mm256_cmpeq_epi8(x, all(byte))
-    }
-
-    /// All ones where `first <= x <= last`, unsigned.
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    fn within(x: __m256i, first: u8, last: u8) -> __m256i {
-        let above = _mm256_sub_epi8(x, all(first));
-        _mm256_cmpeq_epi8(_mm256_min_epu8(above, all(last - first)), above)
     }
 
     /// The high bit of each byte.
