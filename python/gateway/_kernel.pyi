@@ -16,7 +16,8 @@ Treatment is a JSON object: {"name": "clear", "scan": bool, "times": bool,
 "numbers": bool, "forms": [str]} (the last three may be left out: dates in the server's form or in one
 of these forms of to_char, and the numbers of a JSON document, are spared by the scan) | {"name": "redact", "label": str} |
 {"name": "null"} | {"name": "partial", "first": int, "last": int, "char": str} |
-{"name": "token", "domain": str, "key_id": str} | {"name": "year"} | {"name": "scan"}.
+{"name": "token", "domain": str, "key_id": str} | {"name": "year"} |
+{"name": "zip3", "census": 2000|2010|2020} | {"name": "scan"}.
 """
 
 from typing import Self, final

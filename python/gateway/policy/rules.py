@@ -29,10 +29,13 @@ OPTIONS: Mapping[str, Mapping[str, type]] = {
     "partial": {"first": int, "last": int, "char": str},
     "token": {"domain": str},
     "year": {},
+    "zip3": {"census": int},
     "scan": {},
     "deny": {},
 }
 
+#: Whose counts `zip3` may follow; the last is the one it follows unless a rule says otherwise.
+_CENSUSES = (2000, 2010, 2020)
 
 #: Treatments that let nothing of a value through, whatever was made of it.
 _WHOLE = frozenset({"redact", "null", "deny"})
@@ -96,6 +99,8 @@ def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
             raise ValueError(f"{name} takes no option {option!r}")
         if type(given[option]) is not kind:
             raise ValueError(f"{option} must be a {kind.__name__}")
+    if name == "zip3" and given.setdefault("census", _CENSUSES[-1]) not in _CENSUSES:
+        raise ValueError(f"census is one of {', '.join(map(str, _CENSUSES))}")
     if name == "partial":
         first, last = given.setdefault("first", 0), given.setdefault("last", 0)
         if not (0 <= first <= 8 and 0 <= last <= 8 and first + last >= 1):

@@ -10,6 +10,7 @@
 #[cfg(test)]
 mod agreement;
 mod calendar;
+mod cells;
 mod detect;
 mod dictionary;
 mod error;
@@ -31,6 +32,7 @@ mod text;
 mod token;
 mod treatment;
 mod year;
+mod zip3;
 
 pub use error::MaskError;
 pub use masker::Masker;

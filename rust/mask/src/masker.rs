@@ -5,6 +5,7 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field};
 
 use crate::calendar::current_year;
+use crate::cells::to_text;
 use crate::dictionary::{self, is_enum};
 use crate::plan::{Action, Plan, Setting};
 use crate::report::{Report, unique_names};
@@ -210,6 +211,7 @@ fn apply(
         }
         Action::Token(token) => token.mask(array),
         Action::Year(year) => year.mask(array),
+        Action::Zip3(zip3) => to_text(array, |cell, out| zip3.push(cell, out)),
         Action::Scan(scanner) => scanner.mask(array),
         Action::Elements(inner) => {
             let DataType::List(item) = output else {

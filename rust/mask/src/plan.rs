@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field};
 
 use crate::MaskError;
+use crate::cells::is_text_or_integer;
 use crate::detect::written::Form;
 use crate::dictionary::is_enum;
 use crate::json::quoted;
@@ -16,6 +17,7 @@ use crate::text::is_string;
 use crate::token::Token;
 use crate::treatment::Treatment;
 use crate::year::Year;
+use crate::zip3::Zip3;
 
 /// The metadata key that says what was done to a column.
 const TREATMENT_KEY: &str = "maskgate.treatment";
@@ -31,6 +33,7 @@ pub(crate) enum Action {
     Partial(Partial),
     Token(Token),
     Year(Year),
+    Zip3(Zip3),
     Scan(Box<Scanner>),
     /// The elements of a list, each by the inner action.
     Elements(Box<Action>),
@@ -123,7 +126,10 @@ fn action(
             })
         }
         Treatment::Scan => scan(field, Spared::default()).map(|action| (action, kept)),
-        Treatment::Partial { .. } | Treatment::Token { .. } | Treatment::Year
+        Treatment::Partial { .. }
+        | Treatment::Token { .. }
+        | Treatment::Year
+        | Treatment::Zip3 { .. }
             if matches!(data_type, DataType::List(_)) =>
         {
             elements(field, column, treatment, setting)?
@@ -146,7 +152,10 @@ fn action(
         Treatment::Year if Year::takes(data_type) => {
             Some((Action::Year(Year::new(setting.reference_year)), text()))
         }
-        Treatment::Token { .. } | Treatment::Year => None,
+        Treatment::Zip3 { census } if is_text_or_integer(data_type) && !is_json(field) => {
+            Some((Action::Zip3(Zip3::new(column, *census)?), text()))
+        }
+        Treatment::Token { .. } | Treatment::Year | Treatment::Zip3 { .. } => None,
     };
     Ok(answer)
 }
@@ -240,6 +249,7 @@ fn possible(field: &Field, setting: &Setting) -> String {
             key_id: "k".to_owned(),
         },
         Treatment::Year,
+        Treatment::Zip3 { census: 2020 },
         Treatment::Scan,
     ];
     let names: Vec<&str> = samples

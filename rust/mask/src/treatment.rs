@@ -50,6 +50,11 @@ pub enum Treatment {
     },
     /// The year of a date.
     Year,
+    /// The first three digits of a ZIP code, 000 where few people live.
+    Zip3 {
+        /// The year of the census that tells how many.
+        census: u16,
+    },
     /// Text with every span that a detector finds replaced by the detector's label.
     Scan,
 }
@@ -64,6 +69,7 @@ impl Treatment {
             Self::Partial { .. } => "partial",
             Self::Token { .. } => "token",
             Self::Year => "year",
+            Self::Zip3 { .. } => "zip3",
             Self::Scan => "scan",
         }
     }
@@ -101,6 +107,10 @@ enum Wire {
         key_id: String,
     },
     Year {},
+    Zip3 {
+        #[serde(default = "latest")]
+        census: u16,
+    },
     Scan {},
 }
 
@@ -110,6 +120,11 @@ fn yes() -> bool {
 
 fn default_label() -> String {
     DEFAULT_LABEL.to_owned()
+}
+
+/// The census that `zip3` follows unless the policy names another.
+fn latest() -> u16 {
+    2020
 }
 
 fn star() -> char {
@@ -135,6 +150,7 @@ impl From<Wire> for Treatment {
             Wire::Partial { first, last, char } => Self::Partial { first, last, char },
             Wire::Token { domain, key_id } => Self::Token { domain, key_id },
             Wire::Year {} => Self::Year,
+            Wire::Zip3 { census } => Self::Zip3 { census },
             Wire::Scan {} => Self::Scan,
         }
     }
@@ -179,6 +195,10 @@ mod tests {
             }
         );
         assert_eq!(
+            read(r#"{"name":"zip3"}"#).unwrap(),
+            Treatment::Zip3 { census: 2020 }
+        );
+        assert_eq!(
             read(r#"{"name":"token","domain":"mrn","key_id":"k1"}"#).unwrap(),
             Treatment::Token {
                 domain: "mrn".into(),
@@ -196,6 +216,8 @@ mod tests {
             r#"{"name":"clear","label":"x"}"#,
             r#"{"name":"Redact"}"#,
             r#"{"name":"fpe"}"#,
+            r#"{"name":"zip3","census":"2020"}"#,
+            r#"{"name":"zip3","label":"x"}"#,
             r#"{"name":"token","domain":"mrn"}"#,
             r#"{"name":"partial","first":-1}"#,
             r#"{"name":"partial","char":"ab"}"#,

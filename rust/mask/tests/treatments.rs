@@ -379,6 +379,79 @@ fn partial_keeps_the_layout_and_treats_a_dictionary_once() {
 }
 
 #[test]
+fn zip3_of_text_and_whole_numbers_in_every_layout() {
+    let zip3 = Treatment::Zip3 { census: 2020 };
+    let codes = vec![
+        Some("02139"),
+        None,
+        Some("82101"),
+        Some("none"),
+        Some("02139"),
+    ];
+    let expected = [Some("021"), None, Some("000"), Some("000"), Some("021")];
+    let expected: Vec<_> = expected.map(|v| v.map(str::to_owned)).into();
+    let numbers = [Some(2139), None, Some(82101), Some(-1), Some(2139)];
+    let decimals = Decimal128Array::from_iter(numbers.map(|v| v.map(i128::from)));
+    let of_text: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(codes.clone())),
+        Arc::new(LargeStringArray::from(codes.clone())),
+        Arc::new(StringViewArray::from(codes.clone())),
+        Arc::new(codes.into_iter().collect::<DictionaryArray<Int32Type>>()),
+        Arc::new(Int32Array::from_iter(numbers)),
+        Arc::new(Int64Array::from_iter(numbers.map(|v| v.map(i64::from)))),
+        Arc::new(decimals.with_precision_and_scale(5, 0).unwrap()),
+    ];
+    for array in of_text {
+        let mut m = masker(field(&array), zip3.clone());
+        let out = m.mask(0, &array).unwrap();
+        assert_eq!(texts(&out), expected, "{}", array.data_type());
+        assert_eq!(m.report().cells_masked["c"]["zip3"], 4);
+        let mut m = masker(field(&array), zip3.clone());
+        assert_eq!(
+            texts(&m.mask(0, &array.slice(1, 2)).unwrap()),
+            expected[1..3]
+        );
+    }
+    for array in every_type() {
+        let whole = matches!(array.data_type(), DataType::Decimal128(_, scale) if *scale == 0);
+        let possible = matches!(
+            array.data_type(),
+            DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::List(_)
+        );
+        let textual = matches!(
+            array.data_type(),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(_, _)
+        );
+        let made = Masker::new(&[(field(&array), zip3.clone())], KEY);
+        assert_eq!(
+            made.is_ok(),
+            whole || possible || textual,
+            "{}",
+            array.data_type()
+        );
+    }
+    assert!(Masker::new(&[(json_field(), zip3)], KEY).is_err());
+    let of_1990 = Treatment::Zip3 { census: 1990 };
+    let made = Masker::new(&[(Field::new("c", DataType::Utf8, true), of_1990)], KEY);
+    assert!(matches!(made, Err(MaskError::Option { .. })));
+}
+
+#[test]
+fn zip3_of_lists() {
+    let mut list = ListBuilder::new(StringBuilder::new());
+    list.append_value([Some("02139-4307"), None, Some("09012")]);
+    list.append_null();
+    let array: ArrayRef = Arc::new(list.finish());
+    let mut m = masker(field(&array), Treatment::Zip3 { census: 2020 });
+    let out = m.mask(0, &array).unwrap();
+    assert_eq!(out.data_type(), m.output_field(0).data_type());
+    let first = texts(&out.as_list::<i32>().value(0));
+    assert_eq!(first, [Some("021".into()), None, Some("000".into())]);
+    assert!(out.is_null(1));
+    assert_eq!(m.report().cells_masked["c"]["zip3"], 2);
+}
+
+#[test]
 fn impossible_treatments_say_what_is_possible() {
     let refuse = |data_type: DataType, t: Treatment| {
         Masker::new(&[(Field::new("visits", data_type, true), t)], KEY)
@@ -389,12 +462,12 @@ fn impossible_treatments_say_what_is_possible() {
     assert_eq!(
         refuse(DataType::Int64, Treatment::Year),
         "column \"visits\": the treatment year cannot be given to Int64; possible: clear, redact, \
-         null, token"
+         null, token, zip3"
     );
     assert!(refuse(DataType::Int64, Treatment::Scan).contains("possible: clear, redact, null"));
     assert!(
         refuse(DataType::Utf8, Treatment::Year)
-            .contains("possible: clear, redact, null, partial, token, scan")
+            .contains("possible: clear, redact, null, partial, token, zip3, scan")
     );
     let time = DataType::Time64(TimeUnit::Microsecond);
     assert!(refuse(time, Treatment::Year).contains("Time64"));

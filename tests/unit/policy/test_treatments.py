@@ -1,0 +1,126 @@
+"""Treatments as a rule words them: the policy's option, the decision, the kernel, the bytes."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from analysed import analysis, grant
+
+from copybytes import TOKEN_KEY, copy, int4, int8, joined, row, run
+from gateway._kernel import MaskedStream
+from gateway.errors import ConfigurationError, InvalidRequest
+from gateway.masking import TokenKey, open_stream
+from gateway.model import Column, Output, Shape
+from gateway.policy import Policy, decide
+
+TEXT = {"kind": "text"}
+WHOLE = {"kind": "numeric", "precision": 9, "scale": 0}
+
+
+def opened(rule: Any, kind: dict[str, Any], encoding: str = "arrow") -> MaskedStream:
+    """The stream of `select c` for a column of this type under this rule."""
+    policy = Policy("clinic", {"public.patient.c": rule})
+    column = Column(1, 1, "public", "patient", "c", 25)
+    statement = analysis(Output("c", kind, Shape.BARE, (column,)))
+    return open_stream(
+        statement,
+        decide(grant(), statement, policy),
+        TokenKey(TOKEN_KEY, "k1"),
+        encoding=encoding,
+        metadata={},
+        limit_rows=None,
+        infinity="error",
+        token_domain="clinic",
+    )
+
+
+def treated(rule: Any, kind: dict[str, Any], cells: Sequence[bytes | None]) -> list[Any]:
+    """What the cells of a column become, as a client reads them; each value is counted."""
+    stream = opened(rule, kind)
+    data = joined(run(stream, [copy(*(row(cell) for cell in cells))]))
+    for cell in cells:
+        assert cell is None or len(cell) < 5 or cell not in data
+    values: list[Any] = pa.ipc.open_stream(data).read_all()["c"].to_pylist()
+    elements = [
+        each for value in values for each in (value if isinstance(value, list) else [value])
+    ]
+    name = rule if isinstance(rule, str) else rule["treatment"]
+    counted = sum(element is not None for element in elements)
+    assert json.loads(stream.report())["cells_masked"] == {"c": {name: counted}}
+    return values
+
+
+def numeric(value: int) -> bytes:
+    """A whole number of at most four digits, as numeric is sent."""
+    return struct.pack(">hhhhh", 1, 0, 0, 0, value)
+
+
+def texts(*cells: bytes | None) -> bytes:
+    """A text array."""
+    parts = [struct.pack(">iiiii", 1, 1, 25, len(cells), 1)]
+    for cell in cells:
+        parts.append(struct.pack(">i", -1) if cell is None else struct.pack(">i", len(cell)) + cell)
+    return b"".join(parts)
+
+
+ZIP3: list[tuple[Any, dict[str, Any], list[bytes | None], list[Any]]] = [
+    ("zip3", TEXT, [b"02139", b"02139-4307", None, b"nowhere"], ["021", "021", None, "000"]),
+    ("zip3", TEXT, [b"36904", b"09012", b"00501"], ["000", "000", "000"]),
+    ({"treatment": "zip3", "census": 2000}, TEXT, [b"36904", b"06320"], ["369", "000"]),
+    ("zip3", {"kind": "int4"}, [int4(2139), int4(601), int4(-5)], ["021", "006", "000"]),
+    ("zip3", {"kind": "int8"}, [int8(2139), int8(0x5EC2E7C0FFEE), None], ["021", "000", None]),
+    ("zip3", WHOLE, [numeric(2139), None], ["021", None]),
+    ("zip3", {"kind": "enum", "labels": ["02139", "89301"]}, [b"89301", b"02139"], ["000", "021"]),
+    (
+        "zip3",
+        {"kind": "array", "element": TEXT},
+        [texts(b"02139", None, b"89301"), None],
+        [["021", None, "000"], None],
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "kind", "cells", "expected"), ZIP3)
+def test_zip3(
+    rule: Any, kind: dict[str, Any], cells: list[bytes | None], expected: list[Any]
+) -> None:
+    assert treated(rule, kind, cells) == expected
+
+
+IMPOSSIBLE = {
+    "zip3": ["bool", "float8", "date", "timestamptz", "bytea", "uuid", "json", "interval"],
+}
+
+
+@pytest.mark.parametrize(("rule", "kinds"), IMPOSSIBLE.items())
+def test_a_type_that_cannot_take_it_is_refused_with_what_it_can(
+    rule: str, kinds: list[str]
+) -> None:
+    for kind in kinds:
+        for column in ({"kind": kind}, {"kind": "array", "element": {"kind": kind}}):
+            with pytest.raises(InvalidRequest, match=f"{rule}.* possible: clear, redact, null"):
+                opened(rule, column)
+
+
+WRONG = [
+    ({"treatment": "zip3", "census": 1990}, "census is one of 2000, 2010, 2020"),
+    ({"treatment": "zip3", "census": "2020"}, "census must be a int"),
+    ({"treatment": "zip3", "census": True}, "census must be a int"),
+    ({"treatment": "zip3", "label": "x"}, "zip3 takes no option 'label'"),
+]
+
+
+@pytest.mark.parametrize(("rule", "said"), WRONG)
+def test_options_that_make_no_sense_do_not_load(rule: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        Policy("clinic", {"public.patient.c": rule})
+    assert "public.patient.c" in caught.value.detail
+
+
+def test_what_a_rule_leaves_out_stands_in_the_text_of_the_policy() -> None:
+    assert 'treatment = "zip3", census = 2020' in Policy("c", {"a.b.c": "zip3"}).text
