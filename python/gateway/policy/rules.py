@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from blake3 import blake3
@@ -30,12 +31,18 @@ OPTIONS: Mapping[str, Mapping[str, type]] = {
     "token": {"domain": str},
     "year": {},
     "zip3": {"census": int},
+    "bucket": {"width": int, "origin": int, "edges": list},
     "scan": {},
     "deny": {},
 }
 
 #: Whose counts `zip3` may follow; the last is the one it follows unless a rule says otherwise.
 _CENSUSES = (2000, 2010, 2020)
+
+#: What ranges of `bucket` may be, as the kernel has it too.
+_NARROWEST = 5
+_FARTHEST = 10**15
+_MOST_EDGES = 1000
 
 #: Treatments that let nothing of a value through, whatever was made of it.
 _WHOLE = frozenset({"redact", "null", "deny"})
@@ -101,6 +108,8 @@ def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
             raise ValueError(f"{option} must be a {kind.__name__}")
     if name == "zip3" and given.setdefault("census", _CENSUSES[-1]) not in _CENSUSES:
         raise ValueError(f"census is one of {', '.join(map(str, _CENSUSES))}")
+    if name == "bucket":
+        _check_bucket(given)
     if name == "partial":
         first, last = given.setdefault("first", 0), given.setdefault("last", 0)
         if not (0 <= first <= 8 and 0 <= last <= 8 and first + last >= 1):
@@ -108,6 +117,25 @@ def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
         if len(given.setdefault("char", "*")) != 1:
             raise ValueError("char is one character")
     return Treatment(name, given)
+
+
+def _check_bucket(given: Mapping[str, Any]) -> None:
+    """Raises ValueError for ranges that are none, or so narrow that they would be the value."""
+    edges = given.get("edges")
+    if (edges is None) == ("width" not in given) or (edges is not None and "origin" in given):
+        raise ValueError("bucket takes a width, with an origin if need be, or edges")
+    far = f"no farther from 0 than {_FARTHEST}"
+    if edges is None:
+        if not _NARROWEST <= given["width"] <= _FARTHEST:
+            raise ValueError(f"width is at least {_NARROWEST}, and {far}")
+        if abs(given.get("origin", 0)) > _FARTHEST:
+            raise ValueError(f"origin is {far}")
+        return
+    whole = all(type(edge) is int and abs(edge) <= _FARTHEST for edge in edges)
+    if not whole or not 1 <= len(edges) <= _MOST_EDGES:
+        raise ValueError(f"edges are 1 to {_MOST_EDGES} whole numbers {far}")
+    if any(high - low < _NARROWEST for low, high in pairwise(edges)):
+        raise ValueError(f"each edge is at least {_NARROWEST} above the one before")
 
 
 class Policy:

@@ -4,13 +4,18 @@
 //! It refuses types that have no such form; under a NULL nothing is read.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Decimal128Type, Int16Type, Int32Type, Int64Type};
+use arrow_array::types::{
+    Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
+};
 use arrow_array::{Array, ArrayRef, ArrowPrimitiveType};
 use arrow_schema::DataType;
 
 use crate::MaskError;
 use crate::dictionary::{self, is_enum};
 use crate::text::{TextBuilder, for_each_text, is_string};
+
+/// What a value becomes that is not of the form which its treatment asks for.
+pub(crate) const NOT_OF_THE_FORM: &str = crate::DEFAULT_LABEL;
 
 /// One value.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +24,7 @@ pub(crate) enum Cell<'a> {
     Integer(i64),
     /// Mantissa and scale.
     Decimal(i128, i8),
+    Float(f64),
 }
 
 /// Whether the type holds text or whole numbers. JSON is text in Arrow's eyes: the caller asks.
@@ -28,6 +34,15 @@ pub(crate) fn is_text_or_integer(data_type: &DataType) -> bool {
         || matches!(
             data_type,
             DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Decimal128(_, 0)
+        )
+}
+
+/// Whether the type holds text or numbers of any kind.
+pub(crate) fn is_text_or_number(data_type: &DataType) -> bool {
+    is_text_or_integer(data_type)
+        || matches!(
+            data_type,
+            DataType::Decimal128(_, _) | DataType::Float32 | DataType::Float64
         )
 }
 
@@ -67,7 +82,13 @@ pub(crate) fn to_text(
         DataType::Decimal128(_, scale) => each::<Decimal128Type>(array, &mut out, |v, o| {
             write(Cell::Decimal(v, *scale), o);
         })?,
-        _ => return Err(MaskError::Inconsistent("neither text nor a whole number")),
+        DataType::Float32 => each::<Float32Type>(array, &mut out, |v, o| {
+            write(Cell::Float(f64::from(v)), o);
+        })?,
+        DataType::Float64 => each::<Float64Type>(array, &mut out, |v, o| {
+            write(Cell::Float(v), o);
+        })?,
+        _ => return Err(MaskError::Inconsistent("neither text nor a number")),
     }
     let cells = rows.saturating_sub(array.null_count());
     let cells = u64::try_from(cells).map_err(|_| MaskError::TooLarge)?;

@@ -9,6 +9,7 @@
 
 #[cfg(test)]
 mod agreement;
+mod bucket;
 mod calendar;
 mod cells;
 mod detect;

@@ -212,6 +212,7 @@ fn apply(
         Action::Token(token) => token.mask(array),
         Action::Year(year) => year.mask(array),
         Action::Zip3(zip3) => to_text(array, |cell, out| zip3.push(cell, out)),
+        Action::Bucket(bucket) => to_text(array, |cell, out| bucket.push(cell, out)),
         Action::Scan(scanner) => scanner.mask(array),
         Action::Elements(inner) => {
             let DataType::List(item) = output else {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field};
 
 use crate::MaskError;
-use crate::cells::is_text_or_integer;
+use crate::bucket::Bucket;
+use crate::cells::{is_text_or_integer, is_text_or_number};
 use crate::detect::written::Form;
 use crate::dictionary::is_enum;
 use crate::json::quoted;
@@ -34,6 +35,7 @@ pub(crate) enum Action {
     Token(Token),
     Year(Year),
     Zip3(Zip3),
+    Bucket(Bucket),
     Scan(Box<Scanner>),
     /// The elements of a list, each by the inner action.
     Elements(Box<Action>),
@@ -130,6 +132,7 @@ fn action(
         | Treatment::Token { .. }
         | Treatment::Year
         | Treatment::Zip3 { .. }
+        | Treatment::Bucket { .. }
             if matches!(data_type, DataType::List(_)) =>
         {
             elements(field, column, treatment, setting)?
@@ -155,7 +158,18 @@ fn action(
         Treatment::Zip3 { census } if is_text_or_integer(data_type) && !is_json(field) => {
             Some((Action::Zip3(Zip3::new(column, *census)?), text()))
         }
-        Treatment::Token { .. } | Treatment::Year | Treatment::Zip3 { .. } => None,
+        Treatment::Bucket {
+            width,
+            origin,
+            edges,
+        } if is_text_or_number(data_type) && !is_json(field) => {
+            let bucket = Bucket::new(column, *width, *origin, edges.as_deref())?;
+            Some((Action::Bucket(bucket), text()))
+        }
+        Treatment::Token { .. }
+        | Treatment::Year
+        | Treatment::Zip3 { .. }
+        | Treatment::Bucket { .. } => None,
     };
     Ok(answer)
 }
@@ -250,6 +264,11 @@ fn possible(field: &Field, setting: &Setting) -> String {
         },
         Treatment::Year,
         Treatment::Zip3 { census: 2020 },
+        Treatment::Bucket {
+            width: Some(10),
+            origin: None,
+            edges: None,
+        },
         Treatment::Scan,
     ];
     let names: Vec<&str> = samples

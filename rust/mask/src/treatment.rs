@@ -55,6 +55,15 @@ pub enum Treatment {
         /// The year of the census that tells how many.
         census: u16,
     },
+    /// The range that a number lies in. Either a width or edges; the masker refuses what is neither.
+    Bucket {
+        /// How wide each range is.
+        width: Option<i64>,
+        /// Where one of them begins.
+        origin: Option<i64>,
+        /// Where ranges begin and end, if not all are of one width.
+        edges: Option<Vec<i64>>,
+    },
     /// Text with every span that a detector finds replaced by the detector's label.
     Scan,
 }
@@ -70,6 +79,7 @@ impl Treatment {
             Self::Token { .. } => "token",
             Self::Year => "year",
             Self::Zip3 { .. } => "zip3",
+            Self::Bucket { .. } => "bucket",
             Self::Scan => "scan",
         }
     }
@@ -111,6 +121,11 @@ enum Wire {
         #[serde(default = "latest")]
         census: u16,
     },
+    Bucket {
+        width: Option<i64>,
+        origin: Option<i64>,
+        edges: Option<Vec<i64>>,
+    },
     Scan {},
 }
 
@@ -151,6 +166,15 @@ impl From<Wire> for Treatment {
             Wire::Token { domain, key_id } => Self::Token { domain, key_id },
             Wire::Year {} => Self::Year,
             Wire::Zip3 { census } => Self::Zip3 { census },
+            Wire::Bucket {
+                width,
+                origin,
+                edges,
+            } => Self::Bucket {
+                width,
+                origin,
+                edges,
+            },
             Wire::Scan {} => Self::Scan,
         }
     }
@@ -199,6 +223,14 @@ mod tests {
             Treatment::Zip3 { census: 2020 }
         );
         assert_eq!(
+            read(r#"{"name":"bucket","edges":[18,90]}"#).unwrap(),
+            Treatment::Bucket {
+                width: None,
+                origin: None,
+                edges: Some(vec![18, 90])
+            }
+        );
+        assert_eq!(
             read(r#"{"name":"token","domain":"mrn","key_id":"k1"}"#).unwrap(),
             Treatment::Token {
                 domain: "mrn".into(),
@@ -218,6 +250,8 @@ mod tests {
             r#"{"name":"fpe"}"#,
             r#"{"name":"zip3","census":"2020"}"#,
             r#"{"name":"zip3","label":"x"}"#,
+            r#"{"name":"bucket","width":2.5}"#,
+            r#"{"name":"bucket","width":10,"label":"x"}"#,
             r#"{"name":"token","domain":"mrn"}"#,
             r#"{"name":"partial","first":-1}"#,
             r#"{"name":"partial","char":"ab"}"#,

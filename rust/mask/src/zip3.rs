@@ -155,7 +155,7 @@ fn prefix(cell: Cell) -> Option<u16> {
         Cell::Text(text) => return prefix_of_text(text),
         Cell::Integer(number) => number,
         Cell::Decimal(mantissa, 0) => i64::try_from(mantissa).ok()?,
-        Cell::Decimal(..) => return None,
+        Cell::Decimal(..) | Cell::Float(_) => return None,
     };
     if !(0..=99_999).contains(&number) {
         return None;

@@ -40,6 +40,14 @@ fn holds(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
 
+fn bucket() -> Treatment {
+    Treatment::Bucket {
+        width: Some(1_000_000_000_000),
+        origin: None,
+        edges: None,
+    }
+}
+
 fn protecting() -> Vec<Treatment> {
     vec![
         Treatment::Redact {
@@ -56,6 +64,7 @@ fn protecting() -> Vec<Treatment> {
             key_id: "k".into(),
         },
         Treatment::Zip3 { census: 2020 },
+        bucket(),
         Treatment::Scan,
         Treatment::Clear { scan: true },
     ]
@@ -65,7 +74,7 @@ fn protecting() -> Vec<Treatment> {
 fn of_plain_text(treatment: &Treatment) -> bool {
     matches!(
         treatment,
-        Treatment::Partial { .. } | Treatment::Zip3 { .. }
+        Treatment::Partial { .. } | Treatment::Zip3 { .. } | Treatment::Bucket { .. }
     )
 }
 
@@ -294,7 +303,7 @@ fn numbers_under_nulls_and_behind_slices() {
         },
     ];
     let mut of_numbers = hiding.to_vec();
-    of_numbers.push(Treatment::Zip3 { census: 2020 });
+    of_numbers.extend([Treatment::Zip3 { census: 2020 }, bucket()]);
     for window in windows(&array) {
         check("number", &field(&array), &window, &of_numbers, &[&secret]);
     }

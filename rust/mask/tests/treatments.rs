@@ -437,6 +437,64 @@ fn zip3_of_text_and_whole_numbers_in_every_layout() {
 }
 
 #[test]
+fn buckets_of_numbers_in_every_layout() {
+    let bucket = Treatment::Bucket {
+        width: Some(10),
+        origin: None,
+        edges: None,
+    };
+    let numbers = [Some(47i16), None, Some(-3)];
+    let written = vec![Some("47"), None, Some("-3")];
+    let expected = [Some("[40,50)".to_owned()), None, Some("[-10,0)".to_owned())];
+    let decimals = Decimal128Array::from_iter(numbers.map(|v| v.map(|v| i128::from(v) * 100)));
+    let arrays: Vec<ArrayRef> = vec![
+        Arc::new(Int16Array::from_iter(numbers)),
+        Arc::new(Int32Array::from_iter(numbers.map(|v| v.map(i32::from)))),
+        Arc::new(Int64Array::from_iter(numbers.map(|v| v.map(i64::from)))),
+        Arc::new(Float32Array::from_iter(numbers.map(|v| v.map(f32::from)))),
+        Arc::new(Float64Array::from_iter(numbers.map(|v| v.map(f64::from)))),
+        Arc::new(decimals.with_precision_and_scale(9, 2).unwrap()),
+        Arc::new(StringArray::from(written.clone())),
+        Arc::new(LargeStringArray::from(written.clone())),
+        Arc::new(StringViewArray::from(written.clone())),
+        Arc::new(written.into_iter().collect::<DictionaryArray<Int32Type>>()),
+    ];
+    for array in arrays {
+        let mut m = masker(field(&array), bucket.clone());
+        let out = m.mask(0, &array).unwrap();
+        assert_eq!(texts(&out), expected, "{}", array.data_type());
+        assert_eq!(m.report().cells_masked["c"]["bucket"], 2);
+        let mut m = masker(field(&array), bucket.clone());
+        assert_eq!(
+            texts(&m.mask(0, &array.slice(1, 2)).unwrap()),
+            expected[1..]
+        );
+    }
+    for array in every_type() {
+        let refused = matches!(
+            array.data_type(),
+            DataType::Boolean
+                | DataType::Binary
+                | DataType::Date32
+                | DataType::Time64(_)
+                | DataType::Timestamp(_, _)
+                | DataType::Interval(_)
+                | DataType::FixedSizeBinary(_)
+        );
+        let made = Masker::new(&[(field(&array), bucket.clone())], KEY);
+        assert_eq!(made.is_err(), refused, "{}", array.data_type());
+    }
+    assert!(Masker::new(&[(json_field(), bucket)], KEY).is_err());
+    let narrow = Treatment::Bucket {
+        width: Some(1),
+        origin: None,
+        edges: None,
+    };
+    let made = Masker::new(&[(Field::new("c", DataType::Int32, true), narrow)], KEY);
+    assert!(matches!(made, Err(MaskError::Option { .. })));
+}
+
+#[test]
 fn zip3_of_lists() {
     let mut list = ListBuilder::new(StringBuilder::new());
     list.append_value([Some("02139-4307"), None, Some("09012")]);
@@ -462,12 +520,12 @@ fn impossible_treatments_say_what_is_possible() {
     assert_eq!(
         refuse(DataType::Int64, Treatment::Year),
         "column \"visits\": the treatment year cannot be given to Int64; possible: clear, redact, \
-         null, token, zip3"
+         null, token, zip3, bucket"
     );
     assert!(refuse(DataType::Int64, Treatment::Scan).contains("possible: clear, redact, null"));
     assert!(
         refuse(DataType::Utf8, Treatment::Year)
-            .contains("possible: clear, redact, null, partial, token, zip3, scan")
+            .contains("possible: clear, redact, null, partial, token, zip3, bucket, scan")
     );
     let time = DataType::Time64(TimeUnit::Microsecond);
     assert!(refuse(time, Treatment::Year).contains("Time64"));

@@ -60,6 +60,14 @@ def numeric(value: int) -> bytes:
     return struct.pack(">hhhhh", 1, 0, 0, 0, value)
 
 
+def float4(value: float) -> bytes:
+    return struct.pack(">f", value)
+
+
+def float8(value: float) -> bytes:
+    return struct.pack(">d", value)
+
+
 def texts(*cells: bytes | None) -> bytes:
     """A text array."""
     parts = [struct.pack(">iiiii", 1, 1, 25, len(cells), 1)]
@@ -92,18 +100,55 @@ def test_zip3(
     assert treated(rule, kind, cells) == expected
 
 
-IMPOSSIBLE = {
-    "zip3": ["bool", "float8", "date", "timestamptz", "bytea", "uuid", "json", "interval"],
-}
+AGES = {"treatment": "bucket", "edges": [18, 40, 90]}
+TENS = {"treatment": "bucket", "width": 10}
+BUCKETS: list[tuple[Any, dict[str, Any], list[bytes | None], list[Any]]] = [
+    (TENS, {"kind": "int4"}, [int4(47), int4(-1), None], ["[40,50)", "[-10,0)", None]),
+    (
+        {**TENS, "origin": 5},
+        {"kind": "int8"},
+        [int8(47), int8(-(2**60) - 1)],
+        ["[45,55)", "[-1152921504606846985,-1152921504606846975)"],
+    ),
+    (AGES, {"kind": "int2"}, [b"\0\x11", b"\0\x12", b"\0\x5a"], ["(,18)", "[18,40)", "[90,)"]),
+    (AGES, {"kind": "float4"}, [float4(17.9), float4(float("nan"))], ["(,18)", "[REDACTED]"]),
+    (TENS, {"kind": "float8"}, [float8(49.99), float8(-0.5)], ["[40,50)", "[-10,0)"]),
+    (AGES, {"kind": "float8"}, [float8(float("inf")), float8(float("-inf"))], ["[90,)", "(,18)"]),
+    (TENS, {"kind": "float8"}, [float8(float("inf")), None], ["[REDACTED]", None]),
+    (TENS, WHOLE, [numeric(4711)], ["[4710,4720)"]),
+    (TENS, {"kind": "numeric"}, [numeric(4711), None], ["[4710,4720)", None]),
+    (TENS, TEXT, [b"182.5", b"-0.5", b"five"], ["[180,190)", "[-10,0)", "[REDACTED]"]),
+    (TENS, {"kind": "enum", "labels": ["47"]}, [b"47", None], ["[40,50)", None]),
+    (
+        TENS,
+        {"kind": "array", "element": {"kind": "int4"}},
+        [struct.pack(">iiiiiiii", 1, 0, 23, 1, 1, 4, 4711, -1)[:-4], None],
+        [["[4710,4720)"], None],
+    ),
+]
 
 
-@pytest.mark.parametrize(("rule", "kinds"), IMPOSSIBLE.items())
-def test_a_type_that_cannot_take_it_is_refused_with_what_it_can(
-    rule: str, kinds: list[str]
+@pytest.mark.parametrize(("rule", "kind", "cells", "expected"), BUCKETS)
+def test_bucket(
+    rule: Any, kind: dict[str, Any], cells: list[bytes | None], expected: list[Any]
 ) -> None:
+    assert treated(rule, kind, cells) == expected
+
+
+IMPOSSIBLE: list[tuple[Any, list[str]]] = [
+    ("zip3", ["bool", "float8", "date", "timestamptz", "bytea", "uuid", "json", "interval"]),
+    (TENS, ["bool", "date", "time", "timestamptz", "bytea", "uuid", "jsonb", "interval"]),
+]
+
+
+@pytest.mark.parametrize(("rule", "kinds"), IMPOSSIBLE)
+def test_a_type_that_cannot_take_it_is_refused_with_what_it_can(
+    rule: Any, kinds: list[str]
+) -> None:
+    name = rule if isinstance(rule, str) else rule["treatment"]
     for kind in kinds:
         for column in ({"kind": kind}, {"kind": "array", "element": {"kind": kind}}):
-            with pytest.raises(InvalidRequest, match=f"{rule}.* possible: clear, redact, null"):
+            with pytest.raises(InvalidRequest, match=f"{name}.* possible: clear, redact, null"):
                 opened(rule, column)
 
 
@@ -112,6 +157,22 @@ WRONG = [
     ({"treatment": "zip3", "census": "2020"}, "census must be a int"),
     ({"treatment": "zip3", "census": True}, "census must be a int"),
     ({"treatment": "zip3", "label": "x"}, "zip3 takes no option 'label'"),
+    ("bucket", "takes a width, .* or edges"),
+    ({**TENS, "edges": [0, 10]}, "takes a width, .* or edges"),
+    ({**AGES, "origin": 5}, "takes a width, .* or edges"),
+    ({"treatment": "bucket", "origin": 5}, "takes a width, .* or edges"),
+    ({"treatment": "bucket", "width": 4}, "width is at least 5"),
+    ({"treatment": "bucket", "width": -10}, "width is at least 5"),
+    ({"treatment": "bucket", "width": 10**16}, "width is at least 5"),
+    ({"treatment": "bucket", "width": 10.0}, "width must be a int"),
+    ({**TENS, "origin": -(10**16)}, "origin is no farther"),
+    ({"treatment": "bucket", "edges": []}, "edges are 1 to 1000"),
+    ({"treatment": "bucket", "edges": [0.5]}, "edges are 1 to 1000"),
+    ({"treatment": "bucket", "edges": [True]}, "edges are 1 to 1000"),
+    ({"treatment": "bucket", "edges": [0, 10**16]}, "edges are 1 to 1000"),
+    ({"treatment": "bucket", "edges": list(range(0, 5005, 5))}, "edges are 1 to 1000"),
+    ({"treatment": "bucket", "edges": [0, 4]}, "at least 5 above"),
+    ({"treatment": "bucket", "edges": [10, 0]}, "at least 5 above"),
 ]
 
 
@@ -124,3 +185,4 @@ def test_options_that_make_no_sense_do_not_load(rule: Any, said: str) -> None:
 
 def test_what_a_rule_leaves_out_stands_in_the_text_of_the_policy() -> None:
     assert 'treatment = "zip3", census = 2020' in Policy("c", {"a.b.c": "zip3"}).text
+    assert "edges = [18, 40, 90]" in Policy("c", {"a.b.c": AGES}).text
