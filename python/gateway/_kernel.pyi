@@ -17,9 +17,10 @@ Treatment is a JSON object: {"name": "clear", "scan": bool, "times": bool,
 of these forms of to_char, and the numbers of a JSON document, are spared by the scan) | {"name": "redact", "label": str} |
 {"name": "null"} | {"name": "partial", "first": int, "last": int, "char": str} |
 {"name": "token", "domain": str, "key_id": str} | {"name": "year"} |
-{"name": "zip3", "census": 2000|2010|2020} |
-{"name": "bucket", "width": int, "origin": int} | {"name": "bucket", "edges": [int]} (the origin may
-be left out) | {"name": "scan"}.
+{"name": "fpe", "domain": str, "key_id": str, "radix": 10|36, "letters": "upper"|"lower",
+"separators": str} (the last three may be left out: 10, "upper", "") |
+{"name": "zip3", "census": 2000|2010|2020} | {"name": "bucket", "width": int, "origin": int} (the
+origin may be left out) | {"name": "bucket", "edges": [int]} | {"name": "scan"}.
 """
 
 from typing import Self, final

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+import string
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -29,6 +30,7 @@ OPTIONS: Mapping[str, Mapping[str, type]] = {
     "null": {},
     "partial": {"first": int, "last": int, "char": str},
     "token": {"domain": str},
+    "fpe": {"radix": int, "letters": str, "separators": str, "domain": str},
     "year": {},
     "zip3": {"census": int},
     "bucket": {"width": int, "origin": int, "edges": list},
@@ -38,6 +40,9 @@ OPTIONS: Mapping[str, Mapping[str, type]] = {
 
 #: Whose counts `zip3` may follow; the last is the one it follows unless a rule says otherwise.
 _CENSUSES = (2000, 2010, 2020)
+
+#: What may stand between the symbols of `fpe`.
+_SEPARATORS = frozenset(string.punctuation + " ")
 
 #: What ranges of `bucket` may be, as the kernel has it too.
 _NARROWEST = 5
@@ -108,6 +113,8 @@ def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
             raise ValueError(f"{option} must be a {kind.__name__}")
     if name == "zip3" and given.setdefault("census", _CENSUSES[-1]) not in _CENSUSES:
         raise ValueError(f"census is one of {', '.join(map(str, _CENSUSES))}")
+    if name == "fpe":
+        _check_fpe(given)
     if name == "bucket":
         _check_bucket(given)
     if name == "partial":
@@ -117,6 +124,20 @@ def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
         if len(given.setdefault("char", "*")) != 1:
             raise ValueError("char is one character")
     return Treatment(name, given)
+
+
+def _check_fpe(given: dict[str, Any]) -> None:
+    """Puts in what is left out. Raises ValueError for forms that the cipher is not for."""
+    if given.setdefault("radix", 10) not in (10, 36):
+        raise ValueError("radix is 10 (digits) or 36 (digits and letters)")
+    if given["radix"] == 10 and "letters" in given:
+        raise ValueError("letters are for radix 36")
+    if given["radix"] == 36 and given.setdefault("letters", "upper") not in ("upper", "lower"):
+        raise ValueError("letters is upper or lower")
+    if not set(given.setdefault("separators", "")) <= _SEPARATORS:
+        raise ValueError("separators are blanks and ASCII punctuation")
+    if given.get("domain") == "":
+        raise ValueError("domain must not be empty")
 
 
 def _check_bucket(given: Mapping[str, Any]) -> None:

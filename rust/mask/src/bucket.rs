@@ -146,7 +146,6 @@ fn whole_of_float(number: f64) -> Whole {
         return Whole::None;
     }
     // `as` saturates, and both ends are far beyond.
-    #[allow(clippy::as_conversions)]
     at(number.floor() as i128)
 }
 

@@ -210,6 +210,7 @@ fn apply(
             Ok((out.finish_as(output, array.nulls())?, cells))
         }
         Action::Token(token) => token.mask(array),
+        Action::Fpe(fpe) => to_text(array, |cell, out| fpe.push(cell, out)),
         Action::Year(year) => year.mask(array),
         Action::Zip3(zip3) => to_text(array, |cell, out| zip3.push(cell, out)),
         Action::Bucket(bucket) => to_text(array, |cell, out| bucket.push(cell, out)),

@@ -9,6 +9,7 @@ use crate::bucket::Bucket;
 use crate::cells::{is_text_or_integer, is_text_or_number};
 use crate::detect::written::Form;
 use crate::dictionary::is_enum;
+use crate::fpe::{self, Fpe};
 use crate::json::quoted;
 use crate::owned::can_own;
 use crate::partial::Partial;
@@ -16,7 +17,7 @@ use crate::redact::Label;
 use crate::scan::{Scanner, Spared};
 use crate::text::is_string;
 use crate::token::Token;
-use crate::treatment::Treatment;
+use crate::treatment::{Letters, Treatment};
 use crate::year::Year;
 use crate::zip3::Zip3;
 
@@ -33,6 +34,7 @@ pub(crate) enum Action {
     Nulls,
     Partial(Partial),
     Token(Token),
+    Fpe(Box<Fpe>),
     Year(Year),
     Zip3(Zip3),
     Bucket(Bucket),
@@ -130,6 +132,7 @@ fn action(
         Treatment::Scan => scan(field, Spared::default()).map(|action| (action, kept)),
         Treatment::Partial { .. }
         | Treatment::Token { .. }
+        | Treatment::Fpe { .. }
         | Treatment::Year
         | Treatment::Zip3 { .. }
         | Treatment::Bucket { .. }
@@ -166,7 +169,19 @@ fn action(
             let bucket = Bucket::new(column, *width, *origin, edges.as_deref())?;
             Some((Action::Bucket(bucket), text()))
         }
+        Treatment::Fpe {
+            domain,
+            key_id,
+            radix,
+            letters,
+            separators,
+        } if is_text_or_integer(data_type) && !is_json(field) => {
+            let key = fpe::key(column, setting.token_key, domain, key_id, *radix)?;
+            let fpe = Fpe::new(column, &key, *radix, *letters, separators)?;
+            Some((Action::Fpe(Box::new(fpe)), text()))
+        }
         Treatment::Token { .. }
+        | Treatment::Fpe { .. }
         | Treatment::Year
         | Treatment::Zip3 { .. }
         | Treatment::Bucket { .. } => None,
@@ -261,6 +276,13 @@ fn possible(field: &Field, setting: &Setting) -> String {
         Treatment::Token {
             domain: "d".to_owned(),
             key_id: "k".to_owned(),
+        },
+        Treatment::Fpe {
+            domain: "d".to_owned(),
+            key_id: "k".to_owned(),
+            radix: 10,
+            letters: Letters::default(),
+            separators: String::new(),
         },
         Treatment::Year,
         Treatment::Zip3 { census: 2020 },

@@ -48,6 +48,20 @@ pub enum Treatment {
         /// Which key made it; part of the token, so that a rotated key can be told.
         key_id: String,
     },
+    /// Another value of the same form, by a cipher: FF1 of NIST SP 800-38G revision 1. Equal values
+    /// stay equal within domain and key, and the key leads back.
+    Fpe {
+        /// As for `Token`.
+        domain: String,
+        /// Which key made it.
+        key_id: String,
+        /// 10: digits; 36: digits and letters of one case.
+        radix: u16,
+        /// Which case, with radix 36.
+        letters: Letters,
+        /// Characters that may stand between and stay where they are.
+        separators: String,
+    },
     /// The year of a date.
     Year,
     /// The first three digits of a ZIP code, 000 where few people live.
@@ -68,6 +82,17 @@ pub enum Treatment {
     Scan,
 }
 
+/// The letters of an alphabet of digits and letters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Letters {
+    /// A to Z.
+    #[default]
+    Upper,
+    /// a to z.
+    Lower,
+}
+
 impl Treatment {
     /// The name in the policy, in the field's metadata and in the report.
     pub fn name(&self) -> &'static str {
@@ -77,6 +102,7 @@ impl Treatment {
             Self::Null => "null",
             Self::Partial { .. } => "partial",
             Self::Token { .. } => "token",
+            Self::Fpe { .. } => "fpe",
             Self::Year => "year",
             Self::Zip3 { .. } => "zip3",
             Self::Bucket { .. } => "bucket",
@@ -116,6 +142,16 @@ enum Wire {
         domain: String,
         key_id: String,
     },
+    Fpe {
+        domain: String,
+        key_id: String,
+        #[serde(default = "ten")]
+        radix: u16,
+        #[serde(default)]
+        letters: Letters,
+        #[serde(default)]
+        separators: String,
+    },
     Year {},
     Zip3 {
         #[serde(default = "latest")]
@@ -135,6 +171,10 @@ fn yes() -> bool {
 
 fn default_label() -> String {
     DEFAULT_LABEL.to_owned()
+}
+
+fn ten() -> u16 {
+    10
 }
 
 /// The census that `zip3` follows unless the policy names another.
@@ -164,6 +204,19 @@ impl From<Wire> for Treatment {
             Wire::Null {} => Self::Null,
             Wire::Partial { first, last, char } => Self::Partial { first, last, char },
             Wire::Token { domain, key_id } => Self::Token { domain, key_id },
+            Wire::Fpe {
+                domain,
+                key_id,
+                radix,
+                letters,
+                separators,
+            } => Self::Fpe {
+                domain,
+                key_id,
+                radix,
+                letters,
+                separators,
+            },
             Wire::Year {} => Self::Year,
             Wire::Zip3 { census } => Self::Zip3 { census },
             Wire::Bucket {
@@ -231,6 +284,17 @@ mod tests {
             }
         );
         assert_eq!(
+            read(r#"{"name":"fpe","domain":"d","key_id":"k","radix":36,"letters":"lower"}"#)
+                .unwrap(),
+            Treatment::Fpe {
+                domain: "d".into(),
+                key_id: "k".into(),
+                radix: 36,
+                letters: Letters::Lower,
+                separators: String::new()
+            }
+        );
+        assert_eq!(
             read(r#"{"name":"token","domain":"mrn","key_id":"k1"}"#).unwrap(),
             Treatment::Token {
                 domain: "mrn".into(),
@@ -248,6 +312,9 @@ mod tests {
             r#"{"name":"clear","label":"x"}"#,
             r#"{"name":"Redact"}"#,
             r#"{"name":"fpe"}"#,
+            r#"{"name":"fpe","domain":"d"}"#,
+            r#"{"name":"fpe","domain":"d","key_id":"k","letters":"Upper"}"#,
+            r#"{"name":"fpe","domain":"d","key_id":"k","tweak":"x"}"#,
             r#"{"name":"zip3","census":"2020"}"#,
             r#"{"name":"zip3","label":"x"}"#,
             r#"{"name":"bucket","width":2.5}"#,

@@ -13,7 +13,7 @@ use arrow_array::*;
 use arrow_buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema};
-use mask::{Masker, Treatment};
+use mask::{Letters, Masker, Treatment};
 
 /// Text that must not leave: told by a detector, and long enough for a view to point at.
 const PLANTED: [&str; 4] = [
@@ -48,6 +48,16 @@ fn bucket() -> Treatment {
     }
 }
 
+fn fpe() -> Treatment {
+    Treatment::Fpe {
+        domain: "d".into(),
+        key_id: "k".into(),
+        radix: 10,
+        letters: Letters::Upper,
+        separators: "-".into(),
+    }
+}
+
 fn protecting() -> Vec<Treatment> {
     vec![
         Treatment::Redact {
@@ -65,6 +75,7 @@ fn protecting() -> Vec<Treatment> {
         },
         Treatment::Zip3 { census: 2020 },
         bucket(),
+        fpe(),
         Treatment::Scan,
         Treatment::Clear { scan: true },
     ]
@@ -74,7 +85,10 @@ fn protecting() -> Vec<Treatment> {
 fn of_plain_text(treatment: &Treatment) -> bool {
     matches!(
         treatment,
-        Treatment::Partial { .. } | Treatment::Zip3 { .. } | Treatment::Bucket { .. }
+        Treatment::Partial { .. }
+            | Treatment::Zip3 { .. }
+            | Treatment::Bucket { .. }
+            | Treatment::Fpe { .. }
     )
 }
 
@@ -303,7 +317,7 @@ fn numbers_under_nulls_and_behind_slices() {
         },
     ];
     let mut of_numbers = hiding.to_vec();
-    of_numbers.extend([Treatment::Zip3 { census: 2020 }, bucket()]);
+    of_numbers.extend([Treatment::Zip3 { census: 2020 }, bucket(), fpe()]);
     for window in windows(&array) {
         check("number", &field(&array), &window, &of_numbers, &[&secret]);
     }

@@ -12,7 +12,7 @@ use arrow_array::types::Int32Type;
 use arrow_array::*;
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
-use mask::{MaskError, Masker, Treatment};
+use mask::{Letters, MaskError, Masker, Treatment};
 
 const KEY: &[u8; 32] = &[7; 32];
 
@@ -494,6 +494,74 @@ fn buckets_of_numbers_in_every_layout() {
     assert!(matches!(made, Err(MaskError::Option { .. })));
 }
 
+fn fpe(radix: u16, separators: &str) -> Treatment {
+    Treatment::Fpe {
+        domain: "d".into(),
+        key_id: "k1".into(),
+        radix,
+        letters: Letters::Upper,
+        separators: separators.into(),
+    }
+}
+
+#[test]
+fn fpe_does_not_depend_on_the_layout() {
+    let written = vec![Some("1234567"), None, Some("12"), Some("1234567")];
+    let numbers = [Some(1_234_567), None, Some(12), Some(1_234_567)];
+    let decimals = Decimal128Array::from_iter(numbers.map(|v| v.map(i128::from)));
+    let arrays: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(written.clone())),
+        Arc::new(LargeStringArray::from(written.clone())),
+        Arc::new(StringViewArray::from(written.clone())),
+        Arc::new(written.into_iter().collect::<DictionaryArray<Int32Type>>()),
+        Arc::new(Int32Array::from_iter(numbers)),
+        Arc::new(Int64Array::from_iter(numbers.map(|v| v.map(i64::from)))),
+        Arc::new(decimals.with_precision_and_scale(20, 0).unwrap()),
+    ];
+    for array in arrays {
+        let mut m = masker(field(&array), fpe(10, ""));
+        let out = texts(&m.mask(0, &array).unwrap());
+        let first = out[0].clone().unwrap();
+        assert!(first.len() == 7 && first.bytes().all(|c| c.is_ascii_digit()));
+        assert_ne!(first, "1234567");
+        let expected = [
+            Some(first.clone()),
+            None,
+            Some("[REDACTED]".into()),
+            Some(first),
+        ];
+        assert_eq!(out, expected, "{}", array.data_type());
+        assert_eq!(m.report().cells_masked["c"]["fpe"], 3);
+        let mut m = masker(field(&array), fpe(10, ""));
+        assert_eq!(
+            texts(&m.mask(0, &array.slice(1, 3)).unwrap()),
+            expected[1..]
+        );
+    }
+    for array in every_type() {
+        let refused = matches!(
+            array.data_type(),
+            DataType::Boolean
+                | DataType::Binary
+                | DataType::Float32
+                | DataType::Float64
+                | DataType::Decimal128(_, 1..)
+                | DataType::Date32
+                | DataType::Time64(_)
+                | DataType::Timestamp(_, _)
+                | DataType::Interval(_)
+                | DataType::FixedSizeBinary(_)
+        );
+        let made = Masker::new(&[(field(&array), fpe(10, ""))], KEY);
+        assert_eq!(made.is_err(), refused, "{}", array.data_type());
+    }
+    assert!(Masker::new(&[(json_field(), fpe(10, ""))], KEY).is_err());
+    for treatment in [fpe(16, ""), fpe(0, ""), fpe(10, "x"), fpe(10, "\u{200b}")] {
+        let made = Masker::new(&[(Field::new("c", DataType::Utf8, true), treatment)], KEY);
+        assert!(matches!(made, Err(MaskError::Option { .. })));
+    }
+}
+
 #[test]
 fn zip3_of_lists() {
     let mut list = ListBuilder::new(StringBuilder::new());
@@ -520,13 +588,13 @@ fn impossible_treatments_say_what_is_possible() {
     assert_eq!(
         refuse(DataType::Int64, Treatment::Year),
         "column \"visits\": the treatment year cannot be given to Int64; possible: clear, redact, \
-         null, token, zip3, bucket"
+         null, token, fpe, zip3, bucket"
     );
     assert!(refuse(DataType::Int64, Treatment::Scan).contains("possible: clear, redact, null"));
-    assert!(
-        refuse(DataType::Utf8, Treatment::Year)
-            .contains("possible: clear, redact, null, partial, token, zip3, bucket, scan")
-    );
+    assert!(refuse(DataType::Utf8, Treatment::Year).contains(
+        "possible: clear, redact, null, partial, token, fpe, zip3, \
+             bucket, scan"
+    ));
     let time = DataType::Time64(TimeUnit::Microsecond);
     assert!(refuse(time, Treatment::Year).contains("Time64"));
     let unknown = DataType::Struct(vec![Field::new("a", DataType::Utf8, true)].into());

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -135,19 +136,56 @@ def test_bucket(
     assert treated(rule, kind, cells) == expected
 
 
-IMPOSSIBLE: list[tuple[Any, list[str]]] = [
+NUMBER = re.compile(r"\d{3}-\d\d-\d{4}")
+
+
+def test_fpe_keeps_the_form_and_equal_values_equal() -> None:
+    rule = {"treatment": "fpe", "separators": "-"}
+    cells = [b"123-45-6789", b"123456789", None, b"987-65-4321", b"Anna Schmidt", b"1-2-3-4-5"]
+    first, plain, nothing, other, *rest = treated(rule, TEXT, cells)
+    assert NUMBER.fullmatch(first)
+    assert NUMBER.fullmatch(other)
+    assert first not in ("123-45-6789", other)
+    assert plain == first.replace("-", "")
+    assert nothing is None
+    assert rest == ["[REDACTED]", "[REDACTED]"]
+    assert treated("fpe", {"kind": "int4"}, [int4(123456789), int4(99_999), int4(-1234567)]) == [
+        plain, "[REDACTED]", "[REDACTED]",
+    ]  # fmt: skip
+    assert treated("fpe", {"kind": "int8"}, [int8(123456789), None]) == [plain, None]
+    labels = {"kind": "enum", "labels": ["123456789", "x"]}
+    assert treated("fpe", labels, [b"123456789", b"x"]) == [plain, "[REDACTED]"]
+    array = {"kind": "array", "element": TEXT}
+    assert treated("fpe", array, [texts(b"123456789", None), None]) == [[plain, None], None]
+    assert treated({**rule, "domain": "other"}, TEXT, [b"123-45-6789"]) != [first]
+
+
+def test_fpe_of_letters() -> None:
+    upper = {"treatment": "fpe", "radix": 36, "separators": "-"}
+    made, lower, small = treated(upper, TEXT, [b"ST-998877", b"st-998877", b"S-T9"])
+    assert re.fullmatch("[0-9A-Z]{2}-[0-9A-Z]{6}", made)
+    assert made != "ST-998877"
+    assert (lower, small) == ("[REDACTED]", "[REDACTED]")
+    assert treated({**upper, "letters": "lower"}, TEXT, [b"st-998877"]) == [made.lower()]
+    assert treated({**upper, "radix": 10}, TEXT, [b"998877"]) != treated(upper, TEXT, [b"998877"])
+
+
+IMPOSSIBLE: list[tuple[Any, list[Any]]] = [
     ("zip3", ["bool", "float8", "date", "timestamptz", "bytea", "uuid", "json", "interval"]),
+    ("fpe", ["bool", "float4", "date", "time", "timestamp", "bytea", "uuid", "json", "interval"]),
+    ("fpe", [{"kind": "numeric", "precision": 9, "scale": 2}]),
     (TENS, ["bool", "date", "time", "timestamptz", "bytea", "uuid", "jsonb", "interval"]),
 ]
 
 
 @pytest.mark.parametrize(("rule", "kinds"), IMPOSSIBLE)
 def test_a_type_that_cannot_take_it_is_refused_with_what_it_can(
-    rule: Any, kinds: list[str]
+    rule: Any, kinds: list[Any]
 ) -> None:
     name = rule if isinstance(rule, str) else rule["treatment"]
     for kind in kinds:
-        for column in ({"kind": kind}, {"kind": "array", "element": {"kind": kind}}):
+        plain = {"kind": kind} if isinstance(kind, str) else kind
+        for column in (plain, {"kind": "array", "element": plain}):
             with pytest.raises(InvalidRequest, match=f"{name}.* possible: clear, redact, null"):
                 opened(rule, column)
 
@@ -157,6 +195,13 @@ WRONG = [
     ({"treatment": "zip3", "census": "2020"}, "census must be a int"),
     ({"treatment": "zip3", "census": True}, "census must be a int"),
     ({"treatment": "zip3", "label": "x"}, "zip3 takes no option 'label'"),
+    ({"treatment": "fpe", "radix": 16}, "radix is 10 .* or 36"),
+    ({"treatment": "fpe", "letters": "upper"}, "letters are for radix 36"),
+    ({"treatment": "fpe", "radix": 36, "letters": "both"}, "letters is upper or lower"),
+    ({"treatment": "fpe", "separators": "-x"}, "separators are blanks and ASCII punctuation"),
+    ({"treatment": "fpe", "separators": "\u2013"}, "separators are blanks and ASCII punctuation"),
+    ({"treatment": "fpe", "domain": ""}, "domain must not be empty"),
+    ({"treatment": "fpe", "tweak": "x"}, "fpe takes no option 'tweak'"),
     ("bucket", "takes a width, .* or edges"),
     ({**TENS, "edges": [0, 10]}, "takes a width, .* or edges"),
     ({**AGES, "origin": 5}, "takes a width, .* or edges"),
