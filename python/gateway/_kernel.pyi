@@ -16,7 +16,11 @@ Treatment is a JSON object: {"name": "clear", "scan": bool, "times": bool,
 "numbers": bool, "forms": [str]} (the last three may be left out: dates in the server's form or in one
 of these forms of to_char, and the numbers of a JSON document, are spared by the scan) | {"name": "redact", "label": str} |
 {"name": "null"} | {"name": "partial", "first": int, "last": int, "char": str} |
-{"name": "token", "domain": str, "key_id": str} | {"name": "year"} | {"name": "scan"}.
+{"name": "token", "domain": str, "key_id": str} | {"name": "year"} |
+{"name": "fpe", "domain": str, "key_id": str, "radix": 10|36, "letters": "upper"|"lower",
+"separators": str} (the last three may be left out: 10, "upper", "") |
+{"name": "zip3", "census": 2000|2010|2020} | {"name": "bucket", "width": int, "origin": int} (the
+origin may be left out) | {"name": "bucket", "edges": [int]} | {"name": "scan"}.
 """
 
 from collections.abc import Sequence

@@ -215,7 +215,7 @@ class Analysis:
 class Treatment:
     """What happens to a column's values; the names are those of docs/policy.md."""
 
-    name: str  # clear redact null partial token year scan deny
+    name: str  # clear redact null partial token fpe year zip3 bucket scan deny
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -19,7 +19,7 @@ _KEY_BYTES = 32
 @dataclass(frozen=True, slots=True)
 class TokenKey:
     """32 secret bytes and the short name that every token carries. Its thief can test guesses
-    against tokens; he cannot invert one without guessing."""
+    against tokens, which he cannot invert without guessing, and decipher what `fpe` made."""
 
     secret: bytes
     key_id: str
@@ -107,6 +107,8 @@ def _kernel_treatment(column: ColumnDecision, key: TokenKey, domain: str) -> dic
         options.setdefault("label", "[REDACTED]")
     elif name == "token":
         options = {"domain": options.get("domain", domain), "key_id": key.key_id}
+    elif name == "fpe":
+        options = {"domain": domain, **options, "key_id": key.key_id}
     elif name == "deny":
         raise ConfigurationError(f"column {column.name} is denied and reached the kernel")
     return {"name": name, **options}

@@ -9,11 +9,15 @@
 
 #[cfg(test)]
 mod agreement;
+mod bucket;
 mod calendar;
+mod cells;
 mod detect;
 mod dictionary;
 mod error;
+mod ff1;
 mod fold;
+mod fpe;
 mod json;
 mod lists;
 mod masker;
@@ -31,8 +35,9 @@ mod text;
 mod token;
 mod treatment;
 mod year;
+mod zip3;
 
 pub use error::MaskError;
 pub use masker::Masker;
 pub use report::{DetectorCounts, Report};
-pub use treatment::{DEFAULT_LABEL, Treatment};
+pub use treatment::{DEFAULT_LABEL, Letters, Treatment};

@@ -5,6 +5,7 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, Field};
 
 use crate::calendar::current_year;
+use crate::cells::to_text;
 use crate::dictionary::{self, is_enum};
 use crate::plan::{Action, Plan, Setting};
 use crate::report::{Report, unique_names};
@@ -209,7 +210,10 @@ fn apply(
             Ok((out.finish_as(output, array.nulls())?, cells))
         }
         Action::Token(token) => token.mask(array),
+        Action::Fpe(fpe) => to_text(array, |cell, out| fpe.push(cell, out)),
         Action::Year(year) => year.mask(array),
+        Action::Zip3(zip3) => to_text(array, |cell, out| zip3.push(cell, out)),
+        Action::Bucket(bucket) => to_text(array, |cell, out| bucket.push(cell, out)),
         Action::Scan(scanner) => scanner.mask(array),
         Action::Elements(inner) => {
             let DataType::List(item) = output else {

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field};
 
 use crate::MaskError;
+use crate::bucket::Bucket;
+use crate::cells::{is_text_or_integer, is_text_or_number};
 use crate::detect::written::Form;
 use crate::dictionary::is_enum;
+use crate::fpe::{self, Fpe};
 use crate::json::quoted;
 use crate::owned::can_own;
 use crate::partial::Partial;
@@ -14,8 +17,9 @@ use crate::redact::Label;
 use crate::scan::{Scanner, Spared};
 use crate::text::is_string;
 use crate::token::Token;
-use crate::treatment::Treatment;
+use crate::treatment::{Letters, Treatment};
 use crate::year::Year;
+use crate::zip3::Zip3;
 
 /// The metadata key that says what was done to a column.
 const TREATMENT_KEY: &str = "maskgate.treatment";
@@ -30,7 +34,10 @@ pub(crate) enum Action {
     Nulls,
     Partial(Partial),
     Token(Token),
+    Fpe(Box<Fpe>),
     Year(Year),
+    Zip3(Zip3),
+    Bucket(Bucket),
     Scan(Box<Scanner>),
     /// The elements of a list, each by the inner action.
     Elements(Box<Action>),
@@ -123,7 +130,12 @@ fn action(
             })
         }
         Treatment::Scan => scan(field, Spared::default()).map(|action| (action, kept)),
-        Treatment::Partial { .. } | Treatment::Token { .. } | Treatment::Year
+        Treatment::Partial { .. }
+        | Treatment::Token { .. }
+        | Treatment::Fpe { .. }
+        | Treatment::Year
+        | Treatment::Zip3 { .. }
+        | Treatment::Bucket { .. }
             if matches!(data_type, DataType::List(_)) =>
         {
             elements(field, column, treatment, setting)?
@@ -146,7 +158,33 @@ fn action(
         Treatment::Year if Year::takes(data_type) => {
             Some((Action::Year(Year::new(setting.reference_year)), text()))
         }
-        Treatment::Token { .. } | Treatment::Year => None,
+        Treatment::Zip3 { census } if is_text_or_integer(data_type) && !is_json(field) => {
+            Some((Action::Zip3(Zip3::new(column, *census)?), text()))
+        }
+        Treatment::Bucket {
+            width,
+            origin,
+            edges,
+        } if is_text_or_number(data_type) && !is_json(field) => {
+            let bucket = Bucket::new(column, *width, *origin, edges.as_deref())?;
+            Some((Action::Bucket(bucket), text()))
+        }
+        Treatment::Fpe {
+            domain,
+            key_id,
+            radix,
+            letters,
+            separators,
+        } if is_text_or_integer(data_type) && !is_json(field) => {
+            let key = fpe::key(column, setting.token_key, domain, key_id, *radix)?;
+            let fpe = Fpe::new(column, &key, *radix, *letters, separators)?;
+            Some((Action::Fpe(Box::new(fpe)), text()))
+        }
+        Treatment::Token { .. }
+        | Treatment::Fpe { .. }
+        | Treatment::Year
+        | Treatment::Zip3 { .. }
+        | Treatment::Bucket { .. } => None,
     };
     Ok(answer)
 }
@@ -239,7 +277,20 @@ fn possible(field: &Field, setting: &Setting) -> String {
             domain: "d".to_owned(),
             key_id: "k".to_owned(),
         },
+        Treatment::Fpe {
+            domain: "d".to_owned(),
+            key_id: "k".to_owned(),
+            radix: 10,
+            letters: Letters::default(),
+            separators: String::new(),
+        },
         Treatment::Year,
+        Treatment::Zip3 { census: 2020 },
+        Treatment::Bucket {
+            width: Some(10),
+            origin: None,
+            edges: None,
+        },
         Treatment::Scan,
     ];
     let names: Vec<&str> = samples

@@ -40,6 +40,39 @@ const LENGTH: usize = 26;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 const CONTEXT: &[u8] = b"maskgate token 1";
 
+/// The key of a treatment's domain: BLAKE3 keyed with the token key, of the treatment's context and of
+/// domain and key id with their lengths. Refuses a domain without a name and odd key ids.
+pub(crate) fn domain_key(
+    column: &str,
+    treatment: &str,
+    context: &[u8],
+    token_key: &[u8; 32],
+    domain: &str,
+    key_id: &str,
+) -> Result<[u8; 32], MaskError> {
+    let option = |detail: String| MaskError::Option {
+        column: column.to_owned(),
+        detail,
+    };
+    if domain.is_empty() {
+        return Err(option(format!("{treatment} needs a domain")));
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if key_id.is_empty() || key_id.len() > 32 || !key_id.chars().all(plain) {
+        return Err(option(format!(
+            "{treatment}'s key_id must be 1 to 32 letters, digits, dots, dashes or underscores"
+        )));
+    }
+    let mut hasher = blake3::Hasher::new_keyed(token_key);
+    hasher.update(context);
+    for part in [domain, key_id] {
+        let length = u64::try_from(part.len()).map_err(|_| MaskError::TooLarge)?;
+        hasher.update(&length.to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    Ok(*hasher.finalize().as_bytes())
+}
+
 /// The key of one domain and the text before every token.
 pub(crate) struct Token {
     key: [u8; 32],
@@ -58,27 +91,7 @@ impl Token {
         key_id: &str,
         json: bool,
     ) -> Result<Self, MaskError> {
-        let option = |detail: &str| MaskError::Option {
-            column: column.to_owned(),
-            detail: detail.to_owned(),
-        };
-        if domain.is_empty() {
-            return Err(option("token needs a domain"));
-        }
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-        if key_id.is_empty() || key_id.len() > 32 || !key_id.chars().all(plain) {
-            return Err(option(
-                "token's key_id must be 1 to 32 letters, digits, dots, dashes or underscores",
-            ));
-        }
-        let mut hasher = blake3::Hasher::new_keyed(token_key);
-        hasher.update(CONTEXT);
-        for part in [domain, key_id] {
-            let length = u64::try_from(part.len()).map_err(|_| MaskError::TooLarge)?;
-            hasher.update(&length.to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
-        let key = *hasher.finalize().as_bytes();
+        let key = domain_key(column, "token", CONTEXT, token_key, domain, key_id)?;
         let prefix = format!("tok_{key_id}_").into_bytes();
         Ok(Self {
             key,

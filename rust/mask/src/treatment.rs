@@ -48,10 +48,49 @@ pub enum Treatment {
         /// Which key made it; part of the token, so that a rotated key can be told.
         key_id: String,
     },
+    /// Another value of the same form, by a cipher: FF1 of NIST SP 800-38G revision 1. Equal values
+    /// stay equal within domain and key, and the key leads back.
+    Fpe {
+        /// As for `Token`.
+        domain: String,
+        /// Which key made it.
+        key_id: String,
+        /// 10: digits; 36: digits and letters of one case.
+        radix: u16,
+        /// Which case, with radix 36.
+        letters: Letters,
+        /// Characters that may stand between and stay where they are.
+        separators: String,
+    },
     /// The year of a date.
     Year,
+    /// The first three digits of a ZIP code, 000 where few people live.
+    Zip3 {
+        /// The year of the census that tells how many.
+        census: u16,
+    },
+    /// The range that a number lies in. Either a width or edges; the masker refuses what is neither.
+    Bucket {
+        /// How wide each range is.
+        width: Option<i64>,
+        /// Where one of them begins.
+        origin: Option<i64>,
+        /// Where ranges begin and end, if not all are of one width.
+        edges: Option<Vec<i64>>,
+    },
     /// Text with every span that a detector finds replaced by the detector's label.
     Scan,
+}
+
+/// The letters of an alphabet of digits and letters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Letters {
+    /// A to Z.
+    #[default]
+    Upper,
+    /// a to z.
+    Lower,
 }
 
 impl Treatment {
@@ -63,7 +102,10 @@ impl Treatment {
             Self::Null => "null",
             Self::Partial { .. } => "partial",
             Self::Token { .. } => "token",
+            Self::Fpe { .. } => "fpe",
             Self::Year => "year",
+            Self::Zip3 { .. } => "zip3",
+            Self::Bucket { .. } => "bucket",
             Self::Scan => "scan",
         }
     }
@@ -100,7 +142,26 @@ enum Wire {
         domain: String,
         key_id: String,
     },
+    Fpe {
+        domain: String,
+        key_id: String,
+        #[serde(default = "ten")]
+        radix: u16,
+        #[serde(default)]
+        letters: Letters,
+        #[serde(default)]
+        separators: String,
+    },
     Year {},
+    Zip3 {
+        #[serde(default = "latest")]
+        census: u16,
+    },
+    Bucket {
+        width: Option<i64>,
+        origin: Option<i64>,
+        edges: Option<Vec<i64>>,
+    },
     Scan {},
 }
 
@@ -110,6 +171,15 @@ fn yes() -> bool {
 
 fn default_label() -> String {
     DEFAULT_LABEL.to_owned()
+}
+
+fn ten() -> u16 {
+    10
+}
+
+/// The census that `zip3` follows unless the policy names another.
+fn latest() -> u16 {
+    2020
 }
 
 fn star() -> char {
@@ -134,7 +204,30 @@ impl From<Wire> for Treatment {
             Wire::Null {} => Self::Null,
             Wire::Partial { first, last, char } => Self::Partial { first, last, char },
             Wire::Token { domain, key_id } => Self::Token { domain, key_id },
+            Wire::Fpe {
+                domain,
+                key_id,
+                radix,
+                letters,
+                separators,
+            } => Self::Fpe {
+                domain,
+                key_id,
+                radix,
+                letters,
+                separators,
+            },
             Wire::Year {} => Self::Year,
+            Wire::Zip3 { census } => Self::Zip3 { census },
+            Wire::Bucket {
+                width,
+                origin,
+                edges,
+            } => Self::Bucket {
+                width,
+                origin,
+                edges,
+            },
             Wire::Scan {} => Self::Scan,
         }
     }
@@ -179,6 +272,29 @@ mod tests {
             }
         );
         assert_eq!(
+            read(r#"{"name":"zip3"}"#).unwrap(),
+            Treatment::Zip3 { census: 2020 }
+        );
+        assert_eq!(
+            read(r#"{"name":"bucket","edges":[18,90]}"#).unwrap(),
+            Treatment::Bucket {
+                width: None,
+                origin: None,
+                edges: Some(vec![18, 90])
+            }
+        );
+        assert_eq!(
+            read(r#"{"name":"fpe","domain":"d","key_id":"k","radix":36,"letters":"lower"}"#)
+                .unwrap(),
+            Treatment::Fpe {
+                domain: "d".into(),
+                key_id: "k".into(),
+                radix: 36,
+                letters: Letters::Lower,
+                separators: String::new()
+            }
+        );
+        assert_eq!(
             read(r#"{"name":"token","domain":"mrn","key_id":"k1"}"#).unwrap(),
             Treatment::Token {
                 domain: "mrn".into(),
@@ -196,6 +312,13 @@ mod tests {
             r#"{"name":"clear","label":"x"}"#,
             r#"{"name":"Redact"}"#,
             r#"{"name":"fpe"}"#,
+            r#"{"name":"fpe","domain":"d"}"#,
+            r#"{"name":"fpe","domain":"d","key_id":"k","letters":"Upper"}"#,
+            r#"{"name":"fpe","domain":"d","key_id":"k","tweak":"x"}"#,
+            r#"{"name":"zip3","census":"2020"}"#,
+            r#"{"name":"zip3","label":"x"}"#,
+            r#"{"name":"bucket","width":2.5}"#,
+            r#"{"name":"bucket","width":10,"label":"x"}"#,
             r#"{"name":"token","domain":"mrn"}"#,
             r#"{"name":"partial","first":-1}"#,
             r#"{"name":"partial","char":"ab"}"#,

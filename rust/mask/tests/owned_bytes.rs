@@ -13,7 +13,7 @@ use arrow_array::*;
 use arrow_buffer::{BooleanBuffer, NullBuffer, OffsetBuffer};
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema};
-use mask::{Masker, Treatment};
+use mask::{Letters, Masker, Treatment};
 
 /// Text that must not leave: told by a detector, and long enough for a view to point at.
 const PLANTED: [&str; 4] = [
@@ -40,6 +40,24 @@ fn holds(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
 
+fn bucket() -> Treatment {
+    Treatment::Bucket {
+        width: Some(1_000_000_000_000),
+        origin: None,
+        edges: None,
+    }
+}
+
+fn fpe() -> Treatment {
+    Treatment::Fpe {
+        domain: "d".into(),
+        key_id: "k".into(),
+        radix: 10,
+        letters: Letters::Upper,
+        separators: "-".into(),
+    }
+}
+
 fn protecting() -> Vec<Treatment> {
     vec![
         Treatment::Redact {
@@ -55,9 +73,23 @@ fn protecting() -> Vec<Treatment> {
             domain: "d".into(),
             key_id: "k".into(),
         },
+        Treatment::Zip3 { census: 2020 },
+        bucket(),
+        fpe(),
         Treatment::Scan,
         Treatment::Clear { scan: true },
     ]
+}
+
+/// Treatments that take no JSON.
+fn of_plain_text(treatment: &Treatment) -> bool {
+    matches!(
+        treatment,
+        Treatment::Partial { .. }
+            | Treatment::Zip3 { .. }
+            | Treatment::Bucket { .. }
+            | Treatment::Fpe { .. }
+    )
 }
 
 fn check(name: &str, field: &Field, array: &ArrayRef, treatments: &[Treatment], secrets: &[&[u8]]) {
@@ -253,7 +285,7 @@ fn json_text() {
     let array: ArrayRef = Arc::new(StringArray::from_iter_values(rows));
     let treatments: Vec<_> = protecting()
         .into_iter()
-        .filter(|t| !matches!(t, Treatment::Partial { .. }))
+        .filter(|t| !of_plain_text(t))
         .collect();
     for window in windows(&array) {
         check("json", &field, &window, &treatments, &secrets());
@@ -284,8 +316,10 @@ fn numbers_under_nulls_and_behind_slices() {
             key_id: "k".into(),
         },
     ];
+    let mut of_numbers = hiding.to_vec();
+    of_numbers.extend([Treatment::Zip3 { census: 2020 }, bucket(), fpe()]);
     for window in windows(&array) {
-        check("number", &field(&array), &window, &hiding, &[&secret]);
+        check("number", &field(&array), &window, &of_numbers, &[&secret]);
     }
     let bytes: Vec<&[u8]> = vec![b"planted-sixteen!", b"another-one-here"];
     let array: ArrayRef = Arc::new(

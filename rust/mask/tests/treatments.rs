@@ -12,7 +12,7 @@ use arrow_array::types::Int32Type;
 use arrow_array::*;
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
-use mask::{MaskError, Masker, Treatment};
+use mask::{Letters, MaskError, Masker, Treatment};
 
 const KEY: &[u8; 32] = &[7; 32];
 
@@ -379,6 +379,205 @@ fn partial_keeps_the_layout_and_treats_a_dictionary_once() {
 }
 
 #[test]
+fn zip3_of_text_and_whole_numbers_in_every_layout() {
+    let zip3 = Treatment::Zip3 { census: 2020 };
+    let codes = vec![
+        Some("02139"),
+        None,
+        Some("82101"),
+        Some("none"),
+        Some("02139"),
+    ];
+    let expected = [Some("021"), None, Some("000"), Some("000"), Some("021")];
+    let expected: Vec<_> = expected.map(|v| v.map(str::to_owned)).into();
+    let numbers = [Some(2139), None, Some(82101), Some(-1), Some(2139)];
+    let decimals = Decimal128Array::from_iter(numbers.map(|v| v.map(i128::from)));
+    let of_text: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(codes.clone())),
+        Arc::new(LargeStringArray::from(codes.clone())),
+        Arc::new(StringViewArray::from(codes.clone())),
+        Arc::new(codes.into_iter().collect::<DictionaryArray<Int32Type>>()),
+        Arc::new(Int32Array::from_iter(numbers)),
+        Arc::new(Int64Array::from_iter(numbers.map(|v| v.map(i64::from)))),
+        Arc::new(decimals.with_precision_and_scale(5, 0).unwrap()),
+    ];
+    for array in of_text {
+        let mut m = masker(field(&array), zip3.clone());
+        let out = m.mask(0, &array).unwrap();
+        assert_eq!(texts(&out), expected, "{}", array.data_type());
+        assert_eq!(m.report().cells_masked["c"]["zip3"], 4);
+        let mut m = masker(field(&array), zip3.clone());
+        assert_eq!(
+            texts(&m.mask(0, &array.slice(1, 2)).unwrap()),
+            expected[1..3]
+        );
+    }
+    for array in every_type() {
+        let whole = matches!(array.data_type(), DataType::Decimal128(_, scale) if *scale == 0);
+        let possible = matches!(
+            array.data_type(),
+            DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::List(_)
+        );
+        let textual = matches!(
+            array.data_type(),
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(_, _)
+        );
+        let made = Masker::new(&[(field(&array), zip3.clone())], KEY);
+        assert_eq!(
+            made.is_ok(),
+            whole || possible || textual,
+            "{}",
+            array.data_type()
+        );
+    }
+    assert!(Masker::new(&[(json_field(), zip3)], KEY).is_err());
+    let of_1990 = Treatment::Zip3 { census: 1990 };
+    let made = Masker::new(&[(Field::new("c", DataType::Utf8, true), of_1990)], KEY);
+    assert!(matches!(made, Err(MaskError::Option { .. })));
+}
+
+#[test]
+fn buckets_of_numbers_in_every_layout() {
+    let bucket = Treatment::Bucket {
+        width: Some(10),
+        origin: None,
+        edges: None,
+    };
+    let numbers = [Some(47i16), None, Some(-3)];
+    let written = vec![Some("47"), None, Some("-3")];
+    let expected = [Some("[40,50)".to_owned()), None, Some("[-10,0)".to_owned())];
+    let decimals = Decimal128Array::from_iter(numbers.map(|v| v.map(|v| i128::from(v) * 100)));
+    let arrays: Vec<ArrayRef> = vec![
+        Arc::new(Int16Array::from_iter(numbers)),
+        Arc::new(Int32Array::from_iter(numbers.map(|v| v.map(i32::from)))),
+        Arc::new(Int64Array::from_iter(numbers.map(|v| v.map(i64::from)))),
+        Arc::new(Float32Array::from_iter(numbers.map(|v| v.map(f32::from)))),
+        Arc::new(Float64Array::from_iter(numbers.map(|v| v.map(f64::from)))),
+        Arc::new(decimals.with_precision_and_scale(9, 2).unwrap()),
+        Arc::new(StringArray::from(written.clone())),
+        Arc::new(LargeStringArray::from(written.clone())),
+        Arc::new(StringViewArray::from(written.clone())),
+        Arc::new(written.into_iter().collect::<DictionaryArray<Int32Type>>()),
+    ];
+    for array in arrays {
+        let mut m = masker(field(&array), bucket.clone());
+        let out = m.mask(0, &array).unwrap();
+        assert_eq!(texts(&out), expected, "{}", array.data_type());
+        assert_eq!(m.report().cells_masked["c"]["bucket"], 2);
+        let mut m = masker(field(&array), bucket.clone());
+        assert_eq!(
+            texts(&m.mask(0, &array.slice(1, 2)).unwrap()),
+            expected[1..]
+        );
+    }
+    for array in every_type() {
+        let refused = matches!(
+            array.data_type(),
+            DataType::Boolean
+                | DataType::Binary
+                | DataType::Date32
+                | DataType::Time64(_)
+                | DataType::Timestamp(_, _)
+                | DataType::Interval(_)
+                | DataType::FixedSizeBinary(_)
+        );
+        let made = Masker::new(&[(field(&array), bucket.clone())], KEY);
+        assert_eq!(made.is_err(), refused, "{}", array.data_type());
+    }
+    assert!(Masker::new(&[(json_field(), bucket)], KEY).is_err());
+    let narrow = Treatment::Bucket {
+        width: Some(1),
+        origin: None,
+        edges: None,
+    };
+    let made = Masker::new(&[(Field::new("c", DataType::Int32, true), narrow)], KEY);
+    assert!(matches!(made, Err(MaskError::Option { .. })));
+}
+
+fn fpe(radix: u16, separators: &str) -> Treatment {
+    Treatment::Fpe {
+        domain: "d".into(),
+        key_id: "k1".into(),
+        radix,
+        letters: Letters::Upper,
+        separators: separators.into(),
+    }
+}
+
+#[test]
+fn fpe_does_not_depend_on_the_layout() {
+    let written = vec![Some("1234567"), None, Some("12"), Some("1234567")];
+    let numbers = [Some(1_234_567), None, Some(12), Some(1_234_567)];
+    let decimals = Decimal128Array::from_iter(numbers.map(|v| v.map(i128::from)));
+    let arrays: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(written.clone())),
+        Arc::new(LargeStringArray::from(written.clone())),
+        Arc::new(StringViewArray::from(written.clone())),
+        Arc::new(written.into_iter().collect::<DictionaryArray<Int32Type>>()),
+        Arc::new(Int32Array::from_iter(numbers)),
+        Arc::new(Int64Array::from_iter(numbers.map(|v| v.map(i64::from)))),
+        Arc::new(decimals.with_precision_and_scale(20, 0).unwrap()),
+    ];
+    for array in arrays {
+        let mut m = masker(field(&array), fpe(10, ""));
+        let out = texts(&m.mask(0, &array).unwrap());
+        let first = out[0].clone().unwrap();
+        assert!(first.len() == 7 && first.bytes().all(|c| c.is_ascii_digit()));
+        assert_ne!(first, "1234567");
+        let expected = [
+            Some(first.clone()),
+            None,
+            Some("[REDACTED]".into()),
+            Some(first),
+        ];
+        assert_eq!(out, expected, "{}", array.data_type());
+        assert_eq!(m.report().cells_masked["c"]["fpe"], 3);
+        let mut m = masker(field(&array), fpe(10, ""));
+        assert_eq!(
+            texts(&m.mask(0, &array.slice(1, 3)).unwrap()),
+            expected[1..]
+        );
+    }
+    for array in every_type() {
+        let refused = matches!(
+            array.data_type(),
+            DataType::Boolean
+                | DataType::Binary
+                | DataType::Float32
+                | DataType::Float64
+                | DataType::Decimal128(_, 1..)
+                | DataType::Date32
+                | DataType::Time64(_)
+                | DataType::Timestamp(_, _)
+                | DataType::Interval(_)
+                | DataType::FixedSizeBinary(_)
+        );
+        let made = Masker::new(&[(field(&array), fpe(10, ""))], KEY);
+        assert_eq!(made.is_err(), refused, "{}", array.data_type());
+    }
+    assert!(Masker::new(&[(json_field(), fpe(10, ""))], KEY).is_err());
+    for treatment in [fpe(16, ""), fpe(0, ""), fpe(10, "x"), fpe(10, "\u{200b}")] {
+        let made = Masker::new(&[(Field::new("c", DataType::Utf8, true), treatment)], KEY);
+        assert!(matches!(made, Err(MaskError::Option { .. })));
+    }
+}
+
+#[test]
+fn zip3_of_lists() {
+    let mut list = ListBuilder::new(StringBuilder::new());
+    list.append_value([Some("02139-4307"), None, Some("09012")]);
+    list.append_null();
+    let array: ArrayRef = Arc::new(list.finish());
+    let mut m = masker(field(&array), Treatment::Zip3 { census: 2020 });
+    let out = m.mask(0, &array).unwrap();
+    assert_eq!(out.data_type(), m.output_field(0).data_type());
+    let first = texts(&out.as_list::<i32>().value(0));
+    assert_eq!(first, [Some("021".into()), None, Some("000".into())]);
+    assert!(out.is_null(1));
+    assert_eq!(m.report().cells_masked["c"]["zip3"], 2);
+}
+
+#[test]
 fn impossible_treatments_say_what_is_possible() {
     let refuse = |data_type: DataType, t: Treatment| {
         Masker::new(&[(Field::new("visits", data_type, true), t)], KEY)
@@ -389,13 +588,13 @@ fn impossible_treatments_say_what_is_possible() {
     assert_eq!(
         refuse(DataType::Int64, Treatment::Year),
         "column \"visits\": the treatment year cannot be given to Int64; possible: clear, redact, \
-         null, token"
+         null, token, fpe, zip3, bucket"
     );
     assert!(refuse(DataType::Int64, Treatment::Scan).contains("possible: clear, redact, null"));
-    assert!(
-        refuse(DataType::Utf8, Treatment::Year)
-            .contains("possible: clear, redact, null, partial, token, scan")
-    );
+    assert!(refuse(DataType::Utf8, Treatment::Year).contains(
+        "possible: clear, redact, null, partial, token, fpe, zip3, \
+             bucket, scan"
+    ));
     let time = DataType::Time64(TimeUnit::Microsecond);
     assert!(refuse(time, Treatment::Year).contains("Time64"));
     let unknown = DataType::Struct(vec![Field::new("a", DataType::Utf8, true)].into());
