@@ -48,7 +48,7 @@ def lineage(tree: str, server_major: int, *, stored: bool = False) -> str:
      "equalities": [{"columns": [source|null, ...], "parameter": n|null, "constant": bool}, ...],
      "relations": [{"oid": int, "kind": "r"|"v"|..., "direct": bool, "selected": [attnum, ...]}, ...],
      "references": [{"relation": int, "alias": str, "selected": [attnum, ...]}, ...],
-     "functions": [oid, ...], "operators": [oid, ...], "types": [oid, ...],
+     "functions": [oid, ...], "calls": [[oid, location], ...], "operators": [oid, ...], "types": [oid, ...],
      "params": [{"number": int, "type_oid": int, "location": int}, ...],
      "row_security": bool,
      "digest": hex digest of the tree with location fields removed}
@@ -74,7 +74,9 @@ def lineage(tree: str, server_major: int, *, stored: bool = False) -> str:
 
     `functions` holds each function OID that the tree names:
     plain, operator, aggregate, window, cast and sampling functions (support functions of aggregates
-    and sort operators are the catalog's to say); `types` each type whose own functions (input, output,
+    and sort operators are the catalog's to say); `calls` each of them with every place that it is called
+    at: the byte at which a call written as name(…) begins, -1 in what the catalog stores (a view's body,
+    a policy), -2 for a cast, an operator, an aggregate; `types` each type whose own functions (input, output,
     comparison, domain check, conversion to JSON or XML) are called without being named.
 
     Raises gateway.errors.StatementRefused when the tree is not one plain SELECT, and

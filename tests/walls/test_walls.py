@@ -21,7 +21,7 @@ from gateway.errors import (
     StatementRefused,
     UpstreamFailed,
 )
-from gateway.sql import analyse
+from gateway.sql import analyse, guards
 from gateway.upstream import versions
 
 pytestmark = pytest.mark.pg15
@@ -152,6 +152,36 @@ async def test_an_operator_that_only_sorts_is_one_too(unwalled: Ward) -> None:
             await unwalled.analysis(sql)
     finally:
         await unwalled.admin.execute("drop function early.before(text, text) cascade")
+
+
+OUTSIDE = [
+    "select (i.indexrelid).pg_get_indexdef from pg_index i",
+    "select pg_get_indexdef(1) from pg_index i where (i.indexrelid).pg_get_indexdef like '%1%'",
+    "select l.x from pg_index i, lateral (select (i.indexrelid).pg_get_indexdef as x) l",
+    "select count(*) from pg_index i group by (i.indexrelid).pg_get_indexdef",
+    "select ('data_directory'::text).current_setting, current_setting($1)",
+    "select operator(early.@@) i.indexrelid from pg_index i",
+    "select cast(i.indexrelid as text) from pg_index i",
+    "select min(x) from pg_index i, rows from (unnest(array[(i.indexrelid).pg_get_indexdef])) x",
+]
+
+
+@pytest.mark.parametrize("sql", OUTSIDE)
+async def test_a_guarded_function_is_called_in_its_guard_or_not_at_all(
+    unwalled: Ward, sql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the places in the tree: the text is not looked at."""
+    monkeypatch.setattr(guards, "_check_notation", lambda _: None)
+    await unwalled.admin.execute(
+        "create operator early.@@ (function = pg_get_indexdef, rightarg = oid);"
+        "create cast (oid as text) with function pg_get_indexdef(oid)"
+    )
+    params = ("datestyle",) if "$1" in sql else ()
+    try:
+        with pytest.raises(StatementRefused, match="is called by another notation"):
+            await unwalled.analysis(sql, *params)
+    finally:
+        await unwalled.admin.execute("drop operator early.@@ (none, oid); drop cast (oid as text)")
 
 
 # ------------------------------------------------------------------ (c) catalogs

@@ -128,7 +128,8 @@ async def attempt(
     mentions = reading.mentions(tree.found)
     shown = [reading.columns(flow.columns) for flow in tree.found.outputs]
     sources = [reading.sources(flow.sources) for flow in tree.found.outputs]
-    await _check_functions(tree.found, server, settings, reading.users_views())
+    await _check_functions(tree.found, server, settings)
+    await _check_guarded(guarded, sent.found, tree.found, reading, server)
     columns = {*(use.column for use in (*control, *mentions)), *(c for some in shown for c in some)}
     types = await _types(tree, columns, server)
     native = [_native(flow, types, relations) for flow in tree.found.outputs]
@@ -259,16 +260,36 @@ def _compared(sent: Lineage, filled: Lineage) -> tuple[int | None, ...]:
     return tuple(before.parameter if agree else None for before, _ in pairs)
 
 
-async def _check_functions(
-    found: Lineage, server: Server, settings: Settings, views: Collection[str]
-) -> None:
-    """`views`: those users made that the statement reads."""
+async def _check_functions(found: Lineage, server: Server, settings: Settings) -> None:
     allowed = await server.once(functions.load)
-    called = [allowed.guarded[oid] for oid in found.functions if oid in allowed.guarded]
-    guards.check(called, views)
     await functions.check(
         found.functions, found.operators, allowed, settings.pure_functions, server
     )
+
+
+async def _check_guarded(
+    guarded: Guarded, sent: Lineage, filled: Lineage, reading: Reading, server: Server
+) -> None:
+    """Raise unless every guarded function is called inside its guard, by the places of the tree.
+
+    With its parameters filled in a text makes the same calls in the same order.
+    """
+    calls = await _guarded_calls(sent, server)
+    listed = reading.reads_catalogs() or sent.row_security  # a policy reads settings as it likes
+    guards.check(calls, guarded.places, reading.users_views(), listed=listed)
+    if filled is not sent and _names(calls) != _names(await _guarded_calls(filled, server)):
+        raise NotUnderstood("the statement calls other functions with its parameters filled in")
+
+
+async def _guarded_calls(found: Lineage, server: Server) -> list[tuple[str, int]]:
+    """The calls of guarded functions by name and place, in the order of the text."""
+    names = (await server.once(functions.load)).guarded
+    calls = ((names[function], place) for function, place in found.calls if function in names)
+    return sorted(calls, key=lambda call: (call[1], call[0]))
+
+
+def _names(calls: Sequence[tuple[str, int]]) -> list[str]:
+    return [name for name, _ in calls]
 
 
 async def _types(tree: _Tree, columns: Collection[Column], server: Server) -> Types:
@@ -334,6 +355,8 @@ async def _with_text(
         and {oid for oid, _, _ in outer.found.relations}
         == {oid for oid, _, _ in inner.found.relations}
         and not outer.found.params
+        and _names(await _guarded_calls(outer.found, server))
+        == _names(await _guarded_calls(inner.found, server))
         and outer.found.row_security == inner.found.row_security
     )
     if not same:
@@ -341,7 +364,7 @@ async def _with_text(
             "the statement cannot be sent with its columns as text",
             hint="cast the columns of unusual types to text, or leave them out",
         )
-    await _check_functions(outer.found, server, settings, frozenset())
+    await _check_functions(outer.found, server, settings)
     return outer
 
 

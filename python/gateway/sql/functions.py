@@ -191,7 +191,7 @@ async def load(server: Server) -> Functions:
     return Functions(
         allowed,
         frozenset(row["oid"] for row in operators if row["function"] in allowed),
-        {row["oid"]: row["proname"] for row in every if row["proname"] in guards.NAMES},
+        {row["oid"]: row["proname"] for row in every if row["proname"] in guards.GUARDED},
         talking,
         frozenset(row["oid"] for row in operators if row["function"] in talking),
         frozenset(row["oid"] for row in every if row["proname"] in _OF_CATALOGS | guards.NAMES),

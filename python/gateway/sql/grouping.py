@@ -18,7 +18,6 @@ from gateway.sql import clauses, guards
 from gateway.sql import statement as statements
 from gateway.sql.analyse import Settings, attempt
 from gateway.sql.clauses import Block, Clauses, Lexeme, Unreadable
-from gateway.sql.guards import Guarded
 from gateway.sql.server import Server
 
 _USE = "GROUP BY"
@@ -53,7 +52,7 @@ async def without_dependents(
             await server.parse(probe)
             statement = statements.read(shorter, max_bytes=len(shorter) * 4)
             found = await attempt(
-                shorter, Guarded(statement), (), server, settings or Settings(), compared
+                shorter, guards.kept(statement), (), server, settings or Settings(), compared
             )
         except InvalidRequest:  # one of them follows from nothing
             await server.fetch("ROLLBACK TO SAVEPOINT grouped")

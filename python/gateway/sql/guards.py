@@ -13,10 +13,11 @@ Settings: current_setting is answered for the few that tell how to write SQL for
 
 Sizes: repeat writes its text at most ten thousand times.
 
-It refuses such calls where they cannot be seen in the text, in a view somebody made. The text it
-gives back is analysed like any other; and where that text reads a stored tree of the catalog, a
-second one with NULL in place of each guarded reading is analysed, too, so that no tree is read by
-other ways: whole rows, casts, comparisons.
+The text it gives back is analysed like any other, and two things are asked of its tree. Every call
+of a guarded function stands at one of the places that a guard was put around: no other notation,
+cast, operator or view somebody made has brought one in (`check`). And where the text reads a stored
+tree of the catalog, a second one with NULL in place of each guarded reading is analysed, too, so
+that no tree is read by other ways: whole rows, casts, comparisons.
 """
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ _SETTING = "current_setting"
 _REPEAT = "repeat"
 _MOST_REPEATED = 10_000
 _DEFAULTS = frozenset({"column_default", "generation_expression"})
-#: The guarded functions. Each answers from the catalog or the settings alone.
+#: The guarded functions that answer from the catalog or the settings alone.
 NAMES = _DEFINITIONS | {_SETTING}
+#: All of them.
+GUARDED = NAMES | {_REPEAT}
 
 #: Columns of the catalog that hold stored trees, which pg_get_expr makes a definition of.
 TREES = frozenset({"adbin", "indpred", "polqual", "polwithcheck", "prqual", "relpartbound"})
@@ -77,8 +80,11 @@ _ANSWERED = "".join(
 )
 _NAMED_SETTING = f"(SELECT CASE pg_catalog.lower(g.d){_ANSWERED} END AS current_setting FROM "  # noqa: S608 made of constants
 
+_ANSWER = re.compile(r"pg_catalog\.current_setting\(")
 _LEXEME = re.compile(r"[A-Za-z_][A-Za-z_0-9$]*|[0-9][0-9A-Za-z_]*|[ \t\n\r\f]+|.", re.DOTALL)
 
+
+_STORED = -1  # the place of a call in a view's body, as the kernel gives it
 
 _Piece = tuple[int, int, str]  # start, end, what stands there instead
 
@@ -106,6 +112,7 @@ class Guarded:
 
     statement: Statement
     without_trees: Statement | None = None
+    places: frozenset[int] = frozenset()  # bytes of `statement` where guarded calls begin
 
 
 def guarded(statement: Statement, *, max_bytes: int) -> Guarded:
@@ -125,7 +132,8 @@ def guarded(statement: Statement, *, max_bytes: int) -> Guarded:
     for start, end, name in columns:
         pieces.append((start, start, f"{_SHOWN}{name} FROM (SELECT "))
         pieces.append((end, end, " AS d) AS g)"))
-    for call in _calls(lexemes):
+    calls = list(_calls(lexemes))
+    for call in calls:
         if call.name == _REPEAT:
             pieces += _limited(statement.text, call)
         elif call.name == _SETTING:
@@ -136,10 +144,20 @@ def guarded(statement: Statement, *, max_bytes: int) -> Guarded:
             head = f"{_SHOWN}{call.name} FROM (SELECT "
             pieces.append((call.start, call.start, head))
             pieces.append((call.closed + 1, call.closed + 1, " AS d) AS g)"))
+    text = _replaced(statement.text, pieces)
     return Guarded(
-        read(_replaced(statement.text, pieces), max_bytes=max_bytes * 2),
+        read(text, max_bytes=max_bytes * 2),
         read(_replaced(statement.text, absent), max_bytes=max_bytes * 2) if absent else None,
+        frozenset(_places(text, calls, pieces)),
     )
+
+
+def kept(statement: Statement) -> Guarded:
+    """A text that was made of a guarded one, and in which every call is as it was there."""
+    if _REPEAT not in statement.text.lower():
+        return Guarded(statement)
+    calls = _calls(list(_lexemes(statement)))
+    return Guarded(statement, places=frozenset(_places(statement.text, calls, ())))
 
 
 def holds(text: str) -> bool:
@@ -157,14 +175,34 @@ def notes(statement: Statement) -> tuple[str, ...]:
     return (NOTE,) if _HIDDEN in statement.text else ()
 
 
-def check(called: Collection[str], views: Collection[str]) -> None:
-    """Refuse NAMES in a statement that reads a user's view: the call may be the view's own."""
-    if views and (found := NAMES.intersection(called)):
-        raise StatementRefused(
-            f"the function {min(found)} is not called along with the view {min(views)}, which may "
-            "call it, too",
-            hint="ask the catalog in a statement of its own",
-        )
+def check(
+    calls: Iterable[tuple[str, int]],
+    places: Collection[int],
+    views: Collection[str],
+    *,
+    listed: bool,
+) -> None:
+    """Refuse every call of a guarded function, by name and place, but those inside their guards.
+
+    A place of -1 is in what the catalog stores: right in policies and in the catalog's own views,
+    whose columns are on a list (`listed`), and refused beside `views` that users made.
+    """
+    for name, place in calls:
+        if place in places:
+            continue
+        if place == _STORED and name == _REPEAT:
+            continue  # of the view's owner
+        if place == _STORED and views:
+            raise StatementRefused(
+                f"the function {name} is not called along with the view {min(views)}, which may "
+                "call it, too",
+                hint="ask the catalog in a statement of its own",
+            )
+        if place != _STORED or not listed:
+            raise StatementRefused(
+                f"{name} is called by another notation than {name}(…)",
+                hint=f"write the call as {name}(…)",
+            )
 
 
 def _check_notation(lexemes: list[_Lexeme]) -> None:
@@ -278,6 +316,23 @@ def _trees(lexemes: list[_Lexeme]) -> Iterator[tuple[int, int]]:
         )
         if argument or tested:
             yield lexeme.start, lexemes[end].end
+
+
+def _places(text: str, calls: Iterable[_Call], pieces: Iterable[_Piece]) -> Iterator[int]:
+    """Where the guarded calls begin in `text`, in bytes, once the pieces are in their places."""
+    for call in calls:
+        moved = [(start, end, new) for start, end, new in pieces if start <= call.start]
+        if call.name == _SETTING:
+            # The call itself was replaced by those of its guard.
+            start = call.start + sum(
+                len(new) - (end - start) for start, end, new in moved if end <= call.start
+            )
+            guard = text[start : start + len(_NAMED_SETTING)]
+            begins = [start + found.start() for found in _ANSWER.finditer(guard)]
+        else:
+            begins = [call.start + sum(len(new) - (end - start) for start, end, new in moved)]
+        for begin in begins:
+            yield len(text[:begin].encode())
 
 
 def _replaced(text: str, pieces: list[_Piece]) -> str:

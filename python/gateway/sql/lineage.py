@@ -68,6 +68,7 @@ class Lineage:
     references: tuple[ReferenceFlow, ...]
     equalities: tuple[EqualityFlow, ...]
     functions: tuple[int, ...]
+    calls: tuple[tuple[int, int], ...]  # function, place in bytes; -1 stored, -2 not written
     operators: tuple[int, ...]
     types: tuple[int, ...]
     params: tuple[tuple[int, int], ...]  # number, location in bytes
@@ -140,6 +141,7 @@ def _values(answer: str) -> Lineage:
             for e in found["equalities"]
         ),
         functions=tuple(found["functions"]),
+        calls=tuple((function, place) for function, place in found["calls"]),
         operators=tuple(found["operators"]),
         types=tuple(found["types"]),
         params=tuple((p["number"], p["location"]) for p in found["params"]),

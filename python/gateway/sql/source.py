@@ -17,7 +17,6 @@ from gateway.sql import clauses, guards, lineage, rewriting, structure
 from gateway.sql import statement as statements
 from gateway.sql.analyse import Settings, attempt
 from gateway.sql.clauses import Clauses, Unreadable
-from gateway.sql.guards import Guarded
 from gateway.sql.lineage import Key
 from gateway.sql.protection import expanded
 from gateway.sql.rewriting import Field, Replacement
@@ -112,7 +111,7 @@ async def _rewritten(
         statement = statements.read(text, max_bytes=len(text) * 4)
         await server.mark()
         try:
-            return await attempt(text, Guarded(statement), (), server, settings, compared), gone
+            return await attempt(text, guards.kept(statement), (), server, settings, compared), gone
         except Ungrouped as missing:
             await server.return_to_mark()
             text, added = rewriting.grouped(text, missing.position, replacements)

@@ -2,7 +2,7 @@
 //! functions. One pass over all nodes, whether the walk reaches them or not, so that nothing hides.
 
 use crate::error::{Result, not_understood};
-use crate::lineage::Parameter;
+use crate::lineage::{Parameter, Site};
 use crate::schema::Tag;
 use crate::tree::{Node, Tree};
 use crate::types;
@@ -11,10 +11,16 @@ use std::collections::BTreeSet;
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     pub(crate) functions: BTreeSet<u32>,
+    pub(crate) sites: BTreeSet<Site>,
     pub(crate) operators: BTreeSet<u32>,
     pub(crate) types: BTreeSet<u32>,
     pub(crate) params: BTreeSet<Parameter>,
 }
+
+/// The place of a call that nobody wrote as `name(…)`: a cast, an operator, an aggregate.
+const UNWRITTEN: i64 = -2;
+/// `funcformat` of one that was (`COERCE_EXPLICIT_CALL`).
+const WRITTEN: i64 = 0;
 
 pub(crate) fn of(tree: &Tree<'_>) -> Result<Calls> {
     let mut calls = Calls::default();
@@ -22,34 +28,50 @@ pub(crate) fn of(tree: &Tree<'_>) -> Result<Calls> {
         calls.note(node)?;
     }
     calls.functions.remove(&0); // "looked up when planned", or "none"
+    calls.sites.retain(|site| site.0 != 0);
     calls.operators.remove(&0);
     Ok(calls)
 }
 
 impl Calls {
+    fn unwritten(&mut self, functions: impl IntoIterator<Item = u32>) {
+        for function in functions {
+            self.functions.insert(function);
+            self.sites.insert(Site(function, UNWRITTEN));
+        }
+    }
+
     fn note(&mut self, node: Node<'_>) -> Result<()> {
         match node.tag()? {
-            Tag::FuncExpr => drop(self.functions.insert(node.oid("funcid")?)),
-            Tag::Aggref => drop(self.functions.insert(node.oid("aggfnoid")?)),
-            Tag::WindowFunc => drop(self.functions.insert(node.oid("winfnoid")?)),
-            Tag::TableSampleClause => drop(self.functions.insert(node.oid("tsmhandler")?)),
+            Tag::FuncExpr => {
+                let function = node.oid("funcid")?;
+                let place = match node.number("funcformat")? {
+                    WRITTEN => node.number("location")?,
+                    _ => UNWRITTEN,
+                };
+                self.functions.insert(function);
+                self.sites.insert(Site(function, place));
+            }
+            Tag::Aggref => self.unwritten([node.oid("aggfnoid")?]),
+            Tag::WindowFunc => self.unwritten([node.oid("winfnoid")?]),
+            Tag::TableSampleClause => self.unwritten([node.oid("tsmhandler")?]),
             Tag::OpExpr | Tag::DistinctExpr | Tag::NullIfExpr => {
                 self.operators.insert(node.oid("opno")?);
-                self.functions.insert(node.oid("opfuncid")?);
+                self.unwritten([node.oid("opfuncid")?]);
             }
             Tag::ScalarArrayOpExpr => {
                 self.operators.insert(node.oid("opno")?);
                 for field in ["opfuncid", "hashfuncid", "negfuncid"] {
-                    self.functions.insert(node.oid(field)?);
+                    self.unwritten([node.oid(field)?]);
                 }
             }
             Tag::RowCompareExpr => self.operators.extend(node.oids("opnos")?),
             Tag::SortGroupClause => self
                 .operators
                 .extend([node.oid("eqop")?, node.oid("sortop")?]),
-            Tag::WindowClause => self
-                .functions
-                .extend([node.oid("startInRangeFunc")?, node.oid("endInRangeFunc")?]),
+            Tag::WindowClause => {
+                self.unwritten([node.oid("startInRangeFunc")?, node.oid("endInRangeFunc")?]);
+            }
             Tag::CteCycleClause => drop(self.operators.insert(node.oid("cycle_mark_neop")?)),
             // Output function of the argument, input function of the result.
             Tag::CoerceViaIo => self

@@ -37,7 +37,7 @@ mod walk;
 pub use error::TreeError;
 pub use lineage::{
     Column, Control, Equality, Lineage, Mention, Output, Parameter, Reference, Relation, Shape,
-    Source,
+    Site, Source,
 };
 
 /// Lineage of the one plain SELECT whose tree `text` is, as a server of `major` (15 to 18) prints it in

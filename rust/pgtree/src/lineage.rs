@@ -122,6 +122,11 @@ pub struct Parameter {
     pub location: i64,
 }
 
+/// One call: the function's OID, and the byte of the statement's text at which `name(…)` begins; -1 in
+/// what the catalog stores (a view's body, a policy), -2 for a call that is not written so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Site(pub u32, pub i64);
+
 /// Everything that one tree says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Lineage {
@@ -142,6 +147,8 @@ pub struct Lineage {
     pub references: Vec<Reference>,
     /// OIDs of every function that the tree calls by name.
     pub functions: Vec<u32>,
+    /// Where each of them is called.
+    pub calls: Vec<Site>,
     /// OIDs of every operator, those of sorting and grouping included.
     pub operators: Vec<u32>,
     /// Types whose own functions (input and output, comparison, domain checks, conversion to XML or

@@ -493,6 +493,7 @@ impl<'t> Walk<'t> {
             equalities,
             references: self.references,
             functions: calls.functions.into_iter().collect(),
+            calls: calls.sites.into_iter().collect(),
             operators: calls.operators.into_iter().collect(),
             types: calls.types.into_iter().collect(),
             params: calls.params.into_iter().collect(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from gateway.errors import InvalidRequest, StatementRefused
@@ -117,10 +119,36 @@ def test_settings() -> None:
 
 
 def test_a_view_may_hold_a_call_that_nobody_sees() -> None:
-    guards.check(["pg_get_expr"], [])
-    guards.check([], ["public.v"])
+    guards.check([("pg_get_expr", -1)], (), [], listed=True)
+    guards.check([("repeat", -1)], (), ["public.v"], listed=False)
+    guards.check([], (), ["public.v"], listed=False)
     with pytest.raises(StatementRefused, match=r"public\.v"):
-        guards.check(["pg_get_expr"], ["public.v"])
+        guards.check([("pg_get_expr", -1)], (), ["public.v"], listed=True)
+
+
+@pytest.mark.parametrize("place", [-2, -1, 7, 9])
+def test_a_call_outside_its_guard_is_refused(place: int) -> None:
+    guards.check([("pg_get_expr", 8)], {8}, ["public.v"], listed=False)
+    with pytest.raises(StatementRefused, match="another notation"):
+        guards.check([("pg_get_expr", 8), ("pg_get_expr", place)], {8}, [], listed=False)
+
+
+PLACES = [
+    "select pg_get_indexdef(1)",
+    "select 'é', PG_CATALOG . pg_get_indexdef(1), \"pg_get_expr\"(adbin, pg_get_partkeydef(1)::oid)",
+    "select repeat('é', 3), repeat(repeat('x', n), m), pg_get_triggerdef(1)",
+    "select current_setting('TimeZone'), current_setting(pg_get_indexdef(1), true)",
+    "select column_default, pg_get_indexdef(1)from information_schema.columns",
+]
+
+
+@pytest.mark.parametrize("sql", PLACES)
+def test_the_places_are_those_of_the_guarded_calls(sql: str) -> None:
+    found = guarded(sql)
+    text = found.statement.text.encode()
+    names = "|".join(sorted(guards.GUARDED))
+    pattern = rf'(?:\w+ ?\. ?)?"?\b({names})"?\('.encode()
+    assert found.places == {call.start() for call in re.finditer(pattern, text, re.IGNORECASE)}
 
 
 NOTATION = [
