@@ -33,6 +33,7 @@ from gateway.errors import ConfigurationError, MaskgateError
 from gateway.flows import floor, health
 from gateway.flows.floor import Findings
 from gateway.flows.house import Connection, House, Limits
+from gateway.flows.possible import impossible
 from gateway.flows.session import Desk, close_left_over
 from gateway.grants import AccessRules, AutoApprove, ControlStore, Grants, Lookups, Sessions
 from gateway.identity import IssuerConfig, Verifier
@@ -241,6 +242,8 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
                 )
                 await connection.upstream.ping()
                 wrong += await _unknown_columns(connection, settings)
+                unfit = await impossible(connection)
+                wrong += [f"connections.{name}.columns: {sentence}" for sentence in unfit]
                 found = await floor.inspect(connection)
                 wrong += [f"connections.{name}: {sentence}" for sentence in found.wrong]
                 loose += [f"connections.{name}: {sentence}" for sentence in found.loose]

@@ -57,11 +57,13 @@ impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>> Ff1<C> {
         let start = self.start(left.len(), length, tweak.len())?;
         for round in 0..ROUNDS {
             let random = self.random(start, tweak, round, next, bytes);
-            let further = self.encipher(random, &one());
-            let random = random.iter().chain(&further).take(taken);
-            let y = random.fold(0, |y: u128, &byte| {
-                (y * 256 + u128::from(byte)) % modulus_now
-            });
+            let further = if taken > random.len() {
+                self.encipher(random, &one())
+            } else {
+                Block::default()
+            };
+            let random = random.into_iter().chain(further).take(taken);
+            let y = remainder(random, modulus_now);
             (now, next) = (next, (now + y) % modulus_now);
             (modulus_now, modulus_next) = (modulus_next, modulus_now);
         }
@@ -127,6 +129,22 @@ impl<C: BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>> Ff1<C> {
             number /= radix;
         }
     }
+}
+
+/// A number of so many bytes, divided by the modulus. Small moduli are the usual ones, and there words
+/// can be divided instead of bytes.
+fn remainder(mut bytes: impl Iterator<Item = u8>, modulus: u128) -> u128 {
+    let Ok(small) = u32::try_from(modulus) else {
+        return bytes.fold(0, |y, byte| (y * 256 + u128::from(byte)) % modulus);
+    };
+    let mut y = 0u64;
+    // Four at a time: a round takes a multiple of four bytes.
+    while let (Some(a), Some(b), Some(c), Some(d)) =
+        (bytes.next(), bytes.next(), bytes.next(), bytes.next())
+    {
+        y = (y << 32 | u64::from(u32::from_be_bytes([a, b, c, d]))) % u64::from(small);
+    }
+    u128::from(y)
 }
 
 /// The second block of a round is the cipher of the first with this added.

@@ -11,9 +11,10 @@ use crate::cells::Cell;
 /// What stands for every area that is too small, and for what is no area.
 const NOWHERE: &[u8] = b"000";
 
-/// Prefixes of ZIP codes that are delivered to where people live, first and last of each run. Those of
-/// federal Washington (202 to 205) and of post boxes, tax offices and companies alone are not among
-/// them, nor is any that is not in use.
+/// Prefixes in which the census of 2020 counted people, first and last of each run: table P1 of its
+/// Demographic and Housing Characteristics file, by ZIP code tabulation area, and its counts of the
+/// island areas for 008 and 969. Federal Washington (202 to 205) and the post boxes of Dallas and Houston
+/// (753, 772), where hardly anybody lives by any of the three censuses, are left out.
 const INHABITED: [(u16, u16); 65] = [
     (6, 54),
     (56, 89),

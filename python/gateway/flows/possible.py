@@ -1,0 +1,80 @@
+"""What `maskgate check` says of treatments that the columns' types cannot take.
+
+A statement that selects such a column is refused before a row is read; whoever writes the policy
+should know before anybody does. It reads no row, and it leaves out what it cannot analyse: step 4
+has the last word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gateway.errors import InvalidRequest, Refusal
+from gateway.flows.house import Connection
+from gateway.masking import TokenKey, open_stream
+from gateway.model import Analysis, ColumnDecision, Decision
+from gateway.sql import Described, analyse, describe
+
+_SESSION = "check"  # the application_name of look-ups
+#: Treatments that every type can take, or that never reach the kernel.
+_OF_EVERY_TYPE = frozenset({"clear", "redact", "null", "deny"})
+#: Whether a treatment is possible is no matter of the key.
+_NO_KEY = TokenKey(bytes(32), "none")
+
+
+async def impossible(connection: Connection) -> list[str]:
+    """A sentence for each column whose treatment its type cannot take, with what it can."""
+    policy = connection.policy
+    async with connection.upstream.transaction(_SESSION) as transaction:
+        columns = await describe(transaction)
+    tables: dict[str, list[Described]] = {}
+    for entry in columns:
+        if policy.treatment_of(entry.column)[0].name not in _OF_EVERY_TYPE and entry.kind != "v":
+            tables.setdefault(entry.table, []).append(entry)
+    found = []
+    for entries in tables.values():
+        analysis = await _analysed(connection, entries)
+        if analysis is None:
+            continue
+        for entry, output in zip(entries, analysis.outputs, strict=True):
+            treatment, reason = policy.treatment_of(entry.column)
+            decided = ColumnDecision(output.name, treatment, reason, (str(entry.column),))
+            alone = replace(analysis, outputs=(output,))
+            if said := _refused(alone, decided, connection.token_domain):
+                found.append(f"{entry.column} ({reason}): {said}")
+    return found
+
+
+async def _analysed(connection: Connection, entries: list[Described]) -> Analysis | None:
+    """A statement that selects the columns of one table; None if it would be refused."""
+    column = entries[0].column
+    relation = f"{_quoted(column.schema)}.{_quoted(column.table)}"
+    names = ", ".join(_quoted(entry.column.name) for entry in entries)
+    try:
+        async with connection.upstream.transaction(_SESSION) as transaction:
+            statement = f"select {names} from {relation}"  # noqa: S608 analysed, never run
+            return await analyse(statement, (), transaction)
+    except Refusal:
+        return None
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _refused(analysis: Analysis, decided: ColumnDecision, token_domain: str) -> str:
+    """What the kernel says against the treatment; empty if nothing."""
+    try:
+        open_stream(
+            analysis,
+            Decision(columns=(decided,), policy_hash=""),
+            _NO_KEY,
+            encoding="arrow",
+            metadata={},
+            limit_rows=None,
+            infinity="error",
+            token_domain=token_domain,
+        )
+    except InvalidRequest as error:
+        return error.detail
+    return ""
