@@ -207,6 +207,9 @@ pub(crate) fn whole(text: &[u8], span: Span) -> Span {
 /// Joins candidates that share a character, in place: sorted spans that do not overlap, each with the
 /// kind of its longest candidate (of the first kind among equals).
 pub(crate) fn union(spans: &mut Vec<Span>) {
+    if spans.len() < 2 {
+        return;
+    }
     spans.sort_unstable_by_key(|span| (span.start, span.end, span.kind));
     let mut kept = 0usize;
     let mut longest = 0usize;
