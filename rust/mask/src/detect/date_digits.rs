@@ -29,11 +29,8 @@ const ANNOUNCING: [&[&str]; 12] = [
     &["appointment"],
 ];
 
-pub(crate) fn find(text: &[u8], at_digit: usize, spans: &mut Vec<Span>) {
-    if before(text, at_digit).is_ascii_digit() {
-        return;
-    }
-    let end = digits(text, at_digit);
+/// Asked for the run of digits `at_digit..end`.
+pub(crate) fn find(text: &[u8], at_digit: usize, end: usize, spans: &mut Vec<Span>) {
     let found = match end - at_digit {
         1 | 2 => short_first(text, at_digit, end),
         4 => year_first(text, at_digit, end),

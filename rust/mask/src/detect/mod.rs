@@ -191,6 +191,7 @@ pub(crate) fn whole(text: &[u8], span: Span) -> Span {
         kind,
     } = span;
     for _ in 0..HANGING {
+        let before_this = (start, end);
         if let Some(dash) = start.checked_sub(1)
             && at(text, dash) == b'-'
             && before(text, dash).is_ascii_digit()
@@ -199,6 +200,9 @@ pub(crate) fn whole(text: &[u8], span: Span) -> Span {
         }
         if at(text, end) == b'-' && at(text, end + 1).is_ascii_digit() {
             end = digits(text, end + 1);
+        }
+        if (start, end) == before_this {
+            break;
         }
     }
     Span { start, end, kind }

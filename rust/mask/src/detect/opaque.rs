@@ -34,8 +34,8 @@ fn key_around(text: &[u8], i: usize) -> Option<(usize, usize)> {
     if text.len() < SHORTEST || !at(text, i).is_ascii_hexdigit() {
         return None;
     }
-    let start = run_back_up_to(text, i, LONGEST + 1, is_word);
     let end = run_up_to(text, i, LONGEST + 1, is_word);
+    let start = run_back_up_to(text, i, LONGEST + 1, is_word);
     let length = end.saturating_sub(start);
     let groups: &[usize] = match length {
         8 => &[0],

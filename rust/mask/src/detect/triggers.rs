@@ -248,20 +248,20 @@ fn at_digits(text: &[u8], start: usize, length: usize, near: usize, spans: &mut 
         zip::find(text, start, spans);
     }
     if length == 8 {
-        date_digits::find(text, start, spans);
+        date_digits::find(text, start, end, spans);
     }
     let total = length + near;
     if near == 0 && length < 7 {
         return;
     }
     if total >= 7 {
-        phone::find(text, start, spans);
+        phone::find(text, start, length, total, spans);
     }
     if length == 3 && total >= 9 {
         ssn::find(text, start, spans);
     }
     if matches!(length, 1 | 2 | 4) && (total >= 6 || may_be_short_date(text, end, total)) {
-        date_digits::find(text, start, spans);
+        date_digits::find(text, start, end, spans);
     }
     if (length == 4 && total >= 13) || (length == 1 && total >= 9) {
         long_number::find(text, start, spans);
