@@ -366,3 +366,10 @@ fn every_word_opens_its_rule() {
         }
     }
 }
+
+#[test]
+fn letters_alone_are_no_vehicle() {
+    // Its ninth passes the check.
+    agree("vehicle NGDGCAFFXNEBHMBML sold").unwrap();
+    agree("vehicle NGDGCAFFXNEBHMBM1 1M8GDM9AXKP042788").unwrap();
+}
