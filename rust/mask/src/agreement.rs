@@ -10,6 +10,7 @@ use arrow_array::{ArrayRef, StringArray};
 use proptest::prelude::*;
 
 use crate::detect::triggers::Rules;
+use crate::detect::{date_words, phone, record};
 use crate::naive::Naive;
 use crate::scan::Scanner;
 
@@ -344,4 +345,31 @@ fn fast_and_naive_agree_on_every_piece_alone() {
             assert_eq!(fast, slow, "{piece:?}");
         }
     });
+}
+
+#[test]
+fn every_word_opens_its_rule() {
+    let records = record::KEYWORDS.map(|keyword| keyword.phrase);
+    let months = date_words::MONTHS.map(|(name, _)| name);
+    let words = records.iter().chain(&phone::WORDS).chain(&months);
+    for word in words.copied().chain(["age", "aged", "www"]) {
+        for word in [word.to_owned(), word.to_uppercase()] {
+            for text in [
+                format!("x {word} number 0012345"),
+                format!("{word}: 617 5551212"),
+                format!("on {word} 5, 2022 "),
+                format!("{word}.a/b"),
+                format!("{word} 93"),
+            ] {
+                agree(&text).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn letters_alone_are_no_vehicle() {
+    // Its ninth passes the check.
+    agree("vehicle NGDGCAFFXNEBHMBML sold").unwrap();
+    agree("vehicle NGDGCAFFXNEBHMBM1 1M8GDM9AXKP042788").unwrap();
 }

@@ -29,11 +29,8 @@ const ANNOUNCING: [&[&str]; 12] = [
     &["appointment"],
 ];
 
-pub(crate) fn find(text: &[u8], at_digit: usize, spans: &mut Vec<Span>) {
-    if before(text, at_digit).is_ascii_digit() {
-        return;
-    }
-    let end = digits(text, at_digit);
+/// Asked for the run of digits `at_digit..end`.
+pub(crate) fn find(text: &[u8], at_digit: usize, end: usize, spans: &mut Vec<Span>) {
     let found = match end - at_digit {
         1 | 2 => short_first(text, at_digit, end),
         4 => year_first(text, at_digit, end),
@@ -128,12 +125,14 @@ fn announced(text: &[u8], first: usize, mark: u8, end: usize) -> Option<usize> {
 
 /// `[ \t]?-[ \t]?[0-9]{1,2}/[0-9]{1,2}/[0-9]{2}`: the month and day that end at `i` begin a range.
 fn before_range(text: &[u8], i: usize) -> bool {
-    let dash = run_up_to(text, i, 1, is_blank);
+    let dash = i + usize::from(is_blank(at(text, i)));
+    if at(text, dash) != b'-' {
+        return false;
+    }
     let day = run_up_to(text, dash + 1, 1, is_blank);
     let month = digits(text, day);
     let year = digits(text, month + 1);
-    at(text, dash) == b'-'
-        && matches!(month - day, 1 | 2)
+    matches!(month - day, 1 | 2)
         && at(text, month) == b'/'
         && matches!(year - month, 2 | 3)
         && at(text, year) == b'/'
@@ -143,9 +142,41 @@ fn before_range(text: &[u8], i: usize) -> bool {
 /// Whether the word before `i` announces a date.
 pub(crate) fn after_announcing_word(text: &[u8], i: usize) -> bool {
     let stop = run_back(text, i, |c| is_blank(c) || c == b':' || c == b'(');
+    if stop == i || !ends_announcing(text, stop) {
+        return false;
+    }
     let start = run_back(text, stop, is_letter);
     let words = ANNOUNCING.get(stop - start).copied().unwrap_or_default();
-    stop < i && words.iter().any(|word| same(text, start, stop, word))
+    words.iter().any(|word| same(text, start, stop, word))
+}
+
+/// Whether the two letters before `i` are the last ones of an announcing word.
+fn ends_announcing(text: &[u8], i: usize) -> bool {
+    let last = [
+        before(text, i.saturating_sub(1)) | 0x20,
+        before(text, i) | 0x20,
+    ];
+    matches!(
+        &last,
+        b"on"
+            | b"ob"
+            | b"ue"
+            | b"os"
+            | b"rn"
+            | b"te"
+            | b"ll"
+            | b"en"
+            | b"pt"
+            | b"ru"
+            | b"ce"
+            | b"ed"
+            | b"il"
+            | b"it"
+            | b"gh"
+            | b"ng"
+            | b"ve"
+            | b"nt"
+    )
 }
 
 /// Four digits first: the year, then month and perhaps day.
@@ -192,10 +223,11 @@ fn time(text: &[u8], end: usize) -> usize {
 
 /// `[ \t]?[-/.][ \t]?` or one blank, and what stands after it.
 fn mark(text: &[u8], i: usize) -> Option<(u8, usize)> {
-    let blank = run_up_to(text, i, 1, is_blank);
+    let blank = i + usize::from(is_blank(at(text, i)));
     let mark = at(text, blank);
     let (mark, next) = if matches!(mark, b'-' | b'/' | b'.') {
-        (mark, run_up_to(text, blank + 1, 1, is_blank))
+        let next = blank + 1;
+        (mark, next + usize::from(is_blank(at(text, next))))
     } else if blank > i {
         (b' ', blank)
     } else {
@@ -218,4 +250,20 @@ fn eight(text: &[u8], i: usize, end: usize) -> bool {
     let year_first = year(i) && (1..=12).contains(&pair(i + 4)) && (1..=31).contains(&pair(i + 6));
     let year_last = year(i + 4) && month_and_day(pair(i), pair(i + 2));
     !fraction && (year_first || year_last) && !quantity(text, end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_announcing_word_has_its_length_and_its_ending() {
+        for (length, words) in ANNOUNCING.iter().enumerate() {
+            for word in *words {
+                assert_eq!(word.len(), length, "{word}");
+                assert!(ends_announcing(word.as_bytes(), length), "{word}");
+                assert!(ends_announcing(word.to_uppercase().as_bytes(), length));
+            }
+        }
+    }
 }

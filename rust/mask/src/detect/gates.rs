@@ -259,9 +259,10 @@ impl Bitmaps {
         None
     }
 
-    /// How many digits stand from character `start` on before anything that is no part of a number,
-    /// among 64 characters; those of the next row are counted too.
-    pub(super) fn digits_near(&self, start: usize) -> usize {
+    /// How many digits stand from character `start` on, `most` at most, and how many behind them before
+    /// anything that is no part of a number. Only 64 characters are looked at, and those behind may
+    /// be of the next row.
+    pub(super) fn digits(&self, start: usize, most: usize) -> (usize, usize) {
         let blocks = self.gates.as_flattened();
         let block = |i: usize| blocks.get(i).copied().unwrap_or_default();
         let (here, next) = (block(start / 64), block(start / 64 + 1));
@@ -269,14 +270,16 @@ impl Bitmaps {
             0 => here,
             shift => here >> shift | next << (64 - shift),
         };
-        let run = from(here.numeric, next.numeric).trailing_ones();
         let digits = from(here.digits, next.digits);
-        let near = if run == 64 {
-            digits
-        } else {
-            digits & !(u64::MAX << run)
-        };
-        near.count_ones() as usize
+        let length = (digits.trailing_ones() as usize).min(most);
+        if length == 64 {
+            return (length, 0);
+        }
+        let numeric = from(here.numeric, next.numeric) >> length;
+        // The characters up to the first that is no part of a number.
+        let part = numeric & !numeric.wrapping_add(1);
+        let near = (digits >> length) & part;
+        (length, near.count_ones() as usize)
     }
 
     /// Whether anything can be found in characters `start..end`: a word alone opens nothing, for
@@ -301,57 +304,35 @@ impl Bitmaps {
         alone != 0 || (words != 0 && digits != 0)
     }
 
-    /// The triggers of the row of `length` characters from `start` on.
-    pub(super) fn row(&self, start: usize, length: usize) -> Row<'_> {
-        let blocks = self.gates.as_flattened().get(start / 64..);
-        Row {
-            blocks: blocks.unwrap_or_default(),
-            shift: (start % 64) as u32,
-            base: 0,
-            left: length,
-        }
-    }
-}
-
-/// The triggers of a row, 64 of its characters after the other, with the first one's place.
-pub(super) struct Row<'a> {
-    blocks: &'a [Gates],
-    shift: u32,
-    base: usize,
-    left: usize,
-}
-
-impl Iterator for Row<'_> {
-    type Item = (usize, Gates);
-
+    /// The triggers of characters `start..end`, block by block of those that have any: the block's
+    /// first character, and what begins in it.
     #[inline(always)]
-    fn next(&mut self) -> Option<(usize, Gates)> {
-        if self.left == 0 {
-            return None;
-        }
-        let (here, rest) = self.blocks.split_first()?;
-        let mask = u64::MAX >> (64 - self.left.min(64));
-        let up = (64 - self.shift) % 64;
-        let next = rest.first().filter(|_| up != 0);
-        let bits = |class: fn(&Gates) -> u64| {
-            let behind = next.map_or(0, |next| class(next) << up);
-            (class(here) >> self.shift | behind) & mask
-        };
-        let found = Gates {
-            alone: bits(|g| g.alone),
-            numbers: bits(|g| g.numbers),
-            tokens: bits(|g| g.tokens),
-            words: bits(|g| g.words),
-            www: bits(|g| g.www),
-            signs: bits(|g| g.signs),
-            digits: bits(|g| g.digits),
-            numeric: bits(|g| g.numeric),
-        };
-        let base = self.base;
-        self.blocks = rest;
-        self.base += 64;
-        self.left = self.left.saturating_sub(64);
-        Some((base, found))
+    pub(super) fn row(&self, start: usize, end: usize) -> impl Iterator<Item = (usize, Gates)> {
+        let first = start & !63;
+        let blocks = self.gates.as_flattened();
+        let blocks = blocks.get(start / 64..end.div_ceil(64));
+        let mut base = first.wrapping_sub(64);
+        // Ones at the row's characters.
+        let mut rest = u64::MAX << (start % 64);
+        blocks.into_iter().flatten().filter_map(move |block| {
+            base = base.wrapping_add(64);
+            let mut bits = std::mem::replace(&mut rest, u64::MAX);
+            if end < base.saturating_add(64) {
+                bits &= u64::MAX >> (end.wrapping_neg() % 64);
+            }
+            if (block.alone | block.words) & bits == 0 {
+                return None;
+            }
+            let found = Gates {
+                numbers: block.numbers & bits,
+                tokens: block.tokens & bits,
+                words: block.words & bits,
+                www: block.www & bits,
+                signs: block.signs & bits,
+                ..*block
+            };
+            Some((base, found))
+        })
     }
 }
 

@@ -16,13 +16,35 @@ pub(crate) fn before(text: &[u8], i: usize) -> u8 {
     i.checked_sub(1).map_or(0, |i| at(text, i))
 }
 
+/// For each character whether it is a letter (1) or a digit (2).
+const WORDS: [u8; 256] = words();
+
+#[allow(clippy::indexing_slicing)] // evaluated by the compiler: out of bounds would not compile
+const fn words() -> [u8; 256] {
+    let mut words = [0; 256];
+    let mut c = 0u8;
+    while c <= LETTER {
+        if c.is_ascii_alphabetic() || c == LETTER {
+            words[c as usize] = 1;
+        } else if c.is_ascii_digit() {
+            words[c as usize] = 2;
+        }
+        c += 1;
+    }
+    words
+}
+
+fn kind(c: u8) -> u8 {
+    WORDS.get(usize::from(c)).copied().unwrap_or(0)
+}
+
 pub(crate) fn is_letter(c: u8) -> bool {
-    c.is_ascii_alphabetic() || c == LETTER
+    kind(c) == 1
 }
 
 /// A letter or a digit.
 pub(crate) fn is_word(c: u8) -> bool {
-    c.is_ascii_digit() || is_letter(c)
+    kind(c) != 0
 }
 
 pub(crate) fn is_blank(c: u8) -> bool {

@@ -191,6 +191,7 @@ pub(crate) fn whole(text: &[u8], span: Span) -> Span {
         kind,
     } = span;
     for _ in 0..HANGING {
+        let before_this = (start, end);
         if let Some(dash) = start.checked_sub(1)
             && at(text, dash) == b'-'
             && before(text, dash).is_ascii_digit()
@@ -200,6 +201,9 @@ pub(crate) fn whole(text: &[u8], span: Span) -> Span {
         if at(text, end) == b'-' && at(text, end + 1).is_ascii_digit() {
             end = digits(text, end + 1);
         }
+        if (start, end) == before_this {
+            break;
+        }
     }
     Span { start, end, kind }
 }
@@ -207,6 +211,9 @@ pub(crate) fn whole(text: &[u8], span: Span) -> Span {
 /// Joins candidates that share a character, in place: sorted spans that do not overlap, each with the
 /// kind of its longest candidate (of the first kind among equals).
 pub(crate) fn union(spans: &mut Vec<Span>) {
+    if spans.len() < 2 {
+        return;
+    }
     spans.sort_unstable_by_key(|span| (span.start, span.end, span.kind));
     let mut kept = 0usize;
     let mut longest = 0usize;

@@ -10,6 +10,7 @@ use super::{Kind, Span};
 /// The digits of a digest: MD5, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512.
 const DIGESTS: [usize; 6] = [32, 40, 56, 64, 96, 128];
 const LONGEST: usize = 128;
+const SHORTEST: usize = 32;
 
 /// The length of a UUID, and where its dashes stand.
 const UUID: usize = 36;
@@ -30,8 +31,11 @@ pub(crate) fn hides(text: &[u8], span: Span) -> bool {
 fn key_around(text: &[u8], i: usize) -> Option<(usize, usize)> {
     // Behind each dash of a UUID stands a group.
     let i = i + usize::from(at(text, i) == b'-');
-    let start = run_back_up_to(text, i, LONGEST + 1, is_word);
+    if text.len() < SHORTEST || !at(text, i).is_ascii_hexdigit() {
+        return None;
+    }
     let end = run_up_to(text, i, LONGEST + 1, is_word);
+    let start = run_back_up_to(text, i, LONGEST + 1, is_word);
     let length = end.saturating_sub(start);
     let groups: &[usize] = match length {
         8 => &[0],
@@ -61,7 +65,8 @@ fn is_uuid(text: &[u8], start: usize) -> bool {
         true => *c == b'-',
         false => c.is_ascii_hexdigit(),
     };
-    key.iter().enumerate().all(fits)
+    DASHES.iter().all(|&dash| at(key, dash) == b'-')
+        && key.iter().enumerate().all(fits)
         && !is_word(before(text, start))
         && !is_word(at(text, start + UUID))
 }

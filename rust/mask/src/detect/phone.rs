@@ -40,10 +40,9 @@ pub(crate) const WORDS: [&str; 19] = [
 /// The farthest that a number may stand from the word which announces it.
 const REACH: usize = 30;
 
-pub(crate) fn find(text: &[u8], at: usize, spans: &mut Vec<Span>) {
-    if before(text, at).is_ascii_digit() {
-        return;
-    }
+/// Asked for a run of `length` digits at `at`, from which on `total` digits or fewer can be groups of
+/// one number.
+pub(crate) fn find(text: &[u8], at: usize, length: usize, total: usize, spans: &mut Vec<Span>) {
     let mut push = |start, end| {
         spans.push(Span {
             start,
@@ -53,8 +52,8 @@ pub(crate) fn find(text: &[u8], at: usize, spans: &mut Vec<Span>) {
     };
     let (start, plus) = opening(text, at);
     // Each shape below begins with a group of a length of its own.
-    let length = digits(text, at) - at;
     if matches!(length, 1 | 3 | 6)
+        && total >= 10
         && let Some(end) = north_american(text, at)
     {
         push(start, end);
@@ -69,11 +68,13 @@ pub(crate) fn find(text: &[u8], at: usize, spans: &mut Vec<Span>) {
         push(start, end);
     }
     if matches!(length, 2 | 3)
+        && total >= 8
         && let Some(end) = dashed(text, at)
     {
         push(start, end);
     }
     if length == 3
+        && text.get(at) == Some(&b'5')
         && word(text, at, "555").is_some()
         && let Some(i) = group(text, at, 3)
         && matches!(text.get(i), Some(b'-' | b'.' | b' '))

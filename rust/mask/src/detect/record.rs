@@ -156,6 +156,9 @@ const FAR_LINKS: [&str; 22] = [
     "as", "under", "at", "hospital", "clinic", "our", "his", "her", "listed", "recorded",
 ];
 
+/// The letters of `identifier`.
+const LONGEST_FILLER: usize = 10;
+
 /// The most fillers between a keyword and its number.
 const FILLERS: usize = 6;
 
@@ -198,15 +201,22 @@ fn numbered(text: &[u8], i: usize, weight: Weight) -> Option<(usize, usize)> {
     let (mut mark, mut hint) = (false, false);
     for _ in 0..FILLERS {
         let signs = run_up_to(text, i, 6, is_sign);
-        let between = text.get(i..signs).unwrap_or_default();
-        mark |= between.contains(&b'#');
-        hint |= between.contains(&b':') || between.contains(&b'=');
+        for &sign in text.get(i..signs).unwrap_or_default() {
+            mark |= sign == b'#';
+            hint |= matches!(sign, b':' | b'=');
+        }
         i = signs;
         let end = run(text, i, is_letter);
-        let one_of = |words: &[&str]| words.iter().any(|word| same(text, i, end, word));
-        if end == i || is_word(at(text, end)) {
+        if end == i || is_word(at(text, end)) || end - i > LONGEST_FILLER {
             break;
         }
+        let first = at(text, i) | 0x20;
+        let one_of = |words: &[&str]| {
+            let mut like = words
+                .iter()
+                .filter(|word| word.as_bytes().first() == Some(&first));
+            like.any(|word| same(text, i, end, word))
+        };
         if one_of(&MARKS) {
             mark = true;
         } else if !one_of(&LINKS) && (weight != Weight::Strong || !one_of(&FAR_LINKS)) {

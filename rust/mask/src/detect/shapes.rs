@@ -101,7 +101,7 @@ fn is_dea(token: &[u8]) -> bool {
             == value(check)
 }
 
-/// Seventeen letters and digits but I, O, Q; the ninth is the weighted sum mod 11 (49 CFR 565.15).
+/// Seventeen letters and digits but I, O, Q, some of each (asked at a digit); the ninth is the weighted sum mod 11 (49 CFR 565.15).
 fn is_vin(token: &[u8]) -> bool {
     const WEIGHTS: [u32; 17] = [8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2];
     if token.len() != 17 || !token.iter().any(u8::is_ascii_alphabetic) {

@@ -4,6 +4,8 @@
 //! can satisfy; a word asks only when its first three letters open a rule. Every gate here is implied
 //! by the rules behind it: a gate may let too much through, never too little.
 
+use std::num::NonZeroU64;
+
 use super::classes::Openings;
 use super::gates::Bitmaps;
 use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run};
@@ -22,53 +24,92 @@ pub(crate) enum Rules {
 }
 
 /// What a word may open.
-enum Opened {
+#[derive(Clone, Copy)]
+enum Rule {
     Record(&'static record::Keyword),
     Other(Find),
     Www,
 }
 
+/// A rule and the letters that open it.
+#[derive(Clone, Copy)]
+struct Opened {
+    /// The first eight characters of the word, up to a blank inside; zero where there is none.
+    letters: u64,
+    /// Ones where there is one.
+    mask: u64,
+    rule: Rule,
+}
+
+/// The characters of a word that are compared together.
+const COMPARED: usize = 8;
+/// Makes each letter small; of what else is in words nothing else becomes.
+const SMALL: u64 = 0x2020_2020_2020_2020;
+
+impl Opened {
+    fn new(word: &str, rule: Rule) -> Self {
+        let (mut letters, mut mask) = ([0; COMPARED], [0; COMPARED]);
+        let fixed = word.bytes().take_while(|&c| c != b' ');
+        for ((letter, bits), c) in letters.iter_mut().zip(&mut mask).zip(fixed) {
+            *letter = c | 0x20;
+            *bits = 0xff;
+        }
+        let [letters, mask] = [letters, mask].map(u64::from_le_bytes);
+        Self {
+            letters,
+            mask,
+            rule,
+        }
+    }
+}
+
 /// The words that open rules.
 pub(crate) struct Triggers {
     openings: Openings,
-    /// For the first three letters, of five bits each, which of `opened` they open.
-    opens: Vec<u8>,
+    /// For five bits of each of the first three letters which of `opened` they open.
+    opens: Vec<u16>,
     /// The first is what all other letters open: nothing.
     opened: Vec<Vec<Opened>>,
 }
 
 impl Triggers {
     pub(crate) fn new() -> Self {
-        let mut opens = vec![0u8; 1 << 15];
+        let mut opens = vec![0u16; 1 << 15];
         let mut opened = vec![Vec::new()];
-        let mut open = |word: &str, what: Opened| {
-            let Some(group) = opens.get_mut(opening(word.as_bytes(), 0)) else {
-                return;
-            };
-            if *group == 0 {
-                *group = u8::try_from(opened.len()).unwrap_or(0);
-                opened.push(Vec::new());
-            }
-            if let Some(group) = opened.get_mut(usize::from(*group)) {
-                group.push(what);
+        let mut open = |word: &str, rule: Rule| {
+            let word = Opened::new(word, rule);
+            // Behind a word of two letters may stand anything.
+            let thirds = if word.mask >> 16 == 0 { 0..32 } else { 0..1 };
+            for third in thirds {
+                let Some(group) = opens.get_mut(opening(word.letters | third << 16)) else {
+                    continue;
+                };
+                if *group == 0 {
+                    *group = u16::try_from(opened.len()).unwrap_or(0);
+                    opened.push(Vec::new());
+                }
+                if let Some(group) = opened.get_mut(usize::from(*group)) {
+                    group.push(word);
+                }
             }
         };
         for keyword in &record::KEYWORDS {
-            open(keyword.phrase, Opened::Record(keyword));
+            open(keyword.phrase, Rule::Record(keyword));
         }
         for (words, find) in [
             (phone::WORDS.as_slice(), phone::find_after_word as Find),
             (&date_words::MONTHS.map(|(name, _)| name), date_words::find),
             (&["age"], age::find_after_word),
         ] {
-            let mut letters: Vec<&str> = words.iter().map(|w| w.get(..3).unwrap_or(w)).collect();
-            letters.sort_unstable();
-            letters.dedup();
-            for word in letters {
-                open(word, Opened::Other(find));
+            for word in words {
+                // What begins with another word is asked there.
+                let shorter = |other: &&str| other != word && word.starts_with(*other);
+                if !words.iter().any(shorter) {
+                    open(word, Rule::Other(find));
+                }
             }
         }
-        open("www", Opened::Www);
+        open("www", Rule::Www);
         let words = record::KEYWORDS.iter().map(|keyword| keyword.phrase);
         let words = words.chain(phone::WORDS);
         let words = words.chain(date_words::MONTHS.map(|(name, _)| name));
@@ -101,77 +142,86 @@ impl Triggers {
         spans: &mut Vec<Span>,
     ) {
         let mut tails = Tails::default();
-        let row = bitmaps.row(first, text.len());
-        for (base, found) in row {
+        for (base, found) in bitmaps.row(first, first + text.len()) {
+            // Bits of the row only are set, and so nothing wraps.
+            let at = |place: usize| (base | place).wrapping_sub(first);
             for place in ones(found.www | found.words) {
-                let i = base + place;
-                let group = self.opens.get(opening(text, i)).copied().unwrap_or(0);
+                let i = at(place);
+                let letters = letters(text, i);
+                let group = self.opens.get(opening(letters)).copied().unwrap_or(0);
                 if group != 0 {
-                    self.open(text, i, group, &mut tails, spans);
+                    self.open(text, i, letters, group, &mut tails, spans);
                 }
             }
             if rules == Rules::Named {
                 continue;
             }
             for place in ones(found.numbers) {
-                at_digits(
-                    text,
-                    base + place,
-                    |end| bitmaps.digits_near(first + end),
-                    spans,
-                );
+                let i = at(place);
+                let (length, near) = bitmaps.digits(first + i, text.len().saturating_sub(i));
+                at_digits(text, i, length, near, spans);
             }
             for place in ones(found.tokens) {
-                at_token(text, base + place, spans);
+                at_token(text, at(place), spans);
             }
             for place in ones(found.signs) {
-                at_sign(text, base + place, &mut tails, spans);
+                at_sign(text, at(place), &mut tails, spans);
             }
         }
     }
 
     #[inline(never)] // seldom
-    fn open(&self, text: &[u8], i: usize, group: u8, tails: &mut Tails, spans: &mut Vec<Span>) {
+    fn open(
+        &self,
+        text: &[u8],
+        i: usize,
+        letters: u64,
+        group: u16,
+        tails: &mut Tails,
+        spans: &mut Vec<Span>,
+    ) {
         for opened in self.opened.get(usize::from(group)).into_iter().flatten() {
-            match opened {
-                Opened::Record(keyword) => record::find(text, i, keyword, spans),
-                Opened::Other(find) => find(text, i, spans),
-                Opened::Www => url::find_www(text, i, tails, spans),
+            if letters & opened.mask != opened.letters {
+                continue;
+            }
+            match opened.rule {
+                Rule::Record(keyword) => record::find(text, i, keyword, spans),
+                Rule::Other(find) => find(text, i, spans),
+                Rule::Www => url::find_www(text, i, tails, spans),
             }
         }
     }
 }
 
-/// Five bits for an ASCII letter whatever its case, zero for anything else.
-const FIVE_BITS: [u8; 256] = five_bits();
-
-#[allow(clippy::indexing_slicing)] // evaluated by the compiler: out of bounds would not compile
-const fn five_bits() -> [u8; 256] {
-    let mut bits = [0; 256];
-    let mut letter = 1;
-    while letter <= 26 {
-        bits[0x40 + letter as usize] = letter;
-        bits[0x60 + letter as usize] = letter;
-        letter += 1;
-    }
-    bits
+/// The first eight characters from `i` on, letters small; zeros made small behind the text's end.
+#[inline(always)]
+fn letters(text: &[u8], i: usize) -> u64 {
+    let rest = text.get(i..).unwrap_or_default();
+    let letters = match rest.first_chunk::<COMPARED>() {
+        Some(letters) => u64::from_le_bytes(*letters),
+        None => {
+            let last = rest.iter().rev();
+            last.fold(0, |letters, &c| letters << 8 | u64::from(c))
+        }
+    };
+    letters | SMALL
 }
 
-/// Five bits for each of the first three characters at `i`.
-fn opening(text: &[u8], i: usize) -> usize {
-    let letter = |c: u8| usize::from(FIVE_BITS.get(usize::from(c)).copied().unwrap_or(0));
-    match text.get(i..i + 3) {
-        Some(&[a, b, c]) => letter(a) << 10 | letter(b) << 5 | letter(c),
-        _ => letter(at(text, i)) << 10 | letter(at(text, i + 1)) << 5,
-    }
+/// Five bits of each of the first three of these characters; those of no letter may be a letter's.
+#[inline(always)]
+fn opening(letters: u64) -> usize {
+    let five = |place: u32| (letters >> (8 * place)) as usize & 31;
+    five(0) << 10 | five(1) << 5 | five(2)
 }
 
 /// The places of the ones, from the lowest.
-fn ones(mut bits: u64) -> impl Iterator<Item = usize> {
+#[inline(always)]
+fn ones(bits: u64) -> impl Iterator<Item = usize> {
+    let mut left = NonZeroU64::new(bits);
     std::iter::from_fn(move || {
-        let place = bits.trailing_zeros() as usize;
-        bits &= bits.wrapping_sub(1);
-        (place < 64).then_some(place)
+        let bits = left?;
+        left = NonZeroU64::new(bits.get() & (bits.get() - 1));
+        Some(bits.trailing_zeros() as usize)
     })
 }
 
@@ -184,16 +234,10 @@ fn at_token(text: &[u8], start: usize, spans: &mut Vec<Span>) {
     }
 }
 
-/// Asks the rules that begin with the run of digits at `start`. `digits_near` tells how many digits
-/// from a place on only separators of numbers stand between.
-fn at_digits(
-    text: &[u8],
-    start: usize,
-    digits_near: impl Fn(usize) -> usize,
-    spans: &mut Vec<Span>,
-) {
-    let end = digits(text, start);
-    let length = end - start;
+/// Asks the rules that begin with the run of digits at `start`: so many of them, 64 for any number from
+/// there on; `near` stand behind them with only separators of numbers between.
+fn at_digits(text: &[u8], start: usize, length: usize, near: usize, spans: &mut Vec<Span>) {
+    let end = start + length;
     if may_be_age(text, start, end) {
         age::find(text, start, spans);
     }
@@ -204,21 +248,20 @@ fn at_digits(
         zip::find(text, start, spans);
     }
     if length == 8 {
-        date_digits::find(text, start, spans);
+        date_digits::find(text, start, end, spans);
     }
-    let near = digits_near(end);
     let total = length + near;
     if near == 0 && length < 7 {
         return;
     }
     if total >= 7 {
-        phone::find(text, start, spans);
+        phone::find(text, start, length, total, spans);
     }
     if length == 3 && total >= 9 {
         ssn::find(text, start, spans);
     }
     if matches!(length, 1 | 2 | 4) && (total >= 6 || may_be_short_date(text, end, total)) {
-        date_digits::find(text, start, spans);
+        date_digits::find(text, start, end, spans);
     }
     if (length == 4 && total >= 13) || (length == 1 && total >= 9) {
         long_number::find(text, start, spans);

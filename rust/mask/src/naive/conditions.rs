@@ -246,7 +246,10 @@ pub(super) fn vin(text: &[u8], start: usize, end: usize) -> bool {
         .map(|(&c, weight)| weight * (values.find(char::from(c)).unwrap() % 10))
         .sum();
     let check = "0123456789X".as_bytes()[sum % 11];
-    token(text, start, end) && vin[8] == check && vin.iter().any(u8::is_ascii_alphabetic)
+    token(text, start, end)
+        && vin[8] == check
+        && vin.iter().any(u8::is_ascii_alphabetic)
+        && vin.iter().any(u8::is_ascii_digit)
 }
 
 pub(super) fn iban(text: &[u8], start: usize, end: usize) -> bool {
