@@ -5,7 +5,7 @@
 CREATE SCHEMA desk;
 CREATE TYPE desk.state AS ENUM ('open', 'closed');
 CREATE TYPE desk.address AS (street text, city text);
-CREATE DOMAIN desk.zip AS text CONSTRAINT five_digits CHECK (VALUE <> 'PLANTED-ZIP');
+CREATE DOMAIN desk.zip AS text DEFAULT 'PLANTED-77' CONSTRAINT five_digits CHECK (VALUE <> 'PLANTED-ZIP');
 
 CREATE TABLE desk.practice (
   id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -56,6 +56,13 @@ FOUND = {
     "select p.city || ' 03/04/2021 ' || to_char(e.at, 'YYYY-MM') as x": "Lynn [DATE] 2026-01",
     # No date among the columns: nothing that looks like one is the server's.
     "select p.city || ' 2021-03-04 ' || e.id as x": "Lynn [DATE] 1",
+    # A name before its number is one behind a slash, too; what a form writes makes no number clear.
+    "select p.city || '/' || substr('MRN: ST-900001', 1, 14) || '/' || e.at::date as x": (
+        "Lynn/MRN: [MRN]/[DATE]"
+    ),
+    "select format('%s 555-010-0001 %s', p.city, to_char(e.at, '\"555-\"DDD\"-\"YYYY')) as x": (
+        "Lynn [PHONE]"
+    ),
     # A string in a document keeps its context.
     "select json_build_object('mrn', p.city || '900001', 'at', e.at::date) as x": (
         '{"mrn" : "[MRN]", "at" : "2026-01-01"}'

@@ -173,7 +173,7 @@ async def test_stand_ins_are_the_views_but_for_definitions(desk: Desk, view: str
         (a.name, a.type.oid) for a in described.get_attributes()
     ]
     names = [attribute.name for attribute in described.get_attributes()]
-    limited = {*KEPT, "column_default", "generation_expression", "indexdef"}
+    limited = {*KEPT, "column_default", "domain_default", "generation_expression", "indexdef"}
     plain = [name for name in names if name not in limited]
     shown = f"select {', '.join(f'q.{name}::text' for name in plain)} from ({{}}) q"
     direct = await desk.direct.fetch(shown.format(f"select * from {view}"))

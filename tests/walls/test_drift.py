@@ -13,9 +13,11 @@ from typing import Any
 
 import asyncpg
 import pytest
-from ward import PLANTED, Ward
+from ward import GRANT, PLANTED, Ward
 
-from gateway.errors import MaskgateError
+from gateway.errors import InvalidRequest, MaskgateError
+from gateway.policy import to_hide
+from gateway.sql import analyse, grouping
 
 pytestmark = pytest.mark.pg15
 
@@ -172,6 +174,32 @@ async def test_a_new_table_of_an_old_name_goes_by_its_name(drifting: Ward) -> No
         "insert into stay values (1, 1, 'new', 5)"
     )
     assert await drifting.answer("select kind, cost from stay") == [{"kind": "new", "cost": 5}]
+
+
+async def test_a_probe_that_is_undone_is_no_longer_held(
+    drifting: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was parsed after the mark has lost its locks, and is not counted among them."""
+
+    async def fails(*_: object) -> None:
+        raise InvalidRequest("it means something else by now")
+
+    sql = "select id, full_name from patient group by id, full_name"
+    async with drifting.database.transaction("drift") as transaction:
+        analysis = await analyse(sql, (), transaction, drifting.settings)
+        hidden = to_hide(GRANT, analysis, drifting.policy)
+        held = transaction._held
+        await drifting.admin.execute(
+            "create table early.patient (id int primary key, full_name text)"
+        )
+        monkeypatch.setattr(grouping, "attempt", fails)
+        assert await grouping.without_dependents(analysis, hidden, transaction) is analysis
+        assert transaction._held == held
+        got = await transaction.fetch(
+            "select count(*) from pg_locks where relation = 'early.patient'::regclass"
+            " and pid = pg_backend_pid()"
+        )
+        assert got[0][0] == 0
 
 
 async def test_a_type_is_asked_for_anew(drifting: Ward) -> None:

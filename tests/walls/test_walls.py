@@ -158,7 +158,6 @@ OUTSIDE = [
     "select (i.indexrelid).pg_get_indexdef from pg_index i",
     "select pg_get_indexdef(1) from pg_index i where (i.indexrelid).pg_get_indexdef like '%1%'",
     "select l.x from pg_index i, lateral (select (i.indexrelid).pg_get_indexdef as x) l",
-    "select count(*) from pg_index i group by (i.indexrelid).pg_get_indexdef",
     "select ('data_directory'::text).current_setting, current_setting($1)",
     "select operator(early.@@) i.indexrelid from pg_index i",
     "select cast(i.indexrelid as text) from pg_index i",

@@ -63,7 +63,8 @@ _COLUMNS = {
     "pg_tablespace": "oid spcname",
     "pg_trigger": "oid tgrelid tgparentid tgname tgfoid tgtype tgenabled tgisinternal "
     "tgconstrrelid tgconstrindid tgconstraint tgdeferrable tginitdeferred tgnargs tgattr",
-    # typdefault is the default of a domain as it was typed; SQLAlchemy asks for it with any column.
+    # typdefault is the default of a domain as it was typed, and guarded; SQLAlchemy asks for it
+    # with any column.
     "pg_type": "oid typname typnamespace typowner typlen typbyval typtype typcategory "
     "typispreferred typisdefined typdelim typrelid typelem typarray typinput typnotnull "
     "typbasetype typtypmod typndims typcollation typdefault typacl",
@@ -197,23 +198,23 @@ def through_view(name: str, read: Collection[tuple[str, str, bool]]) -> bool:
     return not direct and any(name in VIEWS.get(other, ()) for other, _, _ in read)
 
 
-def check_column(name: str, column: str, *, through_view: bool, trees: bool) -> None:
+def check_column(name: str, column: str, *, through_view: bool, trees: bool, whole: bool) -> None:
     """Refuse a column of a base catalog that is not on the list.
 
-    `through_view`: a listed view reads it, nobody else; `trees`: the statement's guarded functions
-    may, and what else it reads has been seen to be none.
+    `through_view`: a listed view reads it, nobody else; `trees`: what is guarded may read those,
+    and what else the statement reads has been seen to be none; `whole`: its row is read as one.
     """
     allowed = COLUMNS.get(name, frozenset())
-    if through_view and name in _WHOLE_ROWS:
+    if through_view and name in _WHOLE_ROWS and (whole or column not in guards.TYPED):
         return
     if through_view:
         allowed |= _THROUGH_VIEWS.get(name, frozenset())
     if not trees:
-        allowed -= guards.TREES
+        allowed -= guards.TYPED
     if column not in allowed:
         known = name.removeprefix("pg_catalog.")
         instead = _INSTEAD.get(f"{known}.{column}") or _INSTEAD.get(known)
-        if column in guards.TREES:
+        if column in guards.TYPED:
             instead = _TREES
         named = f"of {name} these may be named: {', '.join(sorted(allowed))}"
         raise StatementRefused(

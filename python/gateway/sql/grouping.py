@@ -47,7 +47,7 @@ async def without_dependents(
     compared = [equality.parameter for equality in analysis.equalities]
     try:
         shorter, probe, gone = _shorter(text, clauses.read(text), analysis, wanted)
-        await server.fetch("SAVEPOINT grouped")
+        await server.mark()
         try:
             await server.parse(probe)
             statement = statements.read(shorter, max_bytes=len(shorter) * 4)
@@ -55,7 +55,7 @@ async def without_dependents(
                 shorter, guards.kept(statement), (), server, settings or Settings(), compared
             )
         except InvalidRequest:  # one of them follows from nothing
-            await server.fetch("ROLLBACK TO SAVEPOINT grouped")
+            await server.return_to_mark()
             return analysis
     except (Unreadable, StatementRefused, NotUnderstood, InvalidRequest):
         return analysis

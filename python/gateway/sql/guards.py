@@ -6,8 +6,8 @@ be a value: a partition is named by its patients' numbers, an index leaves one p
 is shown if it holds no quoted literal and no number of more than two digits; otherwise it says that
 it is not shown. What is left are names, operators and functions, which is what a client asks for.
 
-The column_default and generation_expression of information_schema.columns are such texts, and are
-guarded like a call.
+Columns of the catalog that hold such texts are guarded like a call: column_default and
+generation_expression of information_schema.columns, domain_default, and the typdefault of pg_type.
 
 Settings: current_setting is answered for the few that tell how to write SQL for this server.
 
@@ -23,7 +23,7 @@ that no tree is read by other ways: whole rows, casts, comparisons.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from gateway.errors import StatementRefused
@@ -44,7 +44,9 @@ _DEFINITIONS = frozenset(
 _SETTING = "current_setting"
 _REPEAT = "repeat"
 _MOST_REPEATED = 10_000
-_DEFAULTS = frozenset({"column_default", "generation_expression"})
+# Of views of the information schema, and of the catalog.
+_DEFAULTS = frozenset({"column_default", "domain_default", "generation_expression"})
+_DEFAULT_OF_TYPE = "typdefault"
 #: The guarded functions that answer from the catalog or the settings alone.
 NAMES = _DEFINITIONS | {_SETTING}
 #: All of them.
@@ -52,6 +54,8 @@ GUARDED = NAMES | {_REPEAT}
 
 #: Columns of the catalog that hold stored trees, which pg_get_expr makes a definition of.
 TREES = frozenset({"adbin", "indpred", "polqual", "polwithcheck", "prqual", "relpartbound"})
+#: What no statement reads but inside a guard: those, and text that somebody typed.
+TYPED = TREES | {_DEFAULT_OF_TYPE}
 NOTE = "definitions that hold literals are not shown"
 
 SETTINGS = (
@@ -125,7 +129,7 @@ def guarded(statement: Statement, *, max_bytes: int) -> Guarded:
         return Guarded(statement)
     lexemes = list(_lexemes(statement))
     _check_notation(lexemes)
-    columns = list(_defaults(lexemes)) if _reads_defaults(statement.text.lower()) else []
+    columns = list(_defaults(lexemes, _typed_columns(statement.text.lower())))
     absent = [(start, end, "NULL") for start, end in _trees(lexemes)]
     absent += [(start, end, "NULL::pg_catalog.text") for start, end, _ in columns]
     pieces: list[_Piece] = []
@@ -163,11 +167,15 @@ def kept(statement: Statement) -> Guarded:
 def holds(text: str) -> bool:
     """Whether `text` may hold something that is guarded: its letters are enough for yes."""
     folded = text.lower()
-    return _reads_defaults(folded) or any(name in folded for name in NAMES)
+    return bool(_typed_columns(folded)) or any(name in folded for name in NAMES)
 
 
-def _reads_defaults(folded: str) -> bool:
-    return "information_schema" in folded and any(name in folded for name in _DEFAULTS)
+def _typed_columns(folded: str) -> frozenset[str]:
+    """The columns of the catalog with definitions in them that a text may read by name."""
+    found = {_DEFAULT_OF_TYPE} if _DEFAULT_OF_TYPE in folded else set()
+    if "information_schema" in folded:
+        found |= {name for name in _DEFAULTS if name in folded}
+    return frozenset(found)
 
 
 def notes(statement: Statement) -> tuple[str, ...]:
@@ -283,11 +291,15 @@ def _beginning(lexemes: list[_Lexeme], at: int) -> int:
     return at
 
 
-def _defaults(lexemes: list[_Lexeme]) -> Iterator[tuple[int, int, str]]:
-    """Where such a column is read, with its qualification, and its name; nothing is told where it
-    is a label."""
+def _defaults(lexemes: list[_Lexeme], columns: Collection[str]) -> Iterator[tuple[int, int, str]]:
+    """Where one of `columns` is read, with its qualification, and its name; nothing is told where
+    it is a label."""
     for at, lexeme in enumerate(lexemes):
-        if lexeme.name in _DEFAULTS and not (at and lexemes[at - 1].name == "as"):
+        if (
+            lexeme.name is not None
+            and lexeme.name in columns
+            and not (at and lexemes[at - 1].name == "as")
+        ):
             yield lexemes[_beginning(lexemes, at)].start, lexeme.end, lexeme.name
 
 

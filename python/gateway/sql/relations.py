@@ -65,19 +65,20 @@ class Reading:
         wanted = set(keys)
         if len(wanted) == 1:
             return self._of(*wanted)
-        every = sorted(expanded(wanted, self._relations))
-        return tuple(column for key in every for column in self._of(key))
+        found = {(c.relation, c.attnum): c for key in sorted(wanted) for c in self._of(key)}
+        return tuple(found[key] for key in sorted(found))
 
     def _of(self, key: Key) -> tuple[Column, ...]:
         """`columns` of one key."""
         found = self._admitted.get(key)
         if found is None:
             every = sorted(expanded((key,), self._relations))
-            found = tuple(c for oid, number in every for c in self._admit(oid, number))
+            whole = key[1] == 0
+            found = tuple(c for oid, number in every for c in self._admit(oid, number, whole))
             self._admitted[key] = found
         return found
 
-    def _admit(self, oid: int, number: int) -> tuple[Column, ...]:
+    def _admit(self, oid: int, number: int, whole: bool) -> tuple[Column, ...]:
         relation = self._relations[oid]
         if not _in_catalog(relation):
             return (relation.column(number),)
@@ -86,6 +87,7 @@ class Reading:
             relation.attribute(number).name,
             through_view=catalogs.through_view(relation.name, self._catalogs),
             trees=self._trees,
+            whole=whole,
         )
         return ()
 

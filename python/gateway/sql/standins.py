@@ -27,6 +27,14 @@ _COLUMNS = """
     is_updatable
 """
 
+_OF_DOMAINS = """
+    domain_catalog domain_schema domain_name data_type character_maximum_length
+    character_octet_length character_set_catalog character_set_schema character_set_name
+    collation_catalog collation_schema collation_name numeric_precision numeric_precision_radix
+    numeric_scale datetime_precision interval_type interval_precision domain_default udt_catalog
+    udt_schema udt_name scope_catalog scope_schema scope_name maximum_cardinality dtd_identifier
+"""
+
 _ABSENT = "'NULL /* not shown */'"
 
 _RIGHTS = (
@@ -51,6 +59,10 @@ _VIEWS = {
     ("information_schema", "columns"): (
         f"SELECT {', '.join(f'm.{name} AS {name}' for name in _COLUMNS.split())}"
         " FROM information_schema.columns AS m"
+    ),
+    ("information_schema", "domains"): (
+        f"SELECT {', '.join(f'm.{name} AS {name}' for name in _OF_DOMAINS.split())}"
+        " FROM information_schema.domains AS m"
     ),
     ("information_schema", "views"): (
         "SELECT current_database()::information_schema.sql_identifier AS table_catalog,"
@@ -104,6 +116,8 @@ _VIEWS = {
         " WHERE NOT pg_is_other_temp_schema(n.oid) AND c.relkind = 'S'"
     ),
 }
+# A text that names their columns is guarded where it names them.
+_NAMED = frozenset({"columns", "domains"})
 #: The views that something stands in for.
 NAMES = frozenset(f"{schema}.{view}" for schema, view in _VIEWS)
 # The server looks into pg_catalog first.
@@ -119,13 +133,13 @@ class _StandIn(Replacement):
 def stand_in(statement: Statement, *, max_bytes: int) -> Statement:
     """`statement` with what stands in for such views; itself if it names none."""
     folded = statement.text.lower()
-    every = "*" in folded  # one that names columns alone is guarded where it names them
-    if not any(view in folded and (every or view != "columns") for _, view in _VIEWS):
+    every = "*" in folded
+    if not any(view in folded and (every or view not in _NAMED) for _, view in _VIEWS):
         return statement
     try:
         found = clauses.read(statement.text)
         named = {rewriting.key(item, _OWN) for item in found.items}
-        views = {name for name in named if name[:2] in _VIEWS and (every or name[1] != "columns")}
+        views = {name for name in named if name[:2] in _VIEWS and (every or name[1] not in _NAMED)}
         replaced = [_StandIn(*name, ()) for name in sorted(views)]
         text = rewriting.rewrite(statement.text, found, replaced, _OWN)
     except Unreadable:

@@ -490,10 +490,14 @@ impl Naive {
 
     fn records(&self, text: &[u8], start: usize, found: &mut Vec<Found>) {
         use record::Weight;
-        if word(text, back(start, 1)) || is(text, back(start, 1), b"/") {
+        if word(text, back(start, 1)) {
             return;
         }
+        let slashed = is(text, back(start, 1), b"/");
         for (pattern, keyword) in &self.records {
+            if slashed && keyword.weight != Weight::Strong {
+                continue;
+            }
             for end in ends(pattern, text, start) {
                 let strong = keyword.weight == Weight::Strong;
                 let fillers = if strong {

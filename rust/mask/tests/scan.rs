@@ -37,7 +37,9 @@ fn scan_with(field: Field, rows: &[&str]) -> Vec<String> {
 }
 
 /// What is told, and what stands there afterwards.
-const TOLD: [(&str, &str); 228] = [
+const TOLD: [(&str, &str); 230] = [
+    ("Name/MRN: ST-900001", "Name/MRN: [MRN]"),
+    ("DOB/SSN 900110001 seen", "DOB/SSN [SSN] seen"),
     ("SSN 123-45-6789.", "SSN [SSN]."),
     ("ssn:123 45 6789, next", "ssn:[SSN], next"),
     ("SSN 123.45.6789", "SSN [SSN]"),

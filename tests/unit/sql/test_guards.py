@@ -25,6 +25,8 @@ UNTOUCHED = [
     'select "PG_GET_EXPR"(a, b)',
     "select column_default from settings",
     "select 1 as column_default from information_schema.tables",
+    "select column_default as typdefaults from settings",
+    "select domain_default from settings",
 ]
 
 
@@ -135,10 +137,11 @@ def test_a_call_outside_its_guard_is_refused(place: int) -> None:
 
 PLACES = [
     "select pg_get_indexdef(1)",
-    "select 'é', PG_CATALOG . pg_get_indexdef(1), \"pg_get_expr\"(adbin, pg_get_partkeydef(1)::oid)",
+    "select 'é', PG_CATALOG . pg_get_indexdef(1), \"pg_get_expr\"(x, pg_get_partkeydef(1)::oid)",
     "select repeat('é', 3), repeat(repeat('x', n), m), pg_get_triggerdef(1)",
     "select current_setting('TimeZone'), current_setting(pg_get_indexdef(1), true)",
     "select column_default, pg_get_indexdef(1)from information_schema.columns",
+    "select t.typdefault, pg_get_indexdef(1)from pg_type t",
 ]
 
 

@@ -164,7 +164,9 @@ const FILLERS: usize = 6;
 
 /// Asked for a keyword of [`KEYWORDS`] where its first letters stand.
 pub(crate) fn find(text: &[u8], at_word: usize, keyword: &Keyword, spans: &mut Vec<Span>) {
-    if is_word(before(text, at_word)) || before(text, at_word) == b'/' {
+    // `n/a` and `w/file` are words of their own; `Name/MRN: 4471` is not.
+    let slashed = before(text, at_word) == b'/' && keyword.weight != Weight::Strong;
+    if is_word(before(text, at_word)) || slashed {
         return;
     }
     if let Some(end) = phrase(text, at_word, keyword.phrase)

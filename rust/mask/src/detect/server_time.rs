@@ -10,6 +10,8 @@ use super::lexis::{at, before, digits};
 
 /// The most characters of one: a date, its time with fractions and its offset.
 const LONGEST: usize = 40;
+/// The most digits that the server writes of a second.
+const FRACTION: usize = 6;
 
 /// Whether a candidate lies in a date or time stamp of that form.
 pub(crate) fn holds(text: &[u8], span: Span) -> bool {
@@ -63,7 +65,13 @@ fn time(text: &[u8], start: usize) -> Option<usize> {
     }
     let mut end = start + 9;
     if at(text, end) == b'.' {
-        end = digits(text, end + 1);
+        let fraction = digits(text, end + 1);
+        // The server writes microseconds. More digits are another number behind a point, and then
+        // nothing here is a time of the server's.
+        if !(end + 2..=end + 1 + FRACTION).contains(&fraction) {
+            return None;
+        }
+        end = fraction;
     }
     if matches!(at(text, end), b'+' | b'-') && number(text, end + 1, 2).is_some() {
         end += 3;
@@ -142,6 +150,9 @@ mod tests {
             ("2024-03-011", "2024-03-01"),
             ("2024-03-01 555-010-1234", "2024-03-01 555-010-1234"),
             ("mrn 2024-03-01", "mrn 2024-03-01"),
+            ("2024-03-01 09:30:00.5550100001", "5550100001"),
+            ("2024-03-01 09:30:00.5550100001+00", "5550100001"),
+            ("2024-03-01 09:30:00.1234567", "1234567"),
         ] {
             assert!(!held(text, part), "{text}");
         }
