@@ -16,7 +16,7 @@ from noninterference import campaign, twins
 from noninterference.campaign import Pair
 
 #: Statements within which a difference must show.
-WITHIN = 1500
+WITHIN = 6000
 _SEEDS = range(50_000, 50_000 + WITHIN)
 
 
