@@ -128,11 +128,7 @@ impl MaskedStream {
             .collect())
     }
 
-    fn feed_all(
-        &mut self,
-        py: Python<'_>,
-        pieces: Vec<PyBackedBytes>,
-    ) -> PyResult<Vec<Chunk>> {
+    fn feed_all(&mut self, py: Python<'_>, pieces: Vec<PyBackedBytes>) -> PyResult<Vec<Chunk>> {
         let sealed = self.guarded(py, |pipeline| pipeline.feed_all(&pieces))?;
         Ok(sealed
             .into_iter()
