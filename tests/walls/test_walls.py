@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+from typing import Any
 
 import asyncpg
 import pytest
@@ -21,7 +22,7 @@ from gateway.errors import (
     StatementRefused,
     UpstreamFailed,
 )
-from gateway.sql import analyse, guards
+from gateway.sql import analyse, guards, protection
 from gateway.upstream import versions
 
 pytestmark = pytest.mark.pg15
@@ -369,6 +370,36 @@ async def test_a_child_that_came_and_left_is_still_in_the_plan(drifting: Ward) -
         await leaving.commit()
         with pytest.raises(NotUnderstood, match="came after the analysis"):
             await reading
+    assert pieces == []
+
+
+async def test_a_child_that_was_away_while_its_columns_were_looked_for(
+    drifting: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there when the analysis lists the children, and again when COPY plans: its own rule for
+    the column was not met in between."""
+    close = protection.close
+
+    async def away(*args: Any) -> protection.Protection:
+        await drifting.admin.execute("alter table archive.member no inherit person")
+        try:
+            return await close(*args)
+        finally:
+            await drifting.admin.execute("alter table archive.member inherit person")
+
+    monkeypatch.setattr(protection, "close", away)
+    pieces: list[bytes] = []
+    await drifting.admin.execute("alter table archive.member inherit person")
+    try:
+        async with drifting.database.transaction("walls") as transaction:
+            found = await analyse("select remark from person", [], transaction)
+            with pytest.raises(NotUnderstood, match="came after the analysis"):
+                async for piece in transaction.stream(
+                    found.server_text, found.server_tree, found.relations
+                ):
+                    pieces.append(piece)
+    finally:
+        await drifting.admin.execute("alter table archive.member no inherit person")
     assert pieces == []
 
 

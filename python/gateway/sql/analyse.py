@@ -123,7 +123,7 @@ async def attempt(
     trees = guarded.without_trees is not None
     reading = Reading(tree.found, relations, settings.row_security, trees=trees)
     # Before their kin are asked for: what comes in between is then in the plan and not here.
-    approved = await structure.descendants(server, relations)
+    below = await structure.descendants(server, relations)
     control = reading.control(tree.found)
     mentions = reading.mentions(tree.found)
     shown = [reading.columns(flow.columns) for flow in tree.found.outputs]
@@ -152,6 +152,7 @@ async def attempt(
         )
     )
     protected = await protection.close(server, tree.found, relations)
+    approved = protected.approved(tree.found, relations, below)
     control = (*control, *protected.control)
     filled_text = tree.text
     if None in native:

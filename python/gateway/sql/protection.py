@@ -9,7 +9,7 @@ refusal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.errors import MaskgateError, NotUnderstood
@@ -50,6 +50,34 @@ class Protection:
             seen.update(new)
             open_ += new
         return tuple(sorted((self.columns[key] for key in seen - {start}), key=str))
+
+    def approved(
+        self,
+        found: Lineage,
+        relations: Mapping[int, Relation],
+        below: Collection[tuple[int, int]],
+    ) -> frozenset[int]:
+        """The OIDs of `relations`, and of those that inherit from them and that the closure met.
+
+        `below` was seen before the closure. A child that had left when the closure looked may be
+        back when the plan is made: its columns shared nothing, and so it is not approved.
+        """
+        used: dict[int, set[int]] = {}
+        for relation, number in expanded(found.used(), relations):
+            if number > 0:
+                used.setdefault(relation, set()).add(number)
+        left = {
+            child
+            for root, child in below
+            for number in used.get(root, ())
+            if all(relation != child for relation, _ in self.shared.get((root, number), ()))
+        }
+        if left & set(relations):
+            raise NotUnderstood(
+                "a table left the one it inherits from while the statement was analysed",
+                hint="send it again",
+            )
+        return frozenset(relations) | ({child for _, child in below} - left)
 
 
 async def close(server: Server, found: Lineage, relations: Mapping[int, Relation]) -> Protection:

@@ -132,12 +132,12 @@ WHERE k.relid <> u.oid
 """
 
 _DESCENDANTS = """
-WITH RECURSIVE below (oid) AS (
-  SELECT u.oid FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS u(oid)
+WITH RECURSIVE below (root, oid) AS (
+  SELECT u.oid, u.oid FROM pg_catalog.unnest($1::pg_catalog.oid[]) AS u(oid)
   UNION
-  SELECT i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.oid
+  SELECT b.root, i.inhrelid FROM below b JOIN pg_catalog.pg_inherits i ON i.inhparent = b.oid
 )
-SELECT b.oid FROM below b
+SELECT b.root, b.oid FROM below b WHERE b.root <> b.oid
 """
 
 # One type's facts. A range brings its canonical and difference functions and its order, a domain
@@ -220,14 +220,16 @@ def described(said: Mapping[int, str], oids: Iterable[int]) -> dict[int, Relatio
     return found
 
 
-async def descendants(server: Server, relations: Mapping[int, Relation]) -> frozenset[int]:
-    """The OIDs of `relations` and of all that inherits from them: what a plan of theirs may read.
+async def descendants(
+    server: Server, relations: Mapping[int, Relation]
+) -> frozenset[tuple[int, int]]:
+    """Each of `relations` with each that inherits from it: what a plan of it may read.
 
     Parse's lock on a parent does not keep new children away.
     """
     parents = sorted(oid for oid, relation in relations.items() if relation.family)
     below = await server.fetch(_DESCENDANTS, parents) if parents else []
-    return frozenset(relations) | {row["oid"] for row in below}
+    return frozenset((row["root"], row["oid"]) for row in below)
 
 
 async def kin(

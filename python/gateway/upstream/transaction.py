@@ -121,6 +121,9 @@ class Transaction:
         grown: Callable[[Collection[int], int, Collection[int]], Awaitable[bool]],
     ) -> None:
         self._session = session
+        # Of the session itself: a pool that is closed takes it away from under `session`.
+        self._meter: Meter = session.meter
+        self._facts: dict[Any, Any] = session.facts
         self._opening = opening
         self._role = role
         self._clear_role = clear_role
@@ -206,7 +209,7 @@ class Transaction:
         raise NotUnderstood("the server did not show exactly one tree of the statement")
 
     async def _prepare(self, text: str) -> Any:
-        meter = self._session.meter
+        meter = self._meter
         of_rows, meter.held = meter.limit, 0
         meter.limit = min(of_rows or _MOST_OF_A_TREE, _MOST_OF_A_TREE)
         try:
@@ -230,7 +233,7 @@ class Transaction:
 
     async def fetch(self, query: str, *args: object) -> list[Any]:
         """Rows of one of the gateway's own look-ups; never an agent's text."""
-        self._session.meter.held = 0
+        self._meter.held = 0
         try:
             return cast(list[Any], await self._session.fetch(query, *args))
         except asyncpg.PostgresError as error:
@@ -255,7 +258,7 @@ class Transaction:
 
     async def once(self, load: Callable[[Any], Awaitable[T]]) -> T:
         """What `load` finds out about the server: asked once a session, kept while it lives."""
-        facts = self._session.facts
+        facts = self._facts
         if load not in facts:
             facts[load] = await load(self)
         return cast(T, facts[load])
@@ -283,7 +286,7 @@ class Transaction:
         handoff = Handoff()
         trees: list[str] = []
         self._trees = trees
-        meter = self._session.meter
+        meter = self._meter
         meter.held = 0
         meter.frames = Frames() if talks else None
         self._interrupted = False
@@ -377,7 +380,7 @@ class Transaction:
     async def _cancel(self, copy: asyncio.Task[None]) -> None:
         """asyncpg sends a cancel request and drains what still comes; not so when the cancellation
         finds it between a piece that came and the sink. So it is given nothing until it waits."""
-        with self._session.meter.keeping():
+        with self._meter.keeping():
             try:
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)

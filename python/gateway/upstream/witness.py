@@ -106,6 +106,9 @@ class Witness:
                     self._session = await self._connect()
                     await self._session.execute(_PLANNED_ONCE)
                 rows = await self._session.fetch(_GROWN, numbers, known, own, pids)
+        except AttributeError:  # asyncpg's, of a session that `close` ended before it was asked
+            self.close()
+            raise ConnectionError from None
         except BaseException:
             self.close()  # lost, late, or cancelled in the middle of an answer
             raise
