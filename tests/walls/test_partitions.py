@@ -1,12 +1,17 @@
-"""A partition's rows are those within the bounds of a key: naming it is a predicate on that key."""
+"""A partition's rows are those within the bounds of a key: naming it is a predicate on that key. And
+children that come and go while a statement is analysed and run."""
 
 from __future__ import annotations
+
+import asyncio
+from typing import Any
 
 import pytest
 from ward import GRANT, READER, Ward
 
-from gateway.errors import ProtectedUse
+from gateway.errors import NotUnderstood, ProtectedUse
 from gateway.policy import Policy, decide, to_hide
+from gateway.sql import analyse, protection
 
 LEDGERS = """
 create table ledger (id int, ssn text, city text) partition by range (ssn);
@@ -53,3 +58,62 @@ async def test_the_bounds_of_a_partition_are_a_predicate(drifting: Ward, sql: st
 
 async def test_a_partition_by_a_clear_key_is_read(drifting: Ward) -> None:
     assert await drifting.answer("select id from event_2024 order by id")
+
+
+async def test_a_child_that_came_and_left_is_still_in_the_plan(drifting: Ward) -> None:
+    """COPY reads the child's name, waits for its lock, and plans it though it has left by then."""
+    pieces: list[bytes] = []
+    async with drifting.database.transaction("walls") as transaction:
+        approved = await analyse("select remark from person", [], transaction)
+        await drifting.admin.execute("alter table archive.member inherit person")
+
+        async def read() -> None:
+            async for piece in transaction.stream(
+                approved.server_text, approved.server_tree, approved.relations
+            ):
+                pieces.append(piece)
+
+        leaving = drifting.admin.transaction()
+        await leaving.start()
+        await drifting.admin.execute("alter table archive.member no inherit person")
+        reading = asyncio.create_task(read())
+        async with asyncio.timeout(60):
+            waiting = 0
+            while waiting == 0:  # what the server waits for has no event here
+                waiting = await drifting.admin.fetchval(
+                    "select count(*) from pg_locks, pg_sleep(0.01) where not granted"
+                )
+        await leaving.commit()
+        with pytest.raises(NotUnderstood, match="came after the analysis"):
+            await reading
+    assert pieces == []
+
+
+async def test_a_child_that_was_away_while_its_columns_were_looked_for(
+    drifting: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there when the analysis lists the children, and again when COPY plans: its own rule for
+    the column was not met in between."""
+    close = protection.close
+
+    async def away(*args: Any) -> protection.Protection:
+        await drifting.admin.execute("alter table archive.member no inherit person")
+        try:
+            return await close(*args)
+        finally:
+            await drifting.admin.execute("alter table archive.member inherit person")
+
+    monkeypatch.setattr(protection, "close", away)
+    pieces: list[bytes] = []
+    await drifting.admin.execute("alter table archive.member inherit person")
+    try:
+        async with drifting.database.transaction("walls") as transaction:
+            found = await analyse("select remark from person", [], transaction)
+            with pytest.raises(NotUnderstood, match="came after the analysis"):
+                async for piece in transaction.stream(
+                    found.server_text, found.server_tree, found.relations
+                ):
+                    pieces.append(piece)
+    finally:
+        await drifting.admin.execute("alter table archive.member no inherit person")
+    assert pieces == []
