@@ -1,5 +1,7 @@
-"""A partition's rows are those within the bounds of a key: naming it is a predicate on that key. And
-children that come and go while a statement is analysed and run."""
+"""A partition's rows are those within the bounds of a key: naming it is a predicate on that key.
+
+And children that come and go while a statement is analysed and run.
+"""
 
 from __future__ import annotations
 
