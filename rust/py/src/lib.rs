@@ -1,7 +1,12 @@
 //! `gateway._kernel`: a table of contents. Each module holds one thing Python may call.
 
+#![deny(unsafe_code)] // allowed in arrow_c.rs alone
+
+#[allow(unsafe_code)]
+mod arrow_c;
 mod errors;
 mod lineage;
+mod masker;
 mod stream;
 
 use pyo3::prelude::*;
@@ -12,6 +17,8 @@ fn _kernel(m: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::quiet_panics();
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add_function(wrap_pyfunction!(lineage::lineage, m)?)?;
+    m.add_class::<masker::ArrowMasker>()?;
+    m.add_class::<masker::MaskedBatch>()?;
     m.add_class::<stream::Chunk>()?;
     m.add_class::<stream::MaskedStream>()?;
     Ok(())
