@@ -26,7 +26,18 @@ origin may be left out) | {"name": "bucket", "edges": [int]} | {"name": "scan"}.
 from collections.abc import Sequence
 from typing import Self, final
 
-__all__ = ["ArrowMasker", "Chunk", "MaskedBatch", "MaskedStream", "__version__", "lineage"]
+__all__ = [
+    "LABELS",
+    "ArrowMasker",
+    "Chunk",
+    "MaskedBatch",
+    "MaskedStream",
+    "__version__",
+    "lineage",
+]
+
+LABELS: tuple[str, ...]
+"""Everything that `scan` can write in the place of what it finds: `[NAME]`, `[DATE]`, …"""
 
 __version__: str
 

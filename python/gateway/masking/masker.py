@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import secrets
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import pyarrow as pa
 from gateway._kernel import ArrowMasker
 from gateway.errors import ConfigurationError, InvalidRequest
 from gateway.masking.columns import ColumnRules, PolicyFile, Spec
-from gateway.masking.plan import TokenKey, kernel_treatment, read_token_key
+from gateway.masking.plan import DEFAULT_LABEL, TokenKey, kernel_treatment, read_token_key
 
 #: Rows that are masked at once where the input may be cut. A cut costs a copy of what is unchanged,
 #: and results have offsets of 32 bits.
@@ -121,6 +121,22 @@ class Masker:
         raise TypeError(
             f"{type(data).__name__} has neither __arrow_c_stream__ nor __arrow_c_array__; "
             "give a table, a record batch, a reader or a data frame"
+        )
+
+    def treatments(self, names: Sequence[str]) -> list[str]:
+        """The name of the treatment of each column of a table with these names.
+
+        Raises InvalidRequest for columns that the policy does not speak for.
+        """
+        return [treatment.name for treatment in self._rules.treatments(names)]
+
+    def labels(self) -> frozenset[str]:
+        """What `redact` writes by this policy."""
+        every = [*self._rules.columns.values(), self._rules.default]
+        return frozenset(
+            one.options.get("label", DEFAULT_LABEL)
+            for one in every
+            if one is not None and one.name == "redact"
         )
 
     def report(self) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from gateway.model import Analysis, ColumnDecision, Decision, Treatment
 
 _KEY_BYTES = 32
 
+#: What `redact` writes unless a rule says otherwise.
+DEFAULT_LABEL = "[REDACTED]"
+
 
 @dataclass(frozen=True, slots=True)
 class TokenKey:
@@ -118,7 +121,7 @@ def kernel_treatment(
     options = dict(treatment.options)
     name = treatment.name
     if name == "redact":
-        options.setdefault("label", "[REDACTED]")
+        options.setdefault("label", DEFAULT_LABEL)
     elif name == "token":
         options = {"domain": options.get("domain", domain), "key_id": key.key_id}
     elif name == "fpe":

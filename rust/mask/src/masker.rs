@@ -12,7 +12,7 @@ use crate::report::{Report, unique_names};
 use crate::scan::Scanner;
 use crate::text::{TextBuilder, for_each_text};
 use crate::treatment::Treatment;
-use crate::{MaskError, lists, owned, redact};
+use crate::{MaskError, layouts, lists, owned, redact};
 
 /// The treatments of a result's columns, ready for its batches, with the counts so far.
 pub struct Masker {
@@ -139,28 +139,32 @@ impl Masker {
         for column in &self.columns {
             let plan = &column.plan;
             if column.cells > 0 {
-                let name = match scanner(&plan.action) {
-                    Some(_) => "scan".to_owned(),
-                    None => plan.treatment.to_owned(),
+                let name = if scanners(&plan.action).is_empty() {
+                    plan.treatment.to_owned()
+                } else {
+                    "scan".to_owned()
                 };
                 let counts = report.cells_masked.entry(column.key.clone()).or_default();
                 counts.insert(name, column.cells);
             }
-            for (detector, found) in scanner(&plan.action).into_iter().flat_map(Scanner::found) {
+            for (detector, found) in scanners(&plan.action).into_iter().flat_map(Scanner::found) {
                 let detectors = report.detectors.entry(column.key.clone()).or_default();
-                detectors.insert(detector.to_owned(), found);
+                let counts = detectors.entry(detector.to_owned()).or_default();
+                counts.cells = counts.cells.saturating_add(found.cells);
+                counts.spans = counts.spans.saturating_add(found.spans);
             }
         }
         report
     }
 }
 
-/// The scanner of an action that has one.
-fn scanner(action: &Action) -> Option<&Scanner> {
+/// The scanners of an action: one for each text in it.
+fn scanners(action: &Action) -> Vec<&Scanner> {
     match action {
-        Action::Scan(scanner) => Some(scanner),
-        Action::Elements(inner) => scanner(inner),
-        _ => None,
+        Action::Scan(scanner) => vec![scanner],
+        Action::Elements(inner) | Action::Converted(_, inner) => scanners(inner),
+        Action::Fields(fields) => fields.iter().flat_map(scanners).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -216,9 +220,8 @@ fn apply(
         Action::Bucket(bucket) => to_text(array, |cell, out| bucket.push(cell, out)),
         Action::Scan(scanner) => scanner.mask(array),
         Action::Elements(inner) => {
-            let DataType::List(item) = output else {
-                return Err(MaskError::Inconsistent("a list that is none"));
-            };
+            let item = lists::item_of(output);
+            let item = item.ok_or(MaskError::Inconsistent("a list that is none"))?;
             let mut cells = 0;
             let masked = lists::map_elements(array, Some(item), &mut |elements| {
                 let (masked, count) = apply(inner, elements, item.data_type())?;
@@ -227,5 +230,22 @@ fn apply(
             })?;
             Ok((masked, cells))
         }
+        Action::Fields(actions) => {
+            let broken = MaskError::Inconsistent("a struct that is none");
+            let DataType::Struct(fields) = output else {
+                return Err(broken);
+            };
+            let mut cells = 0u64;
+            let masked = lists::map_fields(array, Some(fields), &mut |i, column| {
+                let (Some(action), Some(field)) = (actions.get_mut(i), fields.get(i)) else {
+                    return Err(broken.clone());
+                };
+                let (masked, count) = apply(action, column, field.data_type())?;
+                cells = cells.saturating_add(count);
+                Ok(masked)
+            })?;
+            Ok((masked, cells))
+        }
+        Action::Converted(plain, inner) => apply(inner, &layouts::convert(array, plain)?, output),
     }
 }

@@ -10,12 +10,14 @@ mod masker;
 mod stream;
 
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 /// The compiled half of maskgate.
 #[pymodule(gil_used = true)]
 fn _kernel(m: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::quiet_panics();
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    m.add("LABELS", PyTuple::new(m.py(), mask::labels())?)?;
     m.add_function(wrap_pyfunction!(lineage::lineage, m)?)?;
     m.add_class::<masker::ArrowMasker>()?;
     m.add_class::<masker::MaskedBatch>()?;

@@ -114,7 +114,14 @@ impl ArrowMasker {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(batch.num_columns());
         for (i, column) in batch.columns().iter().enumerate() {
             let masked = masker.mask(i, column);
-            columns.push(masked.map_err(|error| invalid(&error.to_string()))?);
+            let masked = masked.map_err(|error| invalid(&error.to_string()))?;
+            let field = self.output.field(i);
+            if !field.is_nullable() && masked.logical_null_count() > 0 {
+                let name = field.name();
+                let detail = format!("column \"{name}\" holds NULLs and says that it cannot");
+                return Err(invalid(&detail));
+            }
+            columns.push(masked);
         }
         let fields = self.output.fields().clone();
         StructArray::try_new_with_length(fields, columns, None, batch.len())

@@ -1,0 +1,322 @@
+"""Parquet, CSV and Arrow files as streams of record batches, in and out, in bounded memory.
+
+A few batches are in memory at a time, however large the file is. CSV is text: every value comes as
+it is written (`007` stays `007`), and nothing between two commas is NULL. Refuses what it cannot
+read with a sentence of its own: what the readers say may quote the data.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from gateway.errors import InvalidRequest
+
+#: parquet; csv and tsv; arrow: the IPC file format, arrows: the IPC stream.
+FORMATS = ("parquet", "csv", "tsv", "arrow", "arrows")
+_SUFFIXES = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+    ".arrows": "arrows",
+}
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
+
+#: Rows of a batch of Parquet.
+_ROWS = 1 << 16
+#: A row of CSV is shorter than that; a header much shorter.
+_BLOCK = 8 << 20
+_HEADER = 1 << 20
+#: What a row group of Parquet holds at most, whichever is reached first.
+_GROUP_ROWS = 1 << 20
+_GROUP_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A table that is read once, from the front. `total` and `done` are in one unit, whichever the
+    format can tell, for a progress bar; `total` is None when nobody knows."""
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    format: str
+    total: int | None
+    done: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """Where masked batches go; `close` writes what the format has at its end."""
+
+    write: Callable[[pa.RecordBatch], None]
+    close: Callable[[], None]
+
+
+def format_of(name: str) -> str | None:
+    """The format that a file's name tells."""
+    return _SUFFIXES.get(Path(name).suffix.lower())
+
+
+@contextmanager
+def opened(path: Path | None, given: str | None) -> Iterator[Source]:
+    """The table in a file, or in the standard input for None. Its format is `given`, or what its
+    first bytes tell, or its name.
+
+    Raises InvalidRequest for what is not of that format, also while batches are read, and OSError.
+    """
+    if path is None:
+        with open(sys.stdin.fileno(), "rb", closefd=False) as pipe:
+            yield _source(pipe, given or _by_magic(pipe.peek(8)), None)
+        return
+    with path.open("rb") as file:
+        kind = given or _by_magic(file.peek(8)) or format_of(path.name)
+        yield _source(file, kind, path.stat().st_size)
+
+
+def _by_magic(first: bytes) -> str | None:
+    known = ((b"PAR1", "parquet"), (b"ARROW1", "arrow"), (b"\xff\xff\xff\xff", "arrows"))
+    return next((name for magic, name in known if first.startswith(magic)), None)
+
+
+def _source(file: Any, kind: str | None, size: int | None) -> Source:
+    if kind is None:
+        raise InvalidRequest(
+            "neither the first bytes nor the name tell what the input is",
+            hint=f"say it with --from: {', '.join(FORMATS)}",
+        )
+    if size is None and kind in ("parquet", "arrow"):
+        raise InvalidRequest(
+            f"{kind} cannot be read from a pipe: it begins at its end",
+            hint="give a file, or pipe arrows (an Arrow IPC stream) or csv",
+        )
+    if size == 0:
+        raise InvalidRequest("the input is empty: there are not even names of columns")
+    with _said(kind):
+        if kind == "parquet":
+            return _parquet(file)
+        if kind == "arrow":
+            return _arrow(file)
+        if kind == "arrows":
+            return _arrows(file, size)
+        return _csv(file, kind, size)
+
+
+def _parquet(file: io.BufferedReader) -> Source:
+    # A buffer, so that pages are read as they are needed and not a row group at a time.
+    table = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+    read = [0]
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with _said("parquet"):
+            for batch in table.iter_batches(batch_size=_ROWS):
+                read[0] += batch.num_rows
+                yield batch
+
+    return Source(
+        table.schema_arrow, batches(), "parquet", table.metadata.num_rows, lambda: read[0]
+    )
+
+
+def _arrow(file: io.BufferedReader) -> Source:
+    reader = pa.ipc.open_file(file)
+    read = [0]
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with _said("arrow"):
+            for i in range(reader.num_record_batches):
+                yield reader.get_batch(i)
+                read[0] += 1
+
+    return Source(reader.schema, batches(), "arrow", reader.num_record_batches, lambda: read[0])
+
+
+def _arrows(file: io.BufferedReader, size: int | None) -> Source:
+    counted = _Counted(file)
+    reader = pa.ipc.open_stream(counted)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with _said("arrows"):
+            yield from reader
+        if not counted.ends_well():
+            raise InvalidRequest("the Arrow stream was cut off: it has no end-of-stream marker")
+
+    return Source(reader.schema, batches(), "arrows", size, lambda: counted.read_so_far)
+
+
+def _csv(file: io.BufferedReader, kind: str, size: int | None) -> Source:
+    delimiter = _DELIMITERS[kind]
+    names = _header(file, delimiter)
+    schema = pa.schema([pa.field(name, pa.string()) for name in names])
+    counted = _Counted(file)
+    wrong: list[pacsv.InvalidRow] = []
+
+    def remember(row: pacsv.InvalidRow) -> str:
+        wrong.append(row)
+        return "error"
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        if not file.peek(1):
+            return
+        with _said(kind, wrong):
+            yield from pacsv.open_csv(
+                counted,
+                read_options=pacsv.ReadOptions(column_names=names, block_size=_BLOCK),
+                parse_options=pacsv.ParseOptions(
+                    delimiter=delimiter,
+                    newlines_in_values=True,
+                    # Of one column, an empty line is a NULL.
+                    ignore_empty_lines=len(names) > 1,
+                    invalid_row_handler=remember,
+                ),
+                convert_options=pacsv.ConvertOptions(
+                    column_types=schema,
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                    null_values=[""],
+                ),
+            )
+
+    return Source(schema, batches(), kind, size, lambda: counted.read_so_far)
+
+
+def _header(file: io.BufferedReader, delimiter: str) -> list[str]:
+    """The names in the first record; the file stands behind it afterwards."""
+
+    def lines() -> Iterator[str]:
+        first = True
+        while line := file.readline(_HEADER):
+            yield line.decode("utf-8-sig" if first else "utf-8")
+            first = False
+
+    try:
+        names = next(csv.reader(lines(), delimiter=delimiter, strict=True), [])
+    except (csv.Error, UnicodeDecodeError):
+        names = []
+    if not any(names):
+        raise InvalidRequest("the first line holds no names of columns in UTF-8")
+    return names
+
+
+class _Counted:
+    """A file that knows how much was read from it, and its last bytes."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self._file = file
+        self._last = b""
+        self.read_so_far = 0
+        self.closed = False
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.read_so_far += len(data)
+        self._last = (self._last + data[-8:])[-8:]
+        return data
+
+    def ends_well(self) -> bool:
+        """Whether an Arrow stream's marker came last."""
+        return self._last == b"\xff\xff\xff\xff\0\0\0\0"
+
+
+@contextmanager
+def _said(kind: str, wrong: list[pacsv.InvalidRow] | None = None) -> Iterator[None]:
+    """The readers' errors without their texts, which quote rows."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, pa.ArrowCancelled):
+            raise KeyboardInterrupt from None
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        if wrong:
+            row = wrong[0]
+            raise InvalidRequest(
+                f"a row has {row.actual_columns} values, expected {row.expected_columns}: "
+                "quotes or delimiters are not as in RFC 4180"
+            ) from None
+        if "straddling" in str(error):
+            raise InvalidRequest(f"a row is longer than {_BLOCK >> 20} MiB") from None
+        utf8 = ", or not UTF-8" if kind in _DELIMITERS else ""
+        raise InvalidRequest(f"the input is damaged or not {kind}{utf8}") from None
+
+
+def sink_for(kind: str, file: Any, schema: pa.Schema) -> Sink:
+    """A writer of `schema` to a file-like object."""
+    if kind == "parquet":
+        return _parquet_sink(file, schema)
+    if kind == "arrows":
+        writer = pa.ipc.new_stream(file, schema)
+        return Sink(writer.write_batch, writer.close)
+    # An IPC file has one dictionary a column for good, and CSV has none.
+    plain = pa.schema([_without_dictionary(field) for field in schema])
+    if kind == "arrow":
+        writer = pa.ipc.new_file(file, plain)
+    else:
+        options = pacsv.WriteOptions(delimiter=_DELIMITERS[kind])
+        writer = pacsv.CSVWriter(file, plain, write_options=options)
+
+    def write(batch: pa.RecordBatch) -> None:
+        writer.write_batch(batch if plain == schema else batch.cast(plain))
+
+    return Sink(write, writer.close)
+
+
+def _without_dictionary(field: pa.Field) -> pa.Field:
+    if pa.types.is_dictionary(field.type):
+        return field.with_type(field.type.value_type)
+    return field
+
+
+def _parquet_sink(file: Any, schema: pa.Schema) -> Sink:
+    """Row groups of many batches: one of each batch's size would be read slowly."""
+    writer = pq.ParquetWriter(file, schema, compression="zstd", compression_level=1)
+    waiting: list[pa.RecordBatch] = []
+
+    def flush() -> None:
+        if waiting:
+            writer.write_table(pa.Table.from_batches(waiting), row_group_size=_GROUP_ROWS)
+            waiting.clear()
+
+    def write(batch: pa.RecordBatch) -> None:
+        waiting.append(batch)
+        rows = sum(one.num_rows for one in waiting)
+        if rows >= _GROUP_ROWS or sum(one.nbytes for one in waiting) >= _GROUP_BYTES:
+            flush()
+
+    def close() -> None:
+        flush()
+        writer.close()
+
+    return Sink(write, close)
+
+
+def check_writable(schema: pa.Schema, kind: str) -> None:
+    """Raises InvalidRequest for columns whose type the format does not have, before any row."""
+    wrong = []
+    for field in schema:
+        alone = pa.schema([field.with_nullable(True)])
+        row = pa.RecordBatch.from_arrays([pa.nulls(1, field.type)], schema=alone)
+        try:
+            sink = sink_for(kind, pa.BufferOutputStream(), alone)
+            sink.write(row)
+            sink.close()
+        except pa.ArrowException:
+            wrong.append(f"{field.name!r} ({field.type})")
+    if wrong:
+        raise InvalidRequest(
+            f"{kind} cannot hold column {', '.join(wrong)}",
+            hint="write arrow instead, or leave the column out with deny",
+        )
