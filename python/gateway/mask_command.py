@@ -61,14 +61,14 @@ def _spec(value: str) -> Any:
         ) from None
 
 
-def _rules(values: list[str] | None) -> dict[str, Any]:
-    rules: dict[str, Any] = {}
+def _pairs(values: list[str] | None) -> dict[str, str]:
+    pairs: dict[str, str] = {}
     for value in values or []:
-        name, equals, treatment = value.partition("=")
-        if not equals or name in rules:
-            raise typer.BadParameter(f"write NAME=TREATMENT, each name once: {value!r}")
-        rules[name] = _spec(treatment)
-    return rules
+        name, equals, word = value.partition("=")
+        if not equals or name in pairs:
+            raise typer.BadParameter(f"write NAME=..., each name once: {value!r}")
+        pairs[name] = word
+    return pairs
 
 
 def mask(
@@ -103,6 +103,14 @@ def mask(
     domain: Annotated[
         str | None, typer.Option(help="The domain of token and fpe where a rule names none.")
     ] = None,
+    types: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            metavar="NAME=TYPE",
+            help="Read a column of CSV as date, timestamp or a form such as %m/%d/%Y; repeat it.",
+        ),
+    ] = None,
     from_format: Annotated[
         str | None,
         typer.Option(
@@ -125,13 +133,15 @@ def mask(
 ) -> None:
     """Mask the columns of a Parquet, CSV or Arrow file."""
     # Readers of files are loaded for this command alone.
-    from gateway.masking.columns import PolicyFile
+    from gateway.masking.columns import PolicyFile, check_types
     from gateway.masking.copying import mask_file
     from gateway.masking.masker import Masker
 
     written = PolicyFile.load(policy) if policy is not None else PolicyFile()
+    typed = {**written.types, **_pairs(types)}
+    check_types(typed)
     masker = Masker(
-        {**written.columns, **_rules(column)},
+        {**written.columns, **{name: _spec(word) for name, word in _pairs(column).items()}},
         default=_spec(default) if default else written.default,
         text=text or written.text,
         key=key or written.key,
@@ -145,6 +155,7 @@ def mask(
             _output(target),
             from_format=from_format,
             to_format=to_format,
+            types=typed,
             report=report,
             force=force,
             moved=moved,

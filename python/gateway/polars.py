@@ -30,12 +30,11 @@ class Treatments(Generic[_Column]):
     """The treatments of docs/policy.md; each gives a column of as many rows, NULL where one was.
 
     `key`: a TokenKey or the file that holds one. Raises ConfigurationError for options that make no
-    sense. For a type that cannot take the treatment a series raises InvalidRequest, an expression
-    polars' own error with its sentence.
+    sense, InvalidRequest for a type that cannot take the treatment.
     """
 
     def __init__(self, column: _Column) -> None:
-        self._column = column
+        self._column: _Column = column
 
     def redact(self, label: str | None = None) -> _Column:
         """`[REDACTED]` or the label for text, NULL for other types."""
@@ -112,9 +111,14 @@ class ExprTreatments(Treatments[pl.Expr]):
     """`pl.col("note").mask`."""
 
     def _apply(self, mask: Callable[[pl.Series], pl.Series]) -> pl.Expr:
-        # Without a return type polars asks the function, with no rows: that is where a treatment
-        # which the type cannot take is refused.
-        return self._column.map_batches(mask, is_elementwise=True)
+        def typed(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+            # No rows yet: here a treatment that the type cannot take is refused, by its own words.
+            name = column.meta.output_name(raise_if_undetermined=False) or ""
+            after = mask(pl.Series(name, [], dtype=dtype)).dtype
+            return column.map_batches(mask, return_dtype=after, is_elementwise=True)
+
+        masked: pl.Expr = self._column.pipe_with_dtype(typed)
+        return masked
 
 
 @pl.api.register_series_namespace("mask")

@@ -27,6 +27,7 @@ _SETTINGS: Mapping[str, type] = {
     "key": str,
     "key_id": str,
     "columns": dict,
+    "types": dict,
 }
 
 
@@ -107,6 +108,7 @@ class PolicyFile:
     domain: str | None = None
     key: Path | None = None
     key_id: str = "k1"
+    types: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path) -> PolicyFile:
@@ -133,11 +135,24 @@ class PolicyFile:
             if not isinstance(value, kind):
                 words = {"str": "text", "dict": "a table"}[kind.__name__]
                 raise ConfigurationError(f"{path}: mask.{name} must be {words}")
+        check_types(section.get("types", {}))
         key = section.pop("key", None)
         if key is not None and not key.startswith("file:"):
             raise ConfigurationError(f"{path}: mask.key: write file:PATH")
         place = None if key is None else path.parent / key.removeprefix("file:")
         return cls(**section, key=place)
+
+
+def check_types(types: Mapping[str, object]) -> None:
+    """Types of CSV's columns. Raises ConfigurationError for what is none."""
+    for name, kind in types.items():
+        if not isinstance(kind, str) or (kind not in ("date", "timestamp") and "%" not in kind):
+            raise ConfigurationError(
+                f'column {name!r}: the type is "date", "timestamp" or a form such as "%m/%d/%Y"'
+            )
+    forms = {kind for kind in types.values() if "%" in str(kind)}
+    if len(forms) > 1:
+        raise ConfigurationError("types have one form with % at most: dates could be read by both")
 
 
 def _treatment(where: str, spec: Spec) -> Treatment:

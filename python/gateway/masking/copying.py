@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from gateway.errors import ConfigurationError, Failure
-from gateway.masking.files import FORMATS, check_writable, format_of, opened, sink_for
+from gateway.errors import ConfigurationError, Failure, InvalidRequest
+from gateway.masking.files import (
+    FORMATS,
+    Source,
+    check_writable,
+    format_of,
+    opened,
+    sink_for,
+)
 from gateway.masking.masker import Masker
 from gateway.masking.replace import appearing, check_target
 from gateway.masking.sample import Sample
@@ -70,13 +77,15 @@ def mask_file(
     *,
     from_format: str | None = None,
     to_format: str | None = None,
+    types: Mapping[str, str] | None = None,
     report: Path | None = None,
     force: bool = False,
     moved: Moved = lambda done, total, rows: None,
 ) -> Outcome:
     """Mask `source` (None: the standard input) into `target` (None: the standard output).
 
-    Formats are those of `files.FORMATS`; without one the first bytes and the name tell. `report`
+    Formats are those of `files.FORMATS`; without one the first bytes and the name tell. `types` are
+    those of CSV's columns that are no text, as `files.opened` has them. `report`
     gets `Outcome.report` as JSON. `force` replaces `target` and `report`, never `source`.
 
     Raises ConfigurationError for formats nobody can tell, Conflict for a target that may not be
@@ -86,8 +95,8 @@ def mask_file(
     kind = _format(target, to_format)
     _check_places(source, target, report, force=force)
     try:
-        with opened(source, from_format) as table, ExitStack() as appear:
-            schema = masker.schema(table.schema)
+        with opened(source, from_format, types) as table, ExitStack() as appear:
+            schema = _planned(masker, table)
             check_writable(schema, kind)
             told = appear.enter_context(appearing(report, force=force)) if report else None
             file: Any = sys.stdout.buffer
@@ -130,6 +139,15 @@ def mask_file(
     except pa.ArrowException:
         # What the writers say may quote the data.
         raise Failure(f"the rows cannot be written as {kind}; nothing was written") from None
+
+
+def _planned(masker: Masker, table: Source) -> pa.Schema:
+    try:
+        return masker.schema(table.schema)
+    except InvalidRequest as refused:
+        if "the treatment year" in refused.detail and table.format in ("csv", "tsv"):
+            refused.hint = "columns of CSV are text: say with --type NAME=date that it is a date"
+        raise
 
 
 class _Written:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,9 @@ _SUFFIXES = {
     ".arrows": "arrows",
 }
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
+
+#: What columns of CSV may be read as; a form of strptime is a timestamp, too.
+_TYPES = {"date": pa.date32(), "timestamp": pa.timestamp("us")}
 
 #: Rows of a batch of Parquet.
 _ROWS = 1 << 16
@@ -72,19 +76,23 @@ def format_of(name: str) -> str | None:
 
 
 @contextmanager
-def opened(path: Path | None, given: str | None) -> Iterator[Source]:
+def opened(
+    path: Path | None, given: str | None, types: Mapping[str, str] | None = None
+) -> Iterator[Source]:
     """The table in a file, or in the standard input for None. Its format is `given`, or what its
-    first bytes tell, or its name.
+    first bytes tell, or its name. `types`: columns of CSV that are read as something else than
+    text: "date" and "timestamp" (ISO 8601), or a form of strptime.
 
     Raises InvalidRequest for what is not of that format, also while batches are read, and OSError.
     """
+    types = types or {}
     if path is None:
         with open(sys.stdin.fileno(), "rb", closefd=False) as pipe:
-            yield _source(pipe, given or _by_magic(pipe.peek(8)), None)
+            yield _source(pipe, given or _by_magic(pipe.peek(8)), None, types)
         return
     with path.open("rb") as file:
         kind = given or _by_magic(file.peek(8)) or format_of(path.name)
-        yield _source(file, kind, path.stat().st_size)
+        yield _source(file, kind, path.stat().st_size, types)
 
 
 def _by_magic(first: bytes) -> str | None:
@@ -92,7 +100,7 @@ def _by_magic(first: bytes) -> str | None:
     return next((name for magic, name in known if first.startswith(magic)), None)
 
 
-def _source(file: Any, kind: str | None, size: int | None) -> Source:
+def _source(file: Any, kind: str | None, size: int | None, types: Mapping[str, str]) -> Source:
     if kind is None:
         raise InvalidRequest(
             "neither the first bytes nor the name tell what the input is",
@@ -105,6 +113,8 @@ def _source(file: Any, kind: str | None, size: int | None) -> Source:
         )
     if size == 0:
         raise InvalidRequest("the input is empty: there are not even names of columns")
+    if types and kind not in _DELIMITERS:
+        raise InvalidRequest(f"types are given to columns of CSV; {kind} says its own")
     with _said(kind):
         if kind == "parquet":
             return _parquet(file)
@@ -112,7 +122,7 @@ def _source(file: Any, kind: str | None, size: int | None) -> Source:
             return _arrow(file)
         if kind == "arrows":
             return _arrows(file, size)
-        return _csv(file, kind, size)
+        return _csv(file, kind, size, types)
 
 
 def _parquet(file: io.BufferedReader) -> Source:
@@ -157,10 +167,14 @@ def _arrows(file: io.BufferedReader, size: int | None) -> Source:
     return Source(reader.schema, batches(), "arrows", size, lambda: counted.read_so_far)
 
 
-def _csv(file: io.BufferedReader, kind: str, size: int | None) -> Source:
+def _csv(file: Any, kind: str, size: int | None, types: Mapping[str, str]) -> Source:
     delimiter = _DELIMITERS[kind]
     names = _header(file, delimiter)
-    schema = pa.schema([pa.field(name, pa.string()) for name in names])
+    if unknown := [name for name in types if name not in names]:
+        raise InvalidRequest(f"there is no column {unknown[0]!r}, which has a type")
+    known = {name: _TYPES.get(kind, pa.timestamp("s")) for name, kind in types.items()}
+    forms = sorted({kind for kind in types.values() if kind not in _TYPES})
+    schema = pa.schema([pa.field(name, known.get(name, pa.string())) for name in names])
     counted = _Counted(file)
     wrong: list[pacsv.InvalidRow] = []
 
@@ -171,7 +185,7 @@ def _csv(file: io.BufferedReader, kind: str, size: int | None) -> Source:
     def batches() -> Iterator[pa.RecordBatch]:
         if not file.peek(1):
             return
-        with _said(kind, wrong):
+        with _said(kind, wrong, names):
             yield from pacsv.open_csv(
                 counted,
                 read_options=pacsv.ReadOptions(column_names=names, block_size=_BLOCK),
@@ -187,6 +201,7 @@ def _csv(file: io.BufferedReader, kind: str, size: int | None) -> Source:
                     strings_can_be_null=True,
                     quoted_strings_can_be_null=False,
                     null_values=[""],
+                    timestamp_parsers=[pacsv.ISO8601, *forms],
                 ),
             )
 
@@ -232,7 +247,9 @@ class _Counted:
 
 
 @contextmanager
-def _said(kind: str, wrong: list[pacsv.InvalidRow] | None = None) -> Iterator[None]:
+def _said(
+    kind: str, wrong: Sequence[pacsv.InvalidRow] = (), names: Sequence[str] = ()
+) -> Iterator[None]:
     """The readers' errors without their texts, which quote rows."""
     try:
         yield
@@ -246,6 +263,12 @@ def _said(kind: str, wrong: list[pacsv.InvalidRow] | None = None) -> Iterator[No
             raise InvalidRequest(
                 f"a row has {row.actual_columns} values, expected {row.expected_columns}: "
                 "quotes or delimiters are not as in RFC 4180"
+            ) from None
+        # Of the text only the column's number is taken.
+        if names and (found := re.search(r"CSV column #(\d+): CSV conversion error", str(error))):
+            name = names[int(found[1])]
+            raise InvalidRequest(
+                f"column {name!r} holds a value that is not of its type, or no UTF-8"
             ) from None
         if "straddling" in str(error):
             raise InvalidRequest(f"a row is longer than {_BLOCK >> 20} MiB") from None

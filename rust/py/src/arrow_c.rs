@@ -64,6 +64,7 @@ pub fn checked(array: FFI_ArrowArray, planned: &DataType) -> Result<StructArray,
     // the producer vouches that its buffers are as long as this type, the length and the last offset
     // of each array need. The result keeps the producer's memory until it is dropped.
     let data = unsafe { from_ffi_and_data_type(array, planned.clone()) }.map_err(|_| None)?;
+    let data = settled(data);
     for (i, column) in data.child_data().iter().enumerate() {
         column.validate_full().map_err(|_| Some(i))?;
     }
@@ -73,6 +74,17 @@ pub fn checked(array: FFI_ArrowArray, planned: &DataType) -> Result<StructArray,
         return Err(None);
     }
     Ok(StructArray::from(data))
+}
+
+/// Arrays without rows made anew: of a slice without rows the interface tells no sizes of buffers, so
+/// that its offsets lie outside them.
+fn settled(data: ArrayData) -> ArrayData {
+    if data.is_empty() {
+        return ArrayData::new_empty(data.data_type());
+    }
+    let children: Vec<ArrayData> = data.child_data().iter().cloned().map(settled).collect();
+    // SAFETY: nothing is read before `validate_full` has gone through all of it.
+    unsafe { data.into_builder().child_data(children).build_unchecked() }
 }
 
 /// A schema as a capsule.
