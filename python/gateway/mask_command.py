@@ -179,7 +179,7 @@ def _stopping() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Failure("stopped; nothing was written") from None
+        raise Failure("stopped; no file was written") from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

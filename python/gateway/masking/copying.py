@@ -103,6 +103,7 @@ def mask_file(
             if target is not None:
                 file = appear.enter_context(appearing(target, force=force))
             written = _Written(file)
+            appear.callback(written.end)  # before the file is closed or taken away
             sample = Sample(masker.labels())
             began = time.monotonic()
             sink = sink_for(kind, written, schema)
@@ -134,11 +135,11 @@ def mask_file(
         raise Failure("whoever reads the output has gone") from None
     except OSError as error:
         raise Failure(
-            f"{error.strerror or 'input or output failed'}; nothing was written"
+            f"{error.strerror or 'input or output failed'}; no file was written"
         ) from None
     except pa.ArrowException:
         # What the writers say may quote the data.
-        raise Failure(f"the rows cannot be written as {kind}; nothing was written") from None
+        raise Failure(f"the rows cannot be written as {kind}; no file was written") from None
 
 
 def _planned(masker: Masker, table: Source) -> pa.Schema:
@@ -155,17 +156,23 @@ class _Written:
 
     def __init__(self, file: Any) -> None:
         self._file = file
+        self._ended = False
         self.size = 0
         self.closed = False
 
     def write(self, data: Any) -> int:
-        self._file.write(data)
         size = memoryview(data).nbytes
-        self.size += size
+        if not self._ended:
+            self._file.write(data)
+            self.size += size
         return size
 
+    def end(self) -> None:
+        """Take nothing more: a writer that is given up writes its last words when it is deleted."""
+        self._ended = True
+
     def flush(self) -> None:
-        self._file.flush()
+        """The file is flushed by who opened it."""
 
     def close(self) -> None:
         """The file is closed by who opened it: it is not whole before the disk has it."""
