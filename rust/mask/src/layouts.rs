@@ -26,6 +26,9 @@ use crate::dictionary::is_enum;
 use crate::owned::fresh_nulls;
 use crate::text::is_string;
 
+/// Elements that list views upon each other may come to in one batch.
+const MOST_REPEATED: usize = 1 << 24;
+
 /// What arrays of this type are brought to before any treatment; nothing when they stay.
 pub(crate) fn plain(data_type: &DataType) -> Option<DataType> {
     match data_type {
@@ -108,23 +111,26 @@ fn list_of_view<O: OffsetSizeTrait>(
     let (DataType::List(item) | DataType::LargeList(item)) = to else {
         return Err(MaskError::Inconsistent("a list view of another type"));
     };
-    let mut places: Vec<u64> = Vec::new();
-    let mut lengths = Vec::with_capacity(view.len());
-    for (row, (offset, size)) in view.offsets().iter().zip(view.sizes().iter()).enumerate() {
-        let size = if view.is_valid(row) {
+    let shown = |row: usize, size: O| {
+        if view.is_valid(row) {
             size.as_usize()
         } else {
             0
-        };
-        let start = offset.as_usize();
-        // Views may lie upon each other: a few bytes can stand for any number of elements.
-        if i32::try_from(places.len().saturating_add(size)).is_err() {
-            return Err(MaskError::TooLarge);
         }
-        for place in start..start.saturating_add(size) {
+    };
+    let sizes = view.sizes().iter().enumerate();
+    let lengths: Vec<usize> = sizes.map(|(row, &size)| shown(row, size)).collect();
+    // Views may lie upon each other: a few bytes can stand for any number of elements.
+    let total = lengths.iter().fold(0usize, |sum, n| sum.saturating_add(*n));
+    if total > view.values().len().max(MOST_REPEATED) || i32::try_from(total).is_err() {
+        return Err(MaskError::TooLarge);
+    }
+    let mut places: Vec<u64> = Vec::with_capacity(total);
+    for (start, size) in view.offsets().iter().zip(&lengths) {
+        let start = start.as_usize();
+        for place in start..start.saturating_add(*size) {
             places.push(u64::try_from(place).map_err(|_| MaskError::TooLarge)?);
         }
-        lengths.push(size);
     }
     let values = take(view.values(), &UInt64Array::from(places), None)?;
     let offsets = OffsetBuffer::<O>::from_lengths(lengths);
