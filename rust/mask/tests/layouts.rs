@@ -124,9 +124,8 @@ fn narrow_and_unsigned_numbers_are_treated_as_wide_ones() {
             assert_eq!(&of_narrow, &of_wide);
         }
     }
-    let half = Float16Array::from_iter(
-        [Some(1.5f32)].map(|v| v.map(|v| <Float16Type as ArrowPrimitiveType>::Native::from_f32(v))),
-    );
+    let half = <Float16Type as ArrowPrimitiveType>::Native::from_f32(1.5);
+    let half = Float16Array::from(vec![half]);
     assert_eq!(
         texts(&masked(Arc::new(half), bucket()).0),
         [Some("[0,10)".into())]

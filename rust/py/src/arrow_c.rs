@@ -54,26 +54,47 @@ pub fn batch_of(
     Ok((array, schema))
 }
 
-/// The batch as arrays of the types in `planned`, which its own schema has been compared with, or the
-/// position of the column whose bytes are no such array. Reads all of it; no GIL is needed.
-pub fn checked(array: FFI_ArrowArray, planned: &DataType) -> Result<StructArray, Option<usize>> {
+/// What is wrong with a batch.
+pub enum Broken {
+    /// It is no batch of these types at all.
+    Batch,
+    /// The bytes of this column are no array of its type.
+    Column(usize),
+    /// This column holds NULLs against its own schema.
+    Nulls(usize),
+}
+
+/// The batch as arrays of the types in `planned`, which its own schema has been compared with. Reads
+/// all of it; no GIL is needed.
+pub fn checked(array: FFI_ArrowArray, planned: &DataType) -> Result<StructArray, Broken> {
     if array.is_released() {
-        return Err(None);
+        return Err(Broken::Batch);
     }
     // SAFETY: the type is the one that came beside the array (field names and metadata apart), and
     // the producer vouches that its buffers are as long as this type, the length and the last offset
     // of each array need. The result keeps the producer's memory until it is dropped.
-    let data = unsafe { from_ffi_and_data_type(array, planned.clone()) }.map_err(|_| None)?;
+    let data = unsafe { from_ffi_and_data_type(array, planned.clone()) };
+    let data = data.map_err(|_| Broken::Batch)?;
     let data = settled(data);
     for (i, column) in data.child_data().iter().enumerate() {
-        column.validate_full().map_err(|_| Some(i))?;
+        column.validate_full().map_err(|_| Broken::Column(i))?;
+        if !may_be_null(planned, i) && column.null_count() > 0 {
+            return Err(Broken::Nulls(i));
+        }
     }
-    data.validate_data().map_err(|_| None)?;
+    data.validate_data().map_err(|_| Broken::Batch)?;
     if data.null_count() > 0 {
         // A NULL row of a batch would come to light with the columns taken one by one.
-        return Err(None);
+        return Err(Broken::Batch);
     }
     Ok(StructArray::from(data))
+}
+
+fn may_be_null(planned: &DataType, column: usize) -> bool {
+    match planned {
+        DataType::Struct(fields) => fields.get(column).is_none_or(|field| field.is_nullable()),
+        _ => true,
+    }
 }
 
 /// Arrays without rows made anew: of a slice without rows the interface tells no sizes of buffers, so

@@ -5,7 +5,7 @@
 //! does not come through (it may hold values, as the categories of an enum), but for the names of
 //! the extension types that the kernel knows.
 
-use crate::arrow_c;
+use crate::arrow_c::{self, Broken};
 use crate::errors::KernelError;
 use arrow_array::{Array, ArrayRef, StructArray};
 use arrow_data::ffi::FFI_ArrowArray;
@@ -97,16 +97,21 @@ impl ArrowMasker {
 }
 
 impl ArrowMasker {
+    fn against_schema(&self, column: usize) -> KernelError {
+        let name = self.output.field(column).name();
+        let detail = format!("column \"{name}\" holds NULLs and says that it cannot");
+        invalid(&detail)
+    }
+
     fn masked(&self, array: FFI_ArrowArray) -> Result<StructArray, KernelError> {
-        let batch = arrow_c::checked(array, &self.planned).map_err(|column| {
-            match column.and_then(|i| self.output.fields().get(i)) {
-                Some(field) => invalid(&format!(
-                    "column \"{}\" is not valid Arrow data of its type: offsets, keys, a count of \
-                     NULLs or UTF-8",
-                    field.name()
-                )),
-                None => invalid("the batch is not valid Arrow data"),
-            }
+        let batch = arrow_c::checked(array, &self.planned).map_err(|broken| match broken {
+            Broken::Batch => invalid("the batch is not valid Arrow data"),
+            Broken::Column(i) => invalid(&format!(
+                "column \"{}\" is not valid Arrow data of its type: offsets, keys, a count of NULLs \
+                 or UTF-8",
+                self.output.field(i).name()
+            )),
+            Broken::Nulls(i) => self.against_schema(i),
         })?;
         let mut masker = self.masker.lock().map_err(|_| {
             KernelError::Internal("the kernel failed before; make a new masker".to_owned())
@@ -115,11 +120,8 @@ impl ArrowMasker {
         for (i, column) in batch.columns().iter().enumerate() {
             let masked = masker.mask(i, column);
             let masked = masked.map_err(|error| invalid(&error.to_string()))?;
-            let field = self.output.field(i);
-            if !field.is_nullable() && masked.logical_null_count() > 0 {
-                let name = field.name();
-                let detail = format!("column \"{name}\" holds NULLs and says that it cannot");
-                return Err(invalid(&detail));
+            if !self.output.field(i).is_nullable() && masked.logical_null_count() > 0 {
+                return Err(self.against_schema(i));
             }
             columns.push(masked);
         }
