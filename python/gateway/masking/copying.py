@@ -18,17 +18,11 @@ from typing import Any
 import pyarrow as pa
 
 from gateway.errors import ConfigurationError, Failure, InvalidRequest
-from gateway.masking.files import (
-    FORMATS,
-    Source,
-    check_writable,
-    format_of,
-    opened,
-    sink_for,
-)
+from gateway.masking.files import FORMATS, Source, format_of, opened
 from gateway.masking.masker import Masker
 from gateway.masking.replace import appearing, check_target
 from gateway.masking.sample import Sample
+from gateway.masking.sinks import check_writable, sink_for
 
 #: Told after each batch: what is done and the whole, in the unit of the format, and rows so far.
 Moved = Callable[[int, int | None, int], None]

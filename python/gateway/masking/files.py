@@ -1,4 +1,4 @@
-"""Parquet, CSV and Arrow files as streams of record batches, in and out, in bounded memory.
+"""Parquet, CSV and Arrow files as streams of record batches, in bounded memory.
 
 A few batches are in memory at a time, however large the file is. CSV is text: every value comes as
 it is written (`007` stays `007`), and nothing between two commas is NULL. Refuses what it cannot
@@ -35,19 +35,17 @@ _SUFFIXES = {
     ".ipc": "arrow",
     ".arrows": "arrows",
 }
-_DELIMITERS = {"csv": ",", "tsv": "\t"}
+#: The formats that are text, and what stands between two values.
+DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 #: What columns of CSV may be read as; a form of strptime is a timestamp, too.
 _TYPES = {"date": pa.date32(), "timestamp": pa.timestamp("us")}
 
 #: Rows of a batch of Parquet.
 _ROWS = 1 << 16
-#: A row of CSV is shorter than that; a header much shorter.
+#: A block of CSV; all of a header is shorter than the second.
 _BLOCK = 8 << 20
 _HEADER = 1 << 20
-#: What a row group of Parquet holds at most, whichever is reached first.
-_GROUP_ROWS = 1 << 20
-_GROUP_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +58,6 @@ class Source:
     format: str
     total: int | None
     done: Callable[[], int]
-
-
-@dataclass(frozen=True, slots=True)
-class Sink:
-    """Where masked batches go; `close` writes what the format has at its end."""
-
-    write: Callable[[pa.RecordBatch], None]
-    close: Callable[[], None]
 
 
 def format_of(name: str) -> str | None:
@@ -113,7 +103,7 @@ def _source(file: Any, kind: str | None, size: int | None, types: Mapping[str, s
         )
     if size == 0:
         raise InvalidRequest("the input is empty: there are not even names of columns")
-    if types and kind not in _DELIMITERS:
+    if types and kind not in DELIMITERS:
         raise InvalidRequest(f"types are given to columns of CSV; {kind} says its own")
     with _said(kind):
         if kind == "parquet":
@@ -168,7 +158,7 @@ def _arrows(file: io.BufferedReader, size: int | None) -> Source:
 
 
 def _csv(file: Any, kind: str, size: int | None, types: Mapping[str, str]) -> Source:
-    delimiter = _DELIMITERS[kind]
+    delimiter = DELIMITERS[kind]
     names = _header(file, delimiter)
     if unknown := [name for name in types if name not in names]:
         raise InvalidRequest(f"there is no column {unknown[0]!r}, which has a type")
@@ -212,10 +202,12 @@ def _header(file: io.BufferedReader, delimiter: str) -> list[str]:
     """The names in the first record; the file stands behind it afterwards."""
 
     def lines() -> Iterator[str]:
-        first = True
-        while line := file.readline(_HEADER):
-            yield line.decode("utf-8-sig" if first else "utf-8")
-            first = False
+        left = _HEADER
+        while line := file.readline(left):
+            left -= len(line)
+            if left <= 0:
+                raise csv.Error("the header does not end")
+            yield line.decode("utf-8-sig" if left + len(line) == _HEADER else "utf-8")
 
     try:
         names = next(csv.reader(lines(), delimiter=delimiter, strict=True), [])
@@ -272,74 +264,5 @@ def _said(
             ) from None
         if "straddling" in str(error):
             raise InvalidRequest(f"a row is longer than {_BLOCK >> 20} MiB") from None
-        utf8 = ", or not UTF-8" if kind in _DELIMITERS else ""
+        utf8 = ", or not UTF-8" if kind in DELIMITERS else ""
         raise InvalidRequest(f"the input is damaged or not {kind}{utf8}") from None
-
-
-def sink_for(kind: str, file: Any, schema: pa.Schema) -> Sink:
-    """A writer of `schema` to a file-like object."""
-    if kind == "parquet":
-        return _parquet_sink(file, schema)
-    if kind == "arrows":
-        writer = pa.ipc.new_stream(file, schema)
-        return Sink(writer.write_batch, writer.close)
-    # An IPC file has one dictionary a column for good, and CSV has none.
-    plain = pa.schema([_without_dictionary(field) for field in schema])
-    if kind == "arrow":
-        writer = pa.ipc.new_file(file, plain)
-    else:
-        options = pacsv.WriteOptions(delimiter=_DELIMITERS[kind])
-        writer = pacsv.CSVWriter(file, plain, write_options=options)
-
-    def write(batch: pa.RecordBatch) -> None:
-        writer.write_batch(batch if plain == schema else batch.cast(plain))
-
-    return Sink(write, writer.close)
-
-
-def _without_dictionary(field: pa.Field) -> pa.Field:
-    if pa.types.is_dictionary(field.type):
-        return field.with_type(field.type.value_type)
-    return field
-
-
-def _parquet_sink(file: Any, schema: pa.Schema) -> Sink:
-    """Row groups of many batches: one of each batch's size would be read slowly."""
-    writer = pq.ParquetWriter(file, schema, compression="zstd", compression_level=1)
-    waiting: list[pa.RecordBatch] = []
-
-    def flush() -> None:
-        if waiting:
-            writer.write_table(pa.Table.from_batches(waiting), row_group_size=_GROUP_ROWS)
-            waiting.clear()
-
-    def write(batch: pa.RecordBatch) -> None:
-        waiting.append(batch)
-        rows = sum(one.num_rows for one in waiting)
-        if rows >= _GROUP_ROWS or sum(one.nbytes for one in waiting) >= _GROUP_BYTES:
-            flush()
-
-    def close() -> None:
-        flush()
-        writer.close()
-
-    return Sink(write, close)
-
-
-def check_writable(schema: pa.Schema, kind: str) -> None:
-    """Raises InvalidRequest for columns whose type the format does not have, before any row."""
-    wrong = []
-    for field in schema:
-        alone = pa.schema([field.with_nullable(True)])
-        row = pa.RecordBatch.from_arrays([pa.nulls(1, field.type)], schema=alone)
-        try:
-            sink = sink_for(kind, pa.BufferOutputStream(), alone)
-            sink.write(row)
-            sink.close()
-        except pa.ArrowException:
-            wrong.append(f"{field.name!r} ({field.type})")
-    if wrong:
-        raise InvalidRequest(
-            f"{kind} cannot hold column {', '.join(wrong)}",
-            hint="write arrow instead, or leave the column out with deny",
-        )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
@@ -379,3 +380,41 @@ def test_a_sample_of_any_type_holds_no_value() -> None:
     assert "Zaphod" not in str(sample.shapes())
     assert sample.shapes()["n"] == ["NULL", "int64"]
     assert sample.shapes()["d"] == ["NULL", "x"]
+
+
+def test_what_csv_can_hold(tmp_path: Path) -> None:
+    """Frames of polars come with views; JSON is text; bytes are none."""
+    columns = {
+        "v": pa.array(["fine", None], pa.string_view()),
+        "d": pa.array(["x", None], pa.string_view()).dictionary_encode(),
+        "j": pa.array(['{"a":"call 555-123-4567"}', None], pa.json_()),
+        "b": pa.array([b"\xff", None]),
+    }
+    table = pa.table(columns)
+    with pa.ipc.new_file(tmp_path / "in.arrow", table.schema) as writer:
+        writer.write_table(table)
+    clear = Masker({}, default="clear")
+    with pytest.raises(InvalidRequest, match=r"csv cannot hold column 'b' \(binary\)$"):
+        mask_file(clear, tmp_path / "in.arrow", tmp_path / "out.csv")
+    mask_file(Masker({"b": "deny"}, default="clear"), tmp_path / "in.arrow", tmp_path / "out.csv")
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines == ['"v","d","j"', '"fine","x","{""a"":""call [PHONE]""}"', ",,"]
+
+
+def test_a_header_without_an_end_is_refused(tmp_path: Path) -> None:
+    for data in (b"a," * (1 << 20), b'"' + b"a\n" * (1 << 20)):
+        with pytest.raises(InvalidRequest, match="no names of columns"):
+            csv_of(data, tmp_path, {})
+
+
+@pytest.mark.parametrize("into", sorted(WRITERS))
+def test_frames_of_polars_with_categories_and_enums(tmp_path: Path, into: str) -> None:
+    kinds = {"c": pl.Categorical(), "e": pl.Enum(["a", SECRETS[0]]), "s": pl.String()}
+    frame = pl.DataFrame({name: ["a", None] for name in kinds}, schema=kinds)
+    frame.write_ipc(tmp_path / "in.arrow")
+    frame.write_parquet(tmp_path / "in.parquet")
+    for source in ("in.arrow", "in.parquet"):
+        target = tmp_path / f"out.{into}"
+        mask_file(Masker({}, default="clear"), tmp_path / source, target, force=True)
+        assert read(target) == {"c": ["a", None], "e": ["a", None], "s": ["a", None]}
+        assert SECRETS[0].encode() not in target.read_bytes()
