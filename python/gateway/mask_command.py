@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ERR = Console(stderr=True)
 
+#: Those of masking/files.py, which is not loaded for other commands.
 FORMATS = ("parquet", "csv", "tsv", "arrow", "arrows")
 
 

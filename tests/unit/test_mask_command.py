@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from copybytes import TOKEN_KEY
-from gateway import cli
+from gateway import cli, mask_command
+from gateway.masking import files
 
 SECRET = "Zaphod Beeblebrox"
 TABLE = pa.table({"id": range(1000), "name": [SECRET] * 1000, "mrn": ["MRN1", "MRN2"] * 500})
@@ -159,6 +160,10 @@ def test_stopped_in_the_middle_it_leaves_nothing(folder: Path, number: signal.Si
     if number != signal.SIGKILL:
         assert (process.returncode, said) == (1, b"stopped; no file was written\n")
     assert sorted(os.listdir(folder)) == before
+
+
+def test_the_formats_of_the_command_are_those_of_the_readers() -> None:
+    assert mask_command.FORMATS == files.FORMATS
 
 
 def test_a_full_disk_leaves_nothing(folder: Path) -> None:

@@ -131,6 +131,8 @@ def mask_file(
         raise Failure(
             f"{error.strerror or 'input or output failed'}; no file was written"
         ) from None
+    except MemoryError:
+        raise Failure("a batch of the input does not fit in memory; no file was written") from None
     except pa.ArrowException:
         # What the writers say may quote the data.
         raise Failure(f"the rows cannot be written as {kind}; no file was written") from None

@@ -164,7 +164,11 @@ class _Run:
     def __init__(self, masker: Masker, schema: pa.Schema) -> None:
         self._masker = masker
         self._rows = 0
-        treatments = masker._rules.treatments(schema.names)
+        try:
+            names = schema.names
+        except UnicodeDecodeError:
+            raise InvalidRequest("the name of a column is not UTF-8") from None
+        treatments = masker._rules.treatments(names)
         self._kept = [i for i, one in enumerate(treatments) if one.name != "deny"]
         self._all = len(self._kept) == len(treatments)
         words = []
@@ -173,9 +177,7 @@ class _Run:
             if one.name == "clear":
                 words.append({"name": "clear", "scan": masker._rules.scan_clear_text})
             else:
-                words.append(
-                    kernel_treatment(one, masker._key, masker._domain, schema.field(i).name)
-                )
+                words.append(kernel_treatment(one, masker._key, masker._domain, names[i]))
         kept = pa.schema([schema.field(i) for i in self._kept])
         self._kernel = ArrowMasker(kept, json.dumps(words), masker._key.secret)
         self.output: pa.Schema = pa.schema(self._kernel)

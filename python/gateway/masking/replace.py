@@ -67,21 +67,39 @@ def appearing(target: Path, *, force: bool) -> Iterator[BinaryIO]:
         if hidden is not None:
             with suppress(FileNotFoundError):
                 hidden.unlink()
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)  # the name, too, survives a loss of power
-    finally:
-        os.close(opened)
+    # The name, too, should survive a loss of power. Where a folder cannot be forced to the disk the
+    # file is there all the same, and whole.
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def _nameless(folder: Path) -> tuple[int, Path | None]:
     """An open file without a name, or with the hidden one that it has."""
     kind = getattr(os, "O_TMPFILE", None)
-    if kind is not None and Path("/proc/self/fd").is_dir():
-        with suppress(OSError):  # not every filesystem has them
-            return os.open(folder, os.O_WRONLY | kind, 0o666), None
+    if kind is not None and _can_be_named(folder, os.O_WRONLY | kind):
+        return os.open(folder, os.O_WRONLY | kind, 0o666), None
     hidden = _hidden_name(folder)
     return os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), hidden
+
+
+def _can_be_named(folder: Path, flags: int) -> bool:
+    """Whether the filesystem has files without a name, and gives them one later. Tried with another
+    file: it would be a pity to learn it when all is written."""
+    trial = _hidden_name(folder)
+    try:
+        handle = os.open(folder, flags, 0o600)
+        try:
+            _link_open_file(handle, trial)
+        finally:
+            os.close(handle)
+        trial.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _hidden_name(folder: Path) -> Path:

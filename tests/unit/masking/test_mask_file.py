@@ -264,11 +264,17 @@ def test_a_target_that_appears_meanwhile_stays(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["in.parquet", "out.parquet"]
 
 
-@pytest.fixture(params=["nameless", "hidden"])
+@pytest.fixture(params=["nameless", "hidden", "never named"])
 def kind_of_file(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """On filesystems that have files without names, and on those that do not."""
     if request.param == "hidden":
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    if request.param == "never named":
+
+        def refuse(handle: int, name: Path) -> None:
+            raise OSError(errno.EXDEV, "Cross-device link")
+
+        monkeypatch.setattr(replace, "_link_open_file", refuse)
     yield request.param
 
 

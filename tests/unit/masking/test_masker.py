@@ -384,3 +384,12 @@ def test_policy_files_that_make_no_sense(tmp_path: Path, text: str, sentence: st
     file.write_text(text)
     with pytest.raises(ConfigurationError, match=sentence):
         Masker.from_file(file)
+
+
+def test_a_name_that_is_not_utf8_is_refused() -> None:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, pa.schema([("abcdef", pa.string())])):
+        pass
+    forged = sink.getvalue().to_pybytes().replace(b"abcdef", b"abc\xffef")
+    with pytest.raises(InvalidRequest, match="not UTF-8"):
+        Masker({}, default="redact").mask(pa.ipc.open_stream(forged))
