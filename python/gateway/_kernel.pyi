@@ -171,8 +171,8 @@ class ArrowMasker:
     def mask(self, batch: object) -> MaskedBatch:
         """The masked batch of an object with `__arrow_c_array__`. Releases the GIL.
 
-        Raises gateway.errors.InvalidRequest for another schema than announced, and for offsets, keys,
-        counts of NULLs and text that are not what the type says. The lengths of buffers cannot be
+        Raises gateway.errors.InvalidRequest for another schema than announced, and for offsets, keys and
+        text that are not what the type says. The lengths of buffers cannot be
         checked here: the interface does not tell them."""
 
     def report(self) -> str:

@@ -95,7 +95,7 @@ class Masker:
         `__arrow_c_array__` alone a RecordBatch. As many rows, in order, as there were.
 
         Buffers that hold the rows of an unchanged column and nothing else are shared with the
-        input: do not write to them. Offsets, keys, counts of NULLs and UTF-8 are checked before
+        input: do not write to them. Offsets, keys, run ends and UTF-8 are checked before
         they are believed, and the sizes of buffers as far as pyarrow knows them; a producer in the
         same process that lies about those has the process anyway.
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{
-    Array, ArrayRef, FixedSizeListArray, GenericListArray, MapArray, OffsetSizeTrait, StructArray,
-    make_array,
+    Array, ArrayRef, BooleanArray, FixedSizeListArray, GenericListArray, MapArray, OffsetSizeTrait,
+    StructArray, make_array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_data::transform::MutableArrayData;
@@ -137,6 +137,10 @@ fn under(array: &ArrayRef, holder: Option<&NullBuffer>) -> Result<ArrayRef, Mask
         None => Arc::clone(array),
     };
     let nulls = NullBuffer::union(Some(holder), array.nulls());
+    if let Some(bits) = array.as_boolean_opt() {
+        // The one array whose data begins within a byte.
+        return Ok(Arc::new(BooleanArray::new(bits.values().clone(), nulls)));
+    }
     let data = array.to_data().into_builder().nulls(nulls).build()?;
     Ok(make_array(data))
 }

@@ -3,8 +3,8 @@
 //! What comes in is believed as far as the interface makes it necessary and no further. It carries no
 //! lengths of buffers, so whoever hands out a pointer is trusted to have that much memory behind it as
 //! its own offsets say; everything that these bytes *say* (offsets that go backwards, keys outside a
-//! dictionary, text that is not UTF-8, a wrong count of NULLs) is checked by [`checked`] before
-//! anything reads it as Arrow.
+//! dictionary, text that is not UTF-8) is checked by [`checked`] before anything reads it as Arrow; NULLs are
+//! counted anew.
 
 use arrow_array::ffi::from_ffi_and_data_type;
 use arrow_array::{Array, StructArray};
@@ -75,7 +75,7 @@ pub fn checked(array: FFI_ArrowArray, planned: &DataType) -> Result<StructArray,
     // of each array need. The result keeps the producer's memory until it is dropped.
     let data = unsafe { from_ffi_and_data_type(array, planned.clone()) };
     let data = data.map_err(|_| Broken::Batch)?;
-    let data = settled(data);
+    let data = settled(data).ok_or(Broken::Batch)?;
     for (i, column) in data.child_data().iter().enumerate() {
         column.validate_full().map_err(|_| Broken::Column(i))?;
         if !may_be_null(planned, i) && column.null_count() > 0 {
@@ -97,15 +97,45 @@ fn may_be_null(planned: &DataType, column: usize) -> bool {
     }
 }
 
-/// Arrays without rows made anew: of a slice without rows the interface tells no sizes of buffers, so
-/// that its offsets lie outside them.
-fn settled(data: ArrayData) -> ArrayData {
+/// The data as arrow-rs' arrays take it. Arrays without rows are made anew: of a slice without rows the
+/// interface tells no sizes of buffers, so that its offsets lie outside them. What a struct or a list of
+/// fixed size is a slice of is cut down to the slice: `ArrayData::slice` leaves a struct's offset beside
+/// children that are sliced already. None when a child is too short.
+fn settled(data: ArrayData) -> Option<ArrayData> {
     if data.is_empty() {
-        return ArrayData::new_empty(data.data_type());
+        return Some(ArrayData::new_empty(data.data_type()));
     }
-    let children: Vec<ArrayData> = data.child_data().iter().cloned().map(settled).collect();
+    let (offset, len) = (data.offset(), data.len());
+    let each = match data.data_type() {
+        DataType::Struct(_) => Some(1),
+        DataType::FixedSizeList(_, size) => Some(usize::try_from(*size).ok()?),
+        _ => None,
+    };
+    let mut children = Vec::with_capacity(data.child_data().len());
+    for child in data.child_data() {
+        let child = match each {
+            Some(each) => window(child, offset.checked_mul(each)?, len.checked_mul(each)?)?,
+            None => child.clone(),
+        };
+        children.push(settled(child)?);
+    }
+    let nulls = data.nulls().cloned();
+    let offset = if each.is_some() { 0 } else { offset };
+    let data = data.into_builder().offset(offset).nulls(nulls);
     // SAFETY: nothing is read before `validate_full` has gone through all of it.
-    unsafe { data.into_builder().child_data(children).build_unchecked() }
+    Some(unsafe { data.child_data(children).build_unchecked() })
+}
+
+/// Rows of the data, its children as they are.
+fn window(data: &ArrayData, offset: usize, len: usize) -> Option<ArrayData> {
+    if offset.checked_add(len)? > data.len() {
+        return None;
+    }
+    let nulls = data.nulls().map(|nulls| nulls.slice(offset, len));
+    let start = offset.checked_add(data.offset())?;
+    let data = data.clone().into_builder().nulls(nulls).len(len);
+    // SAFETY: the rows lie inside those that were there, and nothing is read before `validate_full`.
+    Some(unsafe { data.offset(start).build_unchecked() })
 }
 
 /// A schema as a capsule.

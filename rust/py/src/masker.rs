@@ -107,8 +107,8 @@ impl ArrowMasker {
         let batch = arrow_c::checked(array, &self.planned).map_err(|broken| match broken {
             Broken::Batch => invalid("the batch is not valid Arrow data"),
             Broken::Column(i) => invalid(&format!(
-                "column \"{}\" is not valid Arrow data of its type: offsets, keys, a count of NULLs \
-                 or UTF-8",
+                "column \"{}\" is not valid Arrow data of its type: offsets, keys, run ends or \
+                 UTF-8",
                 self.output.field(i).name()
             )),
             Broken::Nulls(i) => self.against_schema(i),
