@@ -215,7 +215,7 @@ def _summary(target: str, outcome: Outcome) -> None:
     ERR.print(
         f"{target}: {outcome.rows:,} rows, {outcome.bytes_in:,} bytes in, "
         f"{outcome.bytes_out:,} bytes out, {outcome.seconds:.2f} s, "
-        f"{outcome.megabytes_per_second:,.0f} MB/s",
+        f"{outcome.rows_per_second:,.0f} rows/s, {outcome.megabytes_per_second:,.0f} MB/s",
         highlight=False,
         markup=False,
         soft_wrap=True,

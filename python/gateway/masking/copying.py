@@ -48,6 +48,10 @@ class Outcome:
         """Of the input's bytes, 10^6 each."""
         return self.bytes_in / 1e6 / self.seconds if self.seconds > 0 else 0.0
 
+    @property
+    def rows_per_second(self) -> float:
+        return self.rows / self.seconds if self.seconds > 0 else 0.0
+
     def report(self) -> dict[str, Any]:
         """As JSON: counts, types and shapes. Neither a value nor the name of a file is in it."""
         names = ("name", "type", "type_after", "treatment")
@@ -57,6 +61,7 @@ class Outcome:
             "output": {"format": self.format_out, "bytes": self.bytes_out},
             "seconds": round(self.seconds, 3),
             "megabytes_per_second": round(self.megabytes_per_second, 1),
+            "rows_per_second": round(self.rows_per_second),
             "columns": [dict(zip(names, column, strict=True)) for column in self.columns],
             "cells_masked": self.counts["cells_masked"],
             "detectors": self.counts["detectors"],
