@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pytest
 
 from copybytes import TOKEN_KEY, column, copy, joined, opened, row, run
+from gateway._kernel import ArrowMasker
 from gateway.errors import ConfigurationError, InvalidRequest
 from gateway.masking import Masker, TokenKey
 
@@ -315,8 +317,6 @@ def test_a_stream_whose_offsets_reach_beyond_its_buffers_is_refused() -> None:
 
 
 def test_another_schema_in_the_middle_of_a_stream_is_refused() -> None:
-    from gateway._kernel import ArrowMasker
-
     kernel = ArrowMasker(pa.schema([("c", pa.string())]), '[{"name": "redact"}]', TOKEN_KEY)
     for other in ({"c": [1]}, {"d": ["x"]}, {"c": ["x"], "d": ["x"]}, {}):
         with pytest.raises(InvalidRequest, match="another schema"):
@@ -348,6 +348,43 @@ def test_many_threads_share_one_masker() -> None:
         thread.join()
     assert not wrong
     assert one.report()["rows"] == 6 * 20 * 3
+
+
+class Ready:
+    """Capsules made before: getting them lets no other thread run."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self._capsules = batch.__arrow_c_array__()
+
+    def __arrow_c_array__(self) -> Any:
+        return self._capsules
+
+
+def test_the_interpreter_is_free_while_the_kernel_works() -> None:
+    """With this switch interval another thread runs only when the one at work lets it."""
+    notes = pa.record_batch({"note": ["call 555-123-4567 or 555-987-6543"] * 200_000})
+    kernel = ArrowMasker(notes.schema, '[{"name": "scan"}]', TOKEN_KEY)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        seen_at_work = False
+        for _ in range(20):
+            batch, started, done = Ready(notes), threading.Event(), []
+
+            def work(batch: Ready, started: threading.Event, done: list[int]) -> None:
+                started.set()
+                done.append(len(kernel.mask(batch)))
+
+            thread = threading.Thread(target=work, args=(batch, started, done))
+            thread.start()
+            started.wait()
+            seen_at_work = not done
+            thread.join()
+            if seen_at_work:
+                break
+    finally:
+        sys.setswitchinterval(before)
+    assert seen_at_work
 
 
 POLICY = """
