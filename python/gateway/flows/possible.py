@@ -13,7 +13,7 @@ from gateway.errors import InvalidRequest, Refusal
 from gateway.flows.house import Connection
 from gateway.masking import TokenKey, open_stream
 from gateway.model import Analysis, ColumnDecision, Decision
-from gateway.sql import Described, analyse, describe
+from gateway.sql import Described, analyse, describe, selecting
 
 _SESSION = "check"  # the application_name of look-ups
 #: Treatments that every type can take, or that never reach the kernel.
@@ -48,18 +48,12 @@ async def impossible(connection: Connection) -> list[str]:
 async def _analysed(connection: Connection, entries: list[Described]) -> Analysis | None:
     """A statement that selects the columns of one table; None if it would be refused."""
     column = entries[0].column
-    relation = f"{_quoted(column.schema)}.{_quoted(column.table)}"
-    names = ", ".join(_quoted(entry.column.name) for entry in entries)
+    text = selecting(column.schema, column.table, [entry.column.name for entry in entries])
     try:
         async with connection.upstream.transaction(_SESSION) as transaction:
-            statement = f"select {names} from {relation}"  # noqa: S608 analysed, never run
-            return await analyse(statement, (), transaction)
+            return await analyse(text, (), transaction, connection.analysis)
     except Refusal:
         return None
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _refused(analysis: Analysis, decided: ColumnDecision, token_domain: str) -> str:

@@ -5,7 +5,7 @@ that is not understood runs.
 """
 
 from gateway.sql.analyse import Settings, analyse
-from gateway.sql.describe import Described, describe
+from gateway.sql.describe import Described, describe, selecting
 from gateway.sql.grouping import without_dependents
 from gateway.sql.planning import keep_order_untold
 from gateway.sql.source import mask_at_source
@@ -17,5 +17,6 @@ __all__ = [
     "describe",
     "keep_order_untold",
     "mask_at_source",
+    "selecting",
     "without_dependents",
 ]

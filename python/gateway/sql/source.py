@@ -64,14 +64,7 @@ async def mask_at_source(
         rewritten, gone = await _rewritten(analysis, hidden, server, settings or Settings())
     except (Unreadable, InvalidRequest, StatementRefused, NotUnderstood):
         return analysis
-    same = (
-        server.epoch == epoch
-        and [(o.name, o.type) for o in rewritten.outputs]
-        == [(o.name, o.type) for o in analysis.outputs]
-        and (rewritten.tables, rewritten.views) == (analysis.tables, analysis.views)
-        and rewritten.catalogs == analysis.catalogs
-    )
-    if not same:
+    if server.epoch != epoch or not rewriting.alike(rewritten, analysis):
         return analysis
     lost = {(one.reference, one.column) for one in gone}
     return replace(
