@@ -10,7 +10,7 @@ import copy
 import json
 import re
 import string
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -34,7 +34,7 @@ OPTIONS: Mapping[str, Mapping[str, type]] = {
     "year": {},
     "zip3": {"census": int},
     "bucket": {"width": int, "origin": int, "edges": list},
-    "scan": {},
+    "scan": {"row": list},
     "deny": {},
 }
 
@@ -48,6 +48,9 @@ _SEPARATORS = frozenset(string.punctuation + " ")
 _NARROWEST = 5
 _FARTHEST = 10**15
 _MOST_EDGES = 1000
+
+#: Columns whose values one `scan` may look for.
+_MOST_BESIDE = 16
 
 #: Treatments that let nothing of a value through, whatever was made of it.
 _WHOLE = frozenset({"redact", "null", "deny"})
@@ -117,6 +120,8 @@ def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
         _check_fpe(given)
     if name == "bucket":
         _check_bucket(given)
+    if name == "scan" and "row" in given:
+        _check_row(given["row"])
     if name == "partial":
         first, last = given.setdefault("first", 0), given.setdefault("last", 0)
         if not (0 <= first <= 8 and 0 <= last <= 8 and first + last >= 1):
@@ -138,6 +143,13 @@ def _check_fpe(given: dict[str, Any]) -> None:
         raise ValueError("separators are blanks and ASCII punctuation")
     if given.get("domain") == "":
         raise ValueError("domain must not be empty")
+
+
+def _check_row(names: Sequence[object]) -> None:
+    """Raises ValueError for what are no names of columns."""
+    texts = [name for name in names if isinstance(name, str) and name]
+    if not 1 <= len(set(texts)) == len(names) <= _MOST_BESIDE:
+        raise ValueError(f"row is a list of 1 to {_MOST_BESIDE} columns of the same table")
 
 
 def _check_bucket(given: Mapping[str, Any]) -> None:

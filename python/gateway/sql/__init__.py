@@ -5,6 +5,7 @@ that is not understood runs.
 """
 
 from gateway.sql.analyse import Settings, analyse
+from gateway.sql.beside import bring_along
 from gateway.sql.describe import Described, describe, selecting
 from gateway.sql.grouping import without_dependents
 from gateway.sql.planning import keep_order_untold
@@ -14,6 +15,7 @@ __all__ = [
     "Described",
     "Settings",
     "analyse",
+    "bring_along",
     "describe",
     "keep_order_untold",
     "mask_at_source",

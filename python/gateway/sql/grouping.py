@@ -18,7 +18,7 @@ from gateway.sql import clauses, guards
 from gateway.sql import statement as statements
 from gateway.sql.analyse import Settings, attempt
 from gateway.sql.clauses import Block, Clauses, Lexeme, Unreadable
-from gateway.sql.rewriting import alike, edited
+from gateway.sql.rewriting import alike, apart, edited
 from gateway.sql.server import Server
 
 _USE = "GROUP BY"
@@ -60,6 +60,7 @@ async def without_dependents(
             return analysis
     except (Unreadable, StatementRefused, NotUnderstood, InvalidRequest):
         return analysis
+    found = apart(found, analysis)
     if server.epoch != epoch or not alike(found, analysis):
         return analysis
     note = NOTE.format(", ".join(dict.fromkeys(gone)))

@@ -9,7 +9,7 @@ reading it stands on does; what it makes is analysed like any other text.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.model import Analysis
 from gateway.sql import clauses
@@ -83,6 +83,14 @@ def alike(rewritten: Analysis, analysis: Analysis) -> bool:
         == [(o.name, o.type) for o in analysis.outputs]
         and (rewritten.tables, rewritten.views) == (analysis.tables, analysis.views)
         and rewritten.catalogs == analysis.catalogs
+    )
+
+
+def apart(seen: Analysis, analysis: Analysis) -> Analysis:
+    """`seen`, whose last outputs are there for what `analysis` says of rows, with those apart."""
+    shown = len(analysis.outputs)
+    return replace(
+        seen, outputs=seen.outputs[:shown], beside=seen.outputs[shown:], rows=analysis.rows
     )
 
 

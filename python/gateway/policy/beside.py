@@ -1,0 +1,80 @@
+"""Step 4 for free text: the columns of its own row that a rule says it is to be read with.
+
+`{ treatment = "scan", row = ["full_name", "mrn"] }`: what these columns hold is masked wherever the
+text says it. It must hold for every answer or for none: a text that is masked beside a name, and is
+not beside another, tells whose name it holds. So a text that comes without them does not come.
+"""
+
+from __future__ import annotations
+
+from gateway.errors import ProtectedUse
+from gateway.model import Analysis, Column, Output, RowValues, Shape
+from gateway.policy.permitted import treatment_of
+from gateway.policy.rules import Policy
+
+#: Types whose values are looked for in a text.
+_KINDS = frozenset({"text", "enum", "int2", "int4", "int8", "numeric", "uuid"})
+
+
+def to_bring(analysis: Analysis, policy: Policy) -> tuple[RowValues, ...]:
+    """The columns to bring along with each text that comes as it is from one table."""
+    found = []
+    for place, output in enumerate(analysis.outputs):
+        columns = looked_for(output, analysis, policy)
+        references = {source.reference for source in output.sources}
+        reference = references.pop() if len(references) == 1 else None
+        if columns and len(output.columns) == 1 and reference is not None:
+            found.append(RowValues(place, reference, columns))
+    return tuple(found)
+
+
+def looked_for(output: Output, analysis: Analysis, policy: Policy) -> tuple[str, ...]:
+    """The columns whose values are looked for in an output that is shown as free text."""
+    if output.shape is Shape.COMPUTED:
+        return ()
+    names: dict[str, None] = {}
+    for column in output.columns:
+        treatment, _ = treatment_of(column, analysis, policy)
+        names |= dict.fromkeys(treatment.options.get("row", ()))
+    return tuple(names)
+
+
+def missing(place: int, analysis: Analysis, policy: Policy) -> str:
+    """The first column that an output is to be read with and is not; empty if there is none."""
+    output = analysis.outputs[place]
+    given = [analysis.given(other) for other in analysis.rows.get(place, ())]
+    for name in looked_for(output, analysis, policy):
+        if not any(_holds(other, name, output.columns) for other in given):
+            return name
+    return ""
+
+
+def _holds(other: Output, name: str, columns: tuple[Column, ...]) -> bool:
+    """Whether an output is that column, whole, of the table that a text is of."""
+    return (
+        other.shape is not Shape.COMPUTED
+        and not other.masked
+        and len(columns) == 1
+        and [(c.relation, c.name) for c in other.columns] == [(columns[0].relation, name)]
+    )
+
+
+def check_row_values(analysis: Analysis, policy: Policy) -> None:
+    """Raises ProtectedUse unless every text comes with the columns that it is to be read with."""
+    for place, output in enumerate(analysis.outputs):
+        name = missing(place, analysis, policy)
+        if name:
+            raise ProtectedUse(
+                f"{output.columns[0]} is read with {name} of the same row, which this statement "
+                "cannot bring along",
+                hint="select it from its table in a SELECT without UNION, DISTINCT and GROUP BY, "
+                "and outside of sub-selects and WITH",
+            )
+        for other in analysis.rows.get(place, ()):
+            kind = str(analysis.given(other).type.get("kind"))
+            if kind not in _KINDS:
+                raise ProtectedUse(
+                    f"{output.columns[0]} is to be read with {analysis.given(other).columns[0]}, "
+                    f"which is of type {kind}",
+                    hint=f"the rule may name columns of the types {', '.join(sorted(_KINDS))}",
+                )
