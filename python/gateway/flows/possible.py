@@ -13,6 +13,7 @@ from gateway.errors import InvalidRequest, Refusal
 from gateway.flows.house import Connection
 from gateway.masking import TokenKey, open_stream
 from gateway.model import Analysis, ColumnDecision, Decision
+from gateway.policy import unreadable_beside
 from gateway.sql import Described, analyse, describe, selecting
 
 _SESSION = "check"  # the application_name of look-ups
@@ -29,18 +30,26 @@ async def impossible(connection: Connection) -> list[str]:
         columns = await describe(transaction)
     tables: dict[str, list[Described]] = {}
     for entry in columns:
-        if policy.treatment_of(entry.column)[0].name not in _OF_EVERY_TYPE and entry.kind != "v":
+        if entry.kind != "v":
             tables.setdefault(entry.table, []).append(entry)
     found = []
     for entries in tables.values():
-        analysis = await _analysed(connection, entries)
+        every = {entry: policy.treatment_of(entry.column) for entry in entries}
+        treated = {e: found for e, found in every.items() if found[0].name not in _OF_EVERY_TYPE}
+        beside = {name for found, _ in treated.values() for name in found.options.get("row", ())}
+        named = [entry for entry in entries if entry in treated or entry.column.name in beside]
+        analysis = await _analysed(connection, named) if treated else None
         if analysis is None:
             continue
-        for entry, output in zip(entries, analysis.outputs, strict=True):
-            treatment, reason = policy.treatment_of(entry.column)
+        outputs = dict(zip((entry.column.name for entry in named), analysis.outputs, strict=True))
+        for entry, (treatment, reason) in treated.items():
+            output = outputs[entry.column.name]
             decided = ColumnDecision(output.name, treatment, reason, (str(entry.column),))
             alone = replace(analysis, outputs=(output,))
-            if said := _refused(alone, decided, connection.token_domain):
+            said = _refused(alone, decided, connection.token_domain)
+            for name in () if said else treatment.options.get("row", ()):
+                said = said or unreadable_beside(name, outputs.get(name))
+            if said:
                 found.append(f"{entry.column} ({reason}): {said}")
     return found
 

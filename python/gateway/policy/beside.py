@@ -71,10 +71,19 @@ def check_row_values(analysis: Analysis, policy: Policy) -> None:
                 "and outside of sub-selects and WITH",
             )
         for other in analysis.rows.get(place, ()):
-            kind = str(analysis.given(other).type.get("kind"))
-            if kind not in _KINDS:
-                raise ProtectedUse(
-                    f"{output.columns[0]} is to be read with {analysis.given(other).columns[0]}, "
-                    f"which is of type {kind}",
-                    hint=f"the rule may name columns of the types {', '.join(sorted(_KINDS))}",
-                )
+            given = analysis.given(other)
+            if said := unreadable_beside(given.columns[0].name, given):
+                raise ProtectedUse(f"{output.columns[0]}: {said}")
+
+
+def unreadable_beside(name: str, given: Output | None) -> str:
+    """Why a text cannot be read with that column of its row; empty if it can."""
+    if given is None:
+        return f"it is to be read with {name} of its row, and its table has no such column"
+    kind = str(given.type.get("kind"))
+    if kind in _KINDS:
+        return ""
+    return (
+        f"it is to be read with {name} of its row, which is of type {kind}; possible: "
+        f"{', '.join(sorted(_KINDS))}"
+    )
