@@ -166,7 +166,7 @@ async def test_what_the_record_says(charts: Ward) -> None:
     assert analysis.rows == {0: (2, 1, 3, 4)}
     assert [column.treatment.name for column in decision.columns] == ["scan", "token"]
     assert decision.columns[0].reason.endswith(
-        "read with holder, number, account, secret of its row"
+        "with holder, number, account, secret of its row"
     )
     assert analysis.text == "select c.remark, c.number from chart c"
     assert '"c"."holder" AS maskgate_1' in analysis.server_text

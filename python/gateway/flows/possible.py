@@ -13,7 +13,7 @@ from gateway.errors import InvalidRequest, Refusal
 from gateway.flows.house import Connection
 from gateway.masking import TokenKey, open_stream
 from gateway.model import Analysis, ColumnDecision, Decision
-from gateway.policy import unreadable_beside
+from gateway.policy import companions, unreadable_beside
 from gateway.sql import Described, analyse, describe, selecting
 
 _SESSION = "check"  # the application_name of look-ups
@@ -36,7 +36,7 @@ async def impossible(connection: Connection) -> list[str]:
     for entries in tables.values():
         every = {entry: policy.treatment_of(entry.column) for entry in entries}
         treated = {e: found for e, found in every.items() if found[0].name not in _OF_EVERY_TYPE}
-        beside = {name for found, _ in treated.values() for name in found.options.get("row", ())}
+        beside = {name for found, _ in treated.values() for name in companions(found)}
         named = [entry for entry in entries if entry in treated or entry.column.name in beside]
         analysis = await _analysed(connection, named) if treated else None
         if analysis is None:
@@ -47,7 +47,7 @@ async def impossible(connection: Connection) -> list[str]:
             decided = ColumnDecision(output.name, treatment, reason, (str(entry.column),))
             alone = replace(analysis, outputs=(output,))
             said = _refused(alone, decided, connection.token_domain)
-            for name in () if said else treatment.options.get("row", ()):
+            for name in () if said else companions(treatment):
                 said = said or unreadable_beside(name, outputs.get(name))
             if said:
                 found.append(f"{entry.column} ({reason}): {said}")

@@ -77,8 +77,8 @@ def open_stream(
         for output, column in zip(analysis.outputs, decision.columns, strict=True)
     ]
     for place, others in analysis.rows.items():
-        # What was NULL at source is `null` by now and looks for nothing.
-        if columns[place]["treatment"]["name"] == "scan":
+        # What was NULL at source is `null` by now and needs nothing.
+        if columns[place]["treatment"]["name"] in ("scan", "shift"):
             columns[place]["row"] = list(others)
     columns += [
         {"name": output.name, "type": output.type, "treatment": {"name": "null"}, "hidden": True}
@@ -115,6 +115,9 @@ def _kernel_treatment(column: ColumnDecision, key: TokenKey, domain: str) -> dic
         options.setdefault("label", "[REDACTED]")
     elif name == "token":
         options = {"domain": options.get("domain", domain), "key_id": key.key_id}
+    elif name == "shift":
+        options = {"domain": domain, **options, "key_id": key.key_id}
+        options.pop("subject")  # said by its place, in the plan
     elif name == "fpe":
         options = {"domain": domain, **options, "key_id": key.key_id}
     elif name == "scan":

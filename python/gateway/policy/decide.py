@@ -26,7 +26,7 @@ from gateway.model import (
     Shape,
     Treatment,
 )
-from gateway.policy.beside import check_row_values
+from gateway.policy.beside import check_row_values, companions
 from gateway.policy.permitted import Leave, advice, leave, options_of, treatment_of
 from gateway.policy.rules import Policy
 
@@ -66,9 +66,9 @@ def decide(grant: Grant, analysis: Analysis, policy: Policy) -> Decision:
 
 def _with_row(place: int, decided: ColumnDecision, analysis: Analysis) -> ColumnDecision:
     others = [analysis.given(other).columns[0].name for other in analysis.rows.get(place, ())]
-    if not others or decided.treatment.name != "scan":
+    if not others or not companions(decided.treatment):
         return decided
-    return replace(decided, reason=f"{decided.reason}, read with {', '.join(others)} of its row")
+    return replace(decided, reason=f"{decided.reason}, with {', '.join(others)} of its row")
 
 
 def _notes(permitted: Iterable[Permitted]) -> Iterable[str]:
@@ -144,8 +144,8 @@ def treat(output: Output, analysis: Analysis, policy: Policy, allowed: Leave) ->
 
 def passes(output: Output, treatment: Treatment) -> bool:
     """Whether a protected column that makes up this output may come, treated: as it is, or as its
-    text; but of the text of a date nobody tells the year."""
-    if output.shape is Shape.TEXT and treatment.name == "year":
+    text; but of the text of a date nobody tells the year, and nobody moves it."""
+    if output.shape is Shape.TEXT and treatment.name in ("year", "shift"):
         return not any(column.type_oid in _DATES for column in output.columns)
     return output.shape is not Shape.COMPUTED
 

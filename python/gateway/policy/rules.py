@@ -32,6 +32,7 @@ OPTIONS: Mapping[str, Mapping[str, type]] = {
     "token": {"domain": str},
     "fpe": {"radix": int, "letters": str, "separators": str, "domain": str},
     "year": {},
+    "shift": {"subject": str, "days": int, "domain": str},
     "zip3": {"census": int},
     "bucket": {"width": int, "origin": int, "edges": list},
     "scan": {"row": list},
@@ -51,6 +52,11 @@ _MOST_EDGES = 1000
 
 #: Columns whose values one `scan` may look for.
 _MOST_BESIDE = 16
+
+#: How far `shift` moves at most, in days, as the kernel has it too.
+_DAYS = 365
+_LEAST_DAYS = 7
+_MOST_DAYS = 3650
 
 #: Treatments that let nothing of a value through, whatever was made of it.
 _WHOLE = frozenset({"redact", "null", "deny"})
@@ -122,6 +128,8 @@ def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
         _check_bucket(given)
     if name == "scan" and "row" in given:
         _check_row(given["row"])
+    if name == "shift":
+        _check_shift(given)
     if name == "partial":
         first, last = given.setdefault("first", 0), given.setdefault("last", 0)
         if not (0 <= first <= 8 and 0 <= last <= 8 and first + last >= 1):
@@ -150,6 +158,18 @@ def _check_row(names: Sequence[object]) -> None:
     texts = [name for name in names if isinstance(name, str) and name]
     if not 1 <= len(set(texts)) == len(names) <= _MOST_BESIDE:
         raise ValueError(f"row is a list of 1 to {_MOST_BESIDE} columns of the same table")
+
+
+def _check_shift(given: dict[str, Any]) -> None:
+    """Puts in what is left out. Raises ValueError for offsets that are none."""
+    if not given.get("subject"):
+        raise ValueError(
+            "shift takes the subject: a column of the same table that tells whose it is"
+        )
+    if not _LEAST_DAYS <= given.setdefault("days", _DAYS) <= _MOST_DAYS:
+        raise ValueError(f"days is {_LEAST_DAYS} to {_MOST_DAYS}")
+    if given.get("domain") == "":
+        raise ValueError("domain must not be empty")
 
 
 def _check_bucket(given: Mapping[str, Any]) -> None:

@@ -136,7 +136,7 @@ def _spare(analysis: Analysis, uses: Uses) -> None:
 
 
 def _alone(analysis: Analysis, policy: Policy, uses: Uses) -> None:
-    """A text comes with the columns that it is to be read with, or not at all."""
+    """What is treated with other columns of its row comes with them, or not at all."""
     for place, output in enumerate(analysis.outputs):
         name = missing(place, analysis, policy)
         for other in analysis.rows.get(place, ()):
@@ -145,7 +145,7 @@ def _alone(analysis: Analysis, policy: Policy, uses: Uses) -> None:
                 name = name or analysis.given(other).columns[0].name
         if not name:
             continue
-        where = f"output column {output.name!r}, beside which {name} of its row cannot be read"
+        where = f"output column {output.name!r}, which {name} of its row cannot come with"
         for source in output.sources:
             if source.reference is None:
                 raise misuse(source.column, analysis, policy, where)
