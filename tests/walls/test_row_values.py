@@ -175,7 +175,7 @@ async def test_what_the_record_says(charts: Ward) -> None:
 async def test_expressions_refused_say_why(charts: Ward) -> None:
     strict = Policy("ward", RULES, text="clear", expressions="refuse")
     async with charts.database.transaction("walls") as transaction:
-        with pytest.raises(ProtectedUse, match="is read with holder of the same row"):
+        with pytest.raises(ProtectedUse, match="comes with holder of the same row"):
             await walked(charts, transaction, "select remark from charts", policy=strict)
         await walked(charts, transaction, "select remark from chart", policy=strict)
 
