@@ -30,6 +30,7 @@ mod partial;
 mod plan;
 mod redact;
 mod report;
+mod row;
 mod scan;
 mod text;
 mod token;
