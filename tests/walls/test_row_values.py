@@ -82,7 +82,7 @@ WITH_ROW = [
     "select remark from chart order by id",
     "select c.remark from chart c where c.city = 'Salem' order by c.id",
     "select c.remark as city, c.city as remark from public.chart as c order by c.id limit 9",
-    "select * from chart order by id",
+    "select city, remark, sheet, holder, number, account, born from chart order by id",
     "select holder, number, remark from chart order by id",
     "select c.remark, l.said from chart c left join call l on l.chart_id = c.id order by 2",
     "select remark::text, 1 + 1 from chart where id in (select chart_id from call)",
@@ -98,8 +98,8 @@ WITH_ROW = [
 ]
 WITHOUT = [
     "select remark from charts",
-    "select r.remark from (select * from chart) r",
-    "with c as (select * from chart) select remark from c",
+    "select r.remark from (select id, remark, holder from chart) r",
+    "with c as (select holder, remark from chart) select remark from c",
     "select remark from chart union all select remark from chart",
     "select remark from chart where holder = 'Zanthe Quillfeather'",
     "select remark from chart order by number",
@@ -132,7 +132,7 @@ async def test_where_they_cannot_come_along_the_text_does_not(charts: Ward, sql:
     try:
         rows = await answer(charts, sql)
     except ProtectedUse as refused:
-        assert "remark" in refused.detail or "sheet" in refused.detail
+        assert "remark" in refused.detail or sql == "table chart"
         return
     said = " ".join(str(value) for row in rows for value in row.values()).lower()
     assert "quillfeather" not in said
@@ -165,9 +165,7 @@ async def test_what_the_record_says(charts: Ward) -> None:
     assert [output.columns[0].name for output in analysis.beside] == ["holder", "account", "secret"]
     assert analysis.rows == {0: (2, 1, 3, 4)}
     assert [column.treatment.name for column in decision.columns] == ["scan", "token"]
-    assert decision.columns[0].reason.endswith(
-        "with holder, number, account, secret of its row"
-    )
+    assert decision.columns[0].reason.endswith("with holder, number, account, secret of its row")
     assert analysis.text == "select c.remark, c.number from chart c"
     assert '"c"."holder" AS maskgate_1' in analysis.server_text
 

@@ -77,7 +77,9 @@ def check_row_values(analysis: Analysis, policy: Policy) -> None:
                 hint="select it from its table in a SELECT without UNION, DISTINCT and GROUP BY, "
                 "and outside of sub-selects and WITH",
             )
-        for other in analysis.rows.get(place, ()):
+        if not needed(output, analysis, policy):
+            continue  # it was NULL at source
+        for other in analysis.rows[place]:
             given = analysis.given(other)
             if said := unreadable_beside(given.columns[0].name, given):
                 raise ProtectedUse(f"{output.columns[0]}: {said}")

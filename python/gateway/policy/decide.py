@@ -65,9 +65,10 @@ def decide(grant: Grant, analysis: Analysis, policy: Policy) -> Decision:
 
 
 def _with_row(place: int, decided: ColumnDecision, analysis: Analysis) -> ColumnDecision:
-    others = [analysis.given(other).columns[0].name for other in analysis.rows.get(place, ())]
-    if not others or not companions(decided.treatment):
+    if not companions(decided.treatment):
         return decided
+    # `check_row_values` has seen that each is one whole column.
+    others = [analysis.given(other).columns[0].name for other in analysis.rows[place]]
     return replace(decided, reason=f"{decided.reason}, with {', '.join(others)} of its row")
 
 
