@@ -17,7 +17,8 @@ Treatment is a JSON object: {"name": "clear", "scan": bool, "times": bool,
 of these forms of to_char, and the numbers of a JSON document, are spared by the scan) | {"name": "redact", "label": str} |
 {"name": "null"} | {"name": "partial", "first": int, "last": int, "char": str} |
 {"name": "token", "domain": str, "key_id": str} | {"name": "year"} |
-{"name": "fpe", "domain": str, "key_id": str, "radix": 10|36, "letters": "upper"|"lower",
+{"name": "shift", "domain": str, "key_id": str, "days": int} (the days may be left out: 365; it takes
+"row", the index of the subject's column) | {"name": "fpe", "domain": str, "key_id": str, "radix": 10|36, "letters": "upper"|"lower",
 "separators": str} (the last three may be left out: 10, "upper", "") |
 {"name": "zip3", "census": 2000|2010|2020} | {"name": "bucket", "width": int, "origin": int} (the
 origin may be left out) | {"name": "bucket", "edges": [int]} | {"name": "scan"}.

@@ -5,11 +5,13 @@ Beside the name of another row a text would tell, by what is masked in it, whose
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from ward import GRANT, Ward
+from ward import GRANT, Ward, build, opened
 
+import servers
 from gateway.errors import ConfigurationError, ProtectedUse
 from gateway.model import Analysis, Decision
 from gateway.policy import Policy, decide, to_bring, to_hide
@@ -40,7 +42,7 @@ RULES: dict[str, Any] = {
     "public.chart.holder": "redact",
     "public.chart.number": "token",
     "public.chart.account": "null",
-    "public.chart.born": "year",
+    "public.chart.born": {"treatment": "shift", "subject": "number"},
     "public.chart.secret": "deny",
     "public.chart.remark": ROW,
     "public.chart.sheet": {"treatment": "scan", "row": ["holder"]},
@@ -65,11 +67,15 @@ async def walked(
     return analysis, decide(GRANT, analysis, policy)
 
 
-@pytest.fixture
-async def charts(drifting: Ward) -> Ward:
-    await drifting.admin.execute(TABLES)
-    drifting.policy = POLICY
-    return drifting
+@pytest.fixture(scope="module")
+async def charts(server: servers.Server) -> AsyncIterator[Ward]:
+    await build(server, "ward_rows")
+    async with opened(server, "ward_rows", user="postgres") as made:
+        await made.admin.execute(TABLES)
+        async with made.database.transaction("names") as transaction:
+            await made.settings.names.learn(transaction)
+        made.policy = POLICY
+        yield made
 
 
 async def answer(ward: Ward, sql: str, *params: object) -> list[dict[str, Any]]:
@@ -154,6 +160,24 @@ async def test_nobody_chooses_what_a_text_is_read_with(charts: Ward, sql: str) -
     alone = {row["remark"] for row in await answer(charts, "select remark from chart")}
     for row in await answer(charts, sql):
         assert row["remark"] in alone | {None}
+
+
+async def test_dates_move_with_their_subject_or_not_at_all(charts: Ward) -> None:
+    alone = await answer(charts, "select born from chart order by id")
+    first, second, nobody = [row["born"] for row in alone]
+    assert nobody is None  # the third has no number
+    assert first and first != "1950-05-30"
+    assert second and second != "1960-01-01"
+    beside = "select c.city, c.born, c.number from chart c join chart d on d.id = c.id order by c.id"
+    assert [row["born"] for row in await answer(charts, beside)] == [first, second, None]
+    for sql in (
+        "select born::text as born from chart",
+        "select born from (select born, number from chart) b",
+        "select born from chart where number is not null",
+        "select born from chart union all select born from chart",
+        "select born + 1 as born from chart",
+    ):
+        assert {row["born"] for row in await answer(charts, sql)} <= {None}, sql
 
 
 async def test_what_the_record_says(charts: Ward) -> None:

@@ -32,6 +32,7 @@ mod redact;
 mod report;
 mod row;
 mod scan;
+mod shift;
 mod text;
 mod token;
 mod treatment;

@@ -7,10 +7,11 @@ use arrow_schema::{DataType, Field};
 use crate::calendar::current_year;
 use crate::cells::to_text;
 use crate::dictionary::{self, is_enum};
-use crate::plan::{Action, Plan, Setting};
+use crate::plan::{Action, Plan, Setting, is_json};
 use crate::report::{Report, unique_names};
 use crate::row::{Beside, Columns, can_stand_beside, rows_of_elements};
 use crate::scan::Scanner;
+use crate::shift::Shift;
 use crate::text::{TextBuilder, for_each_text, is_string};
 use crate::treatment::Treatment;
 use crate::{MaskError, lists, owned, redact};
@@ -94,6 +95,18 @@ impl Masker {
             column: column.plan.output.name().clone(),
             detail,
         };
+        if shift(&mut column.plan.action).is_some() {
+            let [subject] = fields else {
+                return Err(refused("shift takes one column for the subject".to_owned()));
+            };
+            if is_json(subject) || !Shift::takes_subject(subject.data_type()) {
+                let (name, data_type) = (subject.name(), subject.data_type());
+                let detail = format!("the row's column \"{name}\" ({data_type}) is no subject");
+                return Err(refused(detail));
+            }
+            column.beside = vec![subject.data_type().clone()];
+            return Ok(());
+        }
         if !scans_strings(&column.plan.action, &column.plan.input) {
             let detail = "the row's values are masked only in text that is scanned";
             return Err(refused(detail.to_owned()));
@@ -109,6 +122,13 @@ impl Masker {
             .map(|field| field.data_type().clone())
             .collect();
         Ok(())
+    }
+
+    /// Whether column `i` cannot be treated before [`Masker::expect_beside`] has announced the column
+    /// of its subject.
+    pub fn needs_beside(&mut self, i: usize) -> bool {
+        let column = self.columns.get_mut(i);
+        column.is_some_and(|c| c.beside.is_empty() && shift(&mut c.plan.action).is_some())
     }
 
     /// The treated column, in buffers that hold nothing of what was taken out.
@@ -146,6 +166,9 @@ impl Masker {
             return Err(MaskError::Inconsistent(
                 "the columns beside a text are not those announced",
             ));
+        }
+        if let (Some(shift), [subjects]) = (shift(&mut column.plan.action), beside) {
+            shift.expect(subjects)?;
         }
         let beside = Columns::new(beside)?;
         let (masked, cells) = apply(
@@ -224,6 +247,15 @@ fn scans_strings(action: &Action, input: &DataType) -> bool {
     }
 }
 
+/// What moves dates in an action that does.
+fn shift(action: &mut Action) -> Option<&mut Shift> {
+    match action {
+        Action::Shift(shift) => Some(shift),
+        Action::Elements(inner) => shift(inner),
+        _ => None,
+    }
+}
+
 /// The scanner of an action that has one.
 fn scanner(action: &Action) -> Option<&Scanner> {
     match action {
@@ -283,6 +315,7 @@ fn apply(
         Action::Token(token) => token.mask(array),
         Action::Fpe(fpe) => to_text(array, |cell, out| fpe.push(cell, out)),
         Action::Year(year) => year.mask(array),
+        Action::Shift(shift) => shift.mask(array, beside.1),
         Action::Zip3(zip3) => to_text(array, |cell, out| zip3.push(cell, out)),
         Action::Bucket(bucket) => to_text(array, |cell, out| bucket.push(cell, out)),
         Action::Scan(scanner) => scanner.mask(array, Beside::of(beside.0, beside.1)?.as_ref()),
@@ -291,10 +324,8 @@ fn apply(
                 return Err(MaskError::Inconsistent("a list that is none"));
             };
             let mut cells = 0;
-            let rows = match beside.0.is_empty() {
-                true => None,
-                false => Some(rows_of_elements(array)?),
-            };
+            let needed = !beside.0.is_empty() || matches!(**inner, Action::Shift(_));
+            let rows = needed.then(|| rows_of_elements(array)).transpose()?;
             let beside = (beside.0, rows.as_deref());
             let masked = lists::map_elements(array, Some(item), &mut |elements| {
                 let (masked, count) = apply(inner, elements, item.data_type(), beside)?;

@@ -273,7 +273,7 @@ impl Pipeline {
             if let Some(decoded) = columns.get_mut(column.decoded) {
                 decoded.presence_only = masker.presence_only(i);
             }
-            if !column.beside.is_empty() {
+            if !column.beside.is_empty() || masker.needs_beside(i) {
                 let beside = fields_beside(column, &raw, &plan.columns)?;
                 masker.expect_beside(i, &beside).map_err(invalid)?;
             }
