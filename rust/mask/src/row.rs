@@ -24,6 +24,10 @@
 //! masked as a whole. Names that are respelled with other letters (`Müller`, `Mueller`) or in another
 //! script are not told.
 
+#[cfg(test)]
+mod agreement;
+#[cfg(test)]
+mod naive;
 mod needles;
 mod outline;
 mod search;
