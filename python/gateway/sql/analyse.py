@@ -23,7 +23,6 @@ from gateway.sql import (
     lineage,
     parameters,
     protection,
-    size,
     standins,
     structure,
 )
@@ -60,7 +59,6 @@ class _Tree:
     text: str
     parsed: Parsed
     found: Lineage
-    said: Mapping[int, str]  # of its relations, by the catalog
 
 
 async def analyse(
@@ -77,12 +75,7 @@ async def analyse(
     else:
         guarded = _read(text, settings.max_bytes)
     parameters.check_count(guarded.statement, params)
-    for _ in range(3):
-        epoch = transaction.epoch
-        analysis = await attempt(text, guarded, params, transaction, settings)
-        if transaction.epoch == epoch:
-            return analysis
-    raise NotUnderstood("the database's types kept changing while the statement was analysed")
+    return await attempt(text, guarded, params, transaction, settings)
 
 
 def _read(text: str, max_bytes: int) -> Guarded:
@@ -100,7 +93,7 @@ async def attempt(
     settings: Settings,
     compared: Sequence[int | None] | None = None,
 ) -> Analysis:
-    """One analysis; void if the server had to start over meanwhile (`server.epoch` grew).
+    """One analysis.
 
     `compared` are the parameters of the equalities of a text in which they are literals already.
     """
@@ -117,7 +110,7 @@ async def attempt(
     compared = _compared(sent.found, tree.found) if compared is None else compared
     if len(compared) != len(tree.found.equalities):
         compared = (None,) * len(tree.found.equalities)
-    relations = structure.described(tree.said, [oid for oid, _, _ in tree.found.relations])
+    relations = structure.described(tree.parsed.told, [oid for oid, _, _ in tree.found.relations])
     if not settings.names.learned:
         await settings.names.learn(server)
     trees = guarded.without_trees is not None
@@ -189,16 +182,9 @@ async def _check_without_trees(statement: Statement, server: Server, settings: S
 
 async def _tree(text: str, server: Server, *, looked_up: bool = True) -> _Tree:
     """`looked_up`: the catalog is asked about its relations as well."""
-    parsed = await server.parse(text)
-    # What names too many is refused when it is read.
-    if looked_up and len(parsed.named) <= size.MAX_TABLES:
-        # Parse's locks are held, and so the answer is that of the tree. The server looks up what
-        # the tree numbers while it is read here.
-        asked = asyncio.create_task(structure.told(server, parsed.named))
-        found = await _read_meanwhile(asked, parsed.tree, server)
-        said = await asked
-    else:
-        found, said = await lineage.of(parsed.tree, server.server_major), {}
+    # The question is answered in the locks of the Parse, and so about the tree's own relations.
+    parsed = await server.parse(text, structure.RELATIONS if looked_up else None)
+    found = await lineage.of(parsed.tree, server.server_major)
     if not found.outputs:
         raise StatementRefused("the statement returns no columns", hint="name at least one")
     if len(found.outputs) != len(parsed.names):
@@ -210,21 +196,7 @@ async def _tree(text: str, server: Server, *, looked_up: bool = True) -> _Tree:
                 "line end or invisible character",
                 hint="give it a name with AS",
             )
-    return _Tree(text, parsed, found, said)
-
-
-async def _read_meanwhile(
-    asked: asyncio.Task[Mapping[int, str]], tree: str, server: Server
-) -> Lineage:
-    try:
-        await asyncio.sleep(0)  # the question leaves
-        return await lineage.of(tree, server.server_major)
-    except BaseException:
-        # A session takes one question at a time: the answer is waited for, whatever it is.
-        await asyncio.wait({asked})
-        if not asked.cancelled():
-            asked.exception()
-        raise
+    return _Tree(text, parsed, found)
 
 
 def _check_params(statement: Statement, found: Lineage) -> None:

@@ -43,7 +43,6 @@ async def without_dependents(
     text = analysis.filled_text
     if not wanted or len(text) > _LONGEST or guards.holds(text):
         return analysis
-    epoch = server.epoch
     compared = [equality.parameter for equality in analysis.equalities]
     try:
         shorter, probe, gone = _shorter(text, clauses.read(text), analysis, wanted)
@@ -59,12 +58,9 @@ async def without_dependents(
             return analysis
     except (Unreadable, StatementRefused, NotUnderstood, InvalidRequest):
         return analysis
-    same = (
-        server.epoch == epoch
-        and [(o.name, o.type) for o in found.outputs]
-        == [(o.name, o.type) for o in analysis.outputs]
-        and (found.tables, found.views) == (analysis.tables, analysis.views)
-    )
+    same = [(o.name, o.type) for o in found.outputs] == [
+        (o.name, o.type) for o in analysis.outputs
+    ] and (found.tables, found.views) == (analysis.tables, analysis.views)
     if not same:
         return analysis
     note = NOTE.format(", ".join(dict.fromkeys(gone)))

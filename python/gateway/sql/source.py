@@ -59,14 +59,12 @@ async def mask_at_source(
     Those without a use are, if the rewritten statement cannot but use them. `analysis` itself when
     there is no such statement.
     """
-    epoch = server.epoch
     try:
         rewritten, gone = await _rewritten(analysis, hidden, server, settings or Settings())
     except (Unreadable, InvalidRequest, StatementRefused, NotUnderstood):
         return analysis
     same = (
-        server.epoch == epoch
-        and [(o.name, o.type) for o in rewritten.outputs]
+        [(o.name, o.type) for o in rewritten.outputs]
         == [(o.name, o.type) for o in analysis.outputs]
         and (rewritten.tables, rewritten.views) == (analysis.tables, analysis.views)
         and rewritten.catalogs == analysis.catalogs

@@ -1,0 +1,239 @@
+"""One Parse, and a question about the relations in its tree, in the protocol's own messages.
+
+The driver asks about result types that it has not met in the middle of a Parse, and those queries
+print trees like any other; here nothing is asked in between, and the order of the messages says
+whose a tree is: what comes before ParseComplete was printed for the text. The question is answered
+after it, in the locks that it took. Nothing else is run. Reads and writes no socket. Refuses every
+message that has no place here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from struct import Struct, error, pack
+
+from gateway.model import Question
+
+_HEADER = Struct("!BI")  # the kind of a message, then its length without the kind
+_COLUMN = Struct("!IhIhih")  # of a RowDescription, after the name: table, number, type, …
+_SYNC = b"S\0\0\0\4"
+_FLUSH = b"H\0\0\0\4"
+# No name can look like it: a statement's names hold no colon, and a space in one has a backslash
+# before it.
+_NAMED = re.compile(rb":relid\s([0-9]+)")
+_ASYNCHRONOUS = b"SA"  # ParameterStatus, NotificationResponse: the driver's at any time
+
+
+class Unexpected(Exception):
+    """The server said what has no place in this exchange."""
+
+
+class Exchange:
+    """Begin it between two messages of a session that is idle; it ends with ReadyForQuery."""
+
+    def __init__(
+        self,
+        text: str,
+        question: Question | None = None,
+        *,
+        prepared: bool = False,
+        guess: Collection[int] = (),
+    ) -> None:
+        """`prepared`: the session knows the question. `guess`: what the tree probably names, so
+        that the question is asked along with the Parse; a wrong guess answers nothing."""
+        self._question = question
+        self._prepared = prepared
+        self._buffer = bytearray()
+        self._wanted = _HEADER.size  # bytes until there is something to read
+        self._asked_for = frozenset(guess) if question is not None else frozenset[int]()
+        self._synced = False
+        self.trees: list[bytes] = []
+        self.named: frozenset[int] = frozenset()  # in the first tree
+        self.parsed = False  # ParseComplete came
+        self.known = False  # and that of the question
+        self.names: tuple[bytes, ...] = ()
+        self.type_oids: tuple[int, ...] = ()
+        self.parameters: tuple[int, ...] = ()
+        self.rows: list[tuple[bytes, bytes]] = []
+        self.error: Mapping[str, str] | None = None  # the first, by the letters of its fields
+        self.finished = False
+        self.others = bytearray()  # messages for the driver
+        parse = _message(b"P", b"\0" + text.encode() + b"\0" + pack("!h", 0))
+        self.opening = parse + _message(b"D", b"S\0") + self._next()
+
+    @property
+    def asked(self) -> frozenset[int]:
+        """The relations that `rows` tell of: an answer for each that the catalog knows."""
+        return self._asked_for if self.known and self.error is None else frozenset()
+
+    def _next(self) -> bytes:
+        """What is sent along with the Parse: the question if there is a guess for it; otherwise the
+        question follows the tree."""
+        if self._asked_for or self._question is None:
+            return self._ask()
+        return _FLUSH
+
+    def _ask(self) -> bytes:
+        self._synced = True
+        question = self._question
+        if question is None or not self._asked_for:
+            return _SYNC
+        name = question.name.encode() + b"\0"
+        oids = ("{" + ",".join(map(str, sorted(self._asked_for))) + "}").encode()
+        self.known = self._prepared
+        query = question.query.encode() + b"\0"
+        return (
+            (b"" if self._prepared else _message(b"P", name + query + pack("!h", 0)))
+            + _message(b"B", b"\0" + name + pack("!hhi", 0, 1, len(oids)) + oids + pack("!h", 0))
+            + _message(b"E", b"\0" + pack("!i", 0))
+            + _SYNC
+        )
+
+    def receive(self, data: bytes) -> bytes:
+        """Read what has come; gives what is to be sent. Raises Unexpected."""
+        buffer = self._buffer
+        buffer += data
+        at, size = 0, len(buffer)
+        if size < self._wanted:
+            return b""
+        reply = b""
+        self._wanted = _HEADER.size
+        while not self.finished and size - at >= _HEADER.size:
+            kind, length = _HEADER.unpack_from(buffer, at)
+            end = at + 1 + length
+            if length < 4:
+                raise Unexpected
+            if end > size:
+                self._wanted = end - at
+                break
+            try:
+                reply += self._message(kind, bytes(memoryview(buffer)[at + _HEADER.size : end]))
+            except (IndexError, ValueError, error):  # torn fields, or text that is none
+                raise Unexpected from None
+            at = end
+        if self.finished:
+            self.others += buffer[at:]
+            at = size
+        del buffer[:at]
+        return reply
+
+    def _message(self, kind: int, body: bytes) -> bytes:
+        match chr(kind):
+            case "N":
+                return self._notice(body)
+            case "1":
+                if self.parsed:
+                    self.known = True
+                self.parsed = True
+            case "t":
+                (count,) = Struct("!H").unpack_from(body)
+                self.parameters = Struct(f"!{count}I").unpack_from(body, 2)
+            case "T":
+                described = tuple(_columns(body))
+                self.names = tuple(name for name, _ in described)
+                self.type_oids = tuple(oid for _, oid in described)
+                return self._sync()
+            case "n":
+                return self._sync()
+            case "D":
+                self.rows.append(_two_texts(body))
+            case "2" | "C":
+                pass
+            case "E":
+                self.error = self.error or _fields(body)
+                return self._sync()
+            case "Z":
+                self.finished = True
+            case "S" | "A":
+                self.others += _message(bytes([kind]), body)
+            case _:
+                raise Unexpected
+        return b""
+
+    def _sync(self) -> bytes:
+        """The end of what is asked, unless it has been sent: no tree came that asks for more."""
+        if self._synced:
+            return b""
+        self._synced = True
+        return _SYNC
+
+    def _notice(self, body: bytes) -> bytes:
+        """Trees are known by untranslated fields; lc_messages is not ours to set."""
+        if self.parsed:
+            return b""
+        fields = dict(_split(body))
+        severity = fields.get(ord("V"), fields.get(ord("S")))
+        if severity != b"LOG" or fields.get(ord("R")) != b"elog_node_display":
+            return b""
+        self.trees.append(fields.get(ord("D"), b""))
+        if len(self.trees) > 1:
+            return b""
+        self.named = frozenset(map(int, _NAMED.findall(self.trees[0])))
+        if self._synced:
+            return b""
+        if self._question is not None and len(self.named) <= self._question.most:
+            self._asked_for = self.named
+        return self._ask()
+
+
+class Guesses:
+    """Which relations the texts that were parsed last named. Says nothing that is believed."""
+
+    _MOST = 512
+    _LONGEST = 16 * 1024  # characters of a text
+
+    def __init__(self) -> None:
+        self._known: dict[str, frozenset[int]] = {}
+
+    def of(self, text: str) -> frozenset[int]:
+        return self._known.get(text, frozenset())
+
+    def learn(self, text: str, named: frozenset[int]) -> None:
+        if len(text) > self._LONGEST or not named:
+            return
+        self._known.pop(text, None)
+        self._known[text] = named
+        if len(self._known) > self._MOST:
+            del self._known[next(iter(self._known))]
+
+
+def _message(kind: bytes, body: bytes) -> bytes:
+    return kind + pack("!I", len(body) + 4) + body
+
+
+def _split(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """The fields of an error or a notice, by the codes of their letters."""
+    at = 0
+    while body[at]:
+        end = body.index(0, at)
+        yield body[at], body[at + 1 : end]
+        at = end + 1
+
+
+def _fields(body: bytes) -> dict[str, str]:
+    return {chr(letter): said.decode(errors="replace") for letter, said in _split(body)}
+
+
+def _columns(body: bytes) -> Iterator[tuple[bytes, int]]:
+    """Name and type of each column of a RowDescription."""
+    (count,) = Struct("!H").unpack_from(body)
+    at = 2
+    for _ in range(count):
+        end = body.index(0, at)
+        _, _, oid, *_ = _COLUMN.unpack_from(body, end + 1)
+        yield body[at:end], oid
+        at = end + 1 + _COLUMN.size
+
+
+def _two_texts(body: bytes) -> tuple[bytes, bytes]:
+    at = 2
+    texts = []
+    for _ in range(2):
+        (length,) = Struct("!i").unpack_from(body, at)
+        if length < 0 or at + 4 + length > len(body):
+            raise ValueError
+        texts.append(body[at + 4 : at + 4 + length])
+        at += 4 + length
+    first, second = texts
+    return first, second
