@@ -9,19 +9,16 @@ message that has no place here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from struct import Struct, error, pack
 
+from gateway import _kernel
 from gateway.model import Question
 
 _HEADER = Struct("!BI")  # the kind of a message, then its length without the kind
 _COLUMN = Struct("!IhIhih")  # of a RowDescription, after the name: table, number, type, …
 _SYNC = b"S\0\0\0\4"
 _FLUSH = b"H\0\0\0\4"
-# No name can look like it: a statement's names hold no colon, and a space in one has a backslash
-# before it.
-_NAMED = re.compile(rb":relid\s([0-9]+)")
 _ASYNCHRONOUS = b"SA"  # ParameterStatus, NotificationResponse: the driver's at any time
 
 
@@ -169,7 +166,7 @@ class Exchange:
         self.trees.append(fields.get(ord("D"), b""))
         if len(self.trees) > 1:
             return b""
-        self.named = frozenset(map(int, _NAMED.findall(self.trees[0])))
+        self.named = frozenset(_kernel.relations_named(self.trees[0]))
         if self._synced:
             return b""
         if self._question is not None and len(self.named) <= self._question.most:
