@@ -49,7 +49,9 @@ def test_what_the_server_says_of_a_text() -> None:
     assert exchange.finished
     assert exchange.trees == [TREE.encode()]
     assert exchange.named == {17, 18}
-    assert exchange.names == (b"id", "Größe".encode())
+    assert exchange.names == ("id", "Größe")
+    assert exchange.tree() == TREE
+    assert exchange.tree() is exchange.tree()
     assert (exchange.type_oids, exchange.parameters) == ((23, 25), (25,))
 
 

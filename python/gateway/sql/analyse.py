@@ -168,8 +168,10 @@ async def _check_without_trees(statement: Statement, server: Server, settings: S
 async def _tree(text: str, server: Server, *, looked_up: bool = True) -> _Tree:
     """`looked_up`: the catalog is asked about its relations as well."""
     # The question is answered in the locks of the Parse, and so about the tree's own relations.
-    parsed = await server.parse(text, structure.RELATIONS if looked_up else None)
-    found = await lineage.of(parsed.tree, server.server_major)
+    early = lineage.Early(server.server_major)
+    question = structure.RELATIONS if looked_up else None
+    parsed = await server.parse(text, question, early.read)
+    found = await early.of(parsed.tree)
     if not found.outputs:
         raise StatementRefused("the statement returns no columns", hint="name at least one")
     if len(found.outputs) != len(parsed.names):

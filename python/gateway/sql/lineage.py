@@ -7,6 +7,7 @@ the kernel; the account of one that was read before is found by its hash.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from typing import Any
 from blake3 import blake3
 
 from gateway import _kernel
+from gateway.errors import MaskgateError
 from gateway.sql import size
 
 Key = tuple[int, int]  # relation OID, attribute number; number 0 is every column
@@ -95,12 +97,37 @@ async def of(tree: str, server_major: int) -> Lineage:
     """Read `tree`. Raises StatementRefused and NotUnderstood as the kernel does."""
     if len(tree) > _LONG:
         return _lineage(await asyncio.to_thread(_read, tree, server_major), _values)
+    return _remembered(tree, server_major)
+
+
+def _remembered(tree: str, server_major: int) -> Lineage:
     key = (blake3(tree.encode()).digest(), server_major)
     found = _known.pop(key, None) or _lineage(_read(tree, server_major), _shape)
     _known[key] = found
     if len(_known) > _MOST_KNOWN:
         del _known[next(iter(_known))]
     return found
+
+
+class Early:
+    """Reads a short tree as soon as it has come, while the server answers what else was asked."""
+
+    def __init__(self, server_major: int) -> None:
+        self._server_major = server_major
+        self._tree: str | None = None
+        self._found: Lineage | None = None
+
+    def read(self, tree: str) -> None:
+        """What is wrong with `tree` is told by `of`."""
+        if len(tree) <= _LONG:
+            with contextlib.suppress(MaskgateError):
+                self._tree, self._found = tree, _remembered(tree, self._server_major)
+
+    async def of(self, tree: str) -> Lineage:
+        """As `lineage.of`."""
+        if self._found is not None and tree is self._tree:
+            return self._found
+        return await of(tree, self._server_major)
 
 
 def _lineage(answer: str, values: Callable[[str], Lineage]) -> Lineage:

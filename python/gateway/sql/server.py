@@ -16,7 +16,12 @@ class Server(Protocol):
     @property
     def server_major(self) -> int: ...
 
-    async def parse(self, text: str, question: Question | None = None) -> Parsed: ...
+    async def parse(
+        self,
+        text: str,
+        question: Question | None = None,
+        meanwhile: Callable[[str], None] | None = None,
+    ) -> Parsed: ...
 
     async def fetch(self, query: str, *args: object) -> list[Any]: ...
 

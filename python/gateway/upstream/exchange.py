@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from struct import Struct, error, pack
 
 from gateway import _kernel
+from gateway.errors import NotUnderstood
 from gateway.model import Question
 
 _HEADER = Struct("!BI")  # the kind of a message, then its length without the kind
@@ -49,13 +50,14 @@ class Exchange:
         self.named: frozenset[int] = frozenset()  # in the first tree
         self.parsed = False  # ParseComplete came
         self.known = False  # and that of the question
-        self.names: tuple[bytes, ...] = ()
+        self.names: tuple[str, ...] = ()
         self.type_oids: tuple[int, ...] = ()
         self.parameters: tuple[int, ...] = ()
         self.rows: list[tuple[bytes, bytes]] = []
         self.error: Mapping[str, str] | None = None  # the first, by the letters of its fields
         self.finished = False
         self.others = bytearray()  # messages for the driver
+        self._tree: str | None = None
         parse = _message(b"P", b"\0" + text.encode() + b"\0" + pack("!h", 0))
         self.opening = parse + _message(b"D", b"S\0") + self._next()
 
@@ -63,6 +65,18 @@ class Exchange:
     def asked(self) -> frozenset[int]:
         """The relations that `rows` tell of: an answer for each that the catalog knows."""
         return self._asked_for if self.known and self.error is None else frozenset()
+
+    def tree(self) -> str:
+        """The first tree, always the same object. Raises NotUnderstood if it is no text."""
+        if self._tree is None:
+            try:
+                self._tree = self.trees[0].decode()
+            except UnicodeDecodeError:  # a character was cut in two where a line was wrapped
+                raise NotUnderstood(
+                    "the statement holds a name that cannot be read back with certainty",
+                    hint="use plain names",
+                ) from None
+        return self._tree
 
     def _next(self) -> bytes:
         """What is sent along with the Parse: the question if there is a guess for it; otherwise the
@@ -128,7 +142,7 @@ class Exchange:
                 self.parameters = Struct(f"!{count}I").unpack_from(body, 2)
             case "T":
                 described = tuple(_columns(body))
-                self.names = tuple(name for name, _ in described)
+                self.names = tuple(name.decode() for name, _ in described)
                 self.type_oids = tuple(oid for _, oid in described)
                 return self._sync()
             case "n":

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from gateway.errors import NotUnderstood
 from gateway.upstream.exchange import Exchange, Unexpected
 from gateway.upstream.frames import Frames
 
@@ -32,16 +33,21 @@ class Meter(asyncio.Protocol):
         self._kept: list[bytes] | None = None
         self._exchange: Exchange | None = None
         self._over: asyncio.Future[None] | None = None  # done when the exchange has ended
+        self._meanwhile: Callable[[str], None] | None = None
 
-    async def converse(self, exchange: Exchange) -> None:
+    async def converse(
+        self, exchange: Exchange, meanwhile: Callable[[str], None] | None = None
+    ) -> None:
         """Run `exchange`; it is left to its end if the caller leaves. The driver must be idle.
+
+        `meanwhile` is given the tree once what follows from it has been sent.
 
         Raises ConnectionError when the session ends before.
         """
         if self._exchange is not None or self._transport.is_closing():
             raise ConnectionError
         over = asyncio.get_running_loop().create_future()
-        self._exchange, self._over = exchange, over
+        self._exchange, self._over, self._meanwhile = exchange, over, meanwhile
         self._transport.write(exchange.opening)
         await asyncio.shield(over)
         if not exchange.finished:
@@ -55,7 +61,7 @@ class Meter(asyncio.Protocol):
         return self._over.done()
 
     def _end_exchange(self) -> None:
-        self._exchange = None
+        self._exchange = self._meanwhile = None
         if self._over is not None and not self._over.done():
             self._over.set_result(None)
 
@@ -99,6 +105,10 @@ class Meter(asyncio.Protocol):
             self._transport.write(reply)
         if exchange.finished:
             self._end_exchange()
+        elif exchange.trees and self._meanwhile is not None:
+            # The loop sends what was written first.
+            asyncio.get_running_loop().call_soon(_early, exchange, self._meanwhile)
+            self._meanwhile = None
         if exchange.others:
             others, exchange.others = bytes(exchange.others), bytearray()
             self._driver.data_received(others)
@@ -116,3 +126,8 @@ class Meter(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._driver.resume_writing()
+
+
+def _early(exchange: Exchange, meanwhile: Callable[[str], None]) -> None:
+    with contextlib.suppress(NotUnderstood):  # told when the exchange has ended
+        meanwhile(exchange.tree())

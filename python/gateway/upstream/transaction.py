@@ -129,13 +129,19 @@ class Transaction:
                 self._session.terminate()
             await self._terminate(pid)
 
-    async def parse(self, text: str, question: Question | None = None) -> Parsed:
+    async def parse(
+        self,
+        text: str,
+        question: Question | None = None,
+        meanwhile: Callable[[str], None] | None = None,
+    ) -> Parsed:
         """The server's own tree of `text`; nothing is planned or run.
 
         `question` is answered about the relations that the tree names, in the locks of the Parse.
+        `meanwhile` is given the first tree when it has come, if that is before the answer.
         Raises as `failures.at_parse` says, and NotUnderstood unless one tree was printed.
         """
-        exchange = await self._exchange(text, question)
+        exchange = await self._exchange(text, question, meanwhile)
         if len(exchange.trees) != 1:
             raise NotUnderstood("the server did not show exactly one tree of the statement")
         self._held |= exchange.named
@@ -147,15 +153,17 @@ class Transaction:
                 told = dict(await self.fetch(question.query, sorted(exchange.named)))
             self._guesses.learn(text, exchange.named)
         return Parsed(
-            tree=_decoded(exchange.trees[0]),
-            names=tuple(map(_decoded, exchange.names)),
+            tree=exchange.tree(),
+            names=exchange.names,
             type_oids=exchange.type_oids,
             parameters=exchange.parameters,
             named=exchange.named,
             told=told,
         )
 
-    async def _exchange(self, text: str, question: Question | None) -> Exchange:
+    async def _exchange(
+        self, text: str, question: Question | None, meanwhile: Callable[[str], None] | None
+    ) -> Exchange:
         if "\0" in text:
             raise InvalidRequest("the statement holds a NUL character")
         exchange = Exchange(
@@ -168,7 +176,7 @@ class Transaction:
         of_rows, meter.held = meter.limit, 0
         meter.limit = min(of_rows or _MOST_OF_A_TREE, _MOST_OF_A_TREE)
         try:
-            await meter.converse(exchange)
+            await meter.converse(exchange, meanwhile)
         except failures.LOST as error:
             if meter.exceeded:
                 raise NotUnderstood(
@@ -370,13 +378,3 @@ class Transaction:
             return
         if message.server_source_function == "elog_node_display":
             self._trees.append(str(message.detail or ""))
-
-
-def _decoded(said: bytes) -> str:
-    try:
-        return said.decode()
-    except UnicodeDecodeError:  # the server cut a character in two where it wrapped a line
-        raise NotUnderstood(
-            "the statement holds a name that cannot be read back with certainty",
-            hint="use plain names",
-        ) from None
