@@ -106,7 +106,7 @@ class Meter(asyncio.Protocol):
         if exchange.finished:
             self._end_exchange()
         elif exchange.trees and self._meanwhile is not None:
-            # The loop sends what was written first.
+            # The loop may send what was written at the end of its turn.
             asyncio.get_running_loop().call_soon(_early, exchange, self._meanwhile)
             self._meanwhile = None
         if exchange.others:
