@@ -17,7 +17,9 @@ from gateway.errors import NotUnderstood
 from gateway.model import Question
 
 _HEADER = Struct("!BI")  # the kind of a message, then its length without the kind
-_COLUMN = Struct("!IhIhih")  # of a RowDescription, after the name: table, number, type, …
+_LENGTH = Struct("!i")
+_COUNT = Struct("!H")
+_COLUMN = Struct("!6xI8x")  # of a RowDescription, after the name: the type
 _SYNC = b"S\0\0\0\4"
 _FLUSH = b"H\0\0\0\4"
 _ASYNCHRONOUS = b"SA"  # ParameterStatus, NotificationResponse: the driver's at any time
@@ -42,7 +44,8 @@ class Exchange:
         that the question is asked along with the Parse; a wrong guess answers nothing."""
         self._question = question
         self._prepared = prepared
-        self._buffer = bytearray()
+        self._pieces: list[bytes] = []  # of a message that is not whole
+        self._size = 0
         self._wanted = _HEADER.size  # bytes until there is something to read
         self._asked_for = frozenset(guess) if question is not None else frozenset[int]()
         self._synced = False
@@ -103,61 +106,65 @@ class Exchange:
 
     def receive(self, data: bytes) -> bytes:
         """Read what has come; gives what is to be sent. Raises Unexpected."""
-        buffer = self._buffer
-        buffer += data
-        at, size = 0, len(buffer)
-        if size < self._wanted:
-            return b""
+        if self._size or len(data) < self._wanted:
+            self._pieces.append(data)
+            self._size += len(data)
+            if self._size < self._wanted:
+                return b""
+            data = b"".join(self._pieces)
+            self._pieces, self._size = [], 0
         reply = b""
+        at, size = 0, len(data)
         self._wanted = _HEADER.size
         while not self.finished and size - at >= _HEADER.size:
-            kind, length = _HEADER.unpack_from(buffer, at)
+            kind, length = _HEADER.unpack_from(data, at)
             end = at + 1 + length
-            if length < 4:
+            if length < _LENGTH.size:
                 raise Unexpected
             if end > size:
                 self._wanted = end - at
                 break
             try:
-                reply += self._message(kind, bytes(memoryview(buffer)[at + _HEADER.size : end]))
+                reply += self._message(kind, data, at + _HEADER.size, end)
             except (IndexError, ValueError, error):  # torn fields, or text that is none
                 raise Unexpected from None
             at = end
         if self.finished:
-            self.others += buffer[at:]
-            at = size
-        del buffer[:at]
+            self.others += data[at:]
+        elif at < size:
+            self._pieces, self._size = [data[at:]], size - at
         return reply
 
-    def _message(self, kind: int, body: bytes) -> bytes:
+    def _message(self, kind: int, data: bytes, at: int, end: int) -> bytes:
+        """Read the message whose body is data[at:end]; gives what is to be sent."""
         match chr(kind):
+            case "D":
+                self.rows.append(_two_texts(data[at:end]))
             case "N":
-                return self._notice(body)
+                return self._notice(data, at, end)
             case "1":
                 if self.parsed:
                     self.known = True
                 self.parsed = True
             case "t":
-                (count,) = Struct("!H").unpack_from(body)
-                self.parameters = Struct(f"!{count}I").unpack_from(body, 2)
+                (count,) = _COUNT.unpack_from(data[at:end])
+                self.parameters = Struct(f"!{count}I").unpack_from(data[at:end], _COUNT.size)
             case "T":
-                described = tuple(_columns(body))
-                self.names = tuple(name.decode() for name, _ in described)
+                described = tuple(_columns(data[at:end]))
+                self.names = tuple(name for name, _ in described)
                 self.type_oids = tuple(oid for _, oid in described)
                 return self._sync()
             case "n":
                 return self._sync()
-            case "D":
-                self.rows.append(_two_texts(body))
             case "2" | "C":
                 pass
             case "E":
-                self.error = self.error or _fields(body)
+                self.error = self.error or _error(data, at, end)
                 return self._sync()
             case "Z":
                 self.finished = True
             case "S" | "A":
-                self.others += _message(bytes([kind]), body)
+                self.others += _message(bytes([kind]), data[at:end])
             case _:
                 raise Unexpected
         return b""
@@ -169,11 +176,11 @@ class Exchange:
         self._synced = True
         return _SYNC
 
-    def _notice(self, body: bytes) -> bytes:
+    def _notice(self, data: bytes, at: int, end: int) -> bytes:
         """Trees are known by untranslated fields; lc_messages is not ours to set."""
         if self.parsed:
             return b""
-        fields = dict(_split(body))
+        fields = dict(_fields(data, at, end))
         severity = fields.get(ord("V"), fields.get(ord("S")))
         if severity != b"LOG" or fields.get(ord("R")) != b"elog_node_display":
             return b""
@@ -213,38 +220,37 @@ def _message(kind: bytes, body: bytes) -> bytes:
     return kind + pack("!I", len(body) + 4) + body
 
 
-def _split(body: bytes) -> Iterator[tuple[int, bytes]]:
-    """The fields of an error or a notice, by the codes of their letters."""
-    at = 0
-    while body[at]:
-        end = body.index(0, at)
-        yield body[at], body[at + 1 : end]
-        at = end + 1
+def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """The fields of the error or the notice data[at:end], by the codes of their letters."""
+    if data[max(at, end - 1) : end] != b"\0":
+        raise ValueError
+    while data[at]:
+        stop = data.index(0, at, end)
+        yield data[at], data[at + 1 : stop]
+        at = stop + 1
 
 
-def _fields(body: bytes) -> dict[str, str]:
-    return {chr(letter): said.decode(errors="replace") for letter, said in _split(body)}
+def _error(data: bytes, at: int, end: int) -> dict[str, str]:
+    return {chr(letter): said.decode(errors="replace") for letter, said in _fields(data, at, end)}
 
 
-def _columns(body: bytes) -> Iterator[tuple[bytes, int]]:
+def _columns(body: bytes) -> Iterator[tuple[str, int]]:
     """Name and type of each column of a RowDescription."""
-    (count,) = Struct("!H").unpack_from(body)
-    at = 2
+    (count,) = _COUNT.unpack_from(body)
+    at = _COUNT.size
     for _ in range(count):
         end = body.index(0, at)
-        _, _, oid, *_ = _COLUMN.unpack_from(body, end + 1)
-        yield body[at:end], oid
+        (oid,) = _COLUMN.unpack_from(body, end + 1)
+        yield body[at:end].decode(), oid
         at = end + 1 + _COLUMN.size
 
 
 def _two_texts(body: bytes) -> tuple[bytes, bytes]:
-    at = 2
-    texts = []
-    for _ in range(2):
-        (length,) = Struct("!i").unpack_from(body, at)
-        if length < 0 or at + 4 + length > len(body):
-            raise ValueError
-        texts.append(body[at + 4 : at + 4 + length])
-        at += 4 + length
-    first, second = texts
-    return first, second
+    """The first two columns of a DataRow, neither of them NULL."""
+    first = _COUNT.size + _LENGTH.size
+    (length,) = _LENGTH.unpack_from(body, _COUNT.size)
+    second = first + length + _LENGTH.size
+    (rest,) = _LENGTH.unpack_from(body, first + length)
+    if length < 0 or rest < 0 or second + rest > len(body):
+        raise ValueError
+    return body[first : first + length], body[second : second + rest]
