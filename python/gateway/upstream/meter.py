@@ -40,9 +40,8 @@ class Meter(asyncio.Protocol):
     ) -> None:
         """Run `exchange`; it is left to its end if the caller leaves. The driver must be idle.
 
-        `meanwhile` is given the tree once what follows from it has been sent.
-
-        Raises ConnectionError when the session ends before.
+        `meanwhile` is given the tree once what follows from it has been sent. Raises
+        ConnectionError when the session ends before.
         """
         if self._exchange is not None or self._transport.is_closing():
             raise ConnectionError

@@ -183,7 +183,8 @@ class Transaction:
                     "what the server says of the statement is too large to be read",
                     hint="write it in parts",
                 ) from None
-            raise failures.lost(error) from None
+            if exchange.error is None:
+                raise failures.lost(error) from None
         finally:
             meter.limit = of_rows
         if question is not None and exchange.known:
