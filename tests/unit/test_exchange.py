@@ -174,6 +174,16 @@ def test_the_last_texts_are_guessed() -> None:
     assert guesses.of("a") == {2}
     assert len(guesses._known) == 1
     for number in range(guesses._MOST):
-        guesses.learn(str(number), frozenset({1}))
+        guesses.learn("b" * (number + 1), frozenset({1}))
     assert guesses.of("a") == frozenset()
     assert len(guesses._known) == guesses._MOST
+
+
+def test_a_guess_keeps_no_literals() -> None:
+    guesses = Guesses()
+    guesses.learn("select id from person where ssn = '123-45-6789' and age > 41", frozenset({17}))
+    assert guesses.of("select id from person where ssn = '999' and age > 5") == {17}
+    assert guesses.of("select id from patient where ssn = '999' and age > 5") == frozenset()
+    (kept,) = guesses._known
+    assert b"123" not in kept
+    assert b"41" not in kept

@@ -9,6 +9,7 @@ message that has no place here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from struct import Struct, error, pack
 
@@ -47,7 +48,8 @@ class Exchange:
         self._pieces: list[bytes] = []  # of a message that is not whole
         self._size = 0
         self._wanted = _HEADER.size  # bytes until there is something to read
-        self._asked_for = frozenset(guess) if question is not None else frozenset[int]()
+        self.guess = frozenset(guess) if question is not None else frozenset[int]()
+        self._asked_for = self.guess
         self._synced = False
         self.trees: list[bytes] = []
         self.named: frozenset[int] = frozenset()  # in the first tree
@@ -196,24 +198,34 @@ class Exchange:
 
 
 class Guesses:
-    """Which relations the texts that were parsed last named. Says nothing that is believed."""
+    """Which relations the texts that were parsed last named. Says nothing that is believed.
+
+    Texts that differ in numbers and plain strings only are taken for one; neither are kept.
+    """
 
     _MOST = 512
-    _LONGEST = 16 * 1024  # characters of a text
+    _LONGEST = 4 * 1024  # characters of a text
+    _STRING = re.compile("'[^']*'")
 
     def __init__(self) -> None:
-        self._known: dict[str, frozenset[int]] = {}
+        self._known: dict[bytes, frozenset[int]] = {}
 
     def of(self, text: str) -> frozenset[int]:
-        return self._known.get(text, frozenset())
+        if len(text) > self._LONGEST:
+            return frozenset()
+        return self._known.get(self._without_literals(text), frozenset())
 
     def learn(self, text: str, named: frozenset[int]) -> None:
         if len(text) > self._LONGEST or not named:
             return
-        self._known.pop(text, None)
-        self._known[text] = named
+        kept = self._without_literals(text)
+        self._known.pop(kept, None)
+        self._known[kept] = named
         if len(self._known) > self._MOST:
             del self._known[next(iter(self._known))]
+
+    def _without_literals(self, text: str) -> bytes:
+        return self._STRING.sub("''", text).encode().translate(None, b"0123456789")
 
 
 def _message(kind: bytes, body: bytes) -> bytes:

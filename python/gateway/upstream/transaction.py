@@ -151,7 +151,8 @@ class Transaction:
                 told = {int(oid): said.decode() for oid, said in exchange.rows}
             else:
                 told = dict(await self.fetch(question.query, sorted(exchange.named)))
-            self._guesses.learn(text, exchange.named)
+            if exchange.named != exchange.guess:
+                self._guesses.learn(text, exchange.named)
         return Parsed(
             tree=exchange.tree(),
             names=exchange.names,
