@@ -27,7 +27,7 @@ origin may be left out) | {"name": "bucket", "edges": [int]} | {"name": "scan"}.
 from collections.abc import Sequence
 from typing import Self, final
 
-__all__ = ["Chunk", "MaskedStream", "__version__", "lineage"]
+__all__ = ["Chunk", "MaskedStream", "__version__", "lineage", "parts", "relations_named"]
 
 __version__: str
 
@@ -83,6 +83,15 @@ def lineage(tree: str, server_major: int, *, stored: bool = False) -> str:
     Raises gateway.errors.StatementRefused when the tree is not one plain SELECT, and
     gateway.errors.NotUnderstood for any tag, field or kind not on this server version's list.
     """
+
+def relations_named(tree: bytes) -> list[int]:
+    """The OIDs of the relations that a tree as the server sent it seems to name, each once, in
+    order: found without reading it, so that the catalog can be asked about them meanwhile. None
+    that it names is missing."""
+
+def parts(tree: str) -> tuple[int, int]:
+    """How many range table entries and how many queries a tree seems to hold; never fewer than it
+    does."""
 
 @final
 class Chunk:

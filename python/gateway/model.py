@@ -174,6 +174,19 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """A query about relations, to be asked along with a Parse.
+
+    It has one parameter, an array of their OIDs, and its rows are an OID and a text. It is prepared
+    once a session, under `name`.
+    """
+
+    name: str
+    query: str
+    most: int  # not asked about more relations than these
+
+
+@dataclass(frozen=True, slots=True)
 class Parsed:
     """What the server answered to Parse and Describe of one statement; nothing has been run."""
 
@@ -182,6 +195,7 @@ class Parsed:
     type_oids: tuple[int, ...]  # the same columns' types, domains as their base types
     parameters: tuple[int, ...]  # the type OID of each $n
     named: frozenset[int]  # OIDs of the relations in the tree, found without reading it
+    told: Mapping[int, str]  # the answer to a question about them
 
 
 @dataclass(frozen=True, slots=True)

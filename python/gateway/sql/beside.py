@@ -38,7 +38,6 @@ async def bring_along(
     text = analysis.filled_text
     if not wanted or len(text) > _LONGEST or guards.holds(text):
         return analysis
-    epoch = server.epoch
     compared = [equality.parameter for equality in analysis.equalities]
     try:
         found = clauses.read(text)
@@ -64,7 +63,7 @@ async def bring_along(
     except (Unreadable, InvalidRequest, StatementRefused, NotUnderstood):
         return analysis
     seen = rewriting.apart(seen, replace(analysis, rows=places))
-    if server.epoch != epoch or not alike(seen, analysis) or not _proven(seen, asked):
+    if not alike(seen, analysis) or not _proven(seen, asked):
         return analysis
     return replace(seen, text=analysis.text)
 

@@ -44,7 +44,6 @@ async def without_dependents(
     text = analysis.filled_text
     if not wanted or len(text) > _LONGEST or guards.holds(text):
         return analysis
-    epoch = server.epoch
     compared = [equality.parameter for equality in analysis.equalities]
     try:
         shorter, probe, gone = _shorter(text, clauses.read(text), analysis, wanted)
@@ -61,7 +60,7 @@ async def without_dependents(
     except (Unreadable, StatementRefused, NotUnderstood, InvalidRequest):
         return analysis
     found = apart(found, analysis)
-    if server.epoch != epoch or not alike(found, analysis):
+    if not alike(found, analysis):
         return analysis
     note = NOTE.format(", ".join(dict.fromkeys(gone)))
     return replace(found, text=analysis.text, notes=(*analysis.notes, note))

@@ -54,13 +54,12 @@ async def mask_at_source(
     Those without a use are, if the rewritten statement cannot but use them. `analysis` itself when
     there is no such statement.
     """
-    epoch = server.epoch
     try:
         rewritten, gone = await _rewritten(analysis, hidden, server, settings or Settings())
         rewritten = rewriting.apart(rewritten, analysis)
     except (Unreadable, InvalidRequest, StatementRefused, NotUnderstood):
         return analysis
-    if server.epoch != epoch or not rewriting.alike(rewritten, analysis):
+    if not rewriting.alike(rewritten, analysis):
         return analysis
     lost = {(one.reference, one.column) for one in gone}
     return replace(

@@ -15,8 +15,9 @@ from functools import lru_cache
 from typing import Any
 
 from gateway.errors import NotUnderstood
-from gateway.model import Column
+from gateway.model import Column, Question
 from gateway.sql.server import Server
+from gateway.sql.size import MAX_TABLES
 from gateway.sql.statement import acceptable_heading, acceptable_name
 from gateway.sql.types import FIRST_USER_OID, TypeFact
 
@@ -80,6 +81,8 @@ LATERAL (
   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) a
 WHERE c.oid = ANY($1::pg_catalog.oid[])
 """
+#: What `described` reads, to be asked along with a Parse.
+RELATIONS = Question("maskgate_relations", _RELATIONS, MAX_TABLES)
 
 # Columns with the same values: those of the same name one step up or down the inheritance tree (the
 # steps together reach every partition), and those that a generated column is computed from.
@@ -209,12 +212,8 @@ async def user_types(server: Server, oids: Iterable[int]) -> Mapping[int, TypeFa
 
 async def relations(server: Server, oids: Collection[int]) -> dict[int, Relation]:
     """Every relation of `oids`; one that the catalog does not know, or cannot name, is refused."""
-    return described(await told(server, oids), oids)
-
-
-async def told(server: Server, oids: Iterable[int]) -> Mapping[int, str]:
-    """What the catalog says of the relations among `oids`, for `described`."""
-    return {row[0]: row[1] for row in await server.fetch(_RELATIONS, sorted(oids))}
+    rows = await server.fetch(_RELATIONS, sorted(oids))
+    return described({row[0]: row[1] for row in rows}, oids)
 
 
 def described(said: Mapping[int, str], oids: Iterable[int]) -> dict[int, Relation]:
