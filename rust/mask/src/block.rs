@@ -2,7 +2,7 @@
 //! such text after the other, each step waiting for the last.
 //!
 //! The crate takes many texts at once only when all of them fill their blocks. Its own hash is the
-//! oracle: a test holds every length and both engines to it. Longer texts are left to it.
+//! oracle: a test holds every length and both ways to it. Longer texts are left to it.
 
 use crate::detect::simd::{Lanes, LanesJob, on_lanes};
 

@@ -42,22 +42,23 @@ pub(crate) trait LanesJob {
     fn run<L: Lanes>(self);
 }
 
-/// Does the job on the best engine.
+/// Does the job with AVX2 where the processor has it, and number by number everywhere else.
 pub(crate) fn on_lanes(job: impl LanesJob) {
-    struct Adapted<J>(J);
-    impl<J: LanesJob> Job for Adapted<J> {
-        #[inline(always)]
-        fn run<E: Engine>(self) {
-            self.0.run::<E::Lanes>();
-        }
+    #[cfg(test)]
+    if PLAIN.get() {
+        return job.run::<[u32; 8]>();
     }
-    best(Adapted(job));
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2, as was just asked.
+        return unsafe { avx2::run_on_lanes(job) };
+    }
+    job.run::<[u32; 8]>();
 }
 
 /// How a machine does it.
 pub(super) trait Engine {
     type Words: Words;
-    type Lanes: Lanes;
     type Tables: Copy;
     fn tables(openings: &Openings) -> Self::Tables;
     fn classify(block: &Block, tables: &Self::Tables) -> Characters<u64>;
@@ -105,7 +106,6 @@ pub(super) struct Plain;
 
 impl Engine for Plain {
     type Words = [u64; 4];
-    type Lanes = [u32; 8];
     type Tables = Tables;
 
     fn tables(openings: &Openings) -> Tables {
@@ -214,12 +214,18 @@ mod avx2 {
         AFTER, AGES, AT, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, Halves, LETTERS, LINE,
         Openings, SLASH, WWW,
     };
-    use super::{Engine, Job, Lanes, Words};
+    use super::{Engine, Job, Lanes, LanesJob, Words};
 
     /// [`Job::run`] for processors with AVX2.
     #[target_feature(enable = "avx2")]
     pub(super) fn run(job: impl Job) {
         job.run::<Avx2>();
+    }
+
+    /// [`LanesJob::run`] for processors with AVX2.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn run_on_lanes(job: impl LanesJob) {
+        job.run::<Eight>();
     }
 
     /// Used by [`run`] alone, and so only where there is AVX2: that is what every block below relies on.
@@ -307,6 +313,7 @@ mod avx2 {
         }
     }
 
+    /// Used by [`run_on_lanes`] alone, as [`Avx2`] by [`run`].
     #[derive(Clone, Copy)]
     pub(super) struct Eight(__m256i);
 
@@ -352,7 +359,6 @@ mod avx2 {
 
     impl Engine for Avx2 {
         type Words = Four;
-        type Lanes = Eight;
         type Tables = Tables;
 
         #[inline(always)]
