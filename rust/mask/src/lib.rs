@@ -9,6 +9,7 @@
 
 #[cfg(test)]
 mod agreement;
+mod block;
 mod bucket;
 mod calendar;
 mod cells;

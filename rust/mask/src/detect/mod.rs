@@ -23,7 +23,7 @@ pub(crate) mod phone;
 pub(crate) mod record;
 pub(crate) mod server_time;
 pub(crate) mod shapes;
-mod simd;
+pub(crate) mod simd;
 pub(crate) mod ssn;
 pub(crate) mod triggers;
 pub(crate) mod url;
