@@ -129,11 +129,19 @@ impl Outline {
             17..=64 => bits::<64>(value),
             _ => return self.add(Plain(value), false),
         };
-        // Rare: numbers that are looked for from their middle on, and their zeros.
-        if digits.count_ones() as usize >= super::needles::NATIONAL || value.contains(&b'0') {
+        let mut begins = words & !(words << 1) | digits & !(digits << 1);
+        // Numbers that are looked for from their middle on, and those with zeros before them.
+        let many = digits.count_ones() as usize >= super::needles::NATIONAL;
+        let mut numbers = begins & digits;
+        while numbers != 0 && !many {
+            if value.get(numbers.trailing_zeros() as usize) == Some(&b'0') {
+                break;
+            }
+            numbers &= numbers - 1;
+        }
+        if many || numbers != 0 {
             return self.add(Plain(value), false);
         }
-        let mut begins = words & !(words << 1) | digits & !(digits << 1);
         while begins != 0 {
             let bit = begins.trailing_zeros();
             begins &= begins - 1;
@@ -307,7 +315,7 @@ impl Outline {
     }
 }
 
-/// Which of up to `N` characters, at most 64, are letters or digits, and which are digits.
+/// Which of up to `N` characters of ASCII, at most 64, are letters or digits, and which are digits.
 #[inline(always)]
 fn bits<const N: usize>(bytes: &[u8]) -> (u64, u64) {
     let mut padded = [0u8; N];
@@ -320,20 +328,34 @@ fn bits<const N: usize>(bytes: &[u8]) -> (u64, u64) {
             &padded
         }
     };
-    let digit = block.map(|c| u8::from(c.wrapping_sub(b'0') < 10));
-    let letter = block.map(|c| u8::from((c | 0x20).wrapping_sub(b'a') < 26));
-    let digits = packed(&digit);
-    (digits | packed(&letter), digits)
+    let (eights, _) = block.as_chunks::<8>();
+    let (mut words, mut digits) = (0, 0);
+    for (i, eight) in eights.iter().enumerate() {
+        let text = u64::from_le_bytes(*eight);
+        let digit = between(text, b'0', b'9');
+        let word = digit | between(text | each(0x20), b'a', b'z');
+        digits |= packed(digit) << (8 * i);
+        words |= packed(word) << (8 * i);
+    }
+    (words, digits)
 }
 
-/// The lowest bit of each byte.
+/// The same byte eight times.
 #[inline(always)]
-fn packed<const N: usize>(bytes: &[u8; N]) -> u64 {
-    let (eights, _) = bytes.as_chunks::<8>();
-    let mut packed = 0;
-    for (i, eight) in eights.iter().enumerate() {
-        let gathered = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        packed |= gathered << (8 * i);
-    }
-    packed
+const fn each(c: u8) -> u64 {
+    u64::from_le_bytes([c; 8])
+}
+
+/// The highest bit of each byte of ASCII that lies between two others: no byte's sum reaches the next.
+#[inline(always)]
+fn between(text: u64, first: u8, last: u8) -> u64 {
+    let from = text.wrapping_add(each(0x80 - first));
+    let after = text.wrapping_add(each(0x7f - last));
+    from & !after & each(0x80)
+}
+
+/// The highest bit of each byte, gathered.
+#[inline(always)]
+fn packed(bytes: u64) -> u64 {
+    (bytes >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }
