@@ -324,7 +324,7 @@ fn apart<'a>(
         let strong = |own: &&Own| {
             own.word.chars().count() >= 3 && own.class == Class::Name && own.alone == Alone::Always
         };
-        if long >= 2 || parts.iter().any(|own| strong(own)) {
+        if long >= 2 || parts.iter().any(strong) {
             columns.extend(parts.iter().map(|own| own.column));
         }
         return;
