@@ -95,7 +95,7 @@ def test_json_and_lists_are_looked_through() -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_hidden_column_leaves_no_trace(form: str) -> None:
     shown = [column("id", "int4"), column("note", "text", SCAN)]
-    rows = [(i, f"note {i}".encode()) for i in range(3000)]
+    rows = [(i, f"note {i}".encode()) for i in range(2000)]
 
     def taken(columns: list[dict[str, Any]], *cells: bytes | None) -> list[Any]:
         stream = opened(columns, form, metadata={"k": "v"})
@@ -107,7 +107,7 @@ def test_a_hidden_column_leaves_no_trace(form: str) -> None:
     plain = taken(shown)
     secret = [column("id", "int4"), column("note", "text", SCAN) | {"row": [2, 3]}]
     secret += [hidden("sëcret"), hidden("array", ARRAY_OF_TEXT), hidden("when", "date")]
-    for name in (b"Okonkwo", b"Zq" * 20_000, None):
+    for name in (b"Okonkwo", b"Zq" * 3_000, None):
         assert taken(secret, name, None, int4(2**31 - 1)) == plain
 
 

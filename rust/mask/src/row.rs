@@ -13,7 +13,8 @@
 //!   those before the `@`): in a value of letters each from 3 letters on, ordinary words (see
 //!   [`words`]) and words of two letters only with a capital; in a value with digits each from 4
 //!   letters on that is no ordinary word. Articles and what streets are called never count alone. A
-//!   name counts with an ending (`s`, `es`), with digits behind it, and joined with another;
+//!   name counts with an ending (`s`, `es`), with digits behind it, and joined with others (one of two
+//!   letters only before the word that it has behind it in the value);
 //! - **two words** beside each other that are both the row's, of whichever columns, unless one is an
 //!   article or a lone letter; a number and a word only of one column;
 //! - what stands **beside** a found word: further words of the row, a capital that is dotted or the
@@ -84,11 +85,13 @@ impl RowRule {
             values.push_str(value);
             ends.push((column, values.len(), whole));
             let long = needles::is_long(value);
-            if is_plain(value.as_bytes()) {
-                outline.add(Plain(value.as_bytes()), long);
-            } else {
-                spelled.set(value);
-                outline.add(&*spelled, long);
+            match is_plain(value.as_bytes()) {
+                true if long => outline.add(Plain(value.as_bytes()), long),
+                true => outline.add_plain(value.as_bytes()),
+                false => {
+                    spelled.set(value);
+                    outline.add(&*spelled, long);
+                }
             }
         });
     }
@@ -104,17 +107,20 @@ impl RowRule {
             return;
         }
         if is_plain(text.as_bytes()) {
-            if !self.outline.may_hold_plain(text.as_bytes()) {
-                return;
-            }
-            self.spelled.set(text);
-        } else {
-            self.spelled.set(text);
-            if !self.outline.may_hold(&self.spelled) {
-                return;
-            }
+            return self.collect_plain(text.as_bytes(), spans);
         }
-        self.find(spans);
+        self.spelled.set(text);
+        if self.outline.may_hold(&self.spelled) {
+            self.find(spans);
+        }
+    }
+
+    /// As [`RowRule::collect`], of text that is its own folding.
+    pub(crate) fn collect_plain(&mut self, text: &[u8], spans: &mut Vec<Span>) {
+        if self.is_set() && self.outline.may_hold_plain(text) {
+            self.spelled.set_plain(text);
+            self.find(spans);
+        }
     }
 
     /// The spans of the text in `spelled`.

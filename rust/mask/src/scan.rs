@@ -221,7 +221,14 @@ impl Scanner {
                 && !bytes.is_empty()
             {
                 self.row.set(beside, first + row);
-                self.find_row(&String::from_utf8_lossy(bytes));
+                let spans = self.spans.len();
+                if plain || is_plain(bytes) {
+                    self.row.collect_plain(bytes, &mut self.spans);
+                } else {
+                    let text = String::from_utf8_lossy(bytes);
+                    self.row.collect(&text, &mut self.spans);
+                }
+                self.join_row(spans);
             }
             if !self.spans.is_empty() {
                 self.count(1);
@@ -303,6 +310,11 @@ impl Scanner {
     fn find_row(&mut self, text: &str) {
         let before = self.spans.len();
         self.row.collect(text, &mut self.spans);
+        self.join_row(before);
+    }
+
+    /// The union of the first `before` spans and those that the row has added.
+    fn join_row(&mut self, before: usize) {
         if self.spans.len() > before {
             union(&mut self.spans);
         }

@@ -20,6 +20,8 @@ struct Piece {
 /// A word of a value.
 struct Own {
     word: String,
+    /// The word behind it in its value.
+    next: Option<String>,
     column: usize,
     /// Of a value without digits.
     name: bool,
@@ -322,7 +324,7 @@ fn apart<'a>(
         let strong = |own: &&Own| {
             own.word.chars().count() >= 3 && own.class == Class::Name && own.alone == Alone::Always
         };
-        if long >= 2 || parts.iter().any(|own| strong(own)) {
+        if long >= 2 || parts.iter().any(strong) {
             columns.extend(parts.iter().map(|own| own.column));
         }
         return;
@@ -333,6 +335,12 @@ fn apart<'a>(
             && part.word.chars().count() >= 2
             && part.word.len() < whole
             && let Some(rest) = rest.strip_prefix(&part.word)
+            && (!parts.is_empty()
+                || part.word.chars().count() > 2
+                || part
+                    .next
+                    .as_ref()
+                    .is_some_and(|next| rest.starts_with(next)))
         {
             parts.push(part);
             apart(rest, whole, own, parts, columns);
@@ -549,6 +557,10 @@ fn words_of(column: usize, value: &str, solid: bool) -> Vec<Own> {
         let (class, alone) = self::class(&piece.word, name, pieces.len() == 1);
         let word = |word: String, class, alone| Own {
             word,
+            next: pieces
+                .get(i + 1)
+                .filter(|_| i + 1 < count)
+                .map(|next| next.word.clone()),
             column,
             name,
             alone,

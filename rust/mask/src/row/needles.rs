@@ -74,6 +74,8 @@ pub(crate) struct Needles {
     pub(crate) flags: Vec<u8>,
     pub(crate) members: Vec<Member>,
     pub(crate) wholes: Vec<Whole>,
+    /// The first bytes of members and wholes.
+    firsts: [u64; 4],
     /// First letters of the members that are names, as bits from `a` on.
     pub(crate) initials: u32,
     /// The columns that hold a value without digits.
@@ -87,8 +89,32 @@ impl Needles {
         self.flags.clear();
         self.members.clear();
         self.wholes.clear();
+        self.firsts = [0; 4];
         self.initials = 0;
         self.names = 0;
+    }
+
+    /// Whether a member or a whole begins with `first`.
+    pub(crate) fn begins(&self, first: u8) -> bool {
+        let bits = self.firsts.get(usize::from(first >> 6));
+        bits.is_some_and(|bits| bits & (1 << (first & 63)) != 0)
+    }
+
+    fn push_member(&mut self, member: Member) {
+        self.begin(member.start);
+        self.members.push(member);
+    }
+
+    fn push_whole(&mut self, whole: Whole) {
+        self.begin(whole.start);
+        self.wholes.push(whole);
+    }
+
+    fn begin(&mut self, start: usize) {
+        let first = self.bytes.get(start).copied().unwrap_or(0);
+        if let Some(bits) = self.firsts.get_mut(usize::from(first >> 6)) {
+            *bits |= 1 << (first & 63);
+        }
     }
 
     /// The letters and digits of a member or a whole.
@@ -144,7 +170,7 @@ impl Needles {
         let size = characters(self.text(first, end));
         let dense = words.len() > 1 && self.text(first, end).iter().all(|c| !c.is_ascii());
         if size >= FEWEST || (size >= 2 && dense) {
-            self.wholes.push(Whole {
+            self.push_whole(Whole {
                 start: first,
                 end,
                 owner,
@@ -238,7 +264,7 @@ impl Needles {
             start += zeros;
         }
         if end - start >= RUN {
-            self.wholes.push(Whole {
+            self.push_whole(Whole {
                 start,
                 end,
                 owner,
@@ -260,7 +286,7 @@ impl Needles {
                 name,
                 owner,
             };
-            self.members.push(member);
+            self.push_member(member);
             let letter = self.bytes.get(start).copied().unwrap_or(0);
             if name && letter.is_ascii_lowercase() {
                 self.initials |= 1 << (letter - b'a');
@@ -270,7 +296,7 @@ impl Needles {
                 && sort != Sort::Number
                 && characters(self.text(start, end)) >= FEWEST
             {
-                self.members.push(Member {
+                self.push_member(Member {
                     start: from,
                     sort: Sort::Name,
                     alone: Alone::Always,
@@ -282,7 +308,7 @@ impl Needles {
             }
             let inside = self.flags.get(start + 1..end).unwrap_or_default();
             if !lone && sort == Sort::Name && inside.iter().any(|flags| flags & JOINT != 0) {
-                self.wholes.push(Whole {
+                self.push_whole(Whole {
                     start,
                     end,
                     owner,

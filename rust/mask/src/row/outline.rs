@@ -16,7 +16,7 @@ pub(crate) struct Outline {
     second: [u64; 64],
     /// A few bits of each first triple.
     third: [u64; 4],
-    /// Pairs after which anything may stand.
+    /// Words of two letters or digits.
     short: Vec<(usize, usize)>,
     /// The first characters in `second`, to be taken out again.
     used: Vec<usize>,
@@ -105,6 +105,12 @@ fn begins(text: impl Read, i: usize, before: u8) -> bool {
         && (before & WORD == 0 || flags & FIRST != 0 || (flags & DIGIT != 0 && before & DIGIT == 0))
 }
 
+/// Whether a word, or what is left of it, is the two characters at `i` and `j`.
+#[inline(always)]
+fn is_pair(text: impl Read, i: usize, j: usize) -> bool {
+    j == i + 1 && (text.flag(j + 1) & WORD == 0 || text.flag(j + 1) & FIRST != 0)
+}
+
 impl Outline {
     pub(crate) fn clear(&mut self) {
         for first in self.used.drain(..) {
@@ -114,6 +120,56 @@ impl Outline {
         }
         self.third = [0; 4];
         self.short.clear();
+    }
+
+    /// As [`Outline::add`], of plain ASCII that is not long.
+    pub(crate) fn add_plain(&mut self, value: &[u8]) {
+        let (words, digits) = match value.len() {
+            0..=16 => bits::<16>(value),
+            17..=64 => bits::<64>(value),
+            _ => return self.add(Plain(value), false),
+        };
+        let mut begins = words & !(words << 1) | digits & !(digits << 1);
+        // Numbers that are looked for from their middle on, and those with zeros before them.
+        let many = digits.count_ones() as usize >= super::needles::NATIONAL;
+        let mut numbers = begins & digits;
+        while numbers != 0 && !many {
+            if value.get(numbers.trailing_zeros() as usize) == Some(&b'0') {
+                break;
+            }
+            numbers &= numbers - 1;
+        }
+        if many || numbers != 0 {
+            return self.add(Plain(value), false);
+        }
+        while begins != 0 {
+            let bit = begins.trailing_zeros();
+            begins &= begins - 1;
+            // Without the lowest bit each time: the next letter or digit.
+            let seconds = words & (u64::MAX << bit << 1);
+            let thirds = seconds & seconds.wrapping_sub(1);
+            if seconds == 0 {
+                continue;
+            }
+            let at = |bit: u32| key(value.get(bit as usize).copied().unwrap_or(0));
+            let second = seconds.trailing_zeros();
+            let (a, b) = (at(bit), at(second));
+            self.second(a, b);
+            if second == bit + 1 && (words >> second) & 2 == 0 {
+                self.short.push((a, b));
+            }
+            if thirds != 0 {
+                self.third(a, b, at(thirds.trailing_zeros()));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn second(&mut self, a: usize, b: usize) {
+        if let Some(second) = self.second.get_mut(a) {
+            *second |= 1 << b;
+            self.used.push(a);
+        }
     }
 
     /// Takes in the beginnings of one value. Of a long one only its own.
@@ -154,22 +210,20 @@ impl Outline {
             return;
         };
         let (a, b) = (key(value.byte(i)), key(value.byte(j)));
-        if let Some(second) = self.second.get_mut(a) {
-            *second |= 1 << b;
-            self.used.push(a);
+        self.second(a, b);
+        if is_pair(value, i, j) {
+            self.short.push((a, b));
         }
-        let ends = j == i + 1 && (value.flag(j + 1) & WORD == 0 || value.flag(j + 1) & FIRST != 0);
-        match next(value, j, far) {
-            Some(k) => {
-                let (word, bit) = triple(a, b, key(value.byte(k)));
-                if let Some(third) = self.third.get_mut(word) {
-                    *third |= bit;
-                }
-                if ends {
-                    self.short.push((a, b));
-                }
-            }
-            None => self.short.push((a, b)),
+        if let Some(k) = next(value, j, far) {
+            self.third(a, b, key(value.byte(k)));
+        }
+    }
+
+    #[inline(always)]
+    fn third(&mut self, a: usize, b: usize, c: usize) {
+        let (word, bit) = triple(a, b, c);
+        if let Some(third) = self.third.get_mut(word) {
+            *third |= bit;
         }
     }
 
@@ -185,12 +239,14 @@ impl Outline {
             return false;
         };
         let b = key(text.byte(j));
-        seconds & (1 << b) != 0 && self.after(text, a, b, j)
+        seconds & (1 << b) != 0 && self.after(text, i, j)
     }
 
+    /// Whether the third letter or digit fits the first two, at `i` and `j`.
     #[inline(never)]
-    fn after(&self, text: impl Read, a: usize, b: usize, j: usize) -> bool {
-        if self.short.contains(&(a, b)) {
+    fn after(&self, text: impl Read, i: usize, j: usize) -> bool {
+        let (a, b) = (key(text.byte(i)), key(text.byte(j)));
+        if is_pair(text, i, j) && self.short.contains(&(a, b)) {
             return true;
         }
         next(text, j, GAP).is_some_and(|k| {
@@ -218,14 +274,29 @@ impl Outline {
     pub(crate) fn may_hold_plain(&self, text: &[u8]) -> bool {
         let mut before = (0, 0);
         for (chunk, bytes) in text.chunks(64).enumerate() {
-            let (words, digits) = bits(bytes);
+            let (words, digits) = bits::<64>(bytes);
             let begins = words & !(words << 1 | before.0) | digits & !(digits << 1 | before.1);
             before = (words >> 63, digits >> 63);
-            let mut rest = begins;
-            while rest != 0 {
-                let bit = rest.trailing_zeros();
-                rest &= rest - 1;
-                if self.may_begin(Plain(text), chunk * 64 + bit as usize) {
+            // Two in a row are looked up at once; what is apart or begins with zeros, step by step.
+            let mut pairs = begins & (words >> 1);
+            let mut others = begins & !pairs;
+            while pairs != 0 {
+                let i = chunk * 64 + pairs.trailing_zeros() as usize;
+                let bit = pairs & pairs.wrapping_neg();
+                pairs &= pairs - 1;
+                let Some(&[a, b]) = text.get(i..i + 2) else {
+                    break;
+                };
+                let seconds = self.second.get(key(a)).copied().unwrap_or(0);
+                if (seconds >> key(b)) & 1 != 0 && self.after(Plain(text), i, i + 1) {
+                    return true;
+                }
+                others |= if a == b'0' { bit } else { 0 };
+            }
+            while others != 0 {
+                let i = chunk * 64 + others.trailing_zeros() as usize;
+                others &= others - 1;
+                if self.may_begin(Plain(text), i) {
                     return true;
                 }
             }
@@ -244,33 +315,47 @@ impl Outline {
     }
 }
 
-/// Which of up to 64 characters are letters or digits, and which are digits.
+/// Which of up to `N` characters of ASCII, at most 64, are letters or digits, and which are digits.
 #[inline(always)]
-fn bits(bytes: &[u8]) -> (u64, u64) {
-    let mut padded = [0u8; 64];
-    let block: &[u8; 64] = match bytes.try_into() {
+fn bits<const N: usize>(bytes: &[u8]) -> (u64, u64) {
+    let mut padded = [0u8; N];
+    let block: &[u8; N] = match bytes.try_into() {
         Ok(block) => block,
         Err(_) => {
-            for (to, from) in padded.iter_mut().zip(bytes) {
-                *to = *from;
+            if let Some(start) = padded.get_mut(..bytes.len()) {
+                start.copy_from_slice(bytes);
             }
             &padded
         }
     };
-    let digit = block.map(|c| u8::from(c.wrapping_sub(b'0') < 10));
-    let letter = block.map(|c| u8::from((c | 0x20).wrapping_sub(b'a') < 26));
-    let digits = packed(&digit);
-    (digits | packed(&letter), digits)
+    let (eights, _) = block.as_chunks::<8>();
+    let (mut words, mut digits) = (0, 0);
+    for (i, eight) in eights.iter().enumerate() {
+        let text = u64::from_le_bytes(*eight);
+        let digit = between(text, b'0', b'9');
+        let word = digit | between(text | each(0x20), b'a', b'z');
+        digits |= packed(digit) << (8 * i);
+        words |= packed(word) << (8 * i);
+    }
+    (words, digits)
 }
 
-/// The lowest bit of each byte.
+/// The same byte eight times.
 #[inline(always)]
-fn packed(bytes: &[u8; 64]) -> u64 {
-    let (eights, _) = bytes.as_chunks::<8>();
-    let mut packed = 0;
-    for (i, eight) in eights.iter().enumerate() {
-        let gathered = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        packed |= gathered << (8 * i);
-    }
-    packed
+const fn each(c: u8) -> u64 {
+    u64::from_le_bytes([c; 8])
+}
+
+/// The highest bit of each byte of ASCII that lies between two others: no byte's sum reaches the next.
+#[inline(always)]
+fn between(text: u64, first: u8, last: u8) -> u64 {
+    let from = text.wrapping_add(each(0x80 - first));
+    let after = text.wrapping_add(each(0x7f - last));
+    from & !after & each(0x80)
+}
+
+/// The highest bit of each byte, gathered.
+#[inline(always)]
+fn packed(bytes: u64) -> u64 {
+    (bytes >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
 }

@@ -97,6 +97,12 @@ impl Search {
             let Some(&Word { start, end, .. }) = self.words.get(i) else {
                 break;
             };
+            if !needles.begins(text.byte(start)) && text.flag(start) & DIGIT == 0 {
+                // A run of digits may stand behind letters.
+                if !numbers || !(start..end).any(|i| text.flag(i) & DIGIT != 0) {
+                    continue;
+                }
+            }
             for whole in needles.beginning(text.byte(start), false) {
                 for spelled_out in [false, true] {
                     if let Some(to) = ends(text, needles, whole, start, spelled_out, steps)? {
@@ -260,6 +266,9 @@ fn joins(
 
 /// Fills in what a word of the text is in the row's values.
 fn weigh(text: &Spelled, needles: &Needles, word: &mut Word) {
+    if !needles.begins(text.byte(word.start)) {
+        return;
+    }
     let bytes = text.bytes.get(word.start..word.end).unwrap_or_default();
     let capital = text.flag(word.start) & CAPITAL != 0;
     let (mut number, mut initial, mut function, mut plain) = (true, true, true, true);
@@ -348,6 +357,17 @@ fn joined(needles: &Needles, word: &[u8]) -> u32 {
             let letters = !matches!(member.sort, Sort::Number | Sort::Initial);
             // A word by itself was looked up already.
             if !letters || size < 2 || !rest.starts_with(part) || part.len() == word.len() {
+                continue;
+            }
+            // Two letters begin too many words: only with what follows them in the value.
+            let following = rest.get(part.len()..).unwrap_or_default();
+            let joint = needles.flags.get(member.end).unwrap_or(&0) & JOINT != 0;
+            let next = needles.members.iter().any(|next| {
+                next.start == member.end
+                    && joint
+                    && following.starts_with(needles.text(next.start, next.end))
+            });
+            if from == 0 && size == 2 && !next {
                 continue;
             }
             let mut next = way;

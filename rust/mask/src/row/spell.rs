@@ -57,14 +57,9 @@ pub(crate) struct Spelled {
 impl Spelled {
     /// Spells `text` in the place of what was here.
     pub(crate) fn set(&mut self, text: &str) {
-        self.bytes.clear();
-        self.flags.clear();
-        self.places.clear();
+        self.set_plain(&[]);
         if is_plain(text.as_bytes()) {
-            let lower = text.bytes().map(|c| c.to_ascii_lowercase());
-            self.bytes.extend(lower);
-            self.flags.extend(text.bytes().map(ascii));
-            return;
+            return self.set_plain(text.as_bytes());
         }
         let mut dense = false;
         for (start, c) in text.char_indices() {
@@ -80,6 +75,15 @@ impl Spelled {
             }
             self.push_strange(c, place, &mut dense);
         }
+    }
+
+    /// As [`Spelled::set`], of a text that is its own folding.
+    pub(crate) fn set_plain(&mut self, text: &[u8]) {
+        self.bytes.clear();
+        self.flags.clear();
+        self.places.clear();
+        self.bytes.extend(text.iter().map(u8::to_ascii_lowercase));
+        self.flags.extend(text.iter().map(|&c| ascii(c)));
     }
 
     fn push(&mut self, byte: u8, flags: u8, place: (usize, usize)) {
