@@ -125,6 +125,15 @@ class Hidden:
     advice: str = ""  # what its options allow instead
 
 
+@dataclass(frozen=True, slots=True)
+class RowValues:
+    """Columns of the row that a text comes from: their values are masked wherever it holds them."""
+
+    output: int  # the text's place among `Analysis.outputs`
+    reference: Reference  # through which the text is read
+    columns: tuple[str, ...]  # of the same relation
+
+
 class Shape(StrEnum):
     """How base columns reach an output column."""
 
@@ -221,8 +230,16 @@ class Analysis:
     idle: tuple[Source, ...] = ()
     # Columns that are NULL in what will run, when it is not what the agent sent.
     hidden: tuple[Hidden, ...] = ()
+    # Outputs that the server gives behind `outputs`, for the kernel to look at and nobody to get.
+    beside: tuple[Output, ...] = ()
+    # For an output the places, among `outputs` and `beside` together, of columns of the same row.
+    rows: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     # OIDs of all that the plan of the statement may read: its relations and what inherits from them
     relations: frozenset[int] = frozenset()
+
+    def given(self, place: int) -> Output:
+        """The output at that place of what the server gives."""
+        return (*self.outputs, *self.beside)[place]
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,13 @@ WITH RECURSIVE seen (oid) AS (
 """  # noqa: S608 made of constants
 
 
+_SCHEMAS = """
+SELECT u.name, n.nspname FROM pg_catalog.unnest($1::pg_catalog.text[]) AS u(name)
+JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(pg_catalog.quote_ident(u.name))
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+"""
+
+
 async def built_in_types(server: Server) -> Mapping[int, TypeFact]:
     """The types that came with the server; the same while a session lives."""
     return {f.oid: f for f in (_type(row) for row in await server.fetch(_BUILT_IN))}
@@ -229,6 +236,12 @@ async def descendants(
     parents = sorted(oid for oid, relation in relations.items() if relation.family)
     below = await server.fetch(_DESCENDANTS, parents) if parents else []
     return frozenset((row["root"], row["oid"]) for row in below)
+
+
+async def schemas(names: Collection[str], server: Server) -> Mapping[str, str]:
+    """Where the server finds each relation that a text names without a schema."""
+    rows = await server.fetch(_SCHEMAS, sorted(names)) if names else []
+    return {row["name"]: row["nspname"] for row in rows}
 
 
 async def kin(

@@ -1,8 +1,12 @@
-//! The two ways of this crate to look at many characters at once, and the choice between them: AVX2
-//! where the processor has it, and plain words everywhere else. A test holds them equal.
+//! The ways of this crate to look at many characters at once, and the choice between them: AVX2 where
+//! the processor has it, NEON on ARM, and plain words everywhere else. A test holds them equal.
 
 #![allow(unsafe_code)] // the one place of this crate; `Plain` is the scalar twin
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
+#[cfg(target_arch = "x86_64")]
 use std::sync::OnceLock;
 
 use super::classes::{Block, Characters, Openings, Tables, plain};
@@ -45,6 +49,8 @@ pub(super) fn best(job: impl Job) {
     if PLAIN.get() {
         return job.run::<Plain>();
     }
+    #[cfg(target_arch = "aarch64")]
+    return job.run::<neon::Neon>();
     #[cfg(target_arch = "x86_64")]
     {
         static HAS_AVX2: OnceLock<bool> = OnceLock::new();
@@ -53,6 +59,7 @@ pub(super) fn best(job: impl Job) {
             return unsafe { avx2::run(job) };
         }
     }
+    #[cfg(not(target_arch = "aarch64"))]
     job.run::<Plain>();
 }
 
@@ -61,7 +68,7 @@ thread_local! {
     static PLAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Has this thread do it as a machine without AVX2 would.
+/// Has this thread do it as a machine without AVX2 and NEON would.
 #[cfg(test)]
 pub(crate) fn plainly<T>(run: impl FnOnce() -> T) -> T {
     PLAIN.set(true);
@@ -71,6 +78,7 @@ pub(crate) fn plainly<T>(run: impl FnOnce() -> T) -> T {
 }
 
 /// One character after the other, one word after the other.
+#[cfg_attr(target_arch = "aarch64", allow(dead_code))] // there it is what tests compare with
 pub(super) struct Plain;
 
 impl Engine for Plain {
