@@ -168,8 +168,8 @@ async def test_dates_move_with_their_subject_or_not_at_all(charts: Ward) -> None
     assert nobody is None  # the third has no number
     assert first and first != "1950-05-30"
     assert second and second != "1960-01-01"
-    beside = "select c.city, c.born, c.number from chart c join chart d on d.id = c.id order by c.id"
-    assert [row["born"] for row in await answer(charts, beside)] == [first, second, None]
+    beside = "select c.city, c.born, c.number from chart c join call d on true order by c.id"
+    assert [row["born"] for row in await answer(charts, beside)][::2] == [first, second, None]
     for sql in (
         "select born::text as born from chart",
         "select born from (select born, number from chart) b",

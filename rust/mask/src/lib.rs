@@ -5,7 +5,7 @@
 //! never when a row arrives, and a type this crate does not know is refused under every treatment.
 //! It reads no policy, opens no file and knows neither Python nor PostgreSQL.
 
-#![deny(unsafe_code)] // allowed in detect/simd.rs alone
+#![deny(unsafe_code)] // allowed in detect/simd.rs and its engines alone
 
 #[cfg(test)]
 mod agreement;
