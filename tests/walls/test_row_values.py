@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from ward import GRANT, Ward, build, opened
+from ward import CLEAR, GRANT, READER, Ward, build, opened
 
 import servers
 from gateway.errors import ConfigurationError, ProtectedUse
@@ -35,6 +35,8 @@ insert into call values (1, 'Zanthe'), (2, 'Quillfeather');
 create view charts as select id, holder, remark from chart;
 create table young (like chart);
 alter table young inherit chart;
+create table odd (maskgate_1 int, maskgate_2 int, holder text, remark text);
+insert into odd values (2, 4, 'Boris', 'Boris here'), (1, 3, 'Zanthe', 'Zanthe here');
 """
 ROW = {"treatment": "scan", "row": ["holder", "number", "account", "secret"]}
 RULES: dict[str, Any] = {
@@ -47,6 +49,8 @@ RULES: dict[str, Any] = {
     "public.chart.remark": ROW,
     "public.chart.sheet": {"treatment": "scan", "row": ["holder"]},
     "public.call.*": "clear",
+    "public.odd.*": "clear",
+    "public.odd.remark": {"treatment": "scan", "row": ["holder"]},
 }
 POLICY = Policy("ward", RULES, text="clear")
 #: What would only be there had a text not been read with the values of its row.
@@ -203,6 +207,41 @@ async def test_a_column_of_a_using_alias_is_no_companion(charts: Ward) -> None:
     async with charts.database.transaction("walls") as transaction:
         _, decision = await walked(charts, transaction, sql, policy=policy)
     assert [column.treatment.name for column in decision.columns] == ["null"]
+
+
+async def test_the_names_of_what_comes_along_are_nobody_elses(charts: Ward) -> None:
+    for sql in (
+        "select remark, maskgate_2 from odd order by maskgate_1",
+        'select remark, maskgate_2 from odd order by "maskgate_1"',
+        "select remark, maskgate_2 from odd order by MaskGate_1",
+        "select odd.maskgate_2, remark, odd.maskgate_1 as maskgate_1 from odd order by maskgate_1",
+    ):
+        rows = await answer(charts, sql)
+        assert [(row["maskgate_2"], row["remark"]) for row in rows] == [
+            (3, "[ROW] here"),
+            (4, "[ROW] here"),
+        ], sql
+
+
+async def test_a_text_that_is_null_takes_no_right_to_its_companions(server: servers.Server) -> None:
+    """Where nothing protected comes, the role is the one that may read nothing protected."""
+    await build(server, "ward_narrow")
+    async with opened(server, "ward_narrow") as made:
+        await made.admin.execute(TABLES)
+        await made.admin.execute(
+            f"grant select on chart to {READER}; grant select (id, city) on chart to {CLEAR}"
+        )
+        made.policy = POLICY
+        for sql in (
+            "select remark, city from chart where number = 'x' or id = 1",
+            "select city, remark from chart c where holder is null and id = 1 or id = 1",
+            "select remark, city, upper(remark) from chart where id = 1",
+        ):
+            (row,) = await answer(made, sql)
+            assert (row["remark"], row["city"]) == (None, "Salem"), sql
+        # What another text is still read with stays.
+        (row,) = await answer(made, "select remark, sheet from chart where id = 1 order by remark")
+        assert row == {"remark": None, "sheet": {"said": "[ROW], of course"}}
 
 
 async def test_dates_move_with_their_subject_or_not_at_all(charts: Ward) -> None:

@@ -49,7 +49,8 @@ async def bring_along(
             return analysis
         if not names:
             return replace(analysis, rows=places)
-        added = "".join(f", {column} AS maskgate_{n}" for n, column in enumerate(names, 1))
+        stem = _unused_in(text)
+        added = "".join(f", {column} AS {stem}{n}" for n, column in enumerate(names, 1))
         longer = edited(text, [(block.from_start or 0, block.from_start or 0, f"{added} ")])
         statement = statements.read(longer, max_bytes=len(longer) * 4)
         await server.mark()
@@ -91,6 +92,14 @@ def _without_queries(found: Clauses) -> bool:
     never NULL where its row is there. `(SELECT c.name WHERE false)` is not."""
     words = {lexeme.value for lexeme in found.lexemes if lexeme.kind == "word"}
     return len(found.blocks) == 1 and not words & {"values", "table"}
+
+
+def _unused_in(text: str) -> str:
+    """How a name begins that no ORDER BY of the text can mean."""
+    stem = "maskgate_"
+    while stem in text.lower():
+        stem += "_"
+    return stem
 
 
 def _places(
