@@ -36,6 +36,9 @@ create view charts as select id, holder, remark from chart;
 create table young (like chart);
 alter table young inherit chart;
 create table odd (maskgate_1 int, maskgate_2 int, holder text, remark text);
+create domain day as date;
+create table dated (days date[], day day, amount numeric(10, 2), holder text, remark text);
+insert into dated values ('{2000-01-01}', '2000-01-01', 12345.67, 'Boris', 'paid 12345.67');
 insert into odd values (2, 4, 'Boris', 'Boris here'), (1, 3, 'Zanthe', 'Zanthe here');
 """
 ROW = {"treatment": "scan", "row": ["holder", "number", "account", "secret"]}
@@ -260,6 +263,24 @@ async def test_dates_move_with_their_subject_or_not_at_all(charts: Ward) -> None
         "select born + 1 as born from chart",
     ):
         assert {row["born"] for row in await answer(charts, sql)} <= {None}, sql
+
+
+@pytest.mark.parametrize("treatment", [{"treatment": "shift", "subject": "holder"}, "year"])
+async def test_the_text_of_dates_of_any_make_is_null(charts: Ward, treatment: object) -> None:
+    rules = {"public.dated.days": treatment, "public.dated.day": treatment}
+    policy = Policy("ward", RULES | rules, text="clear")
+    sql = "select days::text, day::text from dated"
+    async with charts.database.transaction("walls") as transaction:
+        _, decision = await walked(charts, transaction, sql, policy=policy)
+    assert [column.treatment.name for column in decision.columns] == ["null", "null"]
+
+
+async def test_a_number_with_decimals_is_not_looked_for(charts: Ward) -> None:
+    rule = {"treatment": "scan", "row": ["amount"]}
+    policy = Policy("ward", RULES | {"public.dated.*": "clear", "public.dated.remark": rule})
+    async with charts.database.transaction("walls") as transaction:
+        with pytest.raises(ProtectedUse, match="amount of its row, which is of type numeric with"):
+            await walked(charts, transaction, "select remark from dated", policy=policy)
 
 
 async def test_what_the_record_says(charts: Ward) -> None:
