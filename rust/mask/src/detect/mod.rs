@@ -15,8 +15,10 @@ pub(crate) mod date_digits;
 pub(crate) mod date_words;
 pub(crate) mod email;
 pub(crate) mod gates;
+mod lexicon;
 pub(crate) mod lexis;
 pub(crate) mod long_number;
+pub(crate) mod name;
 pub(crate) mod network;
 pub(crate) mod opaque;
 pub(crate) mod phone;
@@ -24,6 +26,7 @@ pub(crate) mod record;
 pub(crate) mod server_time;
 pub(crate) mod shapes;
 mod simd;
+mod spelling;
 pub(crate) mod ssn;
 pub(crate) mod triggers;
 pub(crate) mod url;
@@ -63,10 +66,13 @@ pub(crate) enum Kind {
     Mac,
     Age,
     Id,
+    Name,
+    Address,
+    Place,
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 24;
+pub(crate) const KINDS: usize = 27;
 
 impl Kind {
     /// Every kind in order.
@@ -95,6 +101,9 @@ impl Kind {
         Self::Mac,
         Self::Age,
         Self::Id,
+        Self::Name,
+        Self::Address,
+        Self::Place,
     ];
 
     /// The name in the report.
@@ -124,6 +133,9 @@ impl Kind {
             Self::Zip => "zip",
             Self::Age => "age",
             Self::Id => "id",
+            Self::Name => "name",
+            Self::Address => "address",
+            Self::Place => "place",
         }
     }
 
@@ -154,6 +166,9 @@ impl Kind {
             Self::Zip => "[ZIP]",
             Self::Age => "[AGE]",
             Self::Id => "[ID]",
+            Self::Name => "[NAME]",
+            Self::Address => "[ADDRESS]",
+            Self::Place => "[PLACE]",
         }
     }
 

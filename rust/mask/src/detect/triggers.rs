@@ -11,8 +11,8 @@ use super::gates::Bitmaps;
 use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run};
 use super::url::{self, Tails};
 use super::{
-    Find, Span, age, date_digits, date_words, email, long_number, network, phone, record, shapes,
-    ssn, zip,
+    Find, Span, age, date_digits, date_words, email, long_number, name, network, phone, record,
+    shapes, ssn, zip,
 };
 
 /// Which rules are asked.
@@ -100,6 +100,7 @@ impl Triggers {
             (phone::WORDS.as_slice(), phone::find_after_word as Find),
             (&date_words::MONTHS.map(|(name, _)| name), date_words::find),
             (&["age"], age::find_after_word),
+            (&name::TITLES, name::find_after_title),
         ] {
             for word in words {
                 // What begins with another word is asked there.
@@ -114,6 +115,9 @@ impl Triggers {
         let words = words.chain(phone::WORDS);
         let words = words.chain(date_words::MONTHS.map(|(name, _)| name));
         let openings = Openings::new(words.chain(["age", "www"]));
+        let openings = name::TITLE_BEGINNINGS
+            .into_iter()
+            .fold(openings, Openings::with);
         Self {
             openings,
             opens,
@@ -155,6 +159,9 @@ impl Triggers {
             }
             if rules == Rules::Named {
                 continue;
+            }
+            for place in ones(found.www) {
+                name::find(text, at(place), spans);
             }
             for place in ones(found.numbers) {
                 let i = at(place);

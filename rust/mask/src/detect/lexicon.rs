@@ -1,0 +1,188 @@
+//! What is known of a word by itself: given names, surnames, cities, and plain words that begin with
+//! a capital in notes (headings, departments, drugs, months, countries).
+//!
+//! The lists beside this file are plain facts in lower case without accents. A name that is a plain
+//! word, a place or an eponym too (`Mark`, `Graves`, `Jordan`) stands in the list of such words, and only
+//! *may* be a name. A list alone makes no name: see `name` for what has to stand beside it.
+
+use std::sync::OnceLock;
+
+/// What a word is; several may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Known(u32);
+
+impl Known {
+    /// A given name and nothing else.
+    pub(crate) const GIVEN: Self = Self(1);
+    pub(crate) const SURNAME: Self = Self(1 << 1);
+    /// A given name that is something else too.
+    pub(crate) const MAYBE_GIVEN: Self = Self(1 << 2);
+    pub(crate) const MAYBE_SURNAME: Self = Self(1 << 3);
+    pub(crate) const PLAIN: Self = Self(1 << 4);
+    pub(crate) const CITY: Self = Self(1 << 5);
+    /// A title that names follow, beside those of `name::TITLES`.
+    pub(crate) const TITLE: Self = Self(1 << 6);
+    /// What a field is called whose value is a name.
+    pub(crate) const FIELD: Self = Self(1 << 7);
+    /// Who may stand before `name`: `Drug name: Aspirin` is none of a person.
+    pub(crate) const OWNER: Self = Self(1 << 8);
+    /// Relatives and others whom names follow.
+    pub(crate) const RELATION: Self = Self(1 << 9);
+    /// Words that a name often follows.
+    pub(crate) const BEFORE: Self = Self(1 << 10);
+    /// Small words inside of names.
+    pub(crate) const PARTICLE: Self = Self(1 << 11);
+    /// What a name before it is the name of, and no person: `disease`, `hospital`.
+    pub(crate) const THING: Self = Self(1 << 12);
+    /// What makes a place of the name behind it: `Saint`, `Lake`.
+    pub(crate) const SAINT: Self = Self(1 << 13);
+    /// Any of the four.
+    pub(crate) const NAME: Self = Self(0b1111);
+    /// Given name or surname and nothing else.
+    pub(crate) const SURE: Self = Self(0b11);
+
+    pub(crate) const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether no list has it that says what it is.
+    pub(crate) const fn is_nothing(self) -> bool {
+        !self.is(Self::NAME.or(Self::PLAIN).or(Self::CITY))
+    }
+
+    /// Whether any of these holds.
+    pub(crate) const fn is(self, any: Self) -> bool {
+        self.0 & any.0 != 0
+    }
+}
+
+/// Which list says what. Later ones are weighed against earlier ones in [`settled`].
+const LISTS: [(&str, Known); 14] = [
+    (include_str!("lexicon/given.txt"), Known::GIVEN),
+    (include_str!("lexicon/surnames.txt"), Known::SURNAME),
+    (include_str!("lexicon/given_words.txt"), Known::MAYBE_GIVEN),
+    (
+        include_str!("lexicon/surname_words.txt"),
+        Known::MAYBE_SURNAME,
+    ),
+    (include_str!("lexicon/words.txt"), Known::PLAIN),
+    (include_str!("lexicon/cities.txt"), Known::CITY),
+    (include_str!("lexicon/titles.txt"), Known::TITLE),
+    (include_str!("lexicon/fields.txt"), Known::FIELD),
+    (include_str!("lexicon/owners.txt"), Known::OWNER),
+    (include_str!("lexicon/relations.txt"), Known::RELATION),
+    (include_str!("lexicon/before.txt"), Known::BEFORE),
+    (include_str!("lexicon/particles.txt"), Known::PARTICLE),
+    (include_str!("lexicon/things.txt"), Known::THING),
+    (include_str!("lexicon/saints.txt"), Known::SAINT),
+];
+
+/// A name that is something else too is not sure.
+fn settled(known: Known) -> Known {
+    let plain = known.is(Known::PLAIN);
+    let (mut sure, mut maybe) = (0, 0);
+    for (name, other) in [
+        (Known::GIVEN, Known::MAYBE_GIVEN),
+        (Known::SURNAME, Known::MAYBE_SURNAME),
+    ] {
+        if known.is(other) || (known.is(name) && plain) {
+            maybe |= other.0;
+        } else if known.is(name) {
+            sure |= name.0;
+        }
+    }
+    Known(sure | maybe | (known.0 & !Known::NAME.0))
+}
+
+/// Twice as many as there are words, at least: a power of two.
+const SLOTS: usize = 1 << 14;
+
+/// The words by their hash, the next free slot after it.
+struct Lexicon {
+    slots: Vec<(&'static [u8], Known)>,
+}
+
+impl Lexicon {
+    fn new() -> Self {
+        let mut lexicon = Self {
+            slots: vec![(&[][..], Known::default()); SLOTS],
+        };
+        for (list, known) in LISTS {
+            for word in list.split_ascii_whitespace() {
+                lexicon.add(word.as_bytes(), known);
+            }
+        }
+        for (_, known) in &mut lexicon.slots {
+            *known = settled(*known);
+        }
+        lexicon
+    }
+
+    fn add(&mut self, word: &'static [u8], known: Known) {
+        let mut i = hash(word);
+        while let Some(slot) = self.slots.get_mut(i) {
+            if slot.0.is_empty() || slot.0 == word {
+                *slot = (word, slot.1.or(known));
+                return;
+            }
+            i = (i + 1) % SLOTS;
+        }
+    }
+
+    fn get(&self, word: &[u8]) -> Known {
+        let mut i = hash(word);
+        while let Some((found, known)) = self.slots.get(i) {
+            if found.is_empty() {
+                break;
+            }
+            if found.eq_ignore_ascii_case(word) {
+                return *known;
+            }
+            i = (i + 1) % SLOTS;
+        }
+        Known::default()
+    }
+}
+
+/// FNV-1a of the letters made small.
+fn hash(word: &[u8]) -> usize {
+    let hash = word.iter().fold(0x811c_9dc5_u32, |hash, &c| {
+        (hash ^ u32::from(c | 0x20)).wrapping_mul(0x0100_0193)
+    });
+    (hash ^ hash >> 15) as usize % SLOTS
+}
+
+/// What is known of these letters, whatever their case.
+pub(crate) fn known(word: &[u8]) -> Known {
+    static LEXICON: OnceLock<Lexicon> = OnceLock::new();
+    LEXICON.get_or_init(Lexicon::new).get(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lists_are_lists_of_small_letters() {
+        let mut words = std::collections::BTreeSet::new();
+        for (list, _) in LISTS {
+            for word in list.split_ascii_whitespace() {
+                assert!(word.bytes().all(|c| c.is_ascii_lowercase()), "{word}");
+                words.insert(word);
+            }
+        }
+        assert!(words.len() * 2 <= SLOTS, "{}", words.len());
+    }
+
+    #[test]
+    fn a_name_that_is_a_word_is_not_sure() {
+        assert_eq!(known(b"Jennifer"), Known::GIVEN);
+        assert_eq!(known(b"KOWALSKI"), Known::SURNAME);
+        for word in ["mark", "graves", "parkinson", "jordan", "may", "will"] {
+            assert!(known(word.as_bytes()).is(Known::NAME), "{word}");
+            assert!(!known(word.as_bytes()).is(Known::SURE), "{word}");
+        }
+        assert_eq!(known(b"xyzzy"), Known::default());
+        assert_eq!(known(b""), Known::default());
+    }
+}

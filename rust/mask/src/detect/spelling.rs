@@ -1,0 +1,207 @@
+//! Words as names are made of: letters with apostrophes and dashes inside, how they are written, and
+//! what is known of them.
+
+use super::lexicon::{Known, known};
+use super::lexis::{LETTER, at, before, is_blank, is_letter, is_word, run_back_up_to, run_up_to};
+
+/// How a word is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// One capital.
+    Initial,
+    /// A capital and small letters, perhaps another capital further on (`McDonald`).
+    Title,
+    /// Capitals alone.
+    Caps,
+    Lower,
+    /// Anything else, as `HbA` and `WBCs`.
+    Mixed,
+}
+
+/// A word in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Word {
+    pub(crate) start: usize,
+    /// Before the `'s` of a possessive.
+    pub(crate) end: usize,
+    pub(crate) shape: Shape,
+    pub(crate) known: Known,
+    pub(crate) possessive: bool,
+}
+
+impl Word {
+    pub(crate) fn is(&self, any: Known) -> bool {
+        self.known.is(any)
+    }
+
+    /// Whether it is a plain word and may not be a name.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is(Known::PLAIN) && !self.is(Known::NAME)
+    }
+
+    /// Whether a name may have it as a part: a word in title case that is none of the plain ones, or
+    /// capitals that some list has for a name.
+    pub(crate) fn may_name(&self) -> bool {
+        match self.shape {
+            Shape::Title => !self.is_plain(),
+            Shape::Caps => self.is(Known::NAME),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.end - self.start
+    }
+}
+
+/// The longest piece of a word, and how many there may be.
+const LONGEST: usize = 24;
+const PIECES: usize = 4;
+
+/// Capital letters, and those of scripts whose case is not looked at.
+pub(crate) fn is_capital(c: u8) -> bool {
+    c.is_ascii_uppercase() || c == LETTER
+}
+
+/// The word that begins at `i`; nothing where a letter or digit stands before it, or a digit behind.
+pub(crate) fn word_at(text: &[u8], i: usize) -> Option<Word> {
+    if !is_letter(at(text, i)) || is_word(before(text, i)) || before(text, i) == b'_' {
+        return None;
+    }
+    let mut end = piece(text, i)?;
+    let mut last = i;
+    let mut pieces = 1;
+    while matches!(at(text, end), b'\'' | b'-') && is_letter(at(text, end + 1)) {
+        if pieces == PIECES {
+            return None;
+        }
+        pieces += 1;
+        last = end + 1;
+        end = piece(text, last)?;
+    }
+    if matches!(at(text, end), b'0'..=b'9' | b'_' | b'@') {
+        return None;
+    }
+    let mut possessive = false;
+    if pieces > 1 && end - last == 1 && before(text, last) == b'\'' && at(text, last) | 0x20 == b's'
+    {
+        possessive = true;
+        pieces -= 1;
+        end = last - 1;
+    } else if at(text, end) == b'\'' && before(text, end) | 0x20 == b's' {
+        possessive = true;
+    }
+    let letters = text.get(i..end)?;
+    Some(Word {
+        start: i,
+        end,
+        shape: shape(letters),
+        known: if pieces == 1 {
+            known_alone(letters)
+        } else {
+            known_joined(letters)
+        },
+        possessive,
+    })
+}
+
+/// The word that ends at `end`, as [`word_at`] would tell it from its beginning.
+pub(crate) fn word_before(text: &[u8], end: usize) -> Option<Word> {
+    let of_word = |c: u8| is_letter(c) || matches!(c, b'\'' | b'-');
+    let mut start = run_back_up_to(text, end, PIECES * (LONGEST + 1), of_word);
+    while start < end && !is_letter(at(text, start)) {
+        start += 1;
+    }
+    let word = word_at(text, start)?;
+    let possessive = if word.possessive { 2 } else { 0 };
+    (word.end == end || word.end + possessive == end || (word.possessive && word.end + 1 == end))
+        .then_some(word)
+}
+
+/// The end of the letters at `i`, unless they are too many for a name.
+fn piece(text: &[u8], i: usize) -> Option<usize> {
+    let end = run_up_to(text, i, LONGEST, is_letter);
+    (!is_letter(at(text, end))).then_some(end)
+}
+
+fn shape(letters: &[u8]) -> Shape {
+    let [first, rest @ ..] = letters else {
+        return Shape::Mixed;
+    };
+    if !is_capital(*first) {
+        return Shape::Lower;
+    }
+    let Some(second) = rest.first() else {
+        return Shape::Initial;
+    };
+    let capitals = letters.iter().filter(|c| c.is_ascii_uppercase()).count();
+    let small = letters.iter().filter(|c| c.is_ascii_lowercase()).count();
+    let others = letters.iter().filter(|&&c| c == LETTER).count();
+    let pieces = 1 + letters.iter().filter(|c| !is_letter(**c)).count();
+    if small == 0 && others == 0 {
+        return Shape::Caps;
+    }
+    let inside = second.is_ascii_uppercase();
+    let last = letters.last().is_some_and(|c| !c.is_ascii_uppercase());
+    if last && !inside && capitals <= 1 + pieces {
+        return Shape::Title;
+    }
+    Shape::Mixed
+}
+
+/// With `Mc` and `Mac` before another capital.
+fn known_alone(letters: &[u8]) -> Known {
+    let found = known(letters);
+    let scottish = match letters {
+        [b'M', b'c', c, _, ..] | [b'M', b'a', b'c', c, _, ..] | [b'M', b'C', c, _, ..] => {
+            c.is_ascii_uppercase()
+        }
+        _ => false,
+    };
+    if scottish && !found.is(Known::NAME) {
+        return found.or(Known::SURNAME);
+    }
+    found
+}
+
+/// Of a word of several pieces: `O'Brien`, `Anna-Maria`, `Smith-Jones`; not `Follow-up`, `don't`.
+fn known_joined(letters: &[u8]) -> Known {
+    let pieces = || letters.split(|c| !is_letter(*c));
+    let all = |of: Known| pieces().all(|piece| known(piece).is(of));
+    let any = |of: Known| pieces().any(|piece| known(piece).is(of));
+    let capitals = pieces().all(|piece| piece.first().is_some_and(|c| is_capital(*c)));
+    let plain = pieces().any(|piece| {
+        let found = known(piece);
+        piece.len() > 1 && found.is(Known::PLAIN) && !found.is(Known::NAME)
+    });
+    if plain || !capitals {
+        return Known::PLAIN;
+    }
+    if letters.get(1) == Some(&b'\'') && letters.len() > 4 {
+        return Known::SURNAME;
+    }
+    let given = Known::GIVEN.or(Known::MAYBE_GIVEN);
+    let surname = Known::SURNAME.or(Known::MAYBE_SURNAME);
+    let mut found = Known::default();
+    if all(given) && any(Known::GIVEN) {
+        found = found.or(Known::GIVEN);
+    }
+    if any(Known::SURNAME) && !any(Known::MAYBE_SURNAME) {
+        found = found.or(Known::SURNAME);
+    } else if any(surname) {
+        found = found.or(Known::MAYBE_SURNAME);
+    }
+    found
+}
+
+/// The end of one or two blanks at `i`.
+pub(crate) fn gap(text: &[u8], i: usize) -> Option<usize> {
+    let end = run_up_to(text, i, 3, is_blank);
+    (1..=2).contains(&(end - i)).then_some(end)
+}
+
+/// The start of one or two blanks that end at `i`.
+pub(crate) fn gap_before(text: &[u8], i: usize) -> Option<usize> {
+    let start = run_back_up_to(text, i, 3, is_blank);
+    (1..=2).contains(&(i - start)).then_some(start)
+}
