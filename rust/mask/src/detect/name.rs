@@ -348,32 +348,35 @@ fn in_place(text: &[u8], start: usize) -> bool {
 /// The start of a name that this word ends: the word before and this one, with initials between, or
 /// initials before this one.
 fn paired(text: &[u8], word: &Word) -> Option<usize> {
-    if !word.may_name() || is_thing(text, word.end) {
+    if !matches!(word.shape, Shape::Title | Shape::Caps) || word.len() < 2 {
         return None;
     }
     let end = before_particles(text, word.start);
     let (end, initials) = before_initials(text, end);
     let surname = word.is(Known::SURNAME);
-    let maybe = word.is(Known::MAYBE_SURNAME) && !word.is(Known::PLAIN);
     let first = (gap_before(text, end).and_then(|end| word_before(text, end)))
         .filter(|first| !first.possessive && !in_place(text, first.start));
     if let Some(first) = first
         && matches!(first.shape, Shape::Title | Shape::Caps)
     {
+        let free = !first.is(Known::PLAIN.or(Known::TITLE));
+        let maybe = word.is(Known::MAYBE_SURNAME);
+        let rare = maybe && !word.is(Known::PLAIN);
         let given = first.is(Known::GIVEN);
-        let maybe_given = first.is(Known::MAYBE_GIVEN);
-        let unknown = !first.is(Known::PLAIN) && first.shape == Shape::Title;
-        let named = first.may_name();
-        if (given && first.may_name())
-            || (maybe_given && (surname || (maybe && !first.is(Known::PLAIN))))
-            || (named && unknown && surname)
-            || (named && !first.is(Known::PLAIN) && word.is(Known::GIVEN))
+        let second = word.is(Known::GIVEN);
+        let other = first.is(Known::SURNAME) || first.known.is_nothing();
+        if first.may_name()
+            && ((given && word.may_name())
+                || (given && initials && word.shape == Shape::Title)
+                || (first.is(Known::MAYBE_GIVEN) && (surname || rare || (free && maybe)))
+                || (free && other && (surname || second)))
         {
-            return Some(first.start);
+            return (!is_thing(text, word.end)).then_some(first.start);
         }
     }
-    let sure = surname || maybe || word.is(Known::GIVEN);
-    (initials && sure && word.len() >= 3).then_some(end)
+    let maybe = word.is(Known::MAYBE_SURNAME) && !word.is(Known::PLAIN);
+    let sure = word.may_name() && (maybe || word.is(Known::SURE));
+    (initials && sure && word.len() >= 3 && !is_thing(text, word.end)).then_some(end)
 }
 
 /// Before one or two initials that end before `start`, the first with a full stop or all without.
