@@ -11,7 +11,7 @@ use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
 use regex_automata::{Anchored, Input, MatchKind};
 
 use crate::detect::lexis::quantity;
-use crate::detect::{Kind, date_digits, date_words, name, phone, record};
+use crate::detect::{Kind, capital, date_digits, date_words, name, phone, record};
 use crate::fold::fold;
 
 /// A span in bytes of the text.
@@ -362,7 +362,7 @@ impl Naive {
         }
         self.ages(text, start, found);
         let mut names = Vec::new();
-        name::find(text, start, &mut names);
+        capital::find(text, start, &mut names);
         name::find_after_title(text, start, &mut names);
         found.extend(names.iter().map(|span| (span.start, span.end, span.kind)));
     }

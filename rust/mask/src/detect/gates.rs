@@ -105,7 +105,7 @@ fn ends(letters: [u64; 4], starts: [u64; 4], carry: &mut u64) -> [u64; 4] {
     ends
 }
 
-/// Of the words that begin with a capital those that `name::asked` lets through: close behind a
+/// Of the words that begin with a capital those that `capital::asked` lets through: close behind a
 /// colon or another such word, or behind a letter or digit and a gap and with no capital after the
 /// first.
 #[inline(always)]

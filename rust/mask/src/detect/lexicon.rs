@@ -36,6 +36,18 @@ impl Known {
     pub(crate) const THING: Self = Self(1 << 12);
     /// What makes a place of the name behind it: `Saint`, `Lake`.
     pub(crate) const SAINT: Self = Self(1 << 13);
+    /// A kind of street, behind its name; the short ones are other words too.
+    pub(crate) const STREET: Self = Self(1 << 14);
+    pub(crate) const SHORT_STREET: Self = Self(1 << 15);
+    /// A kind of street, before its name.
+    pub(crate) const OPENER: Self = Self(1 << 16);
+    /// What has a number inside of a house.
+    pub(crate) const UNIT: Self = Self(1 << 17);
+    /// What an address stands behind, and what a town.
+    pub(crate) const LIVING: Self = Self(1 << 18);
+    pub(crate) const ORIGIN: Self = Self(1 << 19);
+    /// What opens a rule of places.
+    pub(crate) const PLACED: Self = Self((1 << 14) | (1 << 15) | (1 << 16) | (1 << 17) | (1 << 13));
     /// Any of the four.
     pub(crate) const NAME: Self = Self(0b1111);
     /// Given name or surname and nothing else.
@@ -57,7 +69,7 @@ impl Known {
 }
 
 /// Which list says what. Later ones are weighed against earlier ones in [`settled`].
-const LISTS: [(&str, Known); 14] = [
+const LISTS: [(&str, Known); 20] = [
     (include_str!("lexicon/given.txt"), Known::GIVEN),
     (include_str!("lexicon/surnames.txt"), Known::SURNAME),
     (include_str!("lexicon/given_words.txt"), Known::MAYBE_GIVEN),
@@ -75,6 +87,15 @@ const LISTS: [(&str, Known); 14] = [
     (include_str!("lexicon/particles.txt"), Known::PARTICLE),
     (include_str!("lexicon/things.txt"), Known::THING),
     (include_str!("lexicon/saints.txt"), Known::SAINT),
+    (include_str!("lexicon/streets.txt"), Known::STREET),
+    (
+        include_str!("lexicon/short_streets.txt"),
+        Known::SHORT_STREET,
+    ),
+    (include_str!("lexicon/openers.txt"), Known::OPENER),
+    (include_str!("lexicon/units.txt"), Known::UNIT),
+    (include_str!("lexicon/living.txt"), Known::LIVING),
+    (include_str!("lexicon/origins.txt"), Known::ORIGIN),
 ];
 
 /// A name that is something else too is not sure.

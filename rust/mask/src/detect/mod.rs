@@ -10,6 +10,7 @@
 //! not found here.
 
 pub(crate) mod age;
+pub(crate) mod capital;
 mod classes;
 pub(crate) mod date_digits;
 pub(crate) mod date_words;
@@ -22,6 +23,7 @@ pub(crate) mod name;
 pub(crate) mod network;
 pub(crate) mod opaque;
 pub(crate) mod phone;
+mod place;
 pub(crate) mod record;
 pub(crate) mod server_time;
 pub(crate) mod shapes;

@@ -15,7 +15,7 @@
 
 use super::lexicon::{Known, known};
 use super::lexis::{
-    at, before, is_blank, is_letter, is_space, is_word, run_back, run_back_up_to, run_up_to, same,
+    at, before, is_blank, is_letter, is_space, is_word, run_back_up_to, run_up_to, same,
 };
 use super::spelling::{Shape, Word, gap, gap_before, is_capital, word_at, word_before};
 use super::{Kind, Span};
@@ -47,12 +47,8 @@ const MORE: usize = 4;
 /// Initials in a row.
 const INITIALS: usize = 2;
 
-/// Asked where a word begins with a capital.
-pub(crate) fn find(text: &[u8], i: usize, spans: &mut Vec<Span>) {
-    if !asked(text, i) {
-        return;
-    }
-    let Some(word) = word_at(text, i) else { return };
+/// Asked for the word that begins with a capital at `i`.
+pub(crate) fn find(text: &[u8], i: usize, word: &Word, spans: &mut Vec<Span>) {
     let mut push = |start, end| {
         spans.push(Span {
             start,
@@ -60,45 +56,29 @@ pub(crate) fn find(text: &[u8], i: usize, spans: &mut Vec<Span>) {
             kind: Kind::Name,
         });
     };
-    if let Some(proof) = announced(text, i, &word)
+    if let Some(proof) = announced(text, i, word)
         && let Some(end) = name(text, i, proof)
     {
         push(i, end);
     }
-    if let Some(start) = paired(text, &word) {
+    if let Some(start) = paired(text, word) {
         push(start, tail(text, word.end, false));
     }
-    if let Some(start) = turned(text, &word) {
+    if let Some(start) = turned(text, word) {
         push(start, tail(text, word.end, false));
     }
 }
 
-/// What may stand before a word that belongs to a name, as the gate says it on 64 characters at once: a
-/// colon, or a word that begins with a capital and one more character, and up to two gaps; or a letter or
-/// digit and one gap, where the second letter is no capital.
-fn asked(text: &[u8], i: usize) -> bool {
-    if !is_capital(at(text, i)) || is_letter(before(text, i)) {
-        return false;
+/// Asked for a plain word: only an initial before it can make a name of it (`John Q. Public`).
+pub(crate) fn find_after_initials(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
+    let initial = before_initials(text, word.start).0 < word.start;
+    if initial && let Some(start) = paired(text, word) {
+        spans.push(Span {
+            start,
+            end: tail(text, word.end, false),
+            kind: Kind::Name,
+        });
     }
-    let mut end = i;
-    for gaps in 0..3 {
-        let Some(last) = end.checked_sub(1) else {
-            return false;
-        };
-        let begin = run_back(text, last, is_letter);
-        if at(text, last) == b':' || (begin < last && is_capital(at(text, begin))) {
-            return true;
-        }
-        let gap = is_space(at(text, last)) || matches!(at(text, last), b'(' | b')' | b'_');
-        if !gap {
-            return false;
-        }
-        if gaps == 0 && is_word(before(text, last)) && !is_capital(at(text, i + 1)) {
-            return true;
-        }
-        end = last;
-    }
-    false
 }
 
 /// Asked where one of [`TITLES`] may begin.
@@ -242,8 +222,9 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
             word.len() >= 3 && !(word.is(Known::PLAIN) || word.is(Known::CITY))
                 || word.is(Known::SURE)
         }
-        (Shape::Caps, Proof::Title) => word.is(Known::NAME) || (unknown && word.len() >= 4),
-        (Shape::Caps, Proof::Field) => word.is(Known::NAME) || (unknown && word.len() >= 3),
+        (Shape::Caps, Proof::Title | Proof::Field) => {
+            word.is(Known::NAME) || (unknown && word.len() >= 4)
+        }
         (Shape::Title | Shape::Caps, _) => word.is(Known::SURE) || (initials && surname),
         (Shape::Lower, Proof::Title) => word.is(Known::SURE) && word.len() >= 3,
         _ => false,

@@ -49,6 +49,18 @@ impl Word {
         }
     }
 
+    /// Whether it is of some use beside being a plain word: before or behind a name, in an address; or
+    /// capitals of no list, unless they are three.
+    pub(crate) fn is_rare(&self) -> bool {
+        let unknown = self.known.is_nothing() && self.len() != 3;
+        let placed = Known::PLACED.or(Known::CITY);
+        match self.shape {
+            Shape::Initial => true,
+            Shape::Caps => unknown || self.is(placed) || self.len() == 2,
+            _ => self.is(placed),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.end - self.start
     }
@@ -134,19 +146,28 @@ fn shape(letters: &[u8]) -> Shape {
     let Some(second) = rest.first() else {
         return Shape::Initial;
     };
-    let capitals = letters.iter().filter(|c| c.is_ascii_uppercase()).count();
-    let small = letters.iter().filter(|c| c.is_ascii_lowercase()).count();
-    let others = letters.iter().filter(|&&c| c == LETTER).count();
-    let pieces = 1 + letters.iter().filter(|c| !is_letter(**c)).count();
-    if small == 0 && others == 0 {
-        return Shape::Caps;
+    let not_small = |c: &u8| !(c.is_ascii_lowercase() || *c == LETTER);
+    if second.is_ascii_uppercase() {
+        return if rest.iter().all(not_small) {
+            Shape::Caps
+        } else {
+            Shape::Mixed
+        };
     }
-    let inside = second.is_ascii_uppercase();
-    let last = letters.last().is_some_and(|c| !c.is_ascii_uppercase());
-    if last && !inside && capitals <= 1 + pieces {
-        return Shape::Title;
+    let (mut capitals, mut pieces, mut small) = (0usize, 0usize, false);
+    for &c in rest {
+        small |= c.is_ascii_lowercase() || c == LETTER;
+        capitals += usize::from(c.is_ascii_uppercase());
+        pieces += usize::from(!is_letter(c));
     }
-    Shape::Mixed
+    let last = rest.last().is_some_and(u8::is_ascii_uppercase);
+    if !small {
+        Shape::Caps
+    } else if !last && capitals <= 1 + pieces {
+        Shape::Title
+    } else {
+        Shape::Mixed
+    }
 }
 
 /// With `Mc` and `Mac` before another capital.
@@ -158,10 +179,29 @@ fn known_alone(letters: &[u8]) -> Known {
         }
         _ => false,
     };
-    if scottish && !found.is(Known::NAME) {
+    if (scottish && !found.is(Known::NAME)) || (found.is_nothing() && ends_like_surname(letters)) {
         return found.or(Known::SURNAME);
     }
     found
+}
+
+/// What nothing but surnames ends with.
+const ENDINGS: [&[u8]; 32] = [
+    b"dottir", b"sson", b"ovic", b"evic", b"ovich", b"evich", b"owski", b"ewski", b"inski",
+    b"owska", b"ewska", b"inska", b"enko", b"shvili", b"escu", b"poulos", b"inen", b"ova",
+    b"quist", b"qvist", b"gaard", b"chev", b"kov", b"nov", b"rov", b"lov", b"yev", b"nsen",
+    b"ksen", b"rsen", b"dsen", b"tsen",
+];
+
+/// Of words of six letters or more.
+fn ends_like_surname(letters: &[u8]) -> bool {
+    let last = |ending: &&[u8]| {
+        let start = letters.len().saturating_sub(ending.len());
+        letters
+            .get(start..)
+            .is_some_and(|last| last.eq_ignore_ascii_case(ending))
+    };
+    letters.len() >= 6 && ENDINGS.iter().any(|ending| last(&ending))
 }
 
 /// Of a word of several pieces: `O'Brien`, `Anna-Maria`, `Smith-Jones`; not `Follow-up`, `don't`.

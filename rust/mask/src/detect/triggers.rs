@@ -11,8 +11,8 @@ use super::gates::Bitmaps;
 use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run};
 use super::url::{self, Tails};
 use super::{
-    Find, Span, age, date_digits, date_words, email, long_number, name, network, phone, record,
-    shapes, ssn, zip,
+    Find, Span, age, capital, date_digits, date_words, email, long_number, name, network, phone,
+    record, shapes, ssn, zip,
 };
 
 /// Which rules are asked.
@@ -161,7 +161,7 @@ impl Triggers {
                 continue;
             }
             for place in ones(found.www) {
-                name::find(text, at(place), spans);
+                capital::find(text, at(place), spans);
             }
             for place in ones(found.numbers) {
                 let i = at(place);
