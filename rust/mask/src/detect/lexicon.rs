@@ -118,32 +118,48 @@ fn settled(known: Known) -> Known {
 /// Twice as many as there are words, at least: a power of two.
 const SLOTS: usize = 1 << 14;
 
+/// The letters that are compared together.
+const HEAD: usize = 8;
+
+/// A word: its first letters as a number, the rest of them. Zero where there is none.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    head: u64,
+    rest: &'static [u8],
+    known: Known,
+}
+
 /// The words by their hash, the next free slot after it.
 struct Lexicon {
-    slots: Vec<(&'static [u8], Known)>,
+    slots: Vec<Slot>,
 }
 
 impl Lexicon {
     fn new() -> Self {
         let mut lexicon = Self {
-            slots: vec![(&[][..], Known::default()); SLOTS],
+            slots: vec![Slot::default(); SLOTS],
         };
         for (list, known) in LISTS {
             for word in list.split_ascii_whitespace() {
                 lexicon.add(word.as_bytes(), known);
             }
         }
-        for (_, known) in &mut lexicon.slots {
-            *known = settled(*known);
+        for slot in &mut lexicon.slots {
+            slot.known = settled(slot.known);
         }
         lexicon
     }
 
     fn add(&mut self, word: &'static [u8], known: Known) {
-        let mut i = hash(word);
+        let (head, rest) = split(word);
+        let mut i = hash(head, word.len());
         while let Some(slot) = self.slots.get_mut(i) {
-            if slot.0.is_empty() || slot.0 == word {
-                *slot = (word, slot.1.or(known));
+            if slot.head == 0 || (slot.head == head && slot.rest == rest) {
+                *slot = Slot {
+                    head,
+                    rest,
+                    known: slot.known.or(known),
+                };
                 return;
             }
             i = (i + 1) % SLOTS;
@@ -151,13 +167,14 @@ impl Lexicon {
     }
 
     fn get(&self, word: &[u8]) -> Known {
-        let mut i = hash(word);
-        while let Some((found, known)) = self.slots.get(i) {
-            if found.is_empty() {
+        let (head, rest) = split(word);
+        let mut i = hash(head, word.len());
+        while let Some(slot) = self.slots.get(i) {
+            if slot.head == 0 {
                 break;
             }
-            if found.eq_ignore_ascii_case(word) {
-                return *known;
+            if slot.head == head && slot.rest.eq_ignore_ascii_case(rest) {
+                return slot.known;
             }
             i = (i + 1) % SLOTS;
         }
@@ -165,12 +182,21 @@ impl Lexicon {
     }
 }
 
-/// FNV-1a of the letters made small.
-fn hash(word: &[u8]) -> usize {
-    let hash = word.iter().fold(0x811c_9dc5_u32, |hash, &c| {
-        (hash ^ u32::from(c | 0x20)).wrapping_mul(0x0100_0193)
-    });
-    (hash ^ hash >> 15) as usize % SLOTS
+/// The first letters made small, as a number, and the others.
+fn split(word: &[u8]) -> (u64, &[u8]) {
+    match word.split_first_chunk::<HEAD>() {
+        Some((head, rest)) => (u64::from_le_bytes(*head) | 0x2020_2020_2020_2020, rest),
+        None => {
+            let letters = word.iter().rev();
+            let head = letters.fold(0, |head, &c| head << 8 | u64::from(c | 0x20));
+            (head, &[])
+        }
+    }
+}
+
+fn hash(head: u64, length: usize) -> usize {
+    let mixed = (head ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 50) as usize % SLOTS
 }
 
 /// What is known of these letters, whatever their case.
