@@ -15,7 +15,7 @@ use crate::naive::Naive;
 use crate::scan::Scanner;
 
 /// Pieces of notes: with identifiers, without, and the stuff between.
-const PIECES: [&str; 208] = [
+const PIECES: [&str; 219] = [
     "123-45-6789",
     "123 45 6789",
     "123.45.6789",
@@ -224,6 +224,17 @@ const PIECES: [&str; 208] = [
     "Иван",
     "McDonald",
     "JOHN",
+    "ninety-two",
+    "hundred and one",
+    "years old",
+    "(01)00844588003288",
+    "(17)141120(21)A1",
+    "+H123PARTNO1234567890120/$$42L1",
+    "lives at 12 Main St",
+    "Apt 4B",
+    "Boston, MA 02139",
+    "Via Roma 7",
+    "from Seattle",
 ];
 
 const JOINTS: [&str; 14] = [

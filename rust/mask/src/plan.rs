@@ -110,7 +110,7 @@ fn action(
             (Action::Nulls, kept)
         }),
         Treatment::Clear { scan: false } => Some((Action::Own, kept)),
-        Treatment::Clear { scan: true } => Some(match scan(field, Spared::default()) {
+        Treatment::Clear { scan: true } => Some(match scan(field, clear()) {
             Some(action) => (action, kept),
             None => (Action::Own, kept),
         }),
@@ -123,6 +123,7 @@ fn action(
                 times: *times,
                 numbers: *numbers,
                 forms: forms.iter().filter_map(|form| Form::read(form)).collect(),
+                ..clear()
             };
             Some(match scan(field, spared) {
                 Some(action) => (action, kept),
@@ -187,6 +188,14 @@ fn action(
         | Treatment::Bucket { .. } => None,
     };
     Ok(answer)
+}
+
+/// What is spared in a clear column.
+fn clear() -> Spared {
+    Spared {
+        names: true,
+        ..Spared::default()
+    }
 }
 
 /// The scan of a text-like field: text, JSON, enums, and lists of them.

@@ -14,9 +14,13 @@ use mask::{Masker, Treatment};
 const CLINICAL: &str = include_str!("texts/clinical.txt");
 
 fn scan(rows: &[&str]) -> Vec<String> {
+    scan_under(&Treatment::Scan, rows)
+}
+
+fn scan_under(treatment: &Treatment, rows: &[&str]) -> Vec<String> {
     let field = Field::new("note", DataType::Utf8, true);
     let array: ArrayRef = Arc::new(StringArray::from_iter_values(rows));
-    let mut masker = Masker::new(&[(field, Treatment::Scan)], &[0; 32]).unwrap();
+    let mut masker = Masker::new(&[(field, treatment.clone())], &[0; 32]).unwrap();
     let masked = masker.mask(0, &array).unwrap();
     masked
         .as_string::<i32>()
@@ -201,6 +205,28 @@ fn clinical_sentences_come_back_unchanged() {
     assert_eq!(changed, []);
 }
 
+#[test]
+fn a_clear_column_keeps_names_that_are_its_values() {
+    let made = Treatment::Made {
+        times: false,
+        numbers: false,
+        forms: Vec::new(),
+    };
+    let rows = [
+        "Anna Smith",
+        "Dr. John Q. Kowalski, MD",
+        "Boston, MA",
+        "Nurse Kowalski saw John Smith in Boston today",
+        "Anna Smith, 12 Main St",
+    ];
+    for treatment in [Treatment::Clear { scan: true }, made] {
+        let got = scan_under(&treatment, &rows);
+        assert_eq!(got[..3], rows[..3]);
+        assert_eq!(got[3], "Nurse [NAME] saw [NAME] in [PLACE] today");
+        assert_eq!(got[4], "Anna Smith, [ADDRESS]");
+    }
+}
+
 /// A quadratic rule would take hours on these.
 #[test]
 fn no_name_is_slow() {
@@ -231,7 +257,7 @@ fn no_name_is_slow() {
         "Jean-",
         "d'A ",
     ] {
-        let text = piece.repeat(1_000_000 / piece.len());
+        let text = piece.repeat(150_000 / piece.len());
         assert!(!scan(&[&text])[0].is_empty(), "{piece:?}");
     }
 }

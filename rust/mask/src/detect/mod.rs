@@ -14,6 +14,7 @@ pub(crate) mod capital;
 mod classes;
 pub(crate) mod date_digits;
 pub(crate) mod date_words;
+pub(crate) mod device;
 pub(crate) mod email;
 pub(crate) mod gates;
 mod lexicon;

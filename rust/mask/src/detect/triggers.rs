@@ -11,8 +11,8 @@ use super::gates::Bitmaps;
 use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run};
 use super::url::{self, Tails};
 use super::{
-    Find, Span, age, capital, date_digits, date_words, email, long_number, name, network, phone,
-    record, shapes, ssn, zip,
+    Find, Span, age, capital, date_digits, date_words, device, email, long_number, name, network,
+    phone, record, shapes, ssn, zip,
 };
 
 /// Which rules are asked.
@@ -100,6 +100,7 @@ impl Triggers {
             (phone::WORDS.as_slice(), phone::find_after_word as Find),
             (&date_words::MONTHS.map(|(name, _)| name), date_words::find),
             (&["age"], age::find_after_word),
+            (&age::WORDS, age::find_in_words),
             (&name::TITLES, name::find_after_title),
         ] {
             for word in words {
@@ -114,6 +115,7 @@ impl Triggers {
         let words = record::KEYWORDS.iter().map(|keyword| keyword.phrase);
         let words = words.chain(phone::WORDS);
         let words = words.chain(date_words::MONTHS.map(|(name, _)| name));
+        let words = words.chain(age::WORDS);
         let openings = Openings::new(words.chain(["age", "www"]));
         let openings = name::TITLE_BEGINNINGS
             .into_iter()
@@ -256,6 +258,9 @@ fn at_digits(text: &[u8], start: usize, length: usize, near: usize, spans: &mut 
     }
     if length == 8 {
         date_digits::find(text, start, end, spans);
+    }
+    if length == 2 && at(text, end) == b')' {
+        device::find_gs1(text, start, spans);
     }
     let total = length + near;
     if near == 0 && length < 7 {
