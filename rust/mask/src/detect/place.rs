@@ -13,7 +13,7 @@
 
 use super::lexicon::{Known, known};
 use super::lexis::{
-    at, before, digits, is_blank, is_letter, is_word, number, run_back_up_to, run_up_to, same,
+    at, before, digits, is_blank, is_letter, is_word, run_back_up_to, run_up_to, same,
 };
 use super::spelling::{Shape, Word, gap, gap_before, word_at, word_before};
 use super::zip::is_state;
@@ -295,9 +295,10 @@ fn before_state(text: &[u8], word: &Word) -> Option<(usize, usize)> {
     }
     let zip = gap(text, word.end).is_some_and(|next| {
         let stop = digits(text, next);
-        stop == next + 5 && !is_letter(at(text, stop)) && number(text, next, stop) > 0
+        let more = at(text, stop) == b'-' && !at(text, stop + 1).is_ascii_digit();
+        stop == next + 5 && !is_letter(at(text, stop)) && !more
     });
-    let last = word_before(text, end)?;
+    let last = word_before(text, end).filter(|last| comma || !last.is_plain())?;
     let mut start = last.start;
     let mut listed = last.is(Known::CITY);
     if !matches!(last.shape, Shape::Title | Shape::Caps) || last.possessive {
