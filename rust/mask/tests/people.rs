@@ -29,7 +29,7 @@ fn scan_under(treatment: &Treatment, rows: &[&str]) -> Vec<String> {
         .collect()
 }
 
-const NAMES: [(&str, &str); 86] = [
+const NAMES: [(&str, &str); 96] = [
     ("Mr. Smith was seen", "Mr. [NAME] was seen"),
     ("Mrs Garcia-Lopez called", "Mrs [NAME] called"),
     ("Ms. Xqzt is here", "Ms. [NAME] is here"),
@@ -50,7 +50,7 @@ const NAMES: [(&str, &str); 86] = [
     ("Señora Ibáñez", "Señora [NAME]"),
     ("Name: Zoltan Qwrtz", "Name: [NAME]"),
     ("NAME: SMITH, JOHN", "NAME: [NAME]"),
-    ("PATIENT: SMITH, JOHN Q.", "PATIENT: [NAME] Q."),
+    ("PATIENT: SMITH, JOHN Q.", "PATIENT: [NAME]."),
     ("Patient Name: Qwrtz, Plugh", "Patient Name: [NAME]"),
     ("My name is Rubija", "My name is [NAME]"),
     ("her name is Plugh.", "her name is [NAME]."),
@@ -121,6 +121,25 @@ const NAMES: [(&str, &str); 86] = [
     ("Hi Jennifer,", "Hi [NAME],"),
     ("Thanks, John Smith RN", "Thanks, [NAME] RN"),
     ("Resident: K. Nowak", "Resident: [NAME]"),
+    ("Maria is a 45 year old", "[NAME] is a 45 year old"),
+    (
+        "Stable. Jennifer reports pain.",
+        "Stable. [NAME] reports pain.",
+    ),
+    ("Her son, Ahmed, agrees.", "Her son, [NAME], agrees."),
+    (
+        "Contacted daughter (Susan) today",
+        "Contacted daughter ([NAME]) today",
+    ),
+    ("discussed with NP Johnson", "discussed with NP [NAME]"),
+    ("Pt. Williams c/o pain", "Pt. [NAME] c/o pain"),
+    ("seen by J Kowalski", "seen by [NAME]"),
+    ("Sarah L. Mitchell, M.D.", "[NAME], M.D."),
+    ("PT: JOHNSON, ROBERT A   MRN", "PT: [NAME]   MRN"),
+    (
+        "Drs. Adams, Baker and Chen.",
+        "Drs. [NAME], [NAME] and [NAME].",
+    ),
     ("Cc: Dr. Anna Smith", "Cc: Dr. [NAME]"),
     ("(John Smith)", "([NAME])"),
     ("\"Anna Smith\"", "\"[NAME]\""),

@@ -8,10 +8,12 @@ use super::{Span, name, place};
 /// Asked where a word begins with a capital.
 #[inline(never)] // seldom
 pub(crate) fn find(text: &[u8], i: usize, spans: &mut Vec<Span>) {
-    if !asked(text, i) {
+    let asked = asked(text, i);
+    let Some(word) = word_at(text, i) else { return };
+    name::find_lone(text, &word, spans);
+    if !asked {
         return;
     }
-    let Some(word) = word_at(text, i) else { return };
     // Most of these words end here.
     let numbered = is_space(before(text, i)) && before(text, i.saturating_sub(1)).is_ascii_digit();
     if word.may_name() || word.is_rare() || numbered {

@@ -7,6 +7,7 @@
 //! the exception: a row's first character begins whatever it is part of.
 
 use super::classes::{AFTER, Block, Characters, Openings};
+use super::lexicon::{Beginnings, beginnings};
 use super::simd::{self, Engine, Job, Words};
 
 /// The triggers of 64 characters, the first in the lowest bit.
@@ -77,6 +78,7 @@ struct Before<W> {
     first: W,
     second: W,
     gap: W,
+    gaps: W,
 }
 
 impl<W: Words> Before<W> {
@@ -88,6 +90,7 @@ impl<W: Words> Before<W> {
             first: none,
             second: none,
             gap: none,
+            gaps: none,
         }
     }
 }
@@ -107,15 +110,16 @@ fn ends(letters: [u64; 4], starts: [u64; 4], carry: &mut u64) -> [u64; 4] {
 
 /// Of the words that begin with a capital those that `capital::asked` lets through: close behind a
 /// colon or another such word, or behind a letter or digit and a gap and with no capital after the
-/// first.
+/// first. Beside them those at a row's beginning or behind any gap, with no capital after the first.
 #[inline(always)]
 fn named<W: Words>(
     last: &Group,
     here: &Group,
+    rows: W,
     word_begins: W,
     second_capital: W,
     before: &mut Before<W>,
-) -> W {
+) -> (W, W) {
     let after = |last: W, here: W| here.up::<1>().or(here.preceding(last).down::<63>());
     let starts = word_begins.and(W::load(here.capitals));
     let runs = ends(here.letters, starts.store(), &mut before.run);
@@ -130,14 +134,17 @@ fn named<W: Words>(
     let last_words = W::load(last.letters).or(W::load(last.digits));
     let gap = after(last_words, words).and(gaps);
     let apart = after(before.gap, gap).without(second_capital);
+    let begin = after(before.gaps, gaps).or(rows).without(second_capital);
     *before = Before {
         run: before.run,
         opened,
         first,
         second,
         gap,
+        gaps,
     };
-    starts.and(near.or(next).or(far).or(apart))
+    let close = starts.and(near.or(next).or(far).or(apart));
+    (close, starts.and(begin).without(close))
 }
 
 /// The triggers of the characters `here`, between `last` and `next`; at `rows` rows begin, and at
@@ -150,7 +157,7 @@ fn gates<W: Words>(
     rows: [u64; 4],
     next_rows: [u64; 4],
     before_here: &mut Before<W>,
-) -> [Gates; 4] {
+) -> ([Gates; 4], [u64; 4]) {
     let seen = |class: fn(&Group) -> [u64; 4]| {
         let here = W::load(class(here));
         Seen {
@@ -242,7 +249,7 @@ fn gates<W: Words>(
     let word_begins = begin(last_letters, letters.here);
     let words = word_begins.and(W::load(here.words));
     let second_capital = seen(|c| c.capitals).after::<1, 63>().here;
-    let names = named(last, here, word_begins, second_capital, before_here);
+    let (names, begins) = named(last, here, rows, word_begins, second_capital, before_here);
     let www = word_begins.and(W::load(here.www)).or(names);
     let signs = W::load(here.ats).or(colons).or(dashes).or(dots);
     let alone = numbers.or(tokens).or(www).or(signs).store();
@@ -260,12 +267,26 @@ fn gates<W: Words>(
             numeric,
         }
     };
-    [
+    let gates = [
         lane(|[a, _, _, _]| a),
         lane(|[_, b, _, _]| b),
         lane(|[_, _, c, _]| c),
         lane(|[_, _, _, d]| d),
-    ]
+    ];
+    (gates, begins.store())
+}
+
+/// Of the words that begin at `begins` in the block from `start` on those that begin like a given name.
+#[inline(always)]
+fn given(text: &[u8], start: usize, begins: u64, beginnings: &Beginnings) -> u64 {
+    let (mut left, mut found) = (begins, 0);
+    while left != 0 {
+        let place = left.trailing_zeros();
+        let begin = start + place as usize;
+        found |= u64::from(beginnings.hold(text, begin)) << place;
+        left &= left - 1;
+    }
+    found
 }
 
 /// Blocks that are kept for the next text; what a larger one needed is given back.
@@ -379,6 +400,13 @@ impl Bitmaps {
         alone != 0 || (words != 0 && digits != 0)
     }
 
+    /// Whether there is a digit among characters `start..end`, or near them.
+    pub(super) fn numbered(&self, start: usize, end: usize) -> bool {
+        let blocks = self.gates.as_flattened().get(start / 64..end.div_ceil(64));
+        let blocks = blocks.unwrap_or_default();
+        blocks.iter().fold(0, |all, block| all | block.digits) != 0
+    }
+
     /// The triggers of characters `start..end`, block by block of those that have any: the block's
     /// first character, and what begins in it.
     #[inline(always)]
@@ -444,12 +472,21 @@ impl Job for Fill<'_> {
         let nothing = Group::default();
         let mut last = &nothing;
         let mut before = Before::nothing();
+        let beginnings = beginnings();
+        let mut start = 0;
         let nexts = groups.iter().skip(1).chain([&nothing]);
         let next_rows = rows.iter().skip(1).chain([&[0; 4]]);
         for (((here, next), rows), next_rows) in
             groups.iter().zip(nexts).zip(rows.iter()).zip(next_rows)
         {
-            let gates = gates::<E::Words>(last, here, next, *rows, *next_rows, &mut before);
+            let (mut gates, begins) =
+                gates::<E::Words>(last, here, next, *rows, *next_rows, &mut before);
+            for (gates, begins) in gates.iter_mut().zip(begins) {
+                let given = given(self.text, start, begins, beginnings);
+                gates.www |= given;
+                gates.alone |= given;
+                start += 64;
+            }
             found.push(gates);
             strange |= here.strange.iter().fold(0, |all, bits| all | bits);
             last = here;

@@ -47,6 +47,8 @@ impl Known {
     pub(crate) const LIVING: Self = Self(1 << 18);
     pub(crate) const ORIGIN: Self = Self(1 << 19);
     /// What opens a rule of places.
+    /// Whose members names stand beside: `Patient`, `NP`.
+    pub(crate) const ROLE: Self = Self(1 << 20);
     pub(crate) const PLACED: Self = Self((1 << 14) | (1 << 15) | (1 << 16) | (1 << 17) | (1 << 13));
     /// Any of the four.
     pub(crate) const NAME: Self = Self(0b1111);
@@ -69,7 +71,7 @@ impl Known {
 }
 
 /// Which list says what. Later ones are weighed against earlier ones in [`settled`].
-const LISTS: [(&str, Known); 20] = [
+const LISTS: [(&str, Known); 21] = [
     (include_str!("lexicon/given.txt"), Known::GIVEN),
     (include_str!("lexicon/surnames.txt"), Known::SURNAME),
     (include_str!("lexicon/given_words.txt"), Known::MAYBE_GIVEN),
@@ -96,6 +98,7 @@ const LISTS: [(&str, Known); 20] = [
     (include_str!("lexicon/units.txt"), Known::UNIT),
     (include_str!("lexicon/living.txt"), Known::LIVING),
     (include_str!("lexicon/origins.txt"), Known::ORIGIN),
+    (include_str!("lexicon/roles.txt"), Known::ROLE),
 ];
 
 /// A name that is something else too is not sure.
@@ -132,12 +135,14 @@ struct Slot {
 /// The words by their hash, the next free slot after it.
 struct Lexicon {
     slots: Vec<Slot>,
+    given: Beginnings,
 }
 
 impl Lexicon {
     fn new() -> Self {
         let mut lexicon = Self {
             slots: vec![Slot::default(); SLOTS],
+            given: Beginnings(vec![0; BEGINNINGS / 64]),
         };
         for (list, known) in LISTS {
             for word in list.split_ascii_whitespace() {
@@ -146,6 +151,9 @@ impl Lexicon {
         }
         for slot in &mut lexicon.slots {
             slot.known = settled(slot.known);
+            if slot.known.is(Known::GIVEN) {
+                lexicon.given.add(beginning(slot.head));
+            }
         }
         lexicon
     }
@@ -199,10 +207,49 @@ fn hash(head: u64, length: usize) -> usize {
     (mixed >> 50) as usize % SLOTS
 }
 
+/// How many hashes of four letters there are.
+const BEGINNINGS: usize = 1 << 16;
+
+/// Of the first four letters, the fourth a blank where there are three.
+fn beginning(head: u64) -> usize {
+    let four = (head as u32 | 0x2020_2020).wrapping_mul(0x9e37_79b9);
+    (four >> 16) as usize % BEGINNINGS
+}
+
+fn lexicon() -> &'static Lexicon {
+    static LEXICON: OnceLock<Lexicon> = OnceLock::new();
+    LEXICON.get_or_init(Lexicon::new)
+}
+
+/// What given names begin with: a bit for each hash of four letters.
+pub(crate) struct Beginnings(Vec<u64>);
+
+impl Beginnings {
+    fn add(&mut self, beginning: usize) {
+        if let Some(bits) = self.0.get_mut(beginning / 64) {
+            *bits |= 1 << (beginning % 64);
+        }
+    }
+
+    /// Whether the four characters at `i` may begin a given name of four letters or more.
+    #[inline(always)]
+    pub(crate) fn hold(&self, text: &[u8], i: usize) -> bool {
+        let four = text.get(i..).and_then(|rest| rest.first_chunk::<4>());
+        four.is_some_and(|four| {
+            let beginning = beginning(u64::from(u32::from_le_bytes(*four)));
+            let bits = self.0.get(beginning / 64);
+            bits.is_some_and(|bits| bits >> (beginning % 64) & 1 == 1)
+        })
+    }
+}
+
+pub(crate) fn beginnings() -> &'static Beginnings {
+    &lexicon().given
+}
+
 /// What is known of these letters, whatever their case.
 pub(crate) fn known(word: &[u8]) -> Known {
-    static LEXICON: OnceLock<Lexicon> = OnceLock::new();
-    LEXICON.get_or_init(Lexicon::new).get(word)
+    lexicon().get(word)
 }
 
 #[cfg(test)]

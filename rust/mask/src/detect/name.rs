@@ -30,6 +30,8 @@ pub(crate) enum Proof {
     Field,
     /// A relative: any word in title case that is no plain word in any sense.
     Relation,
+    /// What somebody is: one that is sure, or that is nothing but a name and a thing.
+    Role,
     /// Words that a name often follows: one that is sure.
     Usual,
 }
@@ -65,7 +67,37 @@ pub(crate) fn find(text: &[u8], i: usize, word: &Word, spans: &mut Vec<Span>) {
         push(start, tail(text, word.end, false));
     }
     if let Some(start) = turned(text, word) {
-        push(start, tail(text, word.end, false));
+        let end = tail(text, word.end, false);
+        // `KOWALSKI, ANNA B`.
+        let initial = gap(text, end)
+            .filter(|&next| at(text, next).is_ascii_uppercase() && at(text, next) != b'I')
+            .filter(|&next| !is_word(at(text, next + 1)));
+        push(start, initial.map_or(end, |initial| initial + 1));
+    }
+}
+
+/// Asked where a sentence or a piece of one may begin with a given name: `Maria reports`, `(Anna)`,
+/// `her son, Ahmed, agrees`.
+pub(crate) fn find_lone(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
+    let i = word.start;
+    let apart = i == 0 || is_space(before(text, i)) || matches!(before(text, i), b'(' | b'"');
+    if !apart
+        || word.shape != Shape::Title
+        || !word.is(Known::GIVEN)
+        || word.len() < 4
+        || in_place(text, i)
+    {
+        return;
+    }
+    let after = word.end + if word.possessive { 2 } else { 0 };
+    let goes_on = gap(text, after).is_some_and(|next| at(text, next).is_ascii_lowercase())
+        && !is_thing(text, after);
+    if goes_on || matches!(at(text, after), b',' | b')') {
+        spans.push(Span {
+            start: i,
+            end: word.end,
+            kind: Kind::Name,
+        });
     }
 }
 
@@ -112,17 +144,32 @@ pub(crate) fn find_after_title(text: &[u8], at_title: usize, spans: &mut Vec<Spa
     };
     let kind = Kind::Name;
     spans.push(Span { start, end, kind });
-    // `Dr. Kowalski and Nowak`.
-    let Some(and) = gap(text, end) else { return };
-    let stop = run_up_to(text, and, 4, |c| is_letter(c) || c == b'&');
-    if (same(text, and, stop, "and") || same(text, and, stop, "&"))
-        && let Some(start) = gap(text, stop)
-        && let Some(word) = word_at(text, start)
-        && word.may_name()
-        && word.is(Known::SURNAME.or(Known::MAYBE_SURNAME))
-    {
-        let end = word.end;
-        spans.push(Span { start, end, kind });
+    // `Drs. Kowalski, Nowak and Baker`.
+    let several = same(text, at_title, at_title + 3, "drs");
+    let mut end = end;
+    for _ in 0..=MORE {
+        let comma = at(text, end) == b',' && several;
+        let Some(and) = gap(text, end + usize::from(comma)) else {
+            return;
+        };
+        let stop = run_up_to(text, and, 4, |c| is_letter(c) || c == b'&');
+        let start = if same(text, and, stop, "and") || same(text, and, stop, "&") {
+            gap(text, stop)
+        } else {
+            Some(and).filter(|_| comma)
+        };
+        let Some(word) = start.and_then(|start| word_at(text, start)) else {
+            return;
+        };
+        if !word.may_name() || !word.is(Known::SURNAME.or(Known::MAYBE_SURNAME)) {
+            return;
+        }
+        end = word.end;
+        spans.push(Span {
+            start: word.start,
+            end,
+            kind,
+        });
     }
 }
 
@@ -155,7 +202,7 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
     if !lower && known.is(Known::TITLE) && !colon {
         return Some(Proof::Title);
     }
-    if dotted {
+    if dotted && !same(text, start, end, "pt") {
         return None;
     }
     if colon {
@@ -163,6 +210,9 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
             return Some(Proof::Field);
         }
         let people = Known::BEFORE.or(Known::RELATION).or(Known::TITLE);
+        if known.is(Known::ROLE) {
+            return Some(Proof::Role);
+        }
         return known.is(people).then_some(Proof::Usual);
     }
     if same(text, start, end, "is")
@@ -180,6 +230,9 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
     if known.is(Known::RELATION) && (lower || opening) {
         let c_o = end - start > 1 || (before(text, start) == b'/' && at_c(text, start));
         return c_o.then_some(Proof::Relation);
+    }
+    if known.is(Known::ROLE) {
+        return Some(Proof::Role);
     }
     // In the midst of a sentence.
     let amid = lower && word.is(Known::GIVEN);
@@ -225,17 +278,19 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
         (Shape::Caps, Proof::Title | Proof::Field) => {
             word.is(Known::NAME) || (unknown && word.len() >= 4)
         }
+        (Shape::Title | Shape::Caps, Proof::Role) => word.is(Known::SURE) || surname,
         (Shape::Title | Shape::Caps, _) => word.is(Known::SURE) || (initials && surname),
         (Shape::Lower, Proof::Title) => word.is(Known::SURE) && word.len() >= 3,
         _ => false,
     };
-    if !fits || (proof == Proof::Usual && is_thing(text, word.end)) {
+    let weak = matches!(proof, Proof::Usual | Proof::Role);
+    if !fits || (weak && is_thing(text, word.end)) {
         return None;
     }
     if word.possessive {
         return Some(word.end);
     }
-    let end = tail(text, word.end, proof != Proof::Usual);
+    let end = tail(text, word.end, !weak);
     if proof == Proof::Field
         && at(text, end) == b','
         && let Some(next) = gap(text, end + 1)
@@ -247,14 +302,18 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
     Some(end)
 }
 
-/// Behind `J. R. ` and the like.
+/// Behind `J. R. `, `J R ` and the like.
 fn after_initials(text: &[u8], i: usize) -> usize {
     let mut i = i;
     for _ in 0..INITIALS {
-        if !is_capital(at(text, i)) || at(text, i + 1) != b'.' || is_word(before(text, i)) {
+        let dotted = at(text, i + 1) == b'.';
+        if !is_capital(at(text, i))
+            || !(dotted || is_blank(at(text, i + 1)))
+            || is_word(before(text, i))
+        {
             break;
         }
-        i = run_up_to(text, i + 2, 2, is_blank);
+        i = run_up_to(text, i + 1 + usize::from(dotted), 2, is_blank);
     }
     i
 }
@@ -415,7 +474,10 @@ fn turned(text: &[u8], word: &Word) -> Option<usize> {
         return None;
     }
     let given = word.is(Known::GIVEN) || (word.is(Known::MAYBE_GIVEN) && !word.is(Known::PLAIN));
-    let initial = word.shape == Shape::Initial && at(text, word.end) == b'.';
+    // `Kowalski, M.D.` is no initial.
+    let initial = word.shape == Shape::Initial
+        && at(text, word.end) == b'.'
+        && !is_letter(at(text, word.end + 1));
     let sure = last.may_name() && last.is(Known::SURE);
     let like = match last.shape {
         Shape::Title => !last.is(Known::PLAIN) && !last.is(Known::CITY),

@@ -148,10 +148,12 @@ impl Triggers {
         spans: &mut Vec<Span>,
     ) {
         let mut tails = Tails::default();
+        let numbered = bitmaps.numbered(first, first + text.len());
         for (base, found) in bitmaps.row(first, first + text.len()) {
             // Bits of the row only are set, and so nothing wraps.
             let at = |place: usize| (base | place).wrapping_sub(first);
-            for place in ones(found.www | found.words) {
+            let words = if numbered { found.words } else { 0 };
+            for place in ones(found.www | words) {
                 let i = at(place);
                 let letters = letters(text, i);
                 let group = self.opens.get(opening(letters)).copied().unwrap_or(0);
