@@ -31,8 +31,14 @@ fn asked(text: &[u8], i: usize) -> bool {
     if !is_capital(at(text, i)) || is_letter(before(text, i)) {
         return false;
     }
+    // Amid a sentence.
+    let last = before(text, i);
+    let amid = is_space(last) || matches!(last, b'(' | b')' | b'_');
+    if amid && is_word(before(text, i - 1)) && !is_capital(at(text, i + 1)) {
+        return true;
+    }
     let mut end = i;
-    for gaps in 0..3 {
+    for _ in 0..3 {
         let Some(last) = end.checked_sub(1) else {
             return false;
         };
@@ -43,9 +49,6 @@ fn asked(text: &[u8], i: usize) -> bool {
         let gap = is_space(at(text, last)) || matches!(at(text, last), b'(' | b')' | b'_');
         if !gap {
             return false;
-        }
-        if gaps == 0 && is_word(before(text, last)) && !is_capital(at(text, i + 1)) {
-            return true;
         }
         end = last;
     }

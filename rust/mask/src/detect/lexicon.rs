@@ -195,8 +195,19 @@ fn split(word: &[u8]) -> (u64, &[u8]) {
     match word.split_first_chunk::<HEAD>() {
         Some((head, rest)) => (u64::from_le_bytes(*head) | 0x2020_2020_2020_2020, rest),
         None => {
-            let letters = word.iter().rev();
-            let head = letters.fold(0, |head, &c| head << 8 | u64::from(c | 0x20));
+            // Two halves that may overlap, or three letters.
+            let four = |i: usize| {
+                let four = word.get(i..).and_then(|rest| rest.first_chunk::<4>());
+                four.map(|four| u64::from(u32::from_le_bytes(*four) | 0x2020_2020))
+            };
+            let last = word.len().saturating_sub(4);
+            let head = match (four(0), four(last)) {
+                (Some(low), Some(high)) => low | high << (8 * last),
+                _ => {
+                    let letters = word.iter().rev();
+                    letters.fold(0, |head, &c| head << 8 | u64::from(c | 0x20))
+                }
+            };
             (head, &[])
         }
     }

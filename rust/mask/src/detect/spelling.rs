@@ -81,6 +81,16 @@ pub(crate) fn word_at(text: &[u8], i: usize) -> Option<Word> {
         return None;
     }
     let mut end = piece(text, i)?;
+    if !matches!(at(text, end), b'\'' | b'-' | b'0'..=b'9' | b'_' | b'@') {
+        let letters = text.get(i..end)?;
+        return Some(Word {
+            start: i,
+            end,
+            shape: shape(letters),
+            known: known_alone(letters),
+            possessive: false,
+        });
+    }
     let mut last = i;
     let mut pieces = 1;
     while matches!(at(text, end), b'\'' | b'-') && is_letter(at(text, end + 1)) {
@@ -146,6 +156,9 @@ fn shape(letters: &[u8]) -> Shape {
     let Some(second) = rest.first() else {
         return Shape::Initial;
     };
+    if rest.iter().all(u8::is_ascii_lowercase) {
+        return Shape::Title;
+    }
     let not_small = |c: &u8| !(c.is_ascii_lowercase() || *c == LETTER);
     if second.is_ascii_uppercase() {
         return if rest.iter().all(not_small) {
@@ -195,7 +208,11 @@ const ENDINGS: [&[u8]; 32] = [
 
 /// Of words of six letters or more.
 fn ends_like_surname(letters: &[u8]) -> bool {
+    let last_letter = letters.last().map_or(0, |c| c | 0x20);
     let last = |ending: &&[u8]| {
+        if ending.last() != Some(&last_letter) {
+            return false;
+        }
         let start = letters.len().saturating_sub(ending.len());
         letters
             .get(start..)
