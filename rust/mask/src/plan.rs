@@ -132,7 +132,7 @@ fn action(
             nested(field, column, treatment, setting)?
         }
         Treatment::Clear { scan: false } => Some((Action::Own, kept)),
-        Treatment::Clear { scan: true } => Some(match scan(field, Spared::default()) {
+        Treatment::Clear { scan: true } => Some(match scan(field, clear()) {
             Some(action) => (action, kept),
             None => (Action::Own, kept),
         }),
@@ -145,6 +145,7 @@ fn action(
                 times: *times,
                 numbers: *numbers,
                 forms: forms.iter().filter_map(|form| Form::read(form)).collect(),
+                ..clear()
             };
             Some(match scan(field, spared) {
                 Some(action) => (action, kept),
@@ -279,6 +280,14 @@ fn nested(
     }
     let outer = field.clone().with_data_type(DataType::Struct(after.into()));
     Ok(Some((Action::Fields(actions), outer)))
+}
+
+/// What is spared in a clear column.
+fn clear() -> Spared {
+    Spared {
+        names: true,
+        ..Spared::default()
+    }
 }
 
 /// The scan of a text-like field: text, JSON, enums.
