@@ -11,7 +11,7 @@ export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-pg15 check bench fuzz format clean
+.PHONY: help setup demo test test-rust test-python test-pg15 check accuracy bench bench-check bench-long fuzz format clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,12 +53,19 @@ check: setup ## format, lint, types, stubs, room boundaries, file lengths
 	cargo clippy --locked -q --workspace --all-targets -- -D warnings
 	$(BIN)/python -m pytest -q tests/boundary
 
-bench: setup ## end to end beside the COPY floor and a cursor; analysis beside a prepare; the kernel
-	$(BIN)/python benchmarks/end_to_end.py
-	$(BIN)/python benchmarks/stream_vs_copy.py
-	$(BIN)/python benchmarks/analysis.py
-	cargo run --locked --release -q -p mask --example throughput
-	cargo run --locked --release -q -p pgcopy --example throughput
+# The peers live in an environment of their own; one that does not install is said so in the tables.
+BENCH_VENV := benchmarks/.venv
+BENCH_PYTHON := PYTHONPATH=$(CURDIR)/python:$(CURDIR)/benchmarks:$(CURDIR)/tests $(CURDIR)/$(BENCH_VENV)/bin/python -W ignore::RuntimeWarning
+
+$(BENCH_VENV)/.ready: benchmarks/install.py benchmarks/constraints.txt constraints.txt pyproject.toml
+	@echo "setting up: the benchmarks' peers"
+	@test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	@PIP_CONSTRAINT="$(CURDIR)/constraints.txt $(CURDIR)/benchmarks/constraints.txt" $(BENCH_VENV)/bin/python benchmarks/install.py
+	@touch $@
+
+ACCURACY_DATA ?= $(wildcard ../shared/data/deid-dev)
+accuracy: setup $(BENCH_VENV)/.ready ## recall and precision by entity beside Presidio (ACCURACY_DATA: labelled sentences)
+	@$(BENCH_PYTHON) -m accuracy $(if $(ACCURACY_DATA),--data $(ACCURACY_DATA))
 
 FUZZ_CASES ?= 20000
 FUZZ_WINDOWS ?= 100000
@@ -75,4 +82,4 @@ format: setup ## rewrite the sources in the one style
 	cargo fmt
 
 clean: ## remove what the build made
-	rm -rf target $(VENV) python/gateway/*.so
+	rm -rf target $(VENV) $(BENCH_VENV) python/gateway/*.so

@@ -1,0 +1,1 @@
+"""The engines beside ours, one a file."""
