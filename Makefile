@@ -67,6 +67,13 @@ ACCURACY_DATA ?= $(wildcard ../shared/data/deid-dev)
 accuracy: setup $(BENCH_VENV)/.ready ## recall and precision by entity beside Presidio (ACCURACY_DATA: labelled sentences)
 	@$(BENCH_PYTHON) -m accuracy $(if $(ACCURACY_DATA),--data $(ACCURACY_DATA))
 
+BENCH ?=
+bench: setup $(BENCH_VENV)/.ready ## speed beside the peers: one table, plots, a record (BENCH="scan token" for some)
+	@$(BENCH_PYTHON) benchmarks/run.py $(BENCH)
+
+bench-long: setup $(BENCH_VENV)/.ready ## memory over a stream of 10 GB, and a thousand sessions (about 15 minutes)
+	@$(BENCH_PYTHON) benchmarks/run.py --long
+
 FUZZ_CASES ?= 20000
 FUZZ_WINDOWS ?= 100000
 FUZZ_SEED ?= $(shell date +%s)

@@ -65,8 +65,58 @@ def analyzer(ner: bool) -> Any:
     nlp = NlpEngineProvider(nlp_configuration=configuration).create_engine()
     made = AnalyzerEngine(nlp_engine=nlp, supported_languages=["en"])
     if not ner:
+        import spacy
+
+        nlp.nlp = {"en": spacy.blank("en")}
         made.registry.remove_recognizer("SpacyRecognizer")
     return made
+
+
+class _Rewriting:
+    """Labels in the place of what the analyzer finds; overlapping results are joined."""
+
+    name: str
+
+    def __init__(self, ner: bool) -> None:
+        self._engine = analyzer(ner=ner)
+
+    def prepare(self, notes: Any) -> None:
+        self._notes = notes["note"].to_pylist()
+        self._engine.analyze(self._notes[0], language="en")
+
+    def run(self) -> list[str]:
+        return [self._rewrite(note) for note in self._notes]
+
+    def changed(self, result: list[str]) -> int:
+        return sum(before != after for before, after in zip(self._notes, result, strict=True))
+
+    def _rewrite(self, note: str) -> str:
+        found = self._engine.analyze(note, language="en")
+        parts, place = [], 0
+        for one in sorted(found, key=lambda one: (one.start, -one.end)):
+            if one.end > place:
+                if one.start >= place:
+                    parts += [note[place : one.start], f"[{one.entity_type}]"]
+                place = one.end
+        return "".join([*parts, note[place:]])
+
+
+class Patterns(_Rewriting):
+    """Its pattern recognisers; the text is cut into words and nothing else is asked of spaCy."""
+
+    name = "Presidio, patterns"
+
+    def __init__(self) -> None:
+        super().__init__(ner=False)
+
+
+class WithNer(_Rewriting):
+    """All its default recognisers."""
+
+    name = "Presidio, with NER"
+
+    def __init__(self) -> None:
+        super().__init__(ner=True)
 
 
 class Presidio:
