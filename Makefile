@@ -57,7 +57,7 @@ check: setup ## format, lint, types, stubs, room boundaries, file lengths
 BENCH_VENV := benchmarks/.venv
 BENCH_PYTHON := PYTHONPATH=$(CURDIR)/python:$(CURDIR)/benchmarks:$(CURDIR)/tests $(CURDIR)/$(BENCH_VENV)/bin/python -W ignore::RuntimeWarning
 
-$(BENCH_VENV)/.ready: benchmarks/install.py benchmarks/constraints.txt constraints.txt pyproject.toml
+$(BENCH_VENV)/.ready: benchmarks/install.py benchmarks/constraints.txt constraints.txt pyproject.toml | $(VENV)/.ready
 	@echo "setting up: the benchmarks' peers"
 	@test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
 	@PIP_CONSTRAINT="$(CURDIR)/constraints.txt $(CURDIR)/benchmarks/constraints.txt" $(BENCH_VENV)/bin/python benchmarks/install.py

@@ -46,7 +46,7 @@ _SENTENCES: tuple[Callable[[random.Random], str], ...] = (
     lambda r: "Denies fever, chills, nausea, vomiting, shortness of breath or chest pain.",
     lambda r: f"Ejection fraction {r.randint(35, 70)}-{r.randint(71, 75)} % by echocardiogram.",
     lambda r: (
-        f"Wound {r.randint(1, 6)}.{r.randint(0, 9)} x {r.randint(1, 4)}.{r.randint(0, 9)} cm, clean."
+        f"Wound {r.randint(1, 6)}.{r.randint(0, 9)} x {r.randint(1, 4)}.{r.randint(0, 9)} cm."
     ),
     lambda r: "MRI of the L4-L5 level without stenosis, physical therapy continued.",
     lambda r: f"Weight {r.randint(480, 1300) / 10} kg, BMI {r.randint(180, 420) / 10}.",

@@ -9,6 +9,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+
 from results import Result, largest, number, sizes, slope
 
 _OURS, _THEIRS, _LIMIT = "#1f5f8b", "#b8b8b8", "#e3c16f"

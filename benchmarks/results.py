@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 #: What counts as ours in a table: peers are compared with the first of these that is there.
 OURS = "maskgate"
@@ -14,7 +16,7 @@ LIMITS = ("memcpy", "asyncpg COPY", "sha256", "direct asyncpg")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`value` is in `unit`; `size` is how many rows (or records, tables, …) it was measured with."""
+    """`value` is in `unit`; `size`: the rows, records or tables it was measured with."""
 
     measure: str
     engine: str
@@ -36,6 +38,11 @@ class Result:
     @property
     def limit(self) -> bool:
         return self.engine.startswith(LIMITS)
+
+
+def write(results: Sequence[Result], path: Path) -> None:
+    """For `run.py`, which reads them."""
+    path.write_text(json.dumps([asdict(result) for result in results]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,7 @@ def _sized(result: Result, shown: Sequence[Result]) -> str:
 
 
 def growth(measure: str, results: Sequence[Result]) -> list[str]:
-    """A line for each engine of ours with several sizes: seconds, and the slope in the logarithms."""
+    """A line for each engine of ours with several sizes: seconds, the slope of their logarithms."""
     out = []
     for engine, points in sizes(results).items():
         if len(points) > 1:

@@ -25,7 +25,7 @@ from typing import Any
 import data
 import plots
 from record import Record, circumstances
-from results import Absent, Measure, Result, number, ratio
+from results import Absent, Measure, Result, ratio
 
 TREE = Path(__file__).parents[1]
 HERE = TREE / "benchmarks"
@@ -155,7 +155,7 @@ STEPS = [
     Step("log", ("log",), lambda _: script("log_records.py")),
     Step("small query", ("small-query",), lambda _: script("printed.py", "small_query")),
     Step("analysis", ("analysis",), lambda _: script("printed.py", "analysis")),
-    Step("memory", ("memory",), lambda _: script("end_to_end.py", "--rss-10gb"), long=True),
+    Step("memory", ("memory",), lambda _: script("memory.py"), long=True),
     Step("sessions", ("sessions",), lambda _: script("many_sessions.py"), long=True),
 ]
 

@@ -1,7 +1,7 @@
 """Hyperscan by its Python binding: found only, nothing is rewritten.
 
-All notes are scanned as one text with a line between them, because a call for each from Python would
-be what is measured, and while it is timed nothing is told to Python, for the same reason.
+All notes are scanned as one text with a line between them, because a call for each from Python
+would be what is measured, and while it is timed nothing is told to Python, for the same reason.
 """
 
 from __future__ import annotations

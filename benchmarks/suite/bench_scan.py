@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import data
 import pyarrow as pa
 import pytest
+
+import data
 from copybytes import column, copy, opened, row, run
 
 #: Engines that rewrite ten patterns: module, class, rounds.

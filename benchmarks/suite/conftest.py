@@ -10,9 +10,10 @@ from typing import Any
 
 os.environ.setdefault("POLARS_MAX_THREADS", "1")  # read when polars is imported
 
-import data
 import pyarrow as pa
 import pytest
+
+import data
 
 Timed = Callable[..., Any]
 
