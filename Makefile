@@ -74,6 +74,9 @@ bench: setup $(BENCH_VENV)/.ready ## speed beside the peers: one table, plots, a
 bench-long: setup $(BENCH_VENV)/.ready ## memory over a stream of 10 GB, and a thousand sessions (about 15 minutes)
 	@$(BENCH_PYTHON) benchmarks/run.py --long
 
+bench-check: ## instructions of the kernel and the decoder beside the recorded ones (UPDATE=1 records them anew)
+	@$(PYTHON) benchmarks/instructions.py $(if $(UPDATE),--update)
+
 FUZZ_CASES ?= 20000
 FUZZ_WINDOWS ?= 100000
 FUZZ_SEED ?= $(shell date +%s)

@@ -107,7 +107,7 @@ control = "env:BENCH_CONTROL_DSN"
 log = "state/log"
 [limits]
 statement_time = "2h"
-concurrent_statements = 64
+concurrent_statements = 1000
 [[issuers]]
 issuer = "{issuer}"
 development = true
