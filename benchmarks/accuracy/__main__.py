@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from accuracy import clinic_notes, labelled, ours
+from accuracy import clinic_notes, labelled, ours, written
 from accuracy.score import Score, score
 from accuracy.texts import Finder, Span, Text
 from record import Record
@@ -23,7 +23,7 @@ from record import Record
 #: Entities told by shape, checksum or context word; the others need names, places or a row.
 SHAPES = {
     "card", "phone", "e-mail", "url", "iban", "ssn", "ip", "licence", "zip", "date", "age over 89",
-    "mrn", "member",
+    "mrn", "member", "account", "device",
 }  # fmt: skip
 WORST = 12
 
@@ -36,6 +36,7 @@ def measure(data: Path | None, with_presidio: bool) -> tuple[list[Line], list[st
     notes: list[str] = []
     patients, visits, rows = clinic_notes.load()
     sets: list[tuple[str, Sequence[Text]]] = [
+        ("written clinical sentences", written.read()),
         ("clinic: patients' notes", patients),
         ("clinic: visits' notes", visits),
     ]

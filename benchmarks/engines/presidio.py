@@ -33,6 +33,8 @@ SAYS: dict[str, frozenset[str]] = {
         "IP_ADDRESS": "ip",
         "US_DRIVER_LICENSE": "licence",
         "CREDIT_CARD": "card",
+        "MEDICAL_LICENSE": "licence",
+        "US_NPI": "licence",
         "US_BANK_NUMBER": "account",
         "US_MBI": "member",
     }.items()
