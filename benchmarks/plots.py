@@ -13,6 +13,8 @@ import matplotlib.pyplot as plt
 from results import Result, largest, number, sizes, slope
 
 _OURS, _THEIRS, _LIMIT = "#1f5f8b", "#b8b8b8", "#e3c16f"
+#: Values further apart than this are drawn on a logarithmic axis.
+_DECADES = 30
 _SHOWN = {
     "scan": "scan, MB/s",
     "token": "token, M values/s",
@@ -22,7 +24,7 @@ _SHOWN = {
 
 
 def throughput(results: Sequence[Result], path: Path) -> None:
-    """A panel a measure, a bar an engine, on a logarithmic axis."""
+    """A panel a measure, a bar an engine; logarithmic where the values lie far apart."""
     panels = []
     for measure, title in _SHOWN.items():
         mine = [one for one in results if one.measure == measure]
@@ -44,7 +46,9 @@ def throughput(results: Sequence[Result], path: Path) -> None:
         colours = [_OURS if one.ours else _LIMIT if one.limit else _THEIRS for one in bars]
         drawn = axis.barh([one.engine for one in bars], [one.value for one in bars], color=colours)
         axis.bar_label(drawn, [number(one.value) for one in bars], padding=3, fontsize=8)
-        axis.set_xscale("log")
+        values = [one.value for one in bars]
+        if max(values) > _DECADES * min(values):
+            axis.set_xscale("log")
         axis.set_title(title, loc="left", fontsize=10)
         axis.tick_params(labelsize=8)
         axis.margins(x=0.15)
@@ -54,7 +58,7 @@ def throughput(results: Sequence[Result], path: Path) -> None:
 
 def growth(results: Sequence[Result], path: Path) -> None:
     """A line an engine of ours: seconds over size, both logarithmic, the slope in the legend."""
-    figure, axis = plt.subplots(figsize=(8, 5.5))
+    figure, axis = plt.subplots(figsize=(10, 5.5))
     drawn = False
     for measure in dict.fromkeys(one.measure for one in results):
         for engine, points in sizes([one for one in results if one.measure == measure]).items():
@@ -72,7 +76,7 @@ def growth(results: Sequence[Result], path: Path) -> None:
     axis.set_xlabel("rows, values, records or tables")
     axis.set_ylabel("seconds")
     axis.grid(visible=True, which="major", alpha=0.3)
-    axis.legend(fontsize=8, frameon=False)
+    axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     axis.spines[["top", "right"]].set_visible(False)
     _save(figure, path)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from results import Result, write
 
 HERE = Path(__file__).parent
+QUERIES = 640
 #: Tables in the catalog: the script compares each with a catalog of ten.
 CATALOGS = (100, 1_000, 10_000)
 
@@ -40,18 +41,17 @@ def numbers(line: str) -> list[float]:
 def small_query() -> list[Result]:
     """p50 and p99 through the gateway, direct, and what is added, alone and in 32 sessions."""
     found = []
-    for line in said("small_query.py").splitlines():
+    for line in said("small_query.py", "--queries", str(QUERIES)).splitlines():
         named = re.match(r"\s*(\d+ sessions?)(?:, [\d.]+ a second)?((?:\s+-?[\d.]+){6})$", line)
         if named is None:
             continue
-        sessions = int(named[1].split()[0])
         values = numbers(named[2])
         names = ("p50", "p99", "direct p50", "direct p99", "added p50", "added p99")
         for name, value in zip(names, values, strict=True):
             ours = "" if name.startswith("direct") else "maskgate, "
             theirs = "direct asyncpg, " if name.startswith("direct") else ""
             engine = f"{ours}{theirs}{name.removeprefix('direct ')}, {named[1]}"
-            found.append(Result("small-query", engine, sessions, value, "ms"))
+            found.append(Result("small-query", engine, QUERIES, value, "ms"))
     if len(found) != 12:
         raise ValueError("small_query.py prints another table than is read here")
     return found

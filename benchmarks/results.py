@@ -54,6 +54,17 @@ class Absent:
     reason: str
 
 
+#: Where a step says what it could not measure.
+ABSENT = Path(__file__).parents[1] / "target" / "bench" / "absent.jsonl"
+
+
+def say_absent(measure: str, engine: str, reason: str) -> None:
+    """For the table: this engine has no figure there."""
+    ABSENT.parent.mkdir(parents=True, exist_ok=True)
+    with ABSENT.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(Absent(measure, engine, reason))) + "\n")
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """A heading of the table."""
@@ -64,6 +75,8 @@ class Measure:
     #: The engine of ours that every other is compared with, by the beginning of its name; none for
     #: figures that say nothing divided by each other.
     reference: str = OURS
+    #: Whether a line takes together how ours stands beside the best peer and the limits.
+    summed: bool = False
 
     def table(self, results: Sequence[Result], absent: Sequence[Absent]) -> list[str]:
         """The lines of this measure at its largest size, best first within ours and theirs."""
@@ -77,13 +90,28 @@ class Measure:
         out = [f"{self.title}", f"    asked: {self.asked}"]
         for result in shown:
             times = ratio(reference, result)
-            compared = "" if reference is result or times is None else f"{times:>10.2f} ×"
+            compared = ""
+            if times is not None and reference is not result:
+                compared = f"{1 / times:>10.2f} of it" if result.ours else f"{times:>10.2f} ×"
             out.append(
                 f"    {result.engine:<48}{number(result.value):>12} {result.unit:<12}"
-                f"{compared:<13}{_sized(result, shown)}{result.note}"
+                f"{compared:<18}{_sized(result, shown)}{result.note}".rstrip()
             )
         out += [f"    {one.engine:<48}{'–':>12} {one.reason}" for one in missing]
-        return [*out, *growth(self.key, mine), ""]
+        return [*out, *self._summary(reference, shown), *growth(self.key, mine), ""]
+
+    def _summary(self, reference: Result | None, shown: Sequence[Result]) -> list[str]:
+        """Ours beside the best peer and beside the limits, for measures that are asked that."""
+        if not self.summed or reference is None:
+            return []
+        others = [(ratio(reference, one), one.engine) for one in shown if not one.ours]
+        known = [(times, engine) for times, engine in others if times is not None]
+        peers = [one for one in known if not one[1].startswith(LIMITS)]
+        told = [f"{times:.2f} × {engine}" for times, engine in known if engine.startswith(LIMITS)]
+        if peers:
+            times, engine = min(peers)
+            told.insert(0, f"{times:.2f} × the best peer ({engine})")
+        return [f"    here: {reference.engine} is {', '.join(told)}"] if told else []
 
 
 def ratio(ours: Result | None, other: Result) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import data
+from results import say_absent
 
 Timed = Callable[..., Any]
 
@@ -28,8 +28,7 @@ def absent() -> Callable[[str, str, str], None]:
     """Say that an engine could not be measured, and skip."""
 
     def say(measure: str, engine: str, reason: str) -> None:
-        with (data.FOLDER / "absent.jsonl").open("a") as file:
-            file.write(json.dumps({"measure": measure, "engine": engine, "reason": reason}) + "\n")
+        say_absent(measure, engine, reason)
         pytest.skip(reason)
 
     return say
