@@ -11,7 +11,7 @@ export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-pg15 check accuracy bench bench-check bench-long fuzz format clean
+.PHONY: help setup demo test test-rust test-python test-pg15 test-arm check accuracy bench bench-check bench-long fuzz format clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -42,6 +42,12 @@ test-python: setup
 
 test-pg15: setup ## the SQL corpus on Debian's PostgreSQL 15 (apt-get install postgresql-15)
 	MASKGATE_TEST_PG15=1 $(BIN)/python -m pytest -q -m pg15
+
+ARM := aarch64-unknown-linux-gnu
+test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER = aarch64-linux-gnu-gcc
+test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER = qemu-aarch64 -L /usr/aarch64-linux-gnu
+test-arm: ## the masking crate for ARM, emulated (apt-get install qemu-user gcc-aarch64-linux-gnu; rustup target add)
+	cargo test --locked -q --target $(ARM) --target-dir target/arm -p mask --lib
 
 check: setup ## format, lint, types, stubs, room boundaries, file lengths
 	$(BIN)/ruff format --check python tests benchmarks

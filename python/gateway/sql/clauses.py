@@ -65,6 +65,9 @@ class Block:
     parent: Block | None
     start: int
     end: int = 0
+    arm: bool = False  # it is the statement's own SELECT, or one of those that UNION joins to it
+    bare: bool = True  # it has none of DISTINCT, GROUP BY and HAVING
+    from_start: int | None = None  # where its word FROM stands
     group_start: int | None = None  # where its GROUP BY list begins, behind the words
     group_end: int | None = None  # where its GROUP BY list ends, if it has one
     names: set[str] = field(default_factory=set)  # by which its FROM items are known
@@ -256,9 +259,10 @@ class _Reader:
             self._step(hidden, block, depth)
 
     def _select(self, hidden: frozenset[str], parent: Block | None, depth: int) -> None:
-        block = Block(parent, self._lexemes[self.at].start)
+        block = Block(parent, self._lexemes[self.at].start, arm=depth == 0)
         self._found.blocks.append(block)
         self.at += 1
+        block.bare = self._key() != "distinct"
         grouped = False
         while not self._closed():
             word = self._key()
@@ -266,7 +270,9 @@ class _Reader:
                 block.group_end, grouped = self._lexemes[self.at - 1].end, False
             if word in _COMBINED:
                 break
+            block.bare = block.bare and word not in ("group", "having")
             if word == "from" and not self._compares():
+                block.from_start = self._lexemes[self.at].start
                 self.at += 1
                 self._from(hidden, block, depth)
                 continue

@@ -321,7 +321,7 @@ proptest! {
             rows.insert(i + 1, rest);
         }
         let array: ArrayRef = Arc::new(StringArray::from_iter_values(&rows));
-        let (masked, _) = Scanner::new(false).mask(&array).unwrap();
+        let (masked, _) = Scanner::new(false).mask(&array, None).unwrap();
         let mut lone = Scanner::new(false);
         for (got, row) in masked.as_string::<i32>().iter().zip(&rows) {
             let mut expected = Vec::new();

@@ -9,6 +9,7 @@
 
 #[cfg(test)]
 mod agreement;
+mod block;
 mod bucket;
 mod calendar;
 mod cells;
@@ -30,7 +31,9 @@ mod partial;
 mod plan;
 mod redact;
 mod report;
+mod row;
 mod scan;
+mod shift;
 mod text;
 mod token;
 mod treatment;

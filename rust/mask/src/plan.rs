@@ -15,6 +15,7 @@ use crate::owned::can_own;
 use crate::partial::Partial;
 use crate::redact::Label;
 use crate::scan::{Scanner, Spared};
+use crate::shift::Shift;
 use crate::text::is_string;
 use crate::token::Token;
 use crate::treatment::{Letters, Treatment};
@@ -36,6 +37,7 @@ pub(crate) enum Action {
     Token(Token),
     Fpe(Box<Fpe>),
     Year(Year),
+    Shift(Box<Shift>),
     Zip3(Zip3),
     Bucket(Bucket),
     Scan(Box<Scanner>),
@@ -72,7 +74,7 @@ impl Plan {
                 possible: possible(field, setting),
             });
         };
-        let nullable = field.is_nullable() || matches!(action, Action::Nulls);
+        let nullable = field.is_nullable() || matches!(action, Action::Nulls | Action::Shift(_));
         let mut output = item.with_name(field.name()).with_nullable(nullable);
         let mut metadata = output.metadata().clone();
         metadata.insert(TREATMENT_KEY.to_owned(), treatment.name().to_owned());
@@ -134,6 +136,7 @@ fn action(
         | Treatment::Token { .. }
         | Treatment::Fpe { .. }
         | Treatment::Year
+        | Treatment::Shift { .. }
         | Treatment::Zip3 { .. }
         | Treatment::Bucket { .. }
             if matches!(data_type, DataType::List(_)) =>
@@ -157,6 +160,14 @@ fn action(
         }
         Treatment::Year if Year::takes(data_type) => {
             Some((Action::Year(Year::new(setting.reference_year)), text()))
+        }
+        Treatment::Shift {
+            domain,
+            key_id,
+            days,
+        } if Shift::takes(data_type) => {
+            let shift = Shift::new(column, setting.token_key, domain, key_id, *days)?;
+            Some((Action::Shift(Box::new(shift)), kept))
         }
         Treatment::Zip3 { census } if is_text_or_integer(data_type) && !is_json(field) => {
             Some((Action::Zip3(Zip3::new(column, *census)?), text()))
@@ -183,6 +194,7 @@ fn action(
         Treatment::Token { .. }
         | Treatment::Fpe { .. }
         | Treatment::Year
+        | Treatment::Shift { .. }
         | Treatment::Zip3 { .. }
         | Treatment::Bucket { .. } => None,
     };
@@ -285,6 +297,11 @@ fn possible(field: &Field, setting: &Setting) -> String {
             separators: String::new(),
         },
         Treatment::Year,
+        Treatment::Shift {
+            domain: "d".to_owned(),
+            key_id: "k".to_owned(),
+            days: 365,
+        },
         Treatment::Zip3 { census: 2020 },
         Treatment::Bucket {
             width: Some(10),

@@ -7,7 +7,7 @@
 //! key are dropped before (see [`opaque`]).
 //!
 //! What is told is said at the head of each file; what no shape tells (names, places, photographs) is
-//! not found here.
+//! not found here; what the row itself tells is found in [`crate::row`].
 
 pub(crate) mod age;
 mod classes;
@@ -23,7 +23,7 @@ pub(crate) mod phone;
 pub(crate) mod record;
 pub(crate) mod server_time;
 pub(crate) mod shapes;
-mod simd;
+pub(crate) mod simd;
 pub(crate) mod ssn;
 pub(crate) mod triggers;
 pub(crate) mod url;
@@ -63,10 +63,11 @@ pub(crate) enum Kind {
     Mac,
     Age,
     Id,
+    Row,
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 24;
+pub(crate) const KINDS: usize = 25;
 
 impl Kind {
     /// Every kind in order.
@@ -95,6 +96,7 @@ impl Kind {
         Self::Mac,
         Self::Age,
         Self::Id,
+        Self::Row,
     ];
 
     /// The name in the report.
@@ -124,6 +126,7 @@ impl Kind {
             Self::Zip => "zip",
             Self::Age => "age",
             Self::Id => "id",
+            Self::Row => "row",
         }
     }
 
@@ -154,6 +157,7 @@ impl Kind {
             Self::Zip => "[ZIP]",
             Self::Age => "[AGE]",
             Self::Id => "[ID]",
+            Self::Row => "[ROW]",
         }
     }
 
