@@ -7,6 +7,7 @@ ratios, results, dates as years. Nobody is real.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from engines.patterns import PATTERNS
+from engines import patterns
 
 TREE = Path(__file__).parents[1]
 FOLDER = TREE / "target" / "bench"
@@ -101,19 +102,20 @@ def notes(rows: int) -> tuple[list[str], int]:
 
 
 def prepare() -> Path:
-    """The notes as an Arrow stream in batches; made once. Their number with an identifier is in the
-    schema's metadata."""
-    if not NOTES.exists():
+    """The notes as an Arrow stream in batches, and the patterns for the engines in Rust; made once
+    for a version of this file and theirs. The schema's metadata says how many have an identifier."""
+    sources = Path(__file__).read_bytes() + Path(patterns.__file__).read_bytes()
+    version = hashlib.sha256(sources).hexdigest()
+    mark = FOLDER / "notes.version"
+    if not NOTES.exists() or not mark.exists() or mark.read_text() != version:
         FOLDER.mkdir(parents=True, exist_ok=True)
         made, found = notes(ROWS)
         schema = pa.schema({"note": pa.string()}, metadata={"planted": str(found)})
-        unfinished = NOTES.with_suffix(".part")
-        with pa.OSFile(str(unfinished), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
+        with pa.OSFile(str(NOTES), "wb") as file, pa.ipc.new_stream(file, schema) as writer:
             for start in range(0, ROWS, BATCH):
                 writer.write_batch(pa.record_batch([pa.array(made[start : start + BATCH])], schema))
-        unfinished.rename(NOTES)
-    # For the engines in Rust, which have the same ten.
-    (FOLDER / "patterns.json").write_text(json.dumps(list(PATTERNS.items())))
+        (FOLDER / "patterns.json").write_text(json.dumps(list(patterns.PATTERNS.items())))
+        mark.write_text(version)  # last: what stopped on the way is made again
     return NOTES
 
 

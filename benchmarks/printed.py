@@ -57,18 +57,37 @@ def small_query() -> list[Result]:
     return found
 
 
+def columns(heading: str) -> list[str]:
+    """The names of the columns of the analysis' table, each with the group that it belongs to."""
+    found, group = [], ""
+    for part in re.finditer(r"(?:(\w+): )?(p\d+|median|ratio)|tables in|BEGIN to", heading):
+        group = part[1] or group
+        found.append(f"{group} {part[2]}" if part[2] else part[0])
+    return found
+
+
 def analysis() -> list[Result]:
     """The median of analysing and of preparing the join, for several catalogs."""
     found = []
     for tables in CATALOGS:
         told = said("analysis.py", "--no-small-query", "--rounds", "100", "--tables", str(tables))
-        lines = [numbers(line) for line in told.splitlines() if re.match(r"\s*[\d,]+ {3,}", line)]
-        line = next((line for line in lines if line[0] == tables and len(line) == 8), None)
-        if line is None:
+        lines = told.splitlines()
+        heading = next((columns(line) for line in lines if "tables in the catalog" in line), [])
+        rows = [numbers(line) for line in lines if re.match(r"\s*[\d,]+ {3,}", line)]
+        row = next((row for row in rows if row[0] == tables and len(row) == len(heading)), None)
+        if row is None:
             raise ValueError("analysis.py prints another table than is read here")
-        analysed, prepared = line[2], line[5]
-        found.append(Result("analysis", "maskgate", tables, analysed, "ms", analysed / 1000))
-        found.append(Result("analysis", "direct asyncpg, a prepare", tables, prepared, "ms"))
+        values = dict(zip(heading, row, strict=True))
+        for engine, name in (
+            ("maskgate", "analyse median"),
+            ("maskgate, a statement never seen", "new median"),
+            ("direct asyncpg, a prepare", "prepare median"),
+        ):
+            if name in values:
+                ms = values[name]
+                found.append(Result("analysis", engine, tables, ms, "ms", ms / 1000))
+    if len(found) < 2 * len(CATALOGS):
+        raise ValueError("analysis.py prints another table than is read here")
     return found
 
 
