@@ -11,7 +11,7 @@ export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-pg15 check bench fuzz format clean
+.PHONY: help setup demo test test-rust test-python test-pg15 test-arm check accuracy bench bench-check bench-long fuzz format clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,12 @@ test-python: setup
 test-pg15: setup ## the SQL corpus on Debian's PostgreSQL 15 (apt-get install postgresql-15)
 	MASKGATE_TEST_PG15=1 $(BIN)/python -m pytest -q -m pg15
 
+ARM := aarch64-unknown-linux-gnu
+test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER = aarch64-linux-gnu-gcc
+test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER = qemu-aarch64 -L /usr/aarch64-linux-gnu
+test-arm: ## the masking crate for ARM, emulated (apt-get install qemu-user gcc-aarch64-linux-gnu; rustup target add)
+	cargo test --locked -q --target $(ARM) --target-dir target/arm -p mask --lib
+
 check: setup ## format, lint, types, stubs, room boundaries, file lengths
 	$(BIN)/ruff format --check python tests benchmarks
 	$(BIN)/ruff check python tests benchmarks
@@ -53,12 +59,29 @@ check: setup ## format, lint, types, stubs, room boundaries, file lengths
 	cargo clippy --locked -q --workspace --all-targets -- -D warnings
 	$(BIN)/python -m pytest -q tests/boundary
 
-bench: setup ## end to end beside the COPY floor and a cursor; analysis beside a prepare; the kernel
-	$(BIN)/python benchmarks/end_to_end.py
-	$(BIN)/python benchmarks/stream_vs_copy.py
-	$(BIN)/python benchmarks/analysis.py
-	cargo run --locked --release -q -p mask --example throughput
-	cargo run --locked --release -q -p pgcopy --example throughput
+# The peers live in an environment of their own; one that does not install is said so in the tables.
+BENCH_VENV := benchmarks/.venv
+BENCH_PYTHON := PYTHONPATH=$(CURDIR)/python:$(CURDIR)/benchmarks:$(CURDIR)/tests $(CURDIR)/$(BENCH_VENV)/bin/python -W ignore::RuntimeWarning
+
+$(BENCH_VENV)/.ready: benchmarks/install.py benchmarks/constraints.txt constraints.txt pyproject.toml | $(VENV)/.ready
+	@echo "setting up: the benchmarks' peers"
+	@test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	@PIP_CONSTRAINT="$(CURDIR)/constraints.txt $(CURDIR)/benchmarks/constraints.txt" $(BENCH_VENV)/bin/python benchmarks/install.py
+	@touch $@
+
+ACCURACY_DATA ?= $(wildcard ../shared/data/deid-dev)
+accuracy: setup $(BENCH_VENV)/.ready ## recall and precision by entity beside Presidio (ACCURACY_DATA: labelled sentences)
+	@$(BENCH_PYTHON) -m accuracy $(if $(ACCURACY_DATA),--data $(ACCURACY_DATA))
+
+BENCH ?=
+bench: setup $(BENCH_VENV)/.ready ## speed beside the peers: one table, plots, a record (BENCH="scan token" for some)
+	@$(BENCH_PYTHON) benchmarks/run.py $(BENCH)
+
+bench-long: setup $(BENCH_VENV)/.ready ## memory over a stream of 10 GB, and a thousand sessions (about 15 minutes)
+	@$(BENCH_PYTHON) benchmarks/run.py --long
+
+bench-check: ## instructions of the kernel and the decoder beside the recorded ones (UPDATE=1 records them anew)
+	@$(PYTHON) benchmarks/instructions.py $(if $(UPDATE),--update)
 
 FUZZ_CASES ?= 20000
 FUZZ_WINDOWS ?= 100000
@@ -75,4 +98,4 @@ format: setup ## rewrite the sources in the one style
 	cargo fmt
 
 clean: ## remove what the build made
-	rm -rf target $(VENV) python/gateway/*.so
+	rm -rf target $(VENV) $(BENCH_VENV) python/gateway/*.so

@@ -3,8 +3,9 @@ matters; then what a small query costs through the gateway.
 
 A join of ten tables is analysed by the gateway's `analyse` (Parse, the server's tree, the catalog's
 look-ups) and prepared by a plain asyncpg connection, over a catalog of ten tables and over one of
-ten thousand in the same server. The four take turns, so that the machine's noise meets them alike.
-The event loop is the gateway's own. Only ratios travel to another machine.
+ten thousand in the same server: the same statement again and again, and one that was never seen,
+whose literal is new. They take turns, so that the machine's noise meets them alike. The event loop
+is the gateway's own. Only ratios travel to another machine.
 
     python benchmarks/analysis.py [--tables N] [--rounds N] [--quiet-log] [--no-small-query]
 """
@@ -12,6 +13,7 @@ The event loop is the gateway's own. Only ratios travel to another machine.
 from __future__ import annotations
 
 import argparse
+import datetime
 import statistics
 import sys
 import time
@@ -32,12 +34,13 @@ TABLE = (
     "create table t{n} (id bigint primary key, parent bigint, name text, code varchar(20),"
     " day date, at timestamptz, amount numeric(10, 2), score float8, open boolean, note text)"
 )
+DAY = "2026-01-01"
 STATEMENT = (
     "select "
     + ", ".join(f"a{n}.name as name{n}, a{n}.amount as amount{n}" for n in range(JOINED))
     + " from t0 a0 "
     + " ".join(f"join t{n} a{n} on a{n}.parent = a{n - 1}.id" for n in range(1, JOINED))
-    + " where a0.day > date '2026-01-01' and a1.open order by a0.id limit 100"
+    + f" where a0.day > date '{DAY}' and a1.open order by a0.id limit 100"
 )
 CHUNK = 500  # tables made in one transaction
 WARM_UP = 10  # rounds that fill the caches of a session
@@ -53,6 +56,7 @@ class Catalog:
         self._settings = Settings()
         self._direct: asyncpg.Connection | None = None
         self.analysed: list[float] = []
+        self.new: list[float] = []
         self.prepared: list[float] = []
         self.whole: list[float] = []
 
@@ -75,20 +79,27 @@ class Catalog:
             await self._direct.close()
 
     async def round(self) -> None:
-        """One analysis and one direct prepare."""
+        """One analysis, one of a new statement, and one direct prepare."""
         if self._direct is None:
             raise RuntimeError("open() first")
-        begun = time.perf_counter()
-        async with self._database.transaction("benchmark") as transaction:
-            start = time.perf_counter()
-            await analyse(STATEMENT, (), transaction, self._settings)
-            analysed = time.perf_counter() - start
-        whole = time.perf_counter() - begun
+        day = datetime.date(1800, 1, 1) + datetime.timedelta(days=len(self.new))
+        analysed, whole = await self._analysed(STATEMENT)
+        new, _ = await self._analysed(STATEMENT.replace(DAY, day.isoformat()))
         start = time.perf_counter()
         await self._direct.prepare(STATEMENT)
         self.prepared.append((time.perf_counter() - start) * 1000)
-        self.analysed.append(analysed * 1000)
-        self.whole.append(whole * 1000)
+        self.analysed.append(analysed)
+        self.new.append(new)
+        self.whole.append(whole)
+
+    async def _analysed(self, text: str) -> tuple[float, float]:
+        """The analysis, and the whole transaction around it."""
+        begun = time.perf_counter()
+        async with self._database.transaction("benchmark") as transaction:
+            start = time.perf_counter()
+            await analyse(text, (), transaction, self._settings)
+            analysed = time.perf_counter() - start
+        return analysed * 1000, (time.perf_counter() - begun) * 1000
 
 
 async def run(server: servers.Server, sizes: list[int], rounds: int, *, quiet: bool) -> None:
@@ -110,16 +121,20 @@ async def run(server: servers.Server, sizes: list[int], rounds: int, *, quiet: b
     print(f"a join of {JOINED} tables, {rounds} rounds in turn, milliseconds")
     print(
         f"{'tables in the catalog':>22}{'analyse: p10':>14}{'median':>8}{'p95':>8}"
+        f"{'new: p10':>12}{'median':>8}"
         f"{'prepare: p10':>14}{'median':>8}{'ratio':>8}{'BEGIN to ROLLBACK':>20}"
     )
     for catalog in catalogs:
-        analysed, prepared, whole = (
-            taken[WARM_UP:] for taken in (catalog.analysed, catalog.prepared, catalog.whole)
+        analysed, new, prepared, whole = (
+            taken[WARM_UP:]
+            for taken in (catalog.analysed, catalog.new, catalog.prepared, catalog.whole)
         )
         tenths = statistics.quantiles(analysed, n=20)
         print(
             f"{catalog.tables:>22,}{tenths[1]:>14.2f}{statistics.median(analysed):>8.2f}"
-            f"{tenths[-1]:>8.2f}{statistics.quantiles(prepared, n=20)[1]:>14.2f}"
+            f"{tenths[-1]:>8.2f}"
+            f"{statistics.quantiles(new, n=20)[1]:>12.2f}{statistics.median(new):>8.2f}"
+            f"{statistics.quantiles(prepared, n=20)[1]:>14.2f}"
             f"{statistics.median(prepared):>8.2f}"
             f"{statistics.median(analysed) / statistics.median(prepared):>8.1f}"
             f"{statistics.median(whole):>20.2f}"

@@ -1,7 +1,7 @@
 """A million rows of ten columns, masked, over HTTP into pyarrow, beside the fastest way without.
 
     python benchmarks/end_to_end.py                 three repetitions, medians, one table
-    python benchmarks/end_to_end.py --rss-10gb      10 GB through one stream, memory sampled
+    python benchmarks/end_to_end.py --growth        and at a tenth and a hundredth of the rows
 
 Starts what it measures: PostgreSQL 18, the development issuer, the gateway, each its own process.
 The floor is what asyncpg needs to receive the same rows as COPY BINARY and throw them away. Refuses
@@ -12,29 +12,32 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
 import http.client
 import json
-import os
 import statistics
 import sys
 import tempfile
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
 
 import asyncpg
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
+from engines.direct import PEERS
 from gateway.demo.agent import Caller, token
 from gateway.demo.backstage import free_port, running, wait_until_ready
 from gateway.upstream.embedded import EmbeddedPostgres
+from memory import Sampler
+from results import Result, say_absent, write
 
 ROWS = 1_000_000
 CURSOR_ROWS = 100_000
@@ -74,6 +77,7 @@ VACUUM ANALYZE bench.wide;
 
 COLUMNS = "id, department, full_name, mrn, note, seen_on, taken_at, value, score, active"
 QUERY = f"SELECT {COLUMNS} FROM bench.wide"
+FEWER = QUERY + " WHERE id <= {rows}"
 LONG_QUERY = (
     "SELECT w.id, w.department, w.full_name, w.mrn, w.note, w.seen_on, w.taken_at, w.value, "
     "w.score, w.active FROM bench.copy AS c, bench.wide AS w"
@@ -103,7 +107,7 @@ control = "env:BENCH_CONTROL_DSN"
 log = "state/log"
 [limits]
 statement_time = "2h"
-concurrent_statements = 64
+concurrent_statements = 1000
 [[issuers]]
 issuer = "{issuer}"
 development = true
@@ -235,7 +239,7 @@ def floor(built: House, measure: Measure) -> None:
 def through_gateway(built: House, measure: Measure) -> None:
     """The same statement through the gateway with httpx, every batch read and kept."""
     answer = built.agent.query(built.session, QUERY)
-    check(answer.table)
+    check(answer.table, ROWS)
     measure.seconds.append(answer.seconds)
     measure.bytes.append(answer.wire_bytes)
     measure.first_s.append(answer.first_batch_s)
@@ -248,10 +252,11 @@ def through_gateway_plainly(built: House, measure: Measure) -> None:
         "Authorization": f"Bearer {built.agent.bearer}",
         "Content-Type": "application/json",
     }
+    query = QUERY if measure.rows == ROWS else FEWER.format(rows=measure.rows)
     started = time.perf_counter()
     try:
         path = f"/v1/sessions/{built.session}/query"
-        connection.request("POST", path, json.dumps({"sql": QUERY}), headers)
+        connection.request("POST", path, json.dumps({"sql": query}), headers)
         answer = connection.getresponse()
         if answer.status != 200:
             raise RuntimeError(f"the gateway said {answer.status}: {answer.read()[:500]!r}")
@@ -264,15 +269,34 @@ def through_gateway_plainly(built: House, measure: Measure) -> None:
         connection.close()
     ended = time.perf_counter()
     table = pa.Table.from_batches(batches, reader.schema)
-    check(table)
+    check(table, measure.rows)
     measure.seconds.append(ended - started)
     measure.bytes.append(table.nbytes)
     measure.first_s.append(first - started)
 
 
-def check(table: pa.Table) -> None:
-    """Every row, every column, masked. Raises RuntimeError."""
+def unmasked(peer: Any, built: House, measure: Measure) -> None:
+    """The same statement by a way without the gateway."""
+    started = time.perf_counter()
+    table = peer.table(address(built.dsn), QUERY)
+    measure.seconds.append(time.perf_counter() - started)
+    measure.bytes.append(table.nbytes)
     if table.num_rows != ROWS or table.num_columns != 10:
+        raise RuntimeError(f"{peer.name} gave {table.num_rows} rows")
+
+
+def address(dsn: str) -> str:
+    """The server's address in the form that every driver knows: it listens on a socket only."""
+    parts = urlsplit(dsn)
+    asked = {key: values[0] for key, values in parse_qs(parts.query).items()}
+    user = parts.username or "postgres"
+    host = quote(asked.pop("host", parts.hostname or ""), safe="")
+    return f"postgresql://{user}@{host}:{parts.port or asked.pop('port', 5432)}{parts.path}"
+
+
+def check(table: pa.Table, rows: int) -> None:
+    """Every row, every column, masked. Raises RuntimeError."""
+    if table.num_rows != rows or table.num_columns != 10:
         raise RuntimeError(f"the gateway gave {table.num_rows} rows of {table.num_columns} columns")
     names = set(table["full_name"].slice(0, 1000).to_pylist())
     if names != {"[REDACTED]"} or table["mrn"][0].as_py() == "61803397":
@@ -304,40 +328,7 @@ def cursor_rows(built: House, measure: Measure) -> None:
     measure.bytes.append(table.nbytes * ROWS // CURSOR_ROWS)
 
 
-def resident(pid: int) -> int:
-    """Resident bytes of a process."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-class Sampler:
-    """Resident memory of the gateway over time, every 50 ms, from a thread."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self.before = resident(pid)
-        self.samples: list[tuple[float, int]] = []
-
-    def __enter__(self) -> Sampler:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(0.05):
-            self.samples.append((time.perf_counter(), resident(self._pid)))
-
-    @property
-    def peak(self) -> int:
-        return max((size for _, size in self.samples), default=self.before)
-
-
-def speed(built: House, repetitions: int, console: Console, record: Path | None) -> None:
+def speed(built: House, repetitions: int, console: Console, growth: bool) -> list[Result]:
     measures: list[tuple[Measure, Callable[[House, Measure], None]]] = [
         (Measure("asyncpg COPY binary, discarded (floor)", ROWS), floor),
         (Measure("maskgate → http.client → pyarrow, masked", ROWS), through_gateway_plainly),
@@ -351,6 +342,13 @@ def speed(built: House, repetitions: int, console: Console, record: Path | None)
             cursor_rows,
         ),
     ]
+    for peer in PEERS:
+        try:
+            made = peer()
+        except (ImportError, OSError) as failure:
+            say_absent("end-to-end", peer.name, f"not installed: {failure}")
+        else:
+            measures.append((Measure(made.name, ROWS), partial(unmasked, made)))
     floor(built, Measure("warm-up", ROWS))
     with Sampler(built.gateway_pid) as memory:
         for repetition in range(repetitions):
@@ -358,18 +356,38 @@ def speed(built: House, repetitions: int, console: Console, record: Path | None)
                 console.print(f"{repetition + 1}/{repetitions} {measure.name}", style="dim")
                 run(built, measure)
     base = measures[0][0].median_s
-    lines = [line(measure, base) for measure, _ in measures]
-    show(console, lines)
+    show(console, [line(measure, base) for measure, _ in measures])
     console.print(
         f"gateway resident: {memory.before / 1e6:.0f} MB before, {memory.peak / 1e6:.0f} MB at most"
     )
-    if record is not None:
-        with record.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(HEADINGS)
-            writer.writerows(lines)
-            writer.writerow(["gateway resident MB before", f"{memory.before / 1e6:.0f}"])
-            writer.writerow(["gateway resident MB peak", f"{memory.peak / 1e6:.0f}"])
+    results = [one for measure, _ in measures for one in figures(measure)]
+    added = statistics.median(measures[1][0].first_s) - statistics.median(measures[0][0].first_s)
+    name = "maskgate, added to the COPY's first bytes"
+    results.append(Result("first-batch", name, ROWS, added * 1000, "ms"))
+    return results + (growing(built, repetitions) if growth else [])
+
+
+def figures(measure: Measure) -> list[Result]:
+    """What the suite's table shows of it."""
+    seconds = measure.median_s
+    name = measure.name.removesuffix(" (floor)")
+    found = [Result("end-to-end", name, measure.rows, seconds, "s", seconds, measure.note)]
+    if measure.first_s:
+        first = statistics.median(measure.first_s) * 1000
+        found.append(Result("first-batch", name, measure.rows, first, "ms"))
+    return found
+
+
+def growing(built: House, repetitions: int) -> list[Result]:
+    """The gateway with fewer rows."""
+    found = []
+    for rows in (ROWS // 100, ROWS // 10):
+        measure = Measure("maskgate → http.client → pyarrow, masked", rows)
+        for _ in range(repetitions):
+            through_gateway_plainly(built, measure)
+        seconds = measure.median_s
+        found.append(Result("end-to-end", measure.name, rows, seconds, "s", seconds))
+    return found
 
 
 HEADINGS = ["measure", "wall s", "of the floor", "rows/s", "MB/s", "first batch ms", "note"]
@@ -399,69 +417,17 @@ def show(console: Console, lines: list[list[str]]) -> None:
     console.print(table)
 
 
-class _EnoughError(Exception):
-    """As many bytes as were asked for have come."""
-
-
-def long_stream(built: House, gigabytes: float, console: Console) -> None:
-    """One stream of at least so many gigabytes; resident memory in ten equal parts of it."""
-    # Streams first: what a gateway that has served some holds is the idle it is compared with.
-    built.agent.query(built.session, QUERY + " WHERE id <= 100000")
-    time.sleep(1.0)
-    goal = int(gigabytes * 1e9)
-    row_bytes = built.agent.query(built.session, QUERY, keep_rows=False).wire_bytes / ROWS
-    time.sleep(1.0)
-    started = time.perf_counter()
-    rows_seen = 0
-
-    def watch(rows: int) -> None:
-        nonlocal rows_seen
-        rows_seen = rows
-        if rows * row_bytes >= goal:
-            raise _EnoughError
-
-    with Sampler(built.gateway_pid) as memory:
-        try:
-            built.agent.query(built.session, LONG_QUERY, keep_rows=False, watch=watch)
-        except _EnoughError:
-            pass
-        else:
-            raise RuntimeError("the long statement ended before its goal")
-    seconds = time.perf_counter() - started
-    table = Table(title="gateway resident memory", box=None, padding=(0, 2, 0, 0))
-    table.add_column("part of the stream")
-    table.add_column("MB at most", justify="right")
-    table.add_row("idle", f"{memory.before / 1e6:.1f}")
-    parts = 10
-    for part in range(parts):
-        sizes = [
-            size
-            for when, size in memory.samples
-            if part <= (when - started) / seconds * parts < part + 1
-        ]
-        if sizes:
-            table.add_row(f"{part * 10}–{part * 10 + 10} %", f"{max(sizes) / 1e6:.1f}")
-    console.print(table)
-    console.print(
-        f"{rows_seen * row_bytes / 1e9:.1f} GB, {rows_seen:,} rows in {seconds:.0f} s "
-        f"({rows_seen * row_bytes / 1e6 / seconds:.0f} MB/s); "
-        f"{(memory.peak - memory.before) / 1e6:.1f} MB over idle at most"
-    )
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--csv", type=Path, help="write the table here as well")
-    parser.add_argument("--rss-10gb", action="store_true", help="stream 10 GB, sample memory")
-    parser.add_argument("--gigabytes", type=float, default=10.0, help="for --rss-10gb")
+    parser.add_argument("--growth", action="store_true", help="fewer rows too")
+    parser.add_argument("--results", type=Path, help="write the figures here as JSON")
     options = parser.parse_args()
     console = Console(width=120, highlight=False)
     with tempfile.TemporaryDirectory(prefix="mg-bench-") as folder, house(Path(folder)) as built:
-        if options.rss_10gb:
-            long_stream(built, options.gigabytes, console)
-        else:
-            speed(built, options.repetitions, console, options.csv)
+        results = speed(built, options.repetitions, console, options.growth)
+    if options.results:
+        write(results, options.results)
     return 0
 
 

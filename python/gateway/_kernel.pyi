@@ -17,7 +17,8 @@ Treatment is a JSON object: {"name": "clear", "scan": bool, "times": bool,
 of these forms of to_char, and the numbers of a JSON document, are spared by the scan) | {"name": "redact", "label": str} |
 {"name": "null"} | {"name": "partial", "first": int, "last": int, "char": str} |
 {"name": "token", "domain": str, "key_id": str} | {"name": "year"} |
-{"name": "fpe", "domain": str, "key_id": str, "radix": 10|36, "letters": "upper"|"lower",
+{"name": "shift", "domain": str, "key_id": str, "days": int} (the days may be left out: 365; it takes
+"row", the index of the subject's column) | {"name": "fpe", "domain": str, "key_id": str, "radix": 10|36, "letters": "upper"|"lower",
 "separators": str} (the last three may be left out: 10, "upper", "") |
 {"name": "zip3", "census": 2000|2010|2020} | {"name": "bucket", "width": int, "origin": int} (the
 origin may be left out) | {"name": "bucket", "edges": [int]} | {"name": "scan"}.
@@ -34,6 +35,8 @@ __all__ = [
     "MaskedStream",
     "__version__",
     "lineage",
+    "parts",
+    "relations_named",
 ]
 
 LABELS: tuple[str, ...]
@@ -94,6 +97,15 @@ def lineage(tree: str, server_major: int, *, stored: bool = False) -> str:
     gateway.errors.NotUnderstood for any tag, field or kind not on this server version's list.
     """
 
+def relations_named(tree: bytes) -> list[int]:
+    """The OIDs of the relations that a tree as the server sent it seems to name, each once, in
+    order: found without reading it, so that the catalog can be asked about them meanwhile. None
+    that it names is missing."""
+
+def parts(tree: str) -> tuple[int, int]:
+    """How many range table entries and how many queries a tree seems to hold; never fewer than it
+    does."""
+
 @final
 class Chunk:
     """Bytes that may leave, with what the log must say of them."""
@@ -114,10 +126,19 @@ class MaskedStream:
     {"format": "arrow"|"ndjson"|"csv", "metadata": {str: str}, "infinity": "error"|"null",
      "limit_rows": int|null,
      "columns": [{"name": str, "type": column type, "treatment": treatment,
-                  "metadata": {str: str}}, ...]}
-    `token_key` is 32 bytes. Chunks are cut by row count and by masked size alone.
+                  "metadata": {str: str}, "hidden": bool, "row": [int, ...]}, ...]}
+    `token_key` is 32 bytes.
 
-    Raises gateway.errors.InvalidRequest for a treatment that the type cannot take (when made),
+    `metadata`, `hidden` and `row` may be left out. A hidden column is decoded to be looked at by
+    others and is in no schema, head, chunk or report; at least one column is shown. `row` stands on a
+    column of strings, of JSON or of lists of strings that is scanned: the values of these columns of
+    the plan, in the same row and before their own treatment, are masked in its text too (counted under
+    the detector "row"), in whichever case, accents and separators they are written there. They are of
+    text, enums, whole numbers, UUIDs or arrays of those.
+    Chunks are cut by row count and by masked size alone.
+
+    Raises gateway.errors.InvalidRequest for a treatment that the type cannot take, or a `row` that
+    names no such column (when made),
     gateway.errors.Unrepresentable for a value without an Arrow form, and
     gateway.errors.UpstreamFailed for bytes that are not the promised COPY stream. Chunks that were
     full before the error are given out first; after it every `head`, `feed` and `finish` raises the

@@ -125,6 +125,15 @@ class Hidden:
     advice: str = ""  # what its options allow instead
 
 
+@dataclass(frozen=True, slots=True)
+class RowValues:
+    """Columns of the row that a text comes from: their values are masked wherever it holds them."""
+
+    output: int  # the text's place among `Analysis.outputs`
+    reference: Reference  # through which the text is read
+    columns: tuple[str, ...]  # of the same relation
+
+
 class Shape(StrEnum):
     """How base columns reach an output column."""
 
@@ -165,6 +174,19 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """A query about relations, to be asked along with a Parse.
+
+    It has one parameter, an array of their OIDs, and its rows are an OID and a text. It is prepared
+    once a session, under `name`.
+    """
+
+    name: str
+    query: str
+    most: int  # not asked about more relations than these
+
+
+@dataclass(frozen=True, slots=True)
 class Parsed:
     """What the server answered to Parse and Describe of one statement; nothing has been run."""
 
@@ -173,6 +195,7 @@ class Parsed:
     type_oids: tuple[int, ...]  # the same columns' types, domains as their base types
     parameters: tuple[int, ...]  # the type OID of each $n
     named: frozenset[int]  # OIDs of the relations in the tree, found without reading it
+    told: Mapping[int, str]  # the answer to a question about them
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +230,16 @@ class Analysis:
     idle: tuple[Source, ...] = ()
     # Columns that are NULL in what will run, when it is not what the agent sent.
     hidden: tuple[Hidden, ...] = ()
+    # Outputs that the server gives behind `outputs`, for the kernel to look at and nobody to get.
+    beside: tuple[Output, ...] = ()
+    # For an output the places, among `outputs` and `beside` together, of columns of the same row.
+    rows: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     # OIDs of all that the plan of the statement may read: its relations and what inherits from them
     relations: frozenset[int] = frozenset()
+
+    def given(self, place: int) -> Output:
+        """The output at that place of what the server gives."""
+        return (*self.outputs, *self.beside)[place]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ know, and options that make no sense.
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -23,9 +23,10 @@ OPTIONS: Mapping[str, Mapping[str, type]] = {
     "token": {"domain": str},
     "fpe": {"radix": int, "letters": str, "separators": str, "domain": str},
     "year": {},
+    "shift": {"subject": str, "days": int, "domain": str},
     "zip3": {"census": int},
     "bucket": {"width": int, "origin": int, "edges": list},
-    "scan": {},
+    "scan": {"row": list},
     "deny": {},
 }
 
@@ -39,6 +40,14 @@ _SEPARATORS = frozenset(string.punctuation + " ")
 _NARROWEST = 5
 _FARTHEST = 10**15
 _MOST_EDGES = 1000
+
+#: Columns whose values one `scan` may look for.
+_MOST_BESIDE = 16
+
+#: How far `shift` moves at most, in days, as the kernel has it too.
+_DAYS = 365
+_LEAST_DAYS = 7
+_MOST_DAYS = 3650
 
 
 def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
@@ -58,6 +67,10 @@ def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
         _check_fpe(given)
     if name == "bucket":
         _check_bucket(given)
+    if name == "scan" and "row" in given:
+        _check_row(given["row"])
+    if name == "shift":
+        _check_shift(given)
     if name == "partial":
         first, last = given.setdefault("first", 0), given.setdefault("last", 0)
         if not (0 <= first <= 8 and 0 <= last <= 8 and first + last >= 1):
@@ -77,6 +90,25 @@ def _check_fpe(given: dict[str, Any]) -> None:
         raise ValueError("letters is upper or lower")
     if not set(given.setdefault("separators", "")) <= _SEPARATORS:
         raise ValueError("separators are blanks and ASCII punctuation")
+    if given.get("domain") == "":
+        raise ValueError("domain must not be empty")
+
+
+def _check_row(names: Sequence[object]) -> None:
+    """Raises ValueError for what are no names of columns."""
+    texts = [name for name in names if isinstance(name, str) and name]
+    if not 1 <= len(set(texts)) == len(names) <= _MOST_BESIDE:
+        raise ValueError(f"row is a list of 1 to {_MOST_BESIDE} columns of the same table")
+
+
+def _check_shift(given: dict[str, Any]) -> None:
+    """Puts in what is left out. Raises ValueError for offsets that are none."""
+    if not given.get("subject"):
+        raise ValueError(
+            "shift takes the subject: a column of the same table that tells whose it is"
+        )
+    if not _LEAST_DAYS <= given.setdefault("days", _DAYS) <= _MOST_DAYS:
+        raise ValueError(f"days is {_LEAST_DAYS} to {_MOST_DAYS}")
     if given.get("domain") == "":
         raise ValueError("domain must not be empty")
 

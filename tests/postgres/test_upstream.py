@@ -108,43 +108,6 @@ async def test_the_statement_writes_nothing(clinic: Database) -> None:
 # ------------------------------------------------------------------ whose tree
 
 
-async def test_types_new_to_the_driver_start_over_once(clinic_dsn: str) -> None:
-    async with opened(clinic_dsn, role=corpus.READER, max_connections=1) as database:
-        async with database.transaction("test") as first:
-            analysis = await analyse("select risk, home from patient", [], first)
-            assert first.epoch == 1
-            assert len(corpus.rows(await read(first, analysis))) == 4
-        async with database.transaction("test") as second:
-            await analyse("select risk, home from patient", [], second)
-            assert second.epoch == 0
-
-
-async def test_two_trees_are_not_understood(
-    clinic: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with clinic.transaction("test") as transaction:
-        prepare = transaction._session.prepare
-
-        async def twice(text: str, **options: Any) -> Any:
-            await prepare(text, **options)
-            return await prepare(text, **options)
-
-        monkeypatch.setattr(transaction, "_session", _With(transaction._session, prepare=twice))
-        with pytest.raises(NotUnderstood):
-            await transaction.parse("select 1")
-        assert transaction.epoch == 2
-
-
-class _With:
-    """A session with some of its methods replaced."""
-
-    def __init__(self, session: Any, **methods: Any) -> None:
-        self.__dict__.update(methods, inner=session)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-
 async def test_no_byte_before_the_tree_of_copy_is_the_approved_one(clinic: Database) -> None:
     async with clinic.transaction("test") as transaction:
         approved = await analyse("select city from patient", [], transaction)

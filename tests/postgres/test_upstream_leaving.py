@@ -49,6 +49,18 @@ async def witness(database: Database) -> None:
     await database._witness.grown([1], 1, [])
 
 
+async def asking(
+    server: servers.Server, ask: Callable[[Database], Awaitable[None]], turns: int
+) -> tuple[Database, asyncio.Future[None]]:
+    """A database of one session, and a client that has had so many turns of the loop."""
+    database = Database(UpstreamSettings(server.dsn(), max_connections=1))
+    await database.open()
+    client = asyncio.ensure_future(ask(database))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    return database, client
+
+
 @pytest.mark.parametrize("ask", [statement, witness])
 async def test_a_client_that_leaves_in_any_turn(
     newest: servers.Server,
@@ -56,11 +68,7 @@ async def test_a_client_that_leaves_in_any_turn(
     ask: Callable[[Database], Awaitable[None]],
 ) -> None:
     for turns in TURNS:
-        database = Database(UpstreamSettings(newest.dsn(), max_connections=1))
-        await database.open()
-        client = asyncio.ensure_future(ask(database))
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        database, client = await asking(newest, ask, turns)
         client.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await client
@@ -82,11 +90,7 @@ async def test_a_gateway_that_closes_in_any_turn(
     clients = []
     databases = []
     for turns in TURNS:
-        database = Database(UpstreamSettings(newest.dsn(), max_connections=1))
-        await database.open()
-        client = asyncio.ensure_future(ask(database))
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        database, client = await asking(newest, ask, turns)
         await database.close()
         with contextlib.suppress(UpstreamFailed):
             await client

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
-from ward import GRANT, READER, Ward
+from ward import GRANT, READER, Ward, copied
 
 from gateway.errors import NotUnderstood, ProtectedUse
 from gateway.policy import Policy, decide, to_hide
@@ -70,9 +71,7 @@ async def test_a_child_that_came_and_left_is_still_in_the_plan(drifting: Ward) -
         await drifting.admin.execute("alter table archive.member inherit person")
 
         async def read() -> None:
-            async for piece in transaction.stream(
-                approved.server_text, approved.server_tree, approved.relations
-            ):
+            async for piece in copied(transaction, approved):
                 pieces.append(piece)
 
         leaving = drifting.admin.transaction()
@@ -112,10 +111,46 @@ async def test_a_child_that_was_away_while_its_columns_were_looked_for(
         async with drifting.database.transaction("walls") as transaction:
             found = await analyse("select remark from person", [], transaction)
             with pytest.raises(NotUnderstood, match="came after the analysis"):
-                async for piece in transaction.stream(
-                    found.server_text, found.server_tree, found.relations
-                ):
+                async for piece in copied(transaction, found):
                     pieces.append(piece)
     finally:
         await drifting.admin.execute("alter table archive.member no inherit person")
     assert pieces == []
+
+
+APART = """
+create table event_apart (id int, day date not null, note text);
+create view member_view as select * from archive.member;
+grant select on event_apart, member_view to {reader}
+"""
+
+
+@pytest.mark.parametrize(
+    ("parent", "beside", "becoming"),
+    [
+        ("person", "archive.member", "alter table archive.member inherit person"),
+        ("person", "member_view", "alter table archive.member inherit person"),
+        (
+            "event",
+            "event_apart",
+            "alter table event attach partition event_apart for values from ('1999-01-01') to "
+            "('2000-01-01')",
+        ),
+    ],
+)
+async def test_what_a_statement_reads_does_not_become_a_child_meanwhile(
+    drifting: Ward, parent: str, beside: str, becoming: str
+) -> None:
+    """It is known for its own sake, and as a child it would come out by its parent's rule: Parse's
+    lock on it, which lasts as long as the transaction, keeps it from becoming one."""
+    await drifting.admin.execute(APART.format(reader=READER))
+    await drifting.admin.execute("set lock_timeout = '50ms'")
+    sql = f"select b.id, (select count(*) from {parent}) from {beside} b"
+    async with drifting.database.transaction("walls") as transaction:
+        found = await analyse(sql, [], transaction)
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await drifting.admin.execute(becoming)
+        async for _ in copied(transaction, found):
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await drifting.admin.execute(becoming)
+    await drifting.admin.execute(becoming)

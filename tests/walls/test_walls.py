@@ -10,7 +10,7 @@ import logging
 
 import asyncpg
 import pytest
-from ward import PLANTED, Ward, opened
+from ward import PLANTED, Ward, copied, opened
 
 import servers
 from gateway.errors import (
@@ -353,9 +353,7 @@ async def test_a_name_that_comes_to_mean_another_table(ward_server: servers.Serv
             await shadowed.admin.execute("create table early.patient as select 'Zanthe' as city")
             try:
                 with pytest.raises(NotUnderstood, match="meant something else"):
-                    async for piece in transaction.stream(
-                        approved.server_text, approved.server_tree, approved.relations
-                    ):
+                    async for piece in copied(transaction, approved):
                         pieces.append(piece)
             finally:
                 await transaction._session.execute("rollback")

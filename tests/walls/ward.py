@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -164,6 +164,11 @@ class Ward:
         relations = [relation["oid"] for relation in found["relations"]]
         pieces = transaction.stream(text, found["digest"], relations, raw=raw)
         return b"".join([piece async for piece in pieces])
+
+
+def copied(transaction: Transaction, analysis: Analysis) -> AsyncGenerator[bytes, None]:
+    """What the server sends for what was analysed; nobody has decided over it."""
+    return transaction.stream(analysis.server_text, analysis.server_tree, analysis.relations)
 
 
 GRANT = Grant(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.errors import MaskgateError
 from gateway.model import Column
-from gateway.sql import analyse
+from gateway.sql import analyse, selecting
 
 if TYPE_CHECKING:
     from gateway.flows.house import Connection
@@ -117,8 +117,7 @@ async def _protected(connection: Connection, role: str) -> list[str]:
     wrong = []
     for row in rows:
         table = f"{row['nspname']}.{row['relname']}"
-        columns = ", ".join(map(_quoted, row["names"]))
-        text = f"SELECT {columns} FROM {_quoted(row['nspname'])}.{_quoted(row['relname'])}"  # noqa: S608 analysed, never run
+        text = selecting(row["nspname"], row["relname"], row["names"])
         try:
             async with connection.upstream.transaction("check") as transaction:
                 analysis = await analyse(text, (), transaction, connection.analysis)
@@ -148,10 +147,6 @@ def _columns(row: Any) -> list[Column]:
         Column(row["oid"], number, row["nspname"], row["relname"], name, 0)
         for number, name in zip(row["numbers"], row["names"], strict=True)
     ]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _list(names: list[str]) -> str:

@@ -13,7 +13,8 @@ from gateway.errors import InvalidRequest, Refusal
 from gateway.flows.house import Connection
 from gateway.masking import TokenKey, open_stream
 from gateway.model import Analysis, ColumnDecision, Decision
-from gateway.sql import Described, analyse, describe
+from gateway.policy import companions, unreadable_beside
+from gateway.sql import Described, analyse, describe, selecting
 
 _SESSION = "check"  # the application_name of look-ups
 #: Treatments that every type can take, or that never reach the kernel.
@@ -29,18 +30,26 @@ async def impossible(connection: Connection) -> list[str]:
         columns = await describe(transaction)
     tables: dict[str, list[Described]] = {}
     for entry in columns:
-        if policy.treatment_of(entry.column)[0].name not in _OF_EVERY_TYPE and entry.kind != "v":
+        if entry.kind != "v":
             tables.setdefault(entry.table, []).append(entry)
     found = []
     for entries in tables.values():
-        analysis = await _analysed(connection, entries)
+        every = {entry: policy.treatment_of(entry.column) for entry in entries}
+        treated = {e: found for e, found in every.items() if found[0].name not in _OF_EVERY_TYPE}
+        beside = {name for found, _ in treated.values() for name in companions(found)}
+        named = [entry for entry in entries if entry in treated or entry.column.name in beside]
+        analysis = await _analysed(connection, named) if treated else None
         if analysis is None:
             continue
-        for entry, output in zip(entries, analysis.outputs, strict=True):
-            treatment, reason = policy.treatment_of(entry.column)
+        outputs = dict(zip((entry.column.name for entry in named), analysis.outputs, strict=True))
+        for entry, (treatment, reason) in treated.items():
+            output = outputs[entry.column.name]
             decided = ColumnDecision(output.name, treatment, reason, (str(entry.column),))
             alone = replace(analysis, outputs=(output,))
-            if said := _refused(alone, decided, connection.token_domain):
+            said = _refused(alone, decided, connection.token_domain)
+            for name in () if said else companions(treatment):
+                said = said or unreadable_beside(name, outputs.get(name))
+            if said:
                 found.append(f"{entry.column} ({reason}): {said}")
     return found
 
@@ -48,18 +57,12 @@ async def impossible(connection: Connection) -> list[str]:
 async def _analysed(connection: Connection, entries: list[Described]) -> Analysis | None:
     """A statement that selects the columns of one table; None if it would be refused."""
     column = entries[0].column
-    relation = f"{_quoted(column.schema)}.{_quoted(column.table)}"
-    names = ", ".join(_quoted(entry.column.name) for entry in entries)
+    text = selecting(column.schema, column.table, [entry.column.name for entry in entries])
     try:
         async with connection.upstream.transaction(_SESSION) as transaction:
-            statement = f"select {names} from {relation}"  # noqa: S608 analysed, never run
-            return await analyse(statement, (), transaction)
+            return await analyse(text, (), transaction, connection.analysis)
     except Refusal:
         return None
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _refused(analysis: Analysis, decided: ColumnDecision, token_domain: str) -> str:

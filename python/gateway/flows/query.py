@@ -17,8 +17,14 @@ from gateway.flows.house import House
 from gateway.flows.watch import watched
 from gateway.masking import masked, open_stream
 from gateway.model import Grant
-from gateway.policy import decide, to_hide
-from gateway.sql import analyse, keep_order_untold, mask_at_source, without_dependents
+from gateway.policy import decide, to_bring, to_hide
+from gateway.sql import (
+    analyse,
+    bring_along,
+    keep_order_untold,
+    mask_at_source,
+    without_dependents,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,9 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
 
             # (4) policy.decide(identity, grant, analysis) → Decision | refused
             policy = connection.policy.for_groups(identity.groups)
+            if wanted := to_bring(analysis, policy):
+                # Free text comes with the columns of its row that it is read with, or not at all.
+                analysis = await bring_along(analysis, wanted, transaction, connection.analysis)
             if hidden := to_hide(grant, analysis, policy):
                 # What a statement computes with or chooses rows by is NULL at its source. The text
                 # that says so goes through (3) again; nothing is taken on trust, for what it still

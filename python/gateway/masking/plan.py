@@ -81,7 +81,7 @@ def open_stream(
 
     Raises InvalidRequest when a treatment cannot be applied to a column's type.
     """
-    columns = [
+    columns: list[dict[str, Any]] = [
         {
             "name": output.name,
             "type": output.type,
@@ -89,6 +89,14 @@ def open_stream(
             "metadata": _field_metadata(column),
         }
         for output, column in zip(analysis.outputs, decision.columns, strict=True)
+    ]
+    for place, others in analysis.rows.items():
+        # What was NULL at source is `null` by now and needs nothing.
+        if columns[place]["treatment"]["name"] in ("scan", "shift"):
+            columns[place]["row"] = list(others)
+    columns += [
+        {"name": output.name, "type": output.type, "treatment": {"name": "null"}, "hidden": True}
+        for output in analysis.beside
     ]
     plan = {
         "format": encoding,
@@ -124,8 +132,13 @@ def kernel_treatment(
         options.setdefault("label", DEFAULT_LABEL)
     elif name == "token":
         options = {"domain": options.get("domain", domain), "key_id": key.key_id}
+    elif name == "shift":
+        options = {"domain": domain, **options, "key_id": key.key_id}
+        options.pop("subject")  # said by its place, in the plan
     elif name == "fpe":
         options = {"domain": domain, **options, "key_id": key.key_id}
+    elif name == "scan":
+        options.pop("row", None)  # said by places, in the plan
     elif name == "deny":
         raise ConfigurationError(f"column {column} is denied and reached the kernel")
     return {"name": name, **options}

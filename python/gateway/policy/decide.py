@@ -26,12 +26,12 @@ from gateway.model import (
     Shape,
     Treatment,
 )
+from gateway.policy.beside import check_row_values, companions
 from gateway.policy.permitted import Leave, advice, leave, options_of, treatment_of
 from gateway.policy.rules import Policy
 
 #: How often one statement may select the same protected column.
 _MOST_REPEATED = 4
-_DATES = frozenset({1082, 1114, 1184})  # date, timestamp, timestamptz
 #: Column types whose text the detectors read when `text = "scan"`.
 _TEXT_KINDS = frozenset({"text", "json", "jsonb", "enum"})
 
@@ -49,16 +49,26 @@ def decide(grant: Grant, analysis: Analysis, policy: Policy) -> Decision:
             raise misuse(use.column, analysis, policy, use.where)
     _check_repetition(analysis, policy, allowed)
     columns = tuple(treat(output, analysis, policy, allowed) for output in analysis.outputs)
+    check_row_values(analysis, policy)
     permitted = allowed.used()
     named = {use.column for use in (*analysis.control, *analysis.mentions)}
-    named |= {column for output in analysis.outputs for column in output.columns}
+    given = (*analysis.outputs, *analysis.beside)
+    named |= {column for output in given for column in output.columns}
     return Decision(
-        columns=columns,
+        columns=tuple(_with_row(place, one, analysis) for place, one in enumerate(columns)),
         policy_hash=policy.hash,
         notes=(*analysis.notes, *_notes(permitted)),
         permitted=permitted,
         opened=bool(permitted) or any(_shown(column, analysis, policy) for column in named),
     )
+
+
+def _with_row(place: int, decided: ColumnDecision, analysis: Analysis) -> ColumnDecision:
+    if not companions(decided.treatment):
+        return decided
+    # `check_row_values` has seen that each is one whole column.
+    others = [analysis.given(other).columns[0].name for other in analysis.rows[place]]
+    return replace(decided, reason=f"{decided.reason}, with {', '.join(others)} of its row")
 
 
 def _notes(permitted: Iterable[Permitted]) -> Iterable[str]:
@@ -134,9 +144,9 @@ def treat(output: Output, analysis: Analysis, policy: Policy, allowed: Leave) ->
 
 def passes(output: Output, treatment: Treatment) -> bool:
     """Whether a protected column that makes up this output may come, treated: as it is, or as its
-    text; but of the text of a date nobody tells the year."""
-    if output.shape is Shape.TEXT and treatment.name == "year":
-        return not any(column.type_oid in _DATES for column in output.columns)
+    text; but of the text of a date nobody tells the year, and nobody moves it."""
+    if treatment.name in ("year", "shift"):
+        return output.shape is Shape.BARE
     return output.shape is not Shape.COMPUTED
 
 

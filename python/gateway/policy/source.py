@@ -18,6 +18,7 @@ from gateway.model import (
     Reference,
     Treatment,
 )
+from gateway.policy.beside import missing
 from gateway.policy.decide import check_scope, denied, misuse, passes, treat
 from gateway.policy.permitted import Leave, advice, leave, treatment_of
 from gateway.policy.rules import Policy
@@ -70,6 +71,7 @@ def _uses(analysis: Analysis, policy: Policy, allowed: Leave) -> Uses:
                 _add(uses, reference, use.column, use.where)
     for output in analysis.outputs:
         _of_output(output, analysis, policy, allowed, uses)
+    _alone(analysis, policy, uses)
     if uses:
         _arms(analysis, policy, allowed, uses)
         _spare(analysis, uses)
@@ -133,6 +135,23 @@ def _spare(analysis: Analysis, uses: Uses) -> None:
             _add(uses, source.reference, source.column, "unused mention")
 
 
+def _alone(analysis: Analysis, policy: Policy, uses: Uses) -> None:
+    """What is treated with other columns of its row comes with them, or not at all."""
+    for place, output in enumerate(analysis.outputs):
+        name = missing(place, analysis, policy)
+        for other in analysis.rows.get(place, ()):
+            keys = {(source.reference, source.column) for source in analysis.given(other).sources}
+            if any(key in uses for key in keys):
+                name = name or analysis.given(other).columns[0].name
+        if not name:
+            continue
+        where = f"output column {output.name!r}, which {name} of its row cannot come with"
+        for source in output.sources:
+            if source.reference is None:
+                raise misuse(source.column, analysis, policy, where)
+            _add(uses, source.reference, source.column, where)
+
+
 def _arms(analysis: Analysis, policy: Policy, allowed: Leave, uses: Uses) -> None:
     """An output is bare only if all its arms are: where one is NULL, the others are hidden too."""
     before = -1
@@ -144,6 +163,7 @@ def _arms(analysis: Analysis, policy: Policy, allowed: Leave, uses: Uses) -> Non
                 for reference, column in (key for key in keys if key not in uses):
                     where = f"output column {output.name!r}, in another arm of which it is NULL"
                     _add(uses, reference, column, where)
+        _alone(analysis, policy, uses)
 
 
 def _bare(analysis: Analysis, policy: Policy, allowed: Leave, uses: Uses) -> None:

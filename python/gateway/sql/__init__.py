@@ -5,7 +5,8 @@ that is not understood runs.
 """
 
 from gateway.sql.analyse import Settings, analyse
-from gateway.sql.describe import Described, describe
+from gateway.sql.beside import bring_along
+from gateway.sql.describe import Described, describe, selecting
 from gateway.sql.grouping import without_dependents
 from gateway.sql.planning import keep_order_untold
 from gateway.sql.source import mask_at_source
@@ -14,8 +15,10 @@ __all__ = [
     "Described",
     "Settings",
     "analyse",
+    "bring_along",
     "describe",
     "keep_order_untold",
     "mask_at_source",
+    "selecting",
     "without_dependents",
 ]

@@ -10,37 +10,39 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused
-from gateway.model import Analysis, Column, Output, Parsed, Shape, Use
+from gateway.model import Analysis, Column, Equality, Output, Parsed
 from gateway.sql import (
     commands,
     functions,
     guards,
     lineage,
+    outputs,
     parameters,
     protection,
-    size,
+    relations,
     standins,
     structure,
 )
 from gateway.sql import statement as statements
+from gateway.sql.functions import Functions
 from gateway.sql.guards import Guarded
-from gateway.sql.lineage import Lineage, OutputFlow
+from gateway.sql.lineage import Lineage
 from gateway.sql.names import FirstNames
 from gateway.sql.protection import Protection
 from gateway.sql.relations import Reading
 from gateway.sql.server import Server
 from gateway.sql.statement import Statement
-from gateway.sql.structure import Relation
-from gateway.sql.types import TEXT, Types
+from gateway.sql.types import Types
 
 _CAST = re.compile(r"\bcast\s*+(?:\(\s*+)++\Z", re.IGNORECASE)
 _LONGEST_CAST = 64  # characters between the word and its parameter
 _LONG = 64 * 1024  # longer texts are scanned off the event loop
+_SHORT = 4 * 1024  # of shorter ones the last are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,6 @@ class _Tree:
     text: str
     parsed: Parsed
     found: Lineage
-    said: Mapping[int, str]  # of its relations, by the catalog
 
 
 async def analyse(
@@ -74,15 +75,12 @@ async def analyse(
     settings = settings or Settings()
     if len(text) > _LONG:
         guarded = await asyncio.to_thread(_read, text, settings.max_bytes)
-    else:
+    elif len(text) > _SHORT:
         guarded = _read(text, settings.max_bytes)
+    else:
+        guarded = _read_again(text, settings.max_bytes)
     parameters.check_count(guarded.statement, params)
-    for _ in range(3):
-        epoch = transaction.epoch
-        analysis = await attempt(text, guarded, params, transaction, settings)
-        if transaction.epoch == epoch:
-            return analysis
-    raise NotUnderstood("the database's types kept changing while the statement was analysed")
+    return await attempt(text, guarded, params, transaction, settings)
 
 
 def _read(text: str, max_bytes: int) -> Guarded:
@@ -90,6 +88,9 @@ def _read(text: str, max_bytes: int) -> Guarded:
     query = commands.as_query(statements.read(text, max_bytes=max_bytes), max_bytes=max_bytes)
     statement = standins.stand_in(query, max_bytes=max_bytes)
     return guards.guarded(statement, max_bytes=max_bytes)
+
+
+_read_again = lru_cache(maxsize=128)(_read)
 
 
 async def attempt(
@@ -100,7 +101,7 @@ async def attempt(
     settings: Settings,
     compared: Sequence[int | None] | None = None,
 ) -> Analysis:
-    """One analysis; void if the server had to start over meanwhile (`server.epoch` grew).
+    """One analysis.
 
     `compared` are the parameters of the equalities of a text in which they are literals already.
     """
@@ -117,64 +118,42 @@ async def attempt(
     compared = _compared(sent.found, tree.found) if compared is None else compared
     if len(compared) != len(tree.found.equalities):
         compared = (None,) * len(tree.found.equalities)
-    relations = structure.described(tree.said, [oid for oid, _, _ in tree.found.relations])
     if not settings.names.learned:
         await settings.names.learn(server)
     trees = guarded.without_trees is not None
-    reading = Reading(tree.found, relations, settings.row_security, trees=trees)
+    reading = relations.reading(tree.found, tree.parsed.told, settings.row_security, trees=trees)
     # Before their kin are asked for: what comes in between is then in the plan and not here.
-    below = await structure.descendants(server, relations)
-    control = reading.control(tree.found)
-    mentions = reading.mentions(tree.found)
-    shown = [reading.columns(flow.columns) for flow in tree.found.outputs]
-    sources = [reading.sources(flow.sources) for flow in tree.found.outputs]
+    below = await structure.descendants(server, reading.relations)
+    used = reading.used  # refused columns of the catalog are met here
     await _check_functions(tree.found, server, settings)
     await _check_guarded(guarded, sent.found, tree.found, reading, server)
-    columns = {*(use.column for use in (*control, *mentions)), *(c for some in shown for c in some)}
-    types = await _types(tree, columns, server)
-    native = [_native(flow, types, relations) for flow in tree.found.outputs]
     allowed = await server.once(functions.load)
-    told = reading.reads_catalogs() or allowed.tell(tree.found.functions)
-    forms = statements.date_forms(tree.text)
-    outputs = tuple(
-        Output(
-            name,
-            kind or TEXT,
-            _shape(flow, kind),
-            columns,
-            through,
-            free_text=told or not all(types.textless(column.type_oid) for column in columns),
-            written=frozenset() if told else types.written(frozenset(c.type_oid for c in columns)),
-            forms=forms,
-        )
-        for name, flow, kind, columns, through in zip(
-            tree.parsed.names, tree.found.outputs, native, shown, sources, strict=True
-        )
-    )
-    protected = await protection.close(server, tree.found, relations)
-    approved = protected.approved(tree.found, relations, below)
-    control = (*control, *protected.control)
+    shown, as_text = await _outputs(tree, reading, allowed, server)
+    protected = await protection.close(server, tree.found, reading.relations)
+    approved = protected.approved(tree.found, reading.relations, below)
+    if protected.control:
+        used = used.union(use.column for use in protected.control)
     filled_text = tree.text
-    if None in native:
-        tree = await _with_text(tree, [kind is None for kind in native], server, settings)
+    if any(as_text):
+        tree = await _with_text(tree, as_text, server, settings)
     return Analysis(
         text=text,
         server_text=tree.text,
         server_tree=tree.found.digest,
-        outputs=outputs,
-        control=control,
-        mentions=mentions,
-        tables=reading.tables(),
-        views=reading.views(),
-        notes=(*_notes(outputs, native), *guards.notes(statement)),
-        catalogs=reading.catalogs(),
-        related=_related(outputs, (*control, *mentions), protected, settings.names),
+        outputs=shown,
+        control=(*reading.control, *protected.control),
+        mentions=reading.mentions,
+        tables=reading.tables,
+        views=reading.views,
+        notes=(*_notes(shown, as_text), *guards.notes(statement)),
+        catalogs=reading.catalogs,
+        related=_related(used, protected, settings.names),
         inherited=protected.inherited(),
         talks=allowed.talk(tree.found.functions, tree.found.operators),
         filled_text=filled_text,
-        references=reading.references(),
-        equalities=reading.equalities(tree.found, compared),
-        idle=reading.sources(tree.found.idle),
+        references=reading.references,
+        equalities=_with_parameters(reading.equalities, compared),
+        idle=reading.idle,
         relations=approved,
     )
 
@@ -182,23 +161,17 @@ async def attempt(
 async def _check_without_trees(statement: Statement, server: Server, settings: Settings) -> None:
     """Raise unless the statement reads no stored tree of the catalog but by guarded functions."""
     found = await lineage.of((await server.parse(statement.text)).tree, server.server_major)
-    relations = await structure.relations(server, {oid for oid, _, _ in found.relations})
-    reading = Reading(found, relations, settings.row_security)
-    reading.columns(found.used())
+    known = await structure.relations(server, {oid for oid, _, _ in found.relations})
+    Reading(found, known, settings.row_security).columns(found.used())
 
 
 async def _tree(text: str, server: Server, *, looked_up: bool = True) -> _Tree:
     """`looked_up`: the catalog is asked about its relations as well."""
-    parsed = await server.parse(text)
-    # What names too many is refused when it is read.
-    if looked_up and len(parsed.named) <= size.MAX_TABLES:
-        # Parse's locks are held, and so the answer is that of the tree. The server looks up what
-        # the tree numbers while it is read here.
-        asked = asyncio.create_task(structure.told(server, parsed.named))
-        found = await _read_meanwhile(asked, parsed.tree, server)
-        said = await asked
-    else:
-        found, said = await lineage.of(parsed.tree, server.server_major), {}
+    # The question is answered in the locks of the Parse, and so about the tree's own relations.
+    early = lineage.Early(server.server_major)
+    question = structure.RELATIONS if looked_up else None
+    parsed = await server.parse(text, question, early.read)
+    found = await early.of(parsed.tree)
     if not found.outputs:
         raise StatementRefused("the statement returns no columns", hint="name at least one")
     if len(found.outputs) != len(parsed.names):
@@ -210,21 +183,7 @@ async def _tree(text: str, server: Server, *, looked_up: bool = True) -> _Tree:
                 "line end or invisible character",
                 hint="give it a name with AS",
             )
-    return _Tree(text, parsed, found, said)
-
-
-async def _read_meanwhile(
-    asked: asyncio.Task[Mapping[int, str]], tree: str, server: Server
-) -> Lineage:
-    try:
-        await asyncio.sleep(0)  # the question leaves
-        return await lineage.of(tree, server.server_major)
-    except BaseException:
-        # A session takes one question at a time: the answer is waited for, whatever it is.
-        await asyncio.wait({asked})
-        if not asked.cancelled():
-            asked.exception()
-        raise
+    return _Tree(text, parsed, found)
 
 
 def _check_params(statement: Statement, found: Lineage) -> None:
@@ -276,8 +235,8 @@ async def _check_guarded(
     With its parameters filled in a text makes the same calls in the same order.
     """
     calls = await _guarded_calls(sent, server)
-    listed = reading.reads_catalogs() or sent.row_security  # a policy reads settings as it likes
-    guards.check(calls, guarded.places, reading.users_views(), listed=listed)
+    listed = reading.reads_catalogs or sent.row_security  # a policy reads settings as it likes
+    guards.check(calls, guarded.places, reading.users_views, listed=listed)
     if filled is not sent and _names(calls) != _names(await _guarded_calls(filled, server)):
         raise NotUnderstood("the statement calls other functions with its parameters filled in")
 
@@ -293,42 +252,39 @@ def _names(calls: Sequence[tuple[str, int]]) -> list[str]:
     return [name for name, _ in calls]
 
 
-async def _types(tree: _Tree, columns: Collection[Column], server: Server) -> Types:
-    """The types that the statement shows, casts or reads, each of them admitted."""
-    shown = {*tree.parsed.type_oids, *(flow.type_oid for flow in tree.found.outputs)}
-    read = {column.type_oid for column in columns}
-    every = {*shown, *read, *tree.found.types}
-    built_in = await server.once(structure.built_in_types)
-    types = Types({**built_in, **await structure.user_types(server, every)})
-    for oid in sorted(every):
-        types.check(oid, called=oid in tree.found.types)
-    for described, flow in zip(tree.parsed.type_oids, tree.found.outputs, strict=True):
-        if types.resolved(flow.type_oid, flow.typmod)[0] != described:
-            raise NotUnderstood("the tree and the server's description differ in a column's type")
-    return types
+async def _outputs(
+    tree: _Tree, reading: Reading, allowed: Functions, server: Server
+) -> tuple[tuple[Output, ...], tuple[bool, ...]]:
+    """The outputs, and which of them the server has to make text of; every type is admitted."""
+    types = await server.once(_built_in)
+    users = await structure.user_types(server, {*tree.parsed.type_oids, *reading.types})
+    told = reading.reads_catalogs or allowed.tell(tree.found.functions)
+    forms = statements.date_forms(tree.text)
+    names, oids = tree.parsed.names, tree.parsed.type_oids
+    if users:
+        return outputs.of(reading, types.joined(users), names, oids, forms, told=told)
+    return outputs.known(reading, types, names, oids, forms, told=told)
 
 
-def _native(
-    flow: OutputFlow, types: Types, relations: Mapping[int, Relation]
-) -> Mapping[str, Any] | None:
-    """The decoder's type of an output, or None where the server has to make text of it."""
-    if flow.shape == "bare" and any(
-        number and relations[relation].attribute(number).dimensions > 1
-        for relation, number in flow.columns
-    ):
-        return None
-    return types.native(flow.type_oid, flow.typmod)
+async def _built_in(server: Server) -> Types:
+    return Types(await structure.built_in_types(server))
 
 
-def _notes(outputs: Sequence[Output], native: Sequence[object]) -> tuple[str, ...]:
-    cast = [output.name for output, kind in zip(outputs, native, strict=True) if kind is None]
+def _with_parameters(
+    equalities: tuple[Equality, ...], compared: Sequence[int | None]
+) -> tuple[Equality, ...]:
+    """`compared` says which value of each the agent sent as $n."""
+    if not any(compared):
+        return equalities
+    return tuple(
+        replace(equality, parameter=number)
+        for equality, number in zip(equalities, compared, strict=True)
+    )
+
+
+def _notes(shown: Sequence[Output], as_text: Sequence[bool]) -> tuple[str, ...]:
+    cast = [output.name for output, made in zip(shown, as_text, strict=True) if made]
     return (f"sent in their text form: {', '.join(cast)}",) if cast else ()
-
-
-def _shape(flow: OutputFlow, native: Mapping[str, Any] | None) -> Shape:
-    """A bare column that the server makes text of is in its text form."""
-    shape = Shape(flow.shape)
-    return Shape.TEXT if native is None and shape is Shape.BARE else shape
 
 
 async def _with_text(
@@ -374,9 +330,9 @@ def _controlling(found: Lineage) -> set[tuple[lineage.Key, str, bool, int | None
 
 
 def _related(
-    outputs: Sequence[Output], uses: Sequence[Use], protected: Protection, names: FirstNames
+    used: frozenset[Column], protected: Protection, names: FirstNames
 ) -> Mapping[Column, tuple[Column, ...]]:
-    columns = {column for output in outputs for column in output.columns}
-    columns |= {use.column for use in uses}
-    found = {column: protected.related(column) for column in columns}
-    return names.related({c: others for c, others in found.items() if others}, columns)
+    if not protected.shared:
+        return names.renamed(used)
+    found = {column: protected.related(column) for column in used}
+    return names.related({c: others for c, others in found.items() if others}, used)

@@ -5,9 +5,11 @@ Refuses to list system schemas, temporary relations and what the login cannot se
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.model import Column
+from gateway.sql.rewriting import quoted
 from gateway.sql.server import Server
 
 #: More than a catalog listing can use; a larger database is asked for by name.
@@ -39,6 +41,12 @@ class Described:
     @property
     def table(self) -> str:
         return f"{self.column.schema}.{self.column.table}"
+
+
+def selecting(schema: str, table: str, columns: Sequence[str]) -> str:
+    """A statement that selects these columns, to be analysed."""
+    names = ", ".join(map(quoted, columns))
+    return f"SELECT {names} FROM {quoted(schema)}.{quoted(table)}"  # noqa: S608 quoted, never run
 
 
 async def describe(server: Server) -> list[Described]:

@@ -18,6 +18,7 @@ from gateway.sql import clauses, guards
 from gateway.sql import statement as statements
 from gateway.sql.analyse import Settings, attempt
 from gateway.sql.clauses import Block, Clauses, Lexeme, Unreadable
+from gateway.sql.rewriting import alike, apart, edited
 from gateway.sql.server import Server
 
 _USE = "GROUP BY"
@@ -43,7 +44,6 @@ async def without_dependents(
     text = analysis.filled_text
     if not wanted or len(text) > _LONGEST or guards.holds(text):
         return analysis
-    epoch = server.epoch
     compared = [equality.parameter for equality in analysis.equalities]
     try:
         shorter, probe, gone = _shorter(text, clauses.read(text), analysis, wanted)
@@ -59,13 +59,8 @@ async def without_dependents(
             return analysis
     except (Unreadable, StatementRefused, NotUnderstood, InvalidRequest):
         return analysis
-    same = (
-        server.epoch == epoch
-        and [(o.name, o.type) for o in found.outputs]
-        == [(o.name, o.type) for o in analysis.outputs]
-        and (found.tables, found.views) == (analysis.tables, analysis.views)
-    )
-    if not same:
+    found = apart(found, analysis)
+    if not alike(found, analysis):
         return analysis
     note = NOTE.format(", ".join(dict.fromkeys(gone)))
     return replace(found, text=analysis.text, notes=(*analysis.notes, note))
@@ -94,7 +89,7 @@ def _shorter(
         ]
     if not edits:
         raise Unreadable("no GROUP BY that could be shorter")
-    return _edited(text, edits), _edited(text, edits + proofs), gone
+    return edited(text, edits), edited(text, edits + proofs), gone
 
 
 def _items(found: Clauses, block: Block) -> tuple[list[_Item], int]:
@@ -171,11 +166,3 @@ def _proof(found: Clauses, block: Block, names: Sequence[str]) -> list[tuple[int
     if having and behind is not None and behind.end <= block.end:
         return [(behind.end, behind.end, f" {tests} AND")]
     return [(end, end, f" HAVING {tests}")]
-
-
-def _edited(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
-    pieces, at = [], 0
-    for start, end, new in sorted(edits):
-        pieces += [text[at:start], new]
-        at = end
-    return "".join([*pieces, text[at:]])

@@ -26,6 +26,7 @@ GROUP BY c.oid, n.nspname, c.relname
 """
 
 Name = tuple[str, str, str]  # schema, table, column
+_MOST_RENAMED = 256  # sets of columns of which the answer is remembered
 
 
 class FirstNames:
@@ -33,6 +34,7 @@ class FirstNames:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[str, str, dict[int, str]]] = {}
+        self._renamed: dict[frozenset[Column], Mapping[Column, tuple[Column, ...]]] = {}
         self.learned = False
 
     async def learn(self, server: Server) -> None:
@@ -52,6 +54,16 @@ class FirstNames:
         if (schema, table, name) == (column.schema, column.table, column.name):
             return None
         return Column(column.relation, column.attnum, schema, table, name, column.type_oid)
+
+    def renamed(self, used: frozenset[Column]) -> Mapping[Column, tuple[Column, ...]]:
+        """`related` of columns without relatives. What it said once it says always, because a first
+        name stays."""
+        found = self._renamed.get(used)
+        if found is None:
+            if len(self._renamed) >= _MOST_RENAMED:
+                self._renamed.clear()
+            found = self._renamed[used] = self.related({}, used)
+        return found
 
     def related(
         self, related: Mapping[Column, tuple[Column, ...]], used: Iterable[Column]

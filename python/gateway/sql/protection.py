@@ -62,6 +62,8 @@ class Protection:
         `below` was seen before the closure. A child that had left when the closure looked may be
         back when the plan is made: its columns shared nothing, and so it is not approved.
         """
+        if not below:
+            return frozenset(relations)
         used: dict[int, set[int]] = {}
         for relation, number in expanded(found.used(), relations):
             if number > 0:
@@ -83,6 +85,8 @@ class Protection:
 async def close(server: Server, found: Lineage, relations: Mapping[int, Relation]) -> Protection:
     """The closure over everything that `found` names."""
     result = Protection(dict(relations))
+    if not any(r.family or r.partition or r.generated or r.kind == "m" for r in relations.values()):
+        return result  # nothing of them is kept in two places
     queries: dict[int, Lineage] = {}
     for oid, _, _ in found.relations:
         await _read_query(server, oid, queries, result)

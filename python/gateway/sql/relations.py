@@ -8,7 +8,8 @@ every system catalog and column that is not on the list of `catalogs`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 from gateway.errors import NotUnderstood, StatementRefused
 from gateway.model import Column, Equality, Reference, Source, Use
@@ -16,7 +17,7 @@ from gateway.sql import catalogs
 from gateway.sql.functions import FIRST_USER_OID
 from gateway.sql.lineage import Key, Lineage, SourceFlow
 from gateway.sql.protection import expanded
-from gateway.sql.structure import Relation
+from gateway.sql.structure import Relation, described
 
 _READABLE = ("r", "p", "v", "m")
 _OTHERS = {
@@ -30,7 +31,8 @@ _TEMPORARY = re.compile(r"pg_(toast_)?temp_")
 
 
 class Reading:
-    """The relations of one tree, all of them admitted."""
+    """The relations of one tree, all of them admitted. What it says, it says of its arguments
+    alone; most of it is worked out once."""
 
     def __init__(
         self,
@@ -42,7 +44,8 @@ class Reading:
     ) -> None:
         """`trees`: the statement may read stored trees of the catalog, by guarded functions."""
         self._trees = trees
-        self._relations = relations
+        self.found = found
+        self.relations = relations
         self._admitted: dict[Key, tuple[Column, ...]] = {}  # most are asked for several times
         self._every = [oid for oid, _, _ in found.relations]
         self._direct = [oid for oid, _, direct in found.relations if direct]
@@ -56,9 +59,10 @@ class Reading:
         if found.row_security and not row_security:
             raise StatementRefused("row security decides over the statement's rows", hint=_POLICIES)
         catalogs.check_relations(self._catalogs)
-        self._references = [
+        self.references: tuple[Reference, ...] = tuple(
             self._reference(r.relation, r.alias, r.selected) for r in found.references
-        ]
+        )
+        """The relations as the text's own FROM clauses name them, catalogs included."""
 
     def columns(self, keys: Iterable[Key]) -> tuple[Column, ...]:
         """The users' columns among `keys`, in order; those of catalogs are checked and left out."""
@@ -72,14 +76,14 @@ class Reading:
         """`columns` of one key."""
         found = self._admitted.get(key)
         if found is None:
-            every = sorted(expanded((key,), self._relations))
+            every = sorted(expanded((key,), self.relations))
             whole = key[1] == 0
             found = tuple(c for oid, number in every for c in self._admit(oid, number, whole))
             self._admitted[key] = found
         return found
 
     def _admit(self, oid: int, number: int, whole: bool) -> tuple[Column, ...]:
-        relation = self._relations[oid]
+        relation = self.relations[oid]
         if not _in_catalog(relation):
             return (relation.column(number),)
         catalogs.check_column(
@@ -91,39 +95,67 @@ class Reading:
         )
         return ()
 
-    def control(self, found: Lineage) -> tuple[Use, ...]:
+    @cached_property
+    def control(self) -> tuple[Use, ...]:
         """The users' columns that decide over rows, each with where."""
         return tuple(
             Use(column, use.use, self._through(use.references), use.equality, use.values)
             if use.view is None
-            else Use(column, f"{use.use} of the view {self._relations[use.view].name}")
-            for use in found.control
+            else Use(column, f"{use.use} of the view {self.relations[use.view].name}")
+            for use in self.found.control
             for column in self._of(use.key)
         )
 
-    def mentions(self, found: Lineage) -> tuple[Use, ...]:
+    @cached_property
+    def mentions(self) -> tuple[Use, ...]:
         """The users' columns that are named and go nowhere."""
         return tuple(
             Use(column, use, self._through(numbers))
-            for key, use, numbers in found.mentions
+            for key, use, numbers in self.found.mentions
             for column in self._of(key)
         )
 
-    def sources(self, flows: Iterable[SourceFlow]) -> tuple[Source, ...]:
-        """The users' columns among `flows`, each with the reference it is read through."""
-        return tuple(source for flow in flows for source in self._sources(flow))
+    @cached_property
+    def shown(self) -> tuple[tuple[Column, ...], ...]:
+        """The users' columns that reach each output."""
+        return tuple(self.columns(flow.columns) for flow in self.found.outputs)
 
-    def equalities(self, found: Lineage, parameters: Sequence[int | None]) -> tuple[Equality, ...]:
-        """The conjuncts that are an equality and nothing else; `parameters` says which value of
-        each the agent sent as $n."""
+    @cached_property
+    def sources(self) -> tuple[tuple[Source, ...], ...]:
+        """The same, each with the reference it is read through."""
+        return tuple(self._all(flow.sources) for flow in self.found.outputs)
+
+    @cached_property
+    def idle(self) -> tuple[Source, ...]:
+        """The users' columns that are named where they go nowhere, and used elsewhere."""
+        return self._all(self.found.idle)
+
+    @cached_property
+    def used(self) -> frozenset[Column]:
+        """The users' columns of all of these."""
+        return frozenset({use.column for use in (*self.control, *self.mentions)}.union(*self.shown))
+
+    @cached_property
+    def types(self) -> frozenset[int]:
+        """OIDs of the types that the statement shows, reads, or calls functions of."""
+        shown = (flow.type_oid for flow in self.found.outputs)
+        read = (column.type_oid for column in self.used)
+        return frozenset({*shown, *read, *self.found.types})
+
+    @cached_property
+    def equalities(self) -> tuple[Equality, ...]:
+        """The conjuncts that are an equality and nothing else."""
         return tuple(
             Equality(
                 tuple(None if given is None else self._one(given) for given in equality.columns),
-                number,
+                None,
                 equality.constant,
             )
-            for equality, number in zip(found.equalities, parameters, strict=True)
+            for equality in self.found.equalities
         )
+
+    def _all(self, flows: Iterable[SourceFlow]) -> tuple[Source, ...]:
+        return tuple(source for flow in flows for source in self._sources(flow))
 
     def _one(self, given: SourceFlow) -> Source | None:
         sources = self._sources(given)
@@ -131,46 +163,67 @@ class Reading:
 
     def _sources(self, given: SourceFlow) -> list[Source]:
         key, number, values = given
-        reference = None if number is None else self._references[number]
+        reference = None if number is None else self.references[number]
         return [Source(column, reference, values) for column in self._of(key)]
 
-    def references(self) -> tuple[Reference, ...]:
-        """The relations as the text's own FROM clauses name them, catalogs included."""
-        return tuple(self._references)
-
     def _through(self, numbers: Iterable[int | None]) -> tuple[Reference | None, ...]:
-        return tuple(None if n is None else self._references[n] for n in numbers)
+        return tuple(None if n is None else self.references[n] for n in numbers)
 
     def _reference(self, oid: int, alias: str, selected: frozenset[int]) -> Reference:
-        relation = self._relations[oid]
+        relation = self.relations[oid]
         named = frozenset(relation.attributes) if 0 in selected else selected
         return Reference(oid, relation.schema, relation.table, alias, relation.kind == "v", named)
 
+    @cached_property
     def tables(self) -> tuple[str, ...]:
         """The users' relations that the text names."""
         return self._named(catalog=False)
 
+    @cached_property
     def views(self) -> frozenset[str]:
         """Those of `tables` that are views."""
-        named = (self._relations[oid] for oid in self._direct)
+        named = (self.relations[oid] for oid in self._direct)
         return frozenset(r.name for r in named if r.kind == "v" and not _in_catalog(r))
 
+    @cached_property
     def users_views(self) -> frozenset[str]:
         """The views that did not come with PostgreSQL, also those below others."""
-        every = (self._relations[oid] for oid in self._every)
+        every = (self.relations[oid] for oid in self._every)
         return frozenset(r.name for r in every if r.kind == "v" and not _in_catalog(r))
 
+    @property
     def reads_catalogs(self) -> bool:
         """Whether the statement reads a system catalog, also below a user's view."""
         return bool(self._catalogs)
 
+    @cached_property
     def catalogs(self) -> tuple[str, ...]:
         """The system catalogs that the text names."""
         return self._named(catalog=True)
 
     def _named(self, *, catalog: bool) -> tuple[str, ...]:
-        named = (self._relations[oid] for oid in self._direct)
+        named = (self.relations[oid] for oid in self._direct)
         return tuple(sorted({r.name for r in named if _in_catalog(r) is catalog}))
+
+
+#: What was made of what the catalog said last, the latest at the end, by all that it is made of.
+_known: dict[tuple[str, tuple[str, ...], frozenset[str], bool], Reading] = {}
+_MOST_KNOWN = 256
+_LONGEST = 64 * 1024  # characters of an account
+
+
+def reading(
+    found: Lineage, said: Mapping[int, str], row_security: frozenset[str], *, trees: bool
+) -> Reading:
+    """The `Reading` of a tree of which the catalog just `said` what its numbers mean."""
+    oids = [oid for oid, _, _ in found.relations]
+    key = (found.account, tuple(said.get(oid, "") for oid in oids), row_security, trees)
+    made = _known.pop(key, None) or Reading(found, described(said, oids), row_security, trees=trees)
+    if len(found.account) <= _LONGEST:
+        _known[key] = made
+        if len(_known) > _MOST_KNOWN:
+            del _known[next(iter(_known))]
+    return made
 
 
 _POLICIES = (

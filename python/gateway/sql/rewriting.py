@@ -9,8 +9,9 @@ reading it stands on does; what it makes is analysed like any other text.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from gateway.model import Analysis
 from gateway.sql import clauses
 from gateway.sql.clauses import Block, Clauses, Item, Lexeme, Unreadable
 
@@ -43,6 +44,7 @@ class Replacement:
 
 
 def quoted(name: str) -> str:
+    """A name that the catalog gave, as a quoted identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -65,13 +67,31 @@ def rewrite(
     if met != set(wanted):
         raise Unreadable("a reference of the tree is not in the text")
     edits += _requalified(found, replacements, own, {start for start, _, _ in edits})
-    return _edited(text, edits)
+    return edited(text, edits)
 
 
 def key(item: Item, own: Mapping[str, str]) -> tuple[str, str, str]:
     """Schema, table and alias of an item; `own` as `rewrite` takes it."""
     schema = item.schema if item.schema is not None else own.get(item.table, "")
     return schema, item.table, item.known_as
+
+
+def alike(rewritten: Analysis, analysis: Analysis) -> bool:
+    """Whether both give columns of the same names and types from the same relations."""
+    return (
+        [(o.name, o.type) for o in rewritten.outputs]
+        == [(o.name, o.type) for o in analysis.outputs]
+        and (rewritten.tables, rewritten.views) == (analysis.tables, analysis.views)
+        and rewritten.catalogs == analysis.catalogs
+    )
+
+
+def apart(seen: Analysis, analysis: Analysis) -> Analysis:
+    """`seen`, whose last outputs are there for what `analysis` says of rows, with those apart."""
+    shown = len(analysis.outputs)
+    return replace(
+        seen, outputs=seen.outputs[:shown], beside=seen.outputs[shown:], rows=analysis.rows
+    )
 
 
 def _in_place(item: Item, replacement: Replacement) -> str:
@@ -81,7 +101,8 @@ def _in_place(item: Item, replacement: Replacement) -> str:
     return select if item.alias is not None else f"{select} AS {quoted(item.table)}"
 
 
-def _edited(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+def edited(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    """`text` with each (start, end, new) in the place of what stands there; none overlap."""
     pieces, at = [], 0
     for start, end, new in sorted(edits):
         pieces += [text[at:start], new]

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from gateway.model import Parsed
+from gateway.model import Parsed, Question
 
 T = TypeVar("T")
 
 
 class Server(Protocol):
-    """A read-only transaction. `epoch` grows when it had to start over and its locks were lost."""
-
-    epoch: int
+    """A read-only transaction, which holds the locks of every Parse to its end."""
 
     @property
     def server_major(self) -> int: ...
 
-    async def parse(self, text: str) -> Parsed: ...
+    async def parse(
+        self,
+        text: str,
+        question: Question | None = None,
+        meanwhile: Callable[[str], None] | None = None,
+    ) -> Parsed: ...
 
     async def fetch(self, query: str, *args: object) -> list[Any]: ...
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from gateway import _kernel
 from gateway.errors import NotUnderstood, StatementRefused
 
 #: Characters. A list of a hundred thousand numbers has about as many.
@@ -20,7 +21,6 @@ MAX_WITH = 100
 MAX_DEPTH = 40  # of sub-selects in sub-selects
 MAX_COPIES = 128  # of what NOT MATERIALIZED has planned once for each place that reads it
 
-_PARTS = re.compile(r"\{(?:RANGETBLENTRY|QUERY)")
 _WITH = re.compile(r"\{COMMONTABLEEXPR\s")
 _INLINED = re.compile(r":ctematerialized\s+2\b")
 _READERS = re.compile(r":cterefcount\s+([0-9]+)")
@@ -35,12 +35,7 @@ def check(tree: str) -> None:
             f"the statement's tree has {len(tree):,} characters; at most {MAX_TREE:,} are read",
             hint="send long lists of values as an array parameter",
         )
-    queries = tables = 0
-    for part in _PARTS.findall(tree):
-        if part == "{QUERY":
-            queries += 1
-        else:
-            tables += 1
+    tables, queries = _kernel.parts(tree)
     if tables > MAX_TABLES:
         raise _too_many("tables, joins and sub-selects", tables, MAX_TABLES)
     if queries > MAX_QUERIES:

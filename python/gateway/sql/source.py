@@ -8,7 +8,7 @@ other columns, comes back as it was, and is refused for the use it makes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused, Ungrouped
@@ -41,11 +41,6 @@ SELECT f.relation, f.number, f.name, pg_catalog.format_type(f.type_oid, f.typmod
 FROM f JOIN pg_catalog.pg_type t ON t.oid = f.type_oid AND t.typtype <> 'd'
 ORDER BY f.relation, f.number
 """
-_SCHEMAS = """
-SELECT u.name, n.nspname FROM pg_catalog.unnest($1::pg_catalog.text[]) AS u(name)
-JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(pg_catalog.quote_ident(u.name))
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-"""
 
 
 async def mask_at_source(
@@ -59,19 +54,12 @@ async def mask_at_source(
     Those without a use are, if the rewritten statement cannot but use them. `analysis` itself when
     there is no such statement.
     """
-    epoch = server.epoch
     try:
         rewritten, gone = await _rewritten(analysis, hidden, server, settings or Settings())
+        rewritten = rewriting.apart(rewritten, analysis)
     except (Unreadable, InvalidRequest, StatementRefused, NotUnderstood):
         return analysis
-    same = (
-        server.epoch == epoch
-        and [(o.name, o.type) for o in rewritten.outputs]
-        == [(o.name, o.type) for o in analysis.outputs]
-        and (rewritten.tables, rewritten.views) == (analysis.tables, analysis.views)
-        and rewritten.catalogs == analysis.catalogs
-    )
-    if not same:
+    if not rewriting.alike(rewritten, analysis):
         return analysis
     lost = {(one.reference, one.column) for one in gone}
     return replace(
@@ -80,6 +68,10 @@ async def mask_at_source(
         outputs=tuple(
             _marked(before, after, lost)
             for before, after in zip(analysis.outputs, rewritten.outputs, strict=True)
+        ),
+        beside=tuple(
+            _marked(before, after, lost)
+            for before, after in zip(analysis.beside, rewritten.beside, strict=True)
         ),
         hidden=tuple(gone),
         notes=(*rewritten.notes, *_notes(gone)),
@@ -96,7 +88,9 @@ async def _rewritten(
     if guards.holds(original):
         raise Unreadable("definitions of the catalog are asked for in a statement of their own")
     found = await _read(original)
-    own = await _schemas({item.table for item in found.items if item.schema is None}, server)
+    own = await structure.schemas(
+        {item.table for item in found.items if item.schema is None}, server
+    )
     compared = [equality.parameter for equality in analysis.equalities]
     of_tree = {(one.schema, one.table, one.alias) for one in analysis.references}
     if of_tree != {rewriting.key(item, own) for item in found.items}:
@@ -104,7 +98,7 @@ async def _rewritten(
     text = ""
     for _ in range(_MOST_GROUPED):
         if not text:
-            replacements = await _replacements(gone, server)
+            replacements = await _replacements(gone, _needless(analysis, gone), server)
             text = rewriting.rewrite(original, found, replacements, own)
             if len(text) > _MOST_TEXT:
                 raise Unreadable("too long, once rewritten")
@@ -130,7 +124,7 @@ def _with_arms(
     found = [replace(one, uses=(_LEANS,)) for one in used]
     for one in found:  # grows
         bare.pop((one.reference, one.column), None)
-        for output in analysis.outputs:
+        for output in (*analysis.outputs, *analysis.beside):
             keys = [(source.reference, source.column) for source in output.sources]
             if (one.reference, one.column) in keys:
                 arms = [bare.pop(key) for key in list(bare) if key in keys]
@@ -157,13 +151,37 @@ async def _read(text: str) -> Clauses:
     return clauses.read(text)
 
 
-async def _schemas(names: Collection[str], server: Server) -> Mapping[str, str]:
-    """Where the server finds each relation that the text names without a schema."""
-    rows = await server.fetch(_SCHEMAS, sorted(names)) if names else []
-    return {row["name"]: row["nspname"] for row in rows}
+def _needless(analysis: Analysis, gone: Sequence[Hidden]) -> set[tuple[Reference, Column]]:
+    """What came along with outputs that are gone and is named for nothing else: to read it takes
+    rights that the statement does not need any more."""
+    lost = {(one.reference, one.column) for one in gone}
+    needed = {
+        (reference, use.column)
+        for use in (*analysis.control, *analysis.mentions)
+        for reference in use.references
+    }
+    needed |= {(source.reference, source.column) for source in analysis.idle}
+    for place, output in enumerate(analysis.outputs):
+        needed |= _read_through(output)
+        if not _read_through(output) <= lost:
+            for other in analysis.rows.get(place, ()):
+                needed |= _read_through(analysis.given(other))
+    return {
+        (reference, column)
+        for output in analysis.beside
+        for reference, column in _read_through(output) - needed
+        if reference is not None
+    }
 
 
-async def _replacements(hidden: Sequence[Hidden], server: Server) -> list[Replacement]:
+def _read_through(output: Output) -> set[tuple[Reference | None, Column]]:
+    return {(source.reference, source.column) for source in output.sources}
+
+
+async def _replacements(
+    hidden: Sequence[Hidden], needless: Collection[tuple[Reference, Column]], server: Server
+) -> list[Replacement]:
+    """The references of `hidden`, in which these columns are NULL and the `needless` are, too."""
     references: dict[Reference, set[Key]] = {}
     for one in hidden:
         references.setdefault(one.reference, set()).add((one.column.relation, one.column.attnum))
@@ -178,6 +196,7 @@ async def _replacements(hidden: Sequence[Hidden], server: Server) -> list[Replac
             numbers = await _of_view(reference, gone, server)
         else:
             numbers = {number for _, number in gone}
+        numbers |= {column.attnum for other, column in needless if other == reference}
         made.append(
             Replacement(
                 reference.schema,

@@ -15,8 +15,9 @@ from functools import lru_cache
 from typing import Any
 
 from gateway.errors import NotUnderstood
-from gateway.model import Column
+from gateway.model import Column, Question
 from gateway.sql.server import Server
+from gateway.sql.size import MAX_TABLES
 from gateway.sql.statement import acceptable_heading, acceptable_name
 from gateway.sql.types import FIRST_USER_OID, TypeFact
 
@@ -80,6 +81,8 @@ LATERAL (
   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) a
 WHERE c.oid = ANY($1::pg_catalog.oid[])
 """
+#: What `described` reads, to be asked along with a Parse.
+RELATIONS = Question("maskgate_relations", _RELATIONS, MAX_TABLES)
 
 # Columns with the same values: those of the same name one step up or down the inheritance tree (the
 # steps together reach every partition), and those that a generated column is computed from.
@@ -187,6 +190,13 @@ WITH RECURSIVE seen (oid) AS (
 """  # noqa: S608 made of constants
 
 
+_SCHEMAS = """
+SELECT u.name, n.nspname FROM pg_catalog.unnest($1::pg_catalog.text[]) AS u(name)
+JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(pg_catalog.quote_ident(u.name))
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+"""
+
+
 async def built_in_types(server: Server) -> Mapping[int, TypeFact]:
     """The types that came with the server; the same while a session lives."""
     return {f.oid: f for f in (_type(row) for row in await server.fetch(_BUILT_IN))}
@@ -202,12 +212,8 @@ async def user_types(server: Server, oids: Iterable[int]) -> Mapping[int, TypeFa
 
 async def relations(server: Server, oids: Collection[int]) -> dict[int, Relation]:
     """Every relation of `oids`; one that the catalog does not know, or cannot name, is refused."""
-    return described(await told(server, oids), oids)
-
-
-async def told(server: Server, oids: Iterable[int]) -> Mapping[int, str]:
-    """What the catalog says of the relations among `oids`, for `described`."""
-    return {row[0]: row[1] for row in await server.fetch(_RELATIONS, sorted(oids))}
+    rows = await server.fetch(_RELATIONS, sorted(oids))
+    return described({row[0]: row[1] for row in rows}, oids)
 
 
 def described(said: Mapping[int, str], oids: Iterable[int]) -> dict[int, Relation]:
@@ -230,6 +236,12 @@ async def descendants(
     parents = sorted(oid for oid, relation in relations.items() if relation.family)
     below = await server.fetch(_DESCENDANTS, parents) if parents else []
     return frozenset((row["root"], row["oid"]) for row in below)
+
+
+async def schemas(names: Collection[str], server: Server) -> Mapping[str, str]:
+    """Where the server finds each relation that a text names without a schema."""
+    rows = await server.fetch(_SCHEMAS, sorted(names)) if names else []
+    return {row["name"]: row["nspname"] for row in rows}
 
 
 async def kin(

@@ -48,6 +48,7 @@ _NUMBERS = frozenset({20, 21, 23, 26, 700, 701, 790, 1700})
 _TEXTS = frozenset({18, 19, 25, 1042, 1043})
 
 TEXT: Mapping[str, Any] = {"kind": "text"}
+_MOST_WRITTEN = 1000  # sets of types of which it is remembered what is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,10 @@ class Types:
         # What many outputs of a statement ask alike.
         self._without_text: dict[int, bool] = {}
         self._written: dict[frozenset[int], frozenset[str]] = {}
+
+    def joined(self, facts: Mapping[int, TypeFact]) -> Types:
+        """These, and others beside them."""
+        return Types({**self._facts, **facts})
 
     def check(self, oid: int, *, called: bool) -> None:
         """Refuse a type that is unknown, for the server's own use, or run by a user's functions.
@@ -116,9 +121,12 @@ class Types:
     def written(self, oids: frozenset[int]) -> frozenset[str]:
         """What the server writes into a text that it makes of columns of these types: "times",
         "numbers". Nothing where one may be a document, with dates and numbers of its own."""
-        if oids not in self._written:
-            self._written[oids] = self._kinds(oids)
-        return self._written[oids]
+        found = self._written.get(oids)
+        if found is None:
+            if len(self._written) >= _MOST_WRITTEN:
+                self._written.clear()
+            found = self._written[oids] = self._kinds(oids)
+        return found
 
     def _kinds(self, oids: Collection[int]) -> frozenset[str]:
         bases = {self._innermost(oid) for oid in oids}

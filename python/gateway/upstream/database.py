@@ -18,6 +18,7 @@ import asyncpg
 
 from gateway.errors import ConfigurationError, LimitExceeded, UpstreamFailed
 from gateway.upstream import failures, versions
+from gateway.upstream.exchange import Guesses
 from gateway.upstream.transaction import Session, Transaction
 from gateway.upstream.witness import Witness
 
@@ -52,6 +53,7 @@ class Database:
         self._preamble = _preamble(settings)
         self._pool: Any = None
         self._witness = Witness(self._beside)
+        self._guesses = Guesses()
 
     async def open(self) -> None:
         """Make the pool; sessions are opened when first needed."""
@@ -139,6 +141,7 @@ class Database:
             role_before_parse=role_before_parse,
             terminate=self._terminate,
             grown=self._witness.grown,
+            guesses=self._guesses,
         )
         try:
             await transaction.begin()

@@ -12,86 +12,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from typing import Any, TypeVar, cast
 
 import asyncpg
 
 from gateway import _kernel
-from gateway.errors import LimitExceeded, MaskgateError, NotUnderstood, UpstreamFailed
-from gateway.model import Parsed
+from gateway.errors import (
+    InvalidRequest,
+    LimitExceeded,
+    MaskgateError,
+    NotUnderstood,
+    UpstreamFailed,
+)
+from gateway.model import Parsed, Question
 from gateway.upstream import failures
+from gateway.upstream.exchange import Exchange, Guesses
 from gateway.upstream.frames import Frames
 from gateway.upstream.handoff import Handoff
+from gateway.upstream.meter import Meter
 
 T = TypeVar("T")
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
 _MOMENT = 0.25  # seconds until a cancellation that may have met the last bytes is repeated
 _MOST_OF_A_TREE = 20 << 20  # bytes the server may send about one statement before it runs
-_TREES_KEPT = 2  # one too many for a Parse, and those of a COPY
-# No name can look like it: a statement's names hold no colon, and a space in one has a backslash
-# before it.
-_NAMED = re.compile(r":relid\s([0-9]+)")
+_TREES_KEPT = 2  # those of a COPY
 _TRAILER = b"\xff\xff"  # the end of COPY BINARY; other bytes can look like it
-
-
-class Meter(asyncio.Protocol):
-    """Between the socket and the driver: counts what has come since the driver last gave rows on.
-
-    The driver holds a row until all of it is there, and a row can have a gigabyte. Past `limit`
-    bytes the connection is cut.
-    """
-
-    def __init__(self, driver: Any, transport: Any) -> None:
-        self._driver = driver
-        self._transport = transport
-        self.limit: int | None = None
-        self.held = 0
-        self.exceeded = False
-        self.frames: Frames | None = None  # while a COPY runs during which the server may speak
-        self._kept: list[bytes] | None = None
-
-    @contextlib.contextmanager
-    def keeping(self) -> Iterator[None]:
-        """What comes meanwhile is given to the driver afterwards."""
-        self._kept = []
-        try:
-            yield
-        finally:
-            kept, self._kept = self._kept, None
-            for data in kept or ():
-                self.data_received(data)
-
-    def data_received(self, data: bytes) -> None:
-        if self._kept is not None:
-            self._kept.append(data)
-            return
-        if self.frames is not None:
-            data = self.frames.without_notices(data)
-            if self.frames.finished:
-                self.frames = None
-            if not data:
-                return
-        self.held += len(data)
-        if self.limit is not None and self.held > self.limit:
-            self.exceeded = True
-            self._transport.abort()
-        else:
-            self._driver.data_received(data)
-
-    def eof_received(self) -> Any:
-        return self._driver.eof_received()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._kept = None
-        self._driver.connection_lost(error)
-
-    def pause_writing(self) -> None:
-        self._driver.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._driver.resume_writing()
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]
@@ -119,6 +65,7 @@ class Transaction:
         role_before_parse: bool,
         terminate: Callable[[int], Awaitable[None]],
         grown: Callable[[Collection[int], int, Collection[int]], Awaitable[bool]],
+        guesses: Guesses,
     ) -> None:
         self._session = session
         # Of the session itself: a pool that is closed takes it away from under `session`.
@@ -130,6 +77,7 @@ class Transaction:
         self._role_before_parse = role_before_parse
         self._terminate = terminate
         self._grown = grown
+        self._guesses = guesses
         # Relations in the trees of every Parse, which holds their locks until the end.
         self._held: frozenset[int] = frozenset()
         self._held_at_mark: frozenset[int] = frozenset()
@@ -138,7 +86,6 @@ class Transaction:
         self._copy: asyncio.Task[None] | None = None
         self._flowing = False  # rows have come from the COPY that runs
         self._interrupted = False  # and the server has said something since
-        self.epoch = 0  # grows when the transaction starts over: what was learned before is void
 
     @property
     def server_major(self) -> int:
@@ -173,6 +120,8 @@ class Transaction:
     async def _roll_back(self) -> None:
         pid = self._session.get_server_pid()
         try:
+            if not await self._meter.settled(_GRACE):
+                raise TimeoutError
             async with asyncio.timeout(_GRACE):
                 await self._session.execute("ROLLBACK")
         except (asyncpg.PostgresError, *failures.LOST):
@@ -180,56 +129,71 @@ class Transaction:
                 self._session.terminate()
             await self._terminate(pid)
 
-    async def parse(self, text: str) -> Parsed:
+    async def parse(
+        self,
+        text: str,
+        question: Question | None = None,
+        meanwhile: Callable[[str], None] | None = None,
+    ) -> Parsed:
         """The server's own tree of `text`; nothing is planned or run.
 
-        The driver asks about result types it has not met inside the same call, and those queries
-        print trees of their own. So one tree exactly is demanded: if there were more, the
-        transaction starts over once, the types being known then, and `epoch` grows.
+        `question` is answered about the relations that the tree names, in the locks of the Parse.
+        `meanwhile` is given the first tree when it has come, if that is before the answer.
+        Raises as `failures.at_parse` says, and NotUnderstood unless one tree was printed.
         """
-        for _ in range(2):
-            trees: list[str] = []
-            self._trees = trees
-            try:
-                statement = await self._prepare(text)
-            finally:
-                self._trees = None
-            if len(trees) == 1:
-                attributes = statement.get_attributes()
-                named = frozenset(map(int, _NAMED.findall(trees[0])))
-                self._held |= named
-                return Parsed(
-                    tree=trees[0],
-                    names=tuple(str(a.name) for a in attributes),
-                    type_oids=tuple(int(a.type.oid) for a in attributes),
-                    parameters=tuple(int(p.oid) for p in statement.get_parameters()),
-                    named=named,
-                )
-            await self._start_over()
-        raise NotUnderstood("the server did not show exactly one tree of the statement")
+        exchange = await self._exchange(text, question, meanwhile)
+        if len(exchange.trees) != 1:
+            raise NotUnderstood("the server did not show exactly one tree of the statement")
+        self._held |= exchange.named
+        told: dict[int, str] = {}
+        if question is not None and len(exchange.named) <= question.most:
+            if exchange.named <= exchange.asked:
+                told = {int(oid): said.decode() for oid, said in exchange.rows}
+            else:
+                told = dict(await self.fetch(question.query, sorted(exchange.named)))
+            if exchange.named != exchange.guess:
+                self._guesses.learn(text, exchange.named)
+        return Parsed(
+            tree=exchange.tree(),
+            names=exchange.names,
+            type_oids=exchange.type_oids,
+            parameters=exchange.parameters,
+            named=exchange.named,
+            told=told,
+        )
 
-    async def _prepare(self, text: str) -> Any:
+    async def _exchange(
+        self, text: str, question: Question | None, meanwhile: Callable[[str], None] | None
+    ) -> Exchange:
+        if "\0" in text:
+            raise InvalidRequest("the statement holds a NUL character")
+        exchange = Exchange(
+            text,
+            question,
+            prepared=question in self._facts,
+            guess=self._guesses.of(text) if question is not None else (),
+        )
         meter = self._meter
         of_rows, meter.held = meter.limit, 0
         meter.limit = min(of_rows or _MOST_OF_A_TREE, _MOST_OF_A_TREE)
         try:
-            return await self._session.prepare(text, name="")
-        except (asyncpg.UnsupportedClientFeatureError, asyncpg.InternalClientError):
-            raise NotUnderstood(
-                "a result column has a type that the gateway cannot read",
-                hint="cast the column to text",
-            ) from None
-        except (asyncpg.PostgresError, *failures.LOST) as error:
+            await meter.converse(exchange, meanwhile)
+        except failures.LOST as error:
             if meter.exceeded:
                 raise NotUnderstood(
                     "what the server says of the statement is too large to be read",
                     hint="write it in parts",
                 ) from None
-            if isinstance(error, asyncpg.PostgresError):
-                raise failures.at_parse(error, text) from None
-            raise failures.lost(error) from None
+            if exchange.error is None:
+                raise failures.lost(error) from None
         finally:
             meter.limit = of_rows
+        if question is not None and exchange.known:
+            self._facts[question] = True
+        if exchange.error is not None:
+            said = asyncpg.PostgresError.new(exchange.error)
+            raise failures.while_running(said) if exchange.parsed else failures.at_parse(said, text)
+        return exchange
 
     async def fetch(self, query: str, *args: object) -> list[Any]:
         """Rows of one of the gateway's own look-ups; never an agent's text."""
@@ -405,17 +369,6 @@ class Transaction:
                 sqlstate_class=(error.sqlstate or "")[:2],
             ) from None
         except failures.LOST as error:
-            raise failures.lost(error) from None
-
-    async def _start_over(self) -> None:
-        self.epoch += 1
-        self._held = frozenset()
-        try:
-            await self._session.execute("ROLLBACK")
-            await self._session.execute(self._opening)
-            if self._role_before_parse:
-                await self._take_role(self._role)
-        except (asyncpg.PostgresError, *failures.LOST) as error:
             raise failures.lost(error) from None
 
     def _notice(self, _session: Any, message: Any) -> None:

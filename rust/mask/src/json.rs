@@ -1,8 +1,8 @@
 //! JSON under `scan`: strings are scanned, keys and everything else stay, what comes out is JSON.
 //!
 //! A string is read without its escapes, behind the key it stands under, so that `{"mrn": "00123"}` is
-//! told by its context; an integer is scanned only for what its key names and then becomes a string,
-//! and not at all where the numbers are those of clear columns.
+//! told by its context; an integer is scanned only for what its key names and for the row's own values
+//! and then becomes a string, and for the latter alone where the numbers are those of clear columns.
 //! A key that spells an identifier itself is masked too. The walk keeps its own stack, as deep as
 //! [`DEEPEST`]; text that is not JSON, or deeper, is scanned as text.
 
@@ -33,19 +33,29 @@ pub(crate) fn push(scanner: &mut Scanner, text: &str, out: &mut Vec<u8>) -> bool
         }
         let context = scratch.len();
         let rules = match token.what {
-            What::Integer if scanner.spares_numbers() => continue,
+            What::Integer if token.key.is_none() || scanner.spares_numbers() => {
+                // Not even a clear column's number may be one of the row's own.
+                if !scanner.knows_row() {
+                    continue;
+                }
+                scratch.push_str(raw);
+                None
+            }
             What::Integer => {
                 scratch.push_str(raw);
-                Rules::Named
+                Some(Rules::Named)
             }
             What::Key | What::String => {
                 unescape(raw, &mut scratch);
-                Rules::All
+                Some(Rules::All)
             }
         };
         let mut result = String::new();
         let mut taken = context;
-        let spans = scanner.find(&scratch, rules);
+        let spans = match rules {
+            Some(rules) => scanner.find(&scratch, rules),
+            None => scanner.find_row_only(&scratch),
+        };
         if !spans.iter().any(|span| span.end > context) {
             continue;
         }
@@ -210,7 +220,7 @@ fn tokens(text: &str) -> Option<Vec<Token>> {
             (Expect::Value | Expect::FirstValue, b'-' | b'0'..=b'9') => {
                 let end = number(bytes, i)?;
                 let digits = bytes.get(i..end)?.iter().all(u8::is_ascii_digit);
-                if digits && key.is_some() {
+                if digits {
                     found.push(Token {
                         what: What::Integer,
                         start: i,

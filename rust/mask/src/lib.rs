@@ -5,10 +5,11 @@
 //! never when a row arrives, and a type this crate does not know is refused under every treatment.
 //! It reads no policy, opens no file and knows neither Python nor PostgreSQL.
 
-#![deny(unsafe_code)] // allowed in detect/simd.rs alone
+#![deny(unsafe_code)] // allowed in detect/simd.rs and its engines alone
 
 #[cfg(test)]
 mod agreement;
+mod block;
 mod bucket;
 mod calendar;
 mod cells;
@@ -31,7 +32,9 @@ mod partial;
 mod plan;
 mod redact;
 mod report;
+mod row;
 mod scan;
+mod shift;
 mod text;
 mod token;
 mod treatment;

@@ -7,10 +7,12 @@ use arrow_schema::{DataType, Field};
 use crate::calendar::current_year;
 use crate::cells::to_text;
 use crate::dictionary::{self, is_enum};
-use crate::plan::{Action, Plan, Setting};
+use crate::plan::{Action, Plan, Setting, is_json};
 use crate::report::{Report, unique_names};
+use crate::row::{Beside, Columns, can_stand_beside, rows_of_elements};
 use crate::scan::Scanner;
-use crate::text::{TextBuilder, for_each_text};
+use crate::shift::Shift;
+use crate::text::{TextBuilder, for_each_text, is_string};
 use crate::treatment::Treatment;
 use crate::{MaskError, layouts, lists, owned, redact};
 
@@ -26,6 +28,8 @@ struct Column {
     /// The column's key in the report.
     key: String,
     cells: u64,
+    /// The types of the columns whose values are masked in this one's texts too.
+    beside: Vec<DataType>,
 }
 
 impl Masker {
@@ -61,6 +65,7 @@ impl Masker {
                 plan: Plan::new(field, treatment, &setting)?,
                 key,
                 cells: 0,
+                beside: Vec::new(),
             });
         }
         Ok(Self {
@@ -77,12 +82,81 @@ impl Masker {
             .map_or(&self.nothing, |column| &column.plan.output)
     }
 
+    /// From here on the values of the row's columns with these `fields` are masked in the texts of
+    /// column `i` too, whichever way they are written there; they come with [`Masker::mask_beside`].
+    ///
+    /// # Errors
+    ///
+    /// [`MaskError::Option`] when the texts of column `i` are not scanned, or when the values of a
+    /// field are none that a text holds as they are: text, enums, whole numbers, UUIDs, lists of them.
+    pub fn expect_beside(&mut self, i: usize, fields: &[&Field]) -> Result<(), MaskError> {
+        let column = self.columns.get_mut(i).ok_or(MaskError::NoSuchColumn(i))?;
+        let refused = |detail: String| MaskError::Option {
+            column: column.plan.output.name().clone(),
+            detail,
+        };
+        if shift(&mut column.plan.action).is_some() {
+            let [subject] = fields else {
+                return Err(refused("shift takes one column for the subject".to_owned()));
+            };
+            let lists = lists::item_of(&column.plan.input).is_some();
+            if lists && !matches!(column.plan.input, DataType::List(_) | DataType::ListView(_)) {
+                return Err(refused("shift takes lists of no other kind".to_owned()));
+            }
+            if is_json(subject) || !Shift::takes_subject(subject.data_type()) {
+                let (name, data_type) = (subject.name(), subject.data_type());
+                let detail = format!("the row's column \"{name}\" ({data_type}) is no subject");
+                return Err(refused(detail));
+            }
+            column.beside = vec![subject.data_type().clone()];
+            return Ok(());
+        }
+        if !scans_strings(&column.plan.action, &column.plan.input) {
+            let detail = "the row's values are masked only in text that is scanned";
+            return Err(refused(detail.to_owned()));
+        }
+        if let Some(field) = fields.iter().find(|field| !can_stand_beside(field)) {
+            let (name, data_type) = (field.name(), field.data_type());
+            return Err(refused(format!(
+                "the values of the row's column \"{name}\" ({data_type}) are not looked for in text"
+            )));
+        }
+        column.beside = fields
+            .iter()
+            .map(|field| field.data_type().clone())
+            .collect();
+        Ok(())
+    }
+
+    /// Whether column `i` cannot be treated before [`Masker::expect_beside`] has announced the column
+    /// of its subject.
+    pub fn needs_beside(&mut self, i: usize) -> bool {
+        let column = self.columns.get_mut(i);
+        column.is_some_and(|c| c.beside.is_empty() && shift(&mut c.plan.action).is_some())
+    }
+
     /// The treated column, in buffers that hold nothing of what was taken out.
     ///
     /// # Errors
     ///
-    /// An array of another type than announced, or text too large for one batch.
+    /// An array of another type than announced, text too large for one batch, or a column that was
+    /// announced with others beside it.
     pub fn mask(&mut self, i: usize, array: &ArrayRef) -> Result<ArrayRef, MaskError> {
+        self.mask_beside(i, array, &[])
+    }
+
+    /// As [`Masker::mask`], with the same rows of the columns that were announced with
+    /// [`Masker::expect_beside`], unmasked, in that order.
+    ///
+    /// # Errors
+    ///
+    /// As [`Masker::mask`]; other columns than those announced, or of other rows.
+    pub fn mask_beside(
+        &mut self,
+        i: usize,
+        array: &ArrayRef,
+        beside: &[ArrayRef],
+    ) -> Result<ArrayRef, MaskError> {
         let column = self.columns.get_mut(i).ok_or(MaskError::NoSuchColumn(i))?;
         if array.data_type() != &column.plan.input {
             return Err(MaskError::UnexpectedType {
@@ -91,10 +165,21 @@ impl Masker {
                 expected: column.plan.input.to_string(),
             });
         }
+        let types = beside.iter().map(|array| array.data_type());
+        if !types.eq(&column.beside) || beside.iter().any(|other| other.len() != array.len()) {
+            return Err(MaskError::Inconsistent(
+                "the columns beside a text are not those announced",
+            ));
+        }
+        if let (Some(shift), [subjects]) = (shift(&mut column.plan.action), beside) {
+            shift.expect(subjects)?;
+        }
+        let beside = Columns::new(beside)?;
         let (masked, cells) = apply(
             &mut column.plan.action,
             array,
             column.plan.output.data_type(),
+            (&beside, None),
         )?;
         column.cells = column.cells.saturating_add(cells);
         Ok(masked)
@@ -158,6 +243,26 @@ impl Masker {
     }
 }
 
+/// Whether an action scans the strings of a column of this type, each in its own row.
+fn scans_strings(action: &Action, input: &DataType) -> bool {
+    match (action, input) {
+        (Action::Scan(_), data_type) => is_string(data_type),
+        (Action::Elements(inner), DataType::List(item)) => {
+            matches!(**inner, Action::Scan(_)) && is_string(item.data_type())
+        }
+        _ => false,
+    }
+}
+
+/// What moves dates in an action that does.
+fn shift(action: &mut Action) -> Option<&mut Shift> {
+    match action {
+        Action::Shift(shift) => Some(shift),
+        Action::Elements(inner) | Action::Converted(_, inner) => shift(inner),
+        _ => None,
+    }
+}
+
 /// The scanners of an action: one for each text in it.
 fn scanners(action: &Action) -> Vec<&Scanner> {
     match action {
@@ -179,11 +284,13 @@ fn nulls(output: &DataType, rows: usize) -> Result<(ArrayRef, u64), MaskError> {
     Ok((redact::nulls(output, rows), present(None, rows)?))
 }
 
-/// One action on one array: the result and the cells it changed.
+/// One action on one array: the result and the cells it changed. Beside stand the row's columns and,
+/// where the array holds the elements of lists, the row of each.
 fn apply(
     action: &mut Action,
     array: &ArrayRef,
     output: &DataType,
+    beside: (&Columns, Option<&[usize]>),
 ) -> Result<(ArrayRef, u64), MaskError> {
     match action {
         Action::Own => Ok((owned::owned(array)?, 0)),
@@ -216,15 +323,19 @@ fn apply(
         Action::Token(token) => token.mask(array),
         Action::Fpe(fpe) => to_text(array, |cell, out| fpe.push(cell, out)),
         Action::Year(year) => year.mask(array),
+        Action::Shift(shift) => shift.mask(array, beside.1),
         Action::Zip3(zip3) => to_text(array, |cell, out| zip3.push(cell, out)),
         Action::Bucket(bucket) => to_text(array, |cell, out| bucket.push(cell, out)),
-        Action::Scan(scanner) => scanner.mask(array),
+        Action::Scan(scanner) => scanner.mask(array, Beside::of(beside.0, beside.1)?.as_ref()),
         Action::Elements(inner) => {
             let item = lists::item_of(output);
             let item = item.ok_or(MaskError::Inconsistent("a list that is none"))?;
             let mut cells = 0;
+            let needed = !beside.0.is_empty() || matches!(**inner, Action::Shift(_));
+            let rows = needed.then(|| rows_of_elements(array)).transpose()?;
+            let beside = (beside.0, rows.as_deref());
             let masked = lists::map_elements(array, Some(item), &mut |elements| {
-                let (masked, count) = apply(inner, elements, item.data_type())?;
+                let (masked, count) = apply(inner, elements, item.data_type(), beside)?;
                 cells = count;
                 Ok(masked)
             })?;
@@ -240,12 +351,14 @@ fn apply(
                 let (Some(action), Some(field)) = (actions.get_mut(i), fields.get(i)) else {
                     return Err(broken.clone());
                 };
-                let (masked, count) = apply(action, column, field.data_type())?;
+                let (masked, count) = apply(action, column, field.data_type(), beside)?;
                 cells = cells.saturating_add(count);
                 Ok(masked)
             })?;
             Ok((masked, cells))
         }
-        Action::Converted(plain, inner) => apply(inner, &layouts::convert(array, plain)?, output),
+        Action::Converted(plain, inner) => {
+            apply(inner, &layouts::convert(array, plain)?, output, beside)
+        }
     }
 }

@@ -15,6 +15,7 @@ use crate::owned::can_own;
 use crate::partial::Partial;
 use crate::redact::Label;
 use crate::scan::{Scanner, Spared};
+use crate::shift::Shift;
 use crate::text::is_string;
 use crate::token::Token;
 use crate::treatment::{Letters, Treatment};
@@ -37,6 +38,7 @@ pub(crate) enum Action {
     Token(Token),
     Fpe(Box<Fpe>),
     Year(Year),
+    Shift(Box<Shift>),
     Zip3(Zip3),
     Bucket(Bucket),
     Scan(Box<Scanner>),
@@ -78,7 +80,10 @@ impl Plan {
             });
         };
         // A dictionary's values and those of runs may be NULL where no row is.
-        let made_null = matches!(action, Action::Nulls | Action::Converted(_, _));
+        let made_null = matches!(
+            action,
+            Action::Nulls | Action::Shift(_) | Action::Converted(_, _)
+        );
         let nullable = field.is_nullable() || made_null;
         let mut output = item.with_name(field.name()).with_nullable(nullable);
         let mut metadata = output.metadata().clone();
@@ -127,7 +132,7 @@ fn action(
             nested(field, column, treatment, setting)?
         }
         Treatment::Clear { scan: false } => Some((Action::Own, kept)),
-        Treatment::Clear { scan: true } => Some(match scan(field, Spared::default()) {
+        Treatment::Clear { scan: true } => Some(match scan(field, clear()) {
             Some(action) => (action, kept),
             None => (Action::Own, kept),
         }),
@@ -140,6 +145,7 @@ fn action(
                 times: *times,
                 numbers: *numbers,
                 forms: forms.iter().filter_map(|form| Form::read(form)).collect(),
+                ..clear()
             };
             Some(match scan(field, spared) {
                 Some(action) => (action, kept),
@@ -151,6 +157,7 @@ fn action(
         | Treatment::Token { .. }
         | Treatment::Fpe { .. }
         | Treatment::Year
+        | Treatment::Shift { .. }
         | Treatment::Zip3 { .. }
         | Treatment::Bucket { .. }
             if is_list(data_type) =>
@@ -174,6 +181,14 @@ fn action(
         }
         Treatment::Year if Year::takes(data_type) => {
             Some((Action::Year(Year::new(setting.reference_year)), text()))
+        }
+        Treatment::Shift {
+            domain,
+            key_id,
+            days,
+        } if Shift::takes(data_type) => {
+            let shift = Shift::new(column, setting.token_key, domain, key_id, *days)?;
+            Some((Action::Shift(Box::new(shift)), kept))
         }
         Treatment::Zip3 { census } if is_text_or_integer(data_type) && !is_json(field) => {
             Some((Action::Zip3(Zip3::new(column, *census)?), text()))
@@ -202,6 +217,7 @@ fn action(
         Treatment::Token { .. }
         | Treatment::Fpe { .. }
         | Treatment::Year
+        | Treatment::Shift { .. }
         | Treatment::Zip3 { .. }
         | Treatment::Bucket { .. } => match layouts::wider(data_type) {
             Some(wide) => converted(field, wide, column, treatment, setting)?,
@@ -264,6 +280,14 @@ fn nested(
     }
     let outer = field.clone().with_data_type(DataType::Struct(after.into()));
     Ok(Some((Action::Fields(actions), outer)))
+}
+
+/// What is spared in a clear column.
+fn clear() -> Spared {
+    Spared {
+        names: true,
+        ..Spared::default()
+    }
 }
 
 /// The scan of a text-like field: text, JSON, enums.
@@ -369,6 +393,11 @@ fn possible(field: &Field, setting: &Setting) -> String {
             separators: String::new(),
         },
         Treatment::Year,
+        Treatment::Shift {
+            domain: "d".to_owned(),
+            key_id: "k".to_owned(),
+            days: 365,
+        },
         Treatment::Zip3 { census: 2020 },
         Treatment::Bucket {
             width: Some(10),

@@ -17,6 +17,7 @@ use arrow_schema::DataType;
 
 use crate::MaskError;
 use crate::detect::gates::Bitmaps;
+use crate::detect::lexis::is_space;
 use crate::detect::triggers::{Rules, Triggers};
 use crate::detect::written::Form;
 use crate::detect::{KINDS, Kind, Span, opaque, server_time, union, whole};
@@ -25,12 +26,14 @@ use crate::fold::{Folded, is_plain};
 use crate::json;
 use crate::owned::{compact, owned};
 use crate::report::DetectorCounts;
+use crate::row::{Beside, RowRule};
 use crate::text::{TextBuilder, build, for_each_text};
 
 /// Bytes of rows that are looked at together: they and their bitmaps stay in the nearest caches.
 const WINDOW: usize = 1 << 14;
 
-/// What is not an identifier in this text, because the server wrote it there from clear columns.
+/// What is not an identifier in this text, because a rule has let it through: it is a clear column's, or
+/// the server wrote it there from clear columns.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Spared {
     /// Dates and time stamps in the server's form.
@@ -39,12 +42,24 @@ pub(crate) struct Spared {
     pub(crate) numbers: bool,
     /// Dates in the forms that the statement had them written in; with `times` only.
     pub(crate) forms: Vec<Form>,
+    /// Names and towns in values of [`FEW`] words: of a clinician, of a city.
+    pub(crate) names: bool,
 }
+
+/// The words of a value that is no free text.
+const FEW: usize = 6;
 
 impl Spared {
     fn holds(&self, text: &[u8], span: Span) -> bool {
         let written = || self.forms.iter().any(|form| form.holds(text, span));
-        self.times && (server_time::holds(text, span) || written())
+        let few = || {
+            text.split(|&c| is_space(c))
+                .filter(|word| !word.is_empty())
+                .nth(FEW)
+                .is_none()
+        };
+        (self.times && (server_time::holds(text, span) || written()))
+            || (self.names && matches!(span.kind, Kind::Name | Kind::Place) && few())
     }
 }
 
@@ -58,6 +73,8 @@ pub(crate) struct Scanner {
     /// The triggers of many rows, and of a text by itself.
     bitmaps: Bitmaps,
     lone: Bitmaps,
+    /// The values that stand beside the current text.
+    row: RowRule,
     found: [DetectorCounts; KINDS],
 }
 
@@ -72,6 +89,7 @@ impl Scanner {
             folded: Folded::default(),
             bitmaps: Bitmaps::default(),
             lone: Bitmaps::default(),
+            row: RowRule::default(),
             found: [DetectorCounts::default(); KINDS],
         }
     }
@@ -79,6 +97,11 @@ impl Scanner {
     /// The same, for a text in which some things are spared.
     pub(crate) fn sparing(self, spared: Spared) -> Self {
         Self { spared, ..self }
+    }
+
+    /// Whether values that stand beside the current text are looked for in it.
+    pub(crate) fn knows_row(&self) -> bool {
+        self.row.is_set()
     }
 
     /// Whether the numbers of a JSON document stay as they are.
@@ -94,8 +117,23 @@ impl Scanner {
             .map(|(kind, counts)| (kind.name(), counts))
     }
 
-    /// The scanned array, in the same layout, and how many of its cells changed.
-    pub(crate) fn mask(&mut self, array: &ArrayRef) -> Result<(ArrayRef, u64), MaskError> {
+    /// The scanned array, in the same layout, and how many of its cells changed; what stands `beside`
+    /// each text is masked in it too.
+    pub(crate) fn mask(
+        &mut self,
+        array: &ArrayRef,
+        beside: Option<&Beside<'_>>,
+    ) -> Result<(ArrayRef, u64), MaskError> {
+        let masked = self.mask_array(array, beside);
+        self.row.clear();
+        masked
+    }
+
+    fn mask_array(
+        &mut self,
+        array: &ArrayRef,
+        beside: Option<&Beside<'_>>,
+    ) -> Result<(ArrayRef, u64), MaskError> {
         if is_enum(array.data_type()) {
             let mut cells = 0u64;
             let masked = dictionary::rebuild(array, &mut |value, uses, out| {
@@ -107,15 +145,15 @@ impl Scanner {
             return Ok((masked, cells));
         }
         if self.json {
-            return self.mask_json(array);
+            return self.mask_json(array, beside);
         }
         match array.data_type() {
-            DataType::Utf8 => self.mask_rows(array, array.as_string::<i32>()),
-            DataType::LargeUtf8 => self.mask_rows(array, array.as_string::<i64>()),
+            DataType::Utf8 => self.mask_rows(array, array.as_string::<i32>(), beside),
+            DataType::LargeUtf8 => self.mask_rows(array, array.as_string::<i64>(), beside),
             DataType::Utf8View => {
                 let rows: ArrayRef =
                     Arc::new(array.as_string_view().iter().collect::<LargeStringArray>());
-                let (masked, cells) = self.mask_rows(&rows, rows.as_string::<i64>())?;
+                let (masked, cells) = self.mask_rows(&rows, rows.as_string::<i64>(), beside)?;
                 if cells == 0 {
                     return Ok((owned(array)?, 0));
                 }
@@ -132,18 +170,19 @@ impl Scanner {
         &mut self,
         array: &ArrayRef,
         rows: &GenericStringArray<O>,
+        beside: Option<&Beside<'_>>,
     ) -> Result<(ArrayRef, u64), MaskError> {
         if rows.offsets().has_non_empty_nulls(rows.nulls()) {
             let rows = compact(rows)?;
             let array: ArrayRef = Arc::new(rows.clone());
-            return self.mask_rows(&array, &rows);
+            return self.mask_rows(&array, &rows, beside);
         }
         let offsets = rows.value_offsets();
         let mut rewritten = Rewritten::new(rows);
         let mut first = 0;
         while first < rows.len() {
             let count = window(offsets.get(first..).unwrap_or_default());
-            self.mask_window(first, count, &mut rewritten)?;
+            self.mask_window(first, count, beside, &mut rewritten)?;
             first += count;
         }
         let cells = rewritten.cells;
@@ -158,6 +197,7 @@ impl Scanner {
         &mut self,
         first: usize,
         count: usize,
+        beside: Option<&Beside<'_>>,
         rewritten: &mut Rewritten<'_, O>,
     ) -> Result<(), MaskError> {
         let broken = || MaskError::Inconsistent("offsets");
@@ -172,7 +212,7 @@ impl Scanner {
         let plain = self.bitmaps.plain();
         let mut row = 0;
         while row < count {
-            if plain {
+            if plain && beside.is_none() {
                 // On to the row that has the next trigger.
                 let Some(next) = self.bitmaps.next(place(row) - start) else {
                     break;
@@ -191,6 +231,19 @@ impl Scanner {
                 // Arrow has checked it; were it not UTF-8, building the result would fail.
                 self.find_folded(&String::from_utf8_lossy(bytes), Rules::All);
             }
+            if let Some(beside) = beside
+                && !bytes.is_empty()
+            {
+                self.row.set(beside, first + row);
+                let spans = self.spans.len();
+                if plain || is_plain(bytes) {
+                    self.row.collect_plain(bytes, &mut self.spans);
+                } else {
+                    let text = String::from_utf8_lossy(bytes);
+                    self.row.collect(&text, &mut self.spans);
+                }
+                self.join_row(spans);
+            }
             if !self.spans.is_empty() {
                 self.count(1);
                 rewritten.replace(first + row, &self.spans)?;
@@ -200,10 +253,19 @@ impl Scanner {
         Ok(())
     }
 
-    fn mask_json(&mut self, array: &ArrayRef) -> Result<(ArrayRef, u64), MaskError> {
+    fn mask_json(
+        &mut self,
+        array: &ArrayRef,
+        beside: Option<&Beside<'_>>,
+    ) -> Result<(ArrayRef, u64), MaskError> {
         let mut out = TextBuilder::new(array.len(), 0);
         let mut cells = 0u64;
+        let mut row = 0;
         for_each_text(array, |value| {
+            if let (Some(beside), Some(_)) = (beside, value) {
+                self.row.set(beside, row);
+            }
+            row += 1;
             if let Some(value) = value
                 && json::push(self, value, out.bytes())
             {
@@ -247,7 +309,29 @@ impl Scanner {
         } else {
             self.find_folded(text, rules);
         }
+        self.find_row(text);
         &self.spans
+    }
+
+    /// What stands beside `text` and in it, and nothing else.
+    pub(crate) fn find_row_only(&mut self, text: &str) -> &[Span] {
+        self.spans.clear();
+        self.find_row(text);
+        &self.spans
+    }
+
+    /// Adds to the spans of `text` what stands beside it.
+    fn find_row(&mut self, text: &str) {
+        let before = self.spans.len();
+        self.row.collect(text, &mut self.spans);
+        self.join_row(before);
+    }
+
+    /// The union of the first `before` spans and those that the row has added.
+    fn join_row(&mut self, before: usize) {
+        if self.spans.len() > before {
+            union(&mut self.spans);
+        }
     }
 
     fn find_folded(&mut self, text: &str, rules: Rules) {

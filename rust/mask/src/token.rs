@@ -32,6 +32,7 @@ use arrow_array::{Array, ArrayRef, ArrowPrimitiveType};
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 
 use crate::MaskError;
+use crate::block::{Blocks, GIVEN, LANES, words};
 use crate::dictionary::{self, is_enum};
 use crate::text::{TextBuilder, for_each_text, is_string};
 
@@ -76,10 +77,20 @@ pub(crate) fn domain_key(
 /// The key of one domain and the text before every token.
 pub(crate) struct Token {
     key: [u8; 32],
+    key_words: [u32; 8],
     prefix: Vec<u8>,
     json: bool,
     /// The canonical bytes of the value at hand; kept to be used again.
     canonical: Vec<u8>,
+    waiting: Box<Waiting>,
+}
+
+/// Short values whose tokens have their places and are not written yet.
+#[derive(Default)]
+struct Waiting {
+    blocks: Blocks,
+    places: [usize; LANES],
+    count: usize,
 }
 
 impl Token {
@@ -95,9 +106,11 @@ impl Token {
         let prefix = format!("tok_{key_id}_").into_bytes();
         Ok(Self {
             key,
+            key_words: words(&key),
             prefix,
             json,
             canonical: Vec::new(),
+            waiting: Box::default(),
         })
     }
 
@@ -132,18 +145,20 @@ impl Token {
             let mut cells = 0u64;
             let out = dictionary::flatten(array, &mut |value, uses, out| {
                 cells += uses;
-                self.push(b't', value.as_bytes(), out);
+                self.write(b't', value.as_bytes(), out);
                 Ok(())
             })?;
             return Ok((out, cells));
         }
+        // An error may have left some of another batch.
+        *self.waiting = Waiting::default();
         let rows = array.len();
         let mut out = TextBuilder::new(rows, rows.saturating_mul(self.prefix.len() + LENGTH));
         let tag = if self.json { b'j' } else { b't' };
         match array.data_type() {
             text if is_string(text) => for_each_text(array, |value| {
                 if let Some(value) = value {
-                    self.push(tag, value.as_bytes(), out.bytes());
+                    self.push(tag, value.as_bytes(), out.bytes())?;
                 }
                 out.end_row()
             })?,
@@ -219,6 +234,7 @@ impl Token {
             }
             _ => return Err(MaskError::Inconsistent("a type without canonical bytes")),
         }
+        self.write_waiting(out.bytes())?;
         let cells = rows.saturating_sub(array.null_count());
         let cells = u64::try_from(cells).map_err(|_| MaskError::TooLarge)?;
         Ok((out.finish(array.nulls())?, cells))
@@ -246,20 +262,63 @@ impl Token {
     ) -> Result<(), MaskError> {
         for value in values {
             if let Some(value) = value {
-                self.push(tag, value.as_ref(), out.bytes());
+                self.push(tag, value.as_ref(), out.bytes())?;
             }
             out.end_row()?;
         }
         Ok(())
     }
 
-    fn push(&mut self, tag: u8, value: &[u8], out: &mut Vec<u8>) {
+    /// Appends the value's token. Short values only take their places, until there are enough to be
+    /// hashed together; [`Token::write_waiting`] ends that.
+    #[inline]
+    fn push(&mut self, tag: u8, value: &[u8], out: &mut Vec<u8>) -> Result<(), MaskError> {
+        let waiting = &mut self.waiting;
+        if !waiting.blocks.put(waiting.count, tag, value) {
+            self.write(tag, value, out);
+            return Ok(());
+        }
+        out.extend_from_slice(&self.prefix);
+        let place = waiting.places.get_mut(waiting.count);
+        *place.ok_or(MaskError::Inconsistent("a lane too many"))? = out.len();
+        out.extend_from_slice(&[0; LENGTH]);
+        waiting.count += 1;
+        match waiting.count < LANES {
+            true => Ok(()),
+            false => self.write_waiting(out),
+        }
+    }
+
+    /// Writes the tokens that have their places.
+    fn write_waiting(&mut self, out: &mut [u8]) -> Result<(), MaskError> {
+        let Waiting {
+            blocks,
+            places,
+            count,
+        } = &mut *self.waiting;
+        if *count == 0 {
+            return Ok(());
+        }
+        let [a, b, c, d, e] = blocks.hash(&self.key_words);
+        let hashes = a.iter().zip(b).zip(c).zip(d).zip(e);
+        for (place, ((((a, b), c), d), e)) in places.iter().zip(hashes).take(*count) {
+            let text = out.get_mut(*place..).and_then(<[u8]>::first_chunk_mut);
+            let text = text.ok_or(MaskError::Inconsistent("a token without a place"))?;
+            *text = base32([*a, b, c, d, e]);
+        }
+        *count = 0;
+        Ok(())
+    }
+
+    /// Appends the token of one value.
+    fn write(&mut self, tag: u8, value: &[u8], out: &mut Vec<u8>) {
         self.canonical.clear();
         self.canonical.push(tag);
         self.canonical.extend_from_slice(value);
         let hash = blake3::keyed_hash(&self.key, &self.canonical);
+        let [a, b, c, d, e, ..] = words(hash.as_bytes());
         out.extend_from_slice(&self.prefix);
-        out.extend_from_slice(&base32(hash.as_bytes()));
+        out.extend_from_slice(&base32([a, b, c, d, e]));
     }
 }
 
@@ -277,15 +336,14 @@ const fn pairs() -> [[u8; 2]; 1024] {
     pairs
 }
 
-/// The first 130 bits, ten at a time from the most significant.
-fn base32(hash: &[u8; 32]) -> [u8; LENGTH] {
-    let mut first = [0u8; 16];
-    first
-        .iter_mut()
-        .zip(hash)
-        .for_each(|(to, from)| *to = *from);
-    let first = u128::from_be_bytes(first);
-    let last = u32::from(hash.get(16).copied().unwrap_or(0)) >> 6;
+/// The first 130 bits of a hash, ten at a time from the most significant; its words are
+/// little-endian.
+fn base32(hash: [u32; GIVEN]) -> [u8; LENGTH] {
+    let [a, b, c, d, e] = hash.map(u32::swap_bytes);
+    let first = [a, b, c, d]
+        .into_iter()
+        .fold(0, |all, word| all << 32 | u128::from(word));
+    let last = e >> 30;
     let mut text = [0u8; LENGTH];
     for (pair, place) in text.chunks_exact_mut(2).zip(0u32..) {
         // 128 bits hold twelve pairs and eight bits; the thirteenth borrows two of the next byte.
@@ -339,4 +397,61 @@ fn seconds_and_nanoseconds(microseconds: i64) -> [u8; 16] {
         .zip(parts)
         .for_each(|(to, from)| *to = from);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::{BinaryArray, StringArray};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn token() -> Token {
+        Token::new("c", &[9; 32], "patients", "k1", false).unwrap()
+    }
+
+    /// What one value alone becomes.
+    fn alone(tag: u8, value: &[u8]) -> String {
+        let mut out = Vec::new();
+        token().write(tag, value, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_form_is_that_of_the_crates_hash() {
+        let key = token().key;
+        let hash = blake3::keyed_hash(&key, b"tMRN 1");
+        let bits: String = hash.as_bytes().iter().map(|b| format!("{b:08b}")).collect();
+        let five = |i: usize| usize::from_str_radix(&bits[5 * i..5 * i + 5], 2).unwrap();
+        let letters: String = (0..LENGTH).map(|i| char::from(ALPHABET[five(i)])).collect();
+        assert_eq!(alone(b't', b"MRN 1"), format!("tok_k1_{letters}"));
+    }
+
+    proptest! {
+        #[test]
+        fn together_as_alone(
+            batches in prop::collection::vec(
+                prop::collection::vec(prop::option::weighted(0.9, ".{0,90}"), 0..40),
+                1..4,
+            ),
+        ) {
+            let mut token = token();
+            for rows in batches {
+                let array: ArrayRef = Arc::new(StringArray::from(rows.clone()));
+                let (masked, cells) = token.mask(&array).unwrap();
+                prop_assert_eq!(cells as usize, rows.iter().flatten().count());
+                for (masked, row) in masked.as_string::<i32>().iter().zip(&rows) {
+                    let expected = row.as_ref().map(|value| alone(b't', value.as_bytes()));
+                    prop_assert_eq!(masked, expected.as_deref());
+                }
+                let bytes: BinaryArray = rows.iter().map(|r| r.as_ref().map(String::as_bytes)).collect();
+                let array: ArrayRef = Arc::new(bytes);
+                let (masked, _) = token.mask(&array).unwrap();
+                for (masked, row) in masked.as_string::<i32>().iter().zip(&rows) {
+                    let expected = row.as_ref().map(|value| alone(b'x', value.as_bytes()));
+                    prop_assert_eq!(masked, expected.as_deref());
+                }
+            }
+        }
+    }
 }

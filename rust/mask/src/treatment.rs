@@ -64,6 +64,16 @@ pub enum Treatment {
     },
     /// The year of a date.
     Year,
+    /// A date moved by whole days, as many for every date of one subject, which stands in another
+    /// column of the row.
+    Shift {
+        /// As for `Token`.
+        domain: String,
+        /// Which key made the offsets.
+        key_id: String,
+        /// How far at most.
+        days: u32,
+    },
     /// The first three digits of a ZIP code, 000 where few people live.
     Zip3 {
         /// The year of the census that tells how many.
@@ -104,6 +114,7 @@ impl Treatment {
             Self::Token { .. } => "token",
             Self::Fpe { .. } => "fpe",
             Self::Year => "year",
+            Self::Shift { .. } => "shift",
             Self::Zip3 { .. } => "zip3",
             Self::Bucket { .. } => "bucket",
             Self::Scan => "scan",
@@ -153,6 +164,12 @@ enum Wire {
         separators: String,
     },
     Year {},
+    Shift {
+        domain: String,
+        key_id: String,
+        #[serde(default = "a_year")]
+        days: u32,
+    },
     Zip3 {
         #[serde(default = "latest")]
         census: u16,
@@ -175,6 +192,11 @@ fn default_label() -> String {
 
 fn ten() -> u16 {
     10
+}
+
+/// How far `shift` moves at most unless the policy says otherwise.
+fn a_year() -> u32 {
+    365
 }
 
 /// The census that `zip3` follows unless the policy names another.
@@ -218,6 +240,15 @@ impl From<Wire> for Treatment {
                 separators,
             },
             Wire::Year {} => Self::Year,
+            Wire::Shift {
+                domain,
+                key_id,
+                days,
+            } => Self::Shift {
+                domain,
+                key_id,
+                days,
+            },
             Wire::Zip3 { census } => Self::Zip3 { census },
             Wire::Bucket {
                 width,
@@ -272,6 +303,14 @@ mod tests {
             }
         );
         assert_eq!(
+            read(r#"{"name":"shift","domain":"d","key_id":"k1"}"#).unwrap(),
+            Treatment::Shift {
+                domain: "d".into(),
+                key_id: "k1".into(),
+                days: 365
+            }
+        );
+        assert_eq!(
             read(r#"{"name":"zip3"}"#).unwrap(),
             Treatment::Zip3 { census: 2020 }
         );
@@ -317,6 +356,8 @@ mod tests {
             r#"{"name":"fpe","domain":"d","key_id":"k","tweak":"x"}"#,
             r#"{"name":"zip3","census":"2020"}"#,
             r#"{"name":"zip3","label":"x"}"#,
+            r#"{"name":"shift","domain":"d"}"#,
+            r#"{"name":"shift","domain":"d","key_id":"k","subject":"x"}"#,
             r#"{"name":"bucket","width":2.5}"#,
             r#"{"name":"bucket","width":10,"label":"x"}"#,
             r#"{"name":"token","domain":"mrn"}"#,

@@ -22,6 +22,36 @@ use std::sync::Arc;
 /// One field of one row: `None` is NULL.
 pub(crate) type Cell<'a> = Option<&'a [u8]>;
 
+/// One column of cells that lie row by row.
+#[derive(Clone, Copy)]
+pub(crate) struct Cells<'r, 'a> {
+    rows: &'r [Cell<'a>],
+    column: usize,
+    width: usize,
+}
+
+impl<'r, 'a> Cells<'r, 'a> {
+    /// Column `column` of whole rows of `width` cells.
+    pub(crate) fn new(rows: &'r [Cell<'a>], column: usize, width: usize) -> Self {
+        let width = width.max(1);
+        Self {
+            rows,
+            column,
+            width,
+        }
+    }
+
+    fn len(self) -> usize {
+        self.rows.len() / self.width
+    }
+
+    #[inline]
+    fn iter(self) -> impl Iterator<Item = &'r Cell<'a>> {
+        let rows = self.rows.chunks_exact(self.width);
+        rows.filter_map(move |row| row.get(self.column))
+    }
+}
+
 /// How many bytes of printed text (numeric, bit) one column may add in one batch: a few bytes of
 /// the stream print as many, and Arrow's offsets end at 2 GiB.
 pub(crate) const PRINTED_LIMIT: usize = 256 << 20;
@@ -118,19 +148,19 @@ impl Column {
         }
     }
 
-    pub(crate) fn append(&mut self, cells: &[Cell<'_>]) -> Result<(), CopyError> {
+    pub(crate) fn append(&mut self, cells: Cells<'_, '_>) -> Result<(), CopyError> {
         self.append_cells(cells)
             .map_err(|fault| fault.at(&self.name))
     }
 
-    fn append_cells(&mut self, cells: &[Cell<'_>]) -> Result<(), Fault> {
+    fn append_cells(&mut self, cells: Cells<'_, '_>) -> Result<(), Fault> {
         let valid = &mut self.valid;
         let infinities = &mut self.infinities;
         let infinity = self.infinity;
         let appended = match &mut self.values {
             Values::Presence => Ok(()),
             Values::Bool(values) => {
-                for cell in cells {
+                for cell in cells.iter() {
                     values.append(match cell {
                         None | Some([0]) => false,
                         Some([1]) => true,
@@ -157,34 +187,22 @@ impl Column {
                 return temporal(cells, values, valid, infinity, infinities, interval);
             }
             Values::Decimal(values, precision, scale) => {
-                for cell in cells {
-                    values.push(match cell {
-                        Some(cell) => numeric::decimal(cell, *precision, *scale)?,
-                        None => 0,
-                    });
+                let limit = 10_i128.pow(u32::from(*precision));
+                for (value, cell) in room(values, cells.len()).zip(cells.iter()) {
+                    if let Some(cell) = cell {
+                        *value = numeric::decimal(cell, limit, *scale)?;
+                    }
                 }
                 Ok(())
             }
-            Values::Text(text) => {
-                for cell in cells {
-                    text.bytes.extend_from_slice(match cell {
-                        // The empty "char" travels as a zero byte; no other text holds one.
-                        None | Some([0]) => &[],
-                        Some(cell) => cell,
-                    });
-                    text.close()?;
-                }
-                Ok(())
-            }
-            Values::Bytea(text) => {
-                for cell in cells {
-                    text.bytes.extend_from_slice(cell.unwrap_or_default());
-                    text.close()?;
-                }
-                Ok(())
-            }
+            // The empty "char" travels as a zero byte; no other text holds one.
+            Values::Text(text) => text.extend(cells, |cell| match cell {
+                [0] => &[],
+                _ => cell,
+            }),
+            Values::Bytea(text) => text.extend(cells, |cell| cell),
             Values::Printed(text, print) => {
-                for cell in cells {
+                for cell in cells.iter() {
                     if let Some(cell) = cell {
                         let before = text.bytes.len();
                         print(cell, &mut text.bytes)?;
@@ -200,7 +218,7 @@ impl Column {
                 Ok(())
             }
             Values::Uuid(values) => {
-                for cell in cells {
+                for cell in cells.iter() {
                     match cell {
                         Some(cell) if cell.len() == 16 => values.extend_from_slice(cell),
                         Some(_) => return Err(Fault::Size),
@@ -210,7 +228,7 @@ impl Column {
                 Ok(())
             }
             Values::Enum(keys, known, _) => {
-                for cell in cells {
+                for cell in cells.iter() {
                     keys.push(match cell {
                         Some(label) => *known.get(*label).ok_or(Fault::Label)?,
                         None => 0,
@@ -220,11 +238,11 @@ impl Column {
             }
             Values::List(offsets, child, _) => {
                 let mut elements = Vec::new();
-                for cell in cells {
+                for cell in cells.iter() {
                     elements.clear();
                     if let Some(cell) = cell {
                         array_elements(cell, &mut elements)?;
-                        child.append_cells(&elements)?;
+                        child.append_cells(Cells::new(&elements, 0, 1))?;
                     }
                     let added = i32::try_from(elements.len()).map_err(|_| Fault::Length)?;
                     let last = offsets.last().copied().unwrap_or(0);
@@ -375,6 +393,27 @@ impl Bytes {
         Ok(())
     }
 
+    /// Appends what `text` makes of each cell, nothing for NULL.
+    #[inline]
+    fn extend(
+        &mut self,
+        cells: Cells<'_, '_>,
+        text: impl for<'a> Fn(&'a [u8]) -> &'a [u8],
+    ) -> Result<(), Fault> {
+        let of = |cell: &Cell<'_>| cell.map_or(0, |cell| text(cell).len());
+        let more = cells.iter().map(of).sum::<usize>();
+        // Ends only grow: if the last fits, all do.
+        i32::try_from(self.bytes.len() + more).map_err(|_| Fault::Length)?;
+        self.bytes.reserve(more);
+        for (end, cell) in room(&mut self.offsets, cells.len()).zip(cells.iter()) {
+            if let Some(cell) = cell {
+                self.bytes.extend_from_slice(text(cell));
+            }
+            *end = i32::try_from(self.bytes.len()).unwrap_or(i32::MAX);
+        }
+        Ok(())
+    }
+
     fn take(&mut self) -> (OffsetBuffer<i32>, Buffer) {
         (
             taken_offsets(&mut self.offsets),
@@ -400,48 +439,56 @@ fn taken_offsets(offsets: &mut Vec<i32>) -> OffsetBuffer<i32> {
     OffsetBuffer::new(full)
 }
 
+/// Places for `count` more values, each of which is the default until it is written.
 #[inline]
-fn fixed<const N: usize, T: Default>(
-    cells: &[Cell<'_>],
+fn room<T: Clone + Default>(values: &mut Vec<T>, count: usize) -> std::slice::IterMut<'_, T> {
+    let begin = values.len();
+    values.resize(begin + count, T::default());
+    values.get_mut(begin..).unwrap_or_default().iter_mut()
+}
+
+#[inline]
+fn fixed<const N: usize, T: Clone + Default>(
+    cells: Cells<'_, '_>,
     values: &mut Vec<T>,
     read: impl Fn([u8; N]) -> Result<T, Fault>,
 ) -> Result<(), Fault> {
-    values.reserve(cells.len());
-    for cell in cells {
-        values.push(match cell {
-            Some(bytes) => read((*bytes).try_into().map_err(|_| Fault::Size)?)?,
-            None => T::default(),
-        });
+    for (value, cell) in room(values, cells.len()).zip(cells.iter()) {
+        if let Some(bytes) = cell {
+            *value = read((*bytes).try_into().map_err(|_| Fault::Size)?)?;
+        }
     }
     Ok(())
 }
 
 /// As `fixed`, for types that may be infinite.
 #[inline]
-fn temporal<const N: usize, T: Default>(
-    cells: &[Cell<'_>],
+fn temporal<const N: usize, T: Clone + Default>(
+    cells: Cells<'_, '_>,
     values: &mut Vec<T>,
     valid: &mut NullBufferBuilder,
     infinity: Infinity,
     infinities: &mut u64,
     read: impl Fn([u8; N]) -> Result<T, Fault>,
 ) -> Result<(), Fault> {
-    values.reserve(cells.len());
-    for cell in cells {
-        let value = match cell {
-            Some(bytes) => match read((*bytes).try_into().map_err(|_| Fault::Size)?) {
-                Ok(value) => Some(value),
-                Err(Fault::Infinite) if infinity == Infinity::Null => {
-                    *infinities += 1;
-                    None
+    // Rows before this one that `valid` does not know yet: all of them hold a value.
+    let mut present = 0;
+    for (value, cell) in room(values, cells.len()).zip(cells.iter()) {
+        if let Some(bytes) = cell {
+            match read((*bytes).try_into().map_err(|_| Fault::Size)?) {
+                Ok(read) => {
+                    *value = read;
+                    present += 1;
+                    continue;
                 }
+                Err(Fault::Infinite) if infinity == Infinity::Null => *infinities += 1,
                 Err(fault) => return Err(fault),
-            },
-            None => None,
-        };
-        valid.append(value.is_some());
-        values.push(value.unwrap_or_default());
+            }
+        }
+        valid.append_n_non_nulls(std::mem::take(&mut present));
+        valid.append_null();
     }
+    valid.append_n_non_nulls(present);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! Rows that lie whole in the bytes at hand are decoded from there; what is left of a row is carried.
 //! Rows are first cut into cells, a small batch at a time, then decoded column by column.
 
-use crate::column::{Cell, Column, DecodedColumn};
+use crate::column::{Cell, Cells, Column, DecodedColumn};
 use crate::error::CopyError;
 use crate::reader::Reader;
 use crate::types::{ColumnPlan, Infinity};
@@ -15,8 +15,9 @@ pub const MAX_CELL: usize = (1 << 30) - 1;
 const MAX_EXTENSION: usize = 1 << 16;
 /// A batch is handed over when its builders hold this much: masked and encoded, most of it is gone.
 const BATCH_BYTES: usize = 4 << 20;
-/// Rows cut into cells before they are decoded, and the bytes after which fewer are.
-const MINI_ROWS: usize = 256;
+/// Rows cut into cells before they are decoded, and the bytes after which fewer are. Few enough that
+/// the nearest cache still holds what was cut when it is decoded.
+const MINI_ROWS: usize = 128;
 const MINI_BYTES: usize = 1 << 20;
 /// The same over the columns that print more than they read (numeric as text).
 const MINI_EXPANDING: usize = 64;
@@ -181,16 +182,16 @@ impl Decoder {
 
     /// Decodes at most `most` whole rows from the front of `input`, and says how many they were.
     fn decode<'a>(&mut self, input: &mut &'a [u8], most: usize) -> Result<usize, CopyError> {
-        let mut cells: Vec<Vec<Cell<'a>>> = self
-            .columns
-            .iter()
-            .map(|_| Vec::with_capacity(most))
-            .collect();
+        let width = self.columns.len();
+        let mut cells: Vec<Cell<'a>> = Vec::with_capacity(most.saturating_mul(width));
         let mut reader = Reader::new(input);
         let mut rows = 0;
         while rows < most && input.len() - reader.rest().len() < MINI_BYTES {
             let start = reader;
-            match cut_row(&mut reader, self.fields, &mut cells)? {
+            let begin = cells.len();
+            cells.resize(begin + width, None);
+            let places = cells.get_mut(begin..).unwrap_or_default();
+            match cut_row(&mut reader, self.fields, places)? {
                 Unit::Row => rows += 1,
                 Unit::Trailer => {
                     self.finish();
@@ -203,9 +204,10 @@ impl Decoder {
             }
         }
         *input = reader.rest();
-        for (column, cells) in self.columns.iter_mut().zip(&cells) {
-            // A row that is not whole left cells behind.
-            column.append(cells.get(..rows).unwrap_or_default())?;
+        // A row that is not whole left cells behind.
+        let whole = cells.get(..rows * width).unwrap_or_default();
+        for (i, column) in self.columns.iter_mut().enumerate() {
+            column.append(Cells::new(whole, i, width))?;
         }
         self.rows += rows;
         Ok(rows)
@@ -345,12 +347,12 @@ fn row_end(carry: &mut Carry, fields: i16) -> Result<Unit, CopyError> {
     Ok(Unit::Row)
 }
 
-/// Cuts one row into its cells.
+/// Cuts one row into its cells, one for each place.
 #[inline]
 fn cut_row<'a>(
     reader: &mut Reader<'a>,
     fields: i16,
-    cells: &mut [Vec<Cell<'a>>],
+    places: &mut [Cell<'a>],
 ) -> Result<Unit, CopyError> {
     // How much more is needed is worked out by `row_end`, on the carried bytes.
     const NOT_WHOLE: Result<Unit, CopyError> = Ok(Unit::Needs(0));
@@ -359,17 +361,17 @@ fn cut_row<'a>(
         Some(false) => return Ok(Unit::Trailer),
         Some(true) => {}
     }
-    for column in cells {
+    for place in places {
         let Some(length) = reader.i32() else {
             return NOT_WHOLE;
         };
-        column.push(match field_length(length)? {
+        *place = match field_length(length)? {
             None => None,
             Some(length) => match reader.take(length) {
                 None => return NOT_WHOLE,
                 cell => cell,
             },
-        });
+        };
     }
     Ok(Unit::Row)
 }

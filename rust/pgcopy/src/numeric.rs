@@ -56,12 +56,28 @@ impl<'a> Numeric<'a> {
     }
 }
 
-/// The value times 10^`scale`, below 10^`precision` in magnitude.
-pub(crate) fn decimal(cell: &[u8], precision: u8, scale: i8) -> Result<i128, Fault> {
+/// The value times 10^`scale`, below `limit` in magnitude.
+pub(crate) fn decimal(cell: &[u8], limit: i128, scale: i8) -> Result<i128, Fault> {
     let numeric = Numeric::read(cell)?;
     if numeric.sign & 0xC000 == 0xC000 {
         return Err(Fault::NotANumber);
     }
+    let total = match short(&numeric, scale) {
+        Some(total) => i128::from(total),
+        None => long(&numeric, scale)?,
+    };
+    if total >= limit {
+        return Err(Fault::Digits);
+    }
+    Ok(if numeric.sign == NEGATIVE {
+        -total
+    } else {
+        total
+    })
+}
+
+/// The magnitude of any number.
+fn long(numeric: &Numeric<'_>, scale: i8) -> Result<i128, Fault> {
     let mut total: i128 = 0;
     // The power of ten that the current group's last digit stands for, counted from the scale.
     let mut exponent = (i32::from(numeric.weight) + 1) * 4 + i32::from(scale);
@@ -87,13 +103,36 @@ pub(crate) fn decimal(cell: &[u8], precision: u8, scale: i8) -> Result<i128, Fau
     if total != 0 && exponent > 0 {
         total = shifted(total, exponent)?;
     }
-    if total >= 10_i128.pow(u32::from(precision)) {
-        return Err(Fault::Digits);
+    Ok(total)
+}
+
+/// The magnitude of a number of few digits, which most are, without wide arithmetic. None says
+/// nothing: the number may be too long, or no number, or not exact.
+#[inline]
+fn short(numeric: &Numeric<'_>, scale: i8) -> Option<u64> {
+    const FEW: usize = 4; // groups: 16 digits
+    if numeric.digits.len() > 2 * FEW {
+        return None;
     }
-    Ok(if numeric.sign == NEGATIVE {
-        -total
-    } else {
-        total
+    let mut total = 0;
+    // As in `long`.
+    let mut exponent = (i32::from(numeric.weight) + 1) * 4 + i32::from(scale);
+    for pair in numeric.digits.as_chunks::<2>().0 {
+        let group = u64::from(u16::from_be_bytes(*pair));
+        if group > 9999 {
+            return None;
+        }
+        total = total * 10_000 + group;
+        exponent -= 4;
+    }
+    Some(match exponent {
+        0 => total,
+        1 => total * 10,
+        2 => total * 100,
+        -1 if total % 10 == 0 => total / 10,
+        -2 if total % 100 == 0 => total / 100,
+        -3 if total % 1000 == 0 => total / 1000,
+        _ => return None,
     })
 }
 
@@ -169,6 +208,10 @@ mod tests {
         cell
     }
 
+    fn decimal(cell: &[u8], precision: u8, scale: i8) -> Result<i128, Fault> {
+        super::decimal(cell, 10_i128.pow(u32::from(precision)), scale)
+    }
+
     fn text(cell: &[u8]) -> String {
         let mut out = Vec::new();
         print(cell, &mut out).unwrap();
@@ -237,6 +280,31 @@ mod tests {
             ],
         );
         assert_eq!(decimal(&widest, 38, 1), Ok(10_i128.pow(38) - 1));
+    }
+
+    #[test]
+    fn numbers_of_few_digits_are_those_of_wide_arithmetic() {
+        let groups = [0, 1, 70, 500, 9999, 10_000];
+        let mut short_ones = 0;
+        for weight in -3..=3 {
+            for scale in 0..=6 {
+                for case in 0..6_usize.pow(3) {
+                    let digits: Vec<i16> = [case % 6, case / 6 % 6, case / 36]
+                        .map(|i| groups[i])
+                        .to_vec();
+                    for digits in [&digits[..], &digits[1..], &digits[3..]] {
+                        let cell = wire(0, weight, 0, digits);
+                        let numeric = Numeric::read(&cell).unwrap();
+                        let wide = long(&numeric, scale);
+                        if let Some(total) = short(&numeric, scale) {
+                            assert_eq!(wide, Ok(i128::from(total)), "{weight} {scale} {digits:?}");
+                            short_ones += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert!(short_ones > 1000);
     }
 
     #[test]

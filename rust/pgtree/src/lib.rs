@@ -21,6 +21,7 @@ mod calls;
 mod equality;
 mod error;
 mod expression;
+mod glance;
 mod graph;
 mod lineage;
 mod names;
@@ -35,6 +36,7 @@ mod unwrap;
 mod walk;
 
 pub use error::TreeError;
+pub use glance::{entries_and_queries, relations_named};
 pub use lineage::{
     Column, Control, Equality, Lineage, Mention, Output, Parameter, Reference, Relation, Shape,
     Site, Source,

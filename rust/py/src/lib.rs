@@ -19,6 +19,8 @@ fn _kernel(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add("LABELS", PyTuple::new(m.py(), mask::labels())?)?;
     m.add_function(wrap_pyfunction!(lineage::lineage, m)?)?;
+    m.add_function(wrap_pyfunction!(lineage::parts, m)?)?;
+    m.add_function(wrap_pyfunction!(lineage::relations_named, m)?)?;
     m.add_class::<masker::ArrowMasker>()?;
     m.add_class::<masker::MaskedBatch>()?;
     m.add_class::<stream::Chunk>()?;

@@ -1,4 +1,4 @@
-//! `lineage(tree, server_major, stored)`: the pgtree crate behind one function.
+//! What the pgtree crate says of a tree: all of it, and what a glance tells.
 
 use crate::errors::KernelError;
 use pyo3::prelude::*;
@@ -17,4 +17,16 @@ pub fn lineage(py: Python<'_>, tree: &str, server_major: u16, stored: bool) -> P
         serde_json::to_string(&lineage).map_err(|error| KernelError::Internal(error.to_string()))
     })?;
     Ok(report)
+}
+
+/// See `_kernel.pyi`.
+#[pyfunction]
+pub fn relations_named(tree: &[u8]) -> Vec<u32> {
+    pgtree::relations_named(tree)
+}
+
+/// See `_kernel.pyi`.
+#[pyfunction]
+pub fn parts(tree: &str) -> (usize, usize) {
+    pgtree::entries_and_queries(tree)
 }

@@ -4,6 +4,8 @@
 //! It refuses to go on after an error, and it turns a panic into an error that says nothing of data.
 
 use crate::errors::KernelError;
+use arrow_array::ArrayRef;
+use arrow_schema::Field;
 use encode::{EncodeError, Encoder, Format, Pace};
 use mask::{MaskError, Masker, Treatment};
 use pgcopy::{ColumnPlan, ColumnType, CopyError, DecodedColumn, Decoder, Infinity, Progress};
@@ -14,6 +16,7 @@ use pyo3::types::PyBytes;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +49,12 @@ struct PlannedColumn {
     /// Goes into the field of an Arrow schema, beside what the masker puts there.
     #[serde(default)]
     metadata: HashMap<String, String>,
+    /// Only looked at beside other columns: it is neither masked nor encoded.
+    #[serde(default)]
+    hidden: bool,
+    /// The columns whose values are masked in this one's texts too.
+    #[serde(default)]
+    row: Vec<usize>,
 }
 
 /// See `_kernel.pyi`.
@@ -191,10 +200,18 @@ enum Stage {
     Ended,
 }
 
+/// A column that goes out: where it stands among the decoded ones, and what stands beside it there.
+struct Shown {
+    decoded: usize,
+    beside: Vec<usize>,
+}
+
 /// Decoder, masker, encoder, and the count of what went through.
 struct Pipeline {
     decoder: Decoder,
     masker: Masker,
+    /// In the order of the masker's and the encoder's columns.
+    shown: Vec<Shown>,
     encoder: Encoder,
     pace: Pace,
     stage: Stage,
@@ -215,29 +232,58 @@ impl Pipeline {
             let got = token_key.len();
             KernelError::InvalidRequest(format!("the token key has {got} bytes, expected 32"))
         })?;
-        let mut treated = Vec::with_capacity(plan.columns.len());
-        for column in &plan.columns {
-            treated.push((
-                column.column_type.field(&column.name)?,
-                column.treatment.clone(),
-            ));
+        let invalid = |error: MaskError| KernelError::InvalidRequest(error.to_string());
+        let mut columns = Vec::with_capacity(plan.columns.len());
+        let mut raw = Vec::with_capacity(plan.columns.len());
+        let mut treated = Vec::new();
+        let mut shown = Vec::new();
+        for (i, column) in plan.columns.iter().enumerate() {
+            let field = column.column_type.field(&column.name)?;
+            if column.hidden && !column.row.is_empty() {
+                return Err(KernelError::InvalidRequest(format!(
+                    "column {i} is hidden: nothing can be masked in it"
+                )));
+            }
+            if !column.hidden {
+                treated.push((field.clone(), column.treatment.clone()));
+                shown.push(Shown {
+                    decoded: i,
+                    beside: column.row.clone(),
+                });
+            }
+            raw.push(field);
+            columns.push(ColumnPlan {
+                name: column.name.clone(),
+                column_type: column.column_type.clone(),
+                presence_only: column.hidden,
+            });
         }
-        let masker = Masker::new(&treated, token_key)
-            .map_err(|error| KernelError::InvalidRequest(error.to_string()))?;
-        let fields = (0..treated.len())
-            .map(|i| masker.output_field(i).clone())
-            .zip(&plan.columns)
-            .map(|(mut field, column)| {
-                field.metadata_mut().extend(column.metadata.clone());
-                field
-            })
-            .collect();
-        let column = |(i, column): (usize, PlannedColumn)| ColumnPlan {
-            name: column.name,
-            column_type: column.column_type,
-            presence_only: masker.presence_only(i),
-        };
-        let columns: Vec<_> = plan.columns.into_iter().enumerate().map(column).collect();
+        if shown.is_empty() && !columns.is_empty() {
+            let detail = "every column is hidden: at least one must be shown";
+            return Err(KernelError::InvalidRequest(detail.to_owned()));
+        }
+        let mut masker = Masker::new(&treated, token_key).map_err(invalid)?;
+        let mut fields = Vec::with_capacity(shown.len());
+        for (i, column) in shown.iter().enumerate() {
+            let mut field = masker.output_field(i).clone();
+            if let Some(planned) = plan.columns.get(column.decoded) {
+                field.metadata_mut().extend(planned.metadata.clone());
+            }
+            fields.push(field);
+            if let Some(decoded) = columns.get_mut(column.decoded) {
+                decoded.presence_only = masker.presence_only(i);
+            }
+            if !column.beside.is_empty() || masker.needs_beside(i) {
+                let beside = fields_beside(column, &raw, &plan.columns)?;
+                masker.expect_beside(i, &beside).map_err(invalid)?;
+            }
+        }
+        // What is looked for in other columns is needed with its values, whatever becomes of it.
+        for &i in shown.iter().flat_map(|column| &column.beside) {
+            if let Some(decoded) = columns.get_mut(i) {
+                decoded.presence_only = false;
+            }
+        }
         let format = match plan.format {
             PlannedFormat::Arrow => Format::Arrow,
             PlannedFormat::Ndjson => Format::Ndjson,
@@ -247,6 +293,7 @@ impl Pipeline {
             decoder: Decoder::new(&columns, plan.infinity)?,
             encoder: Encoder::new(format, fields, plan.metadata)?,
             masker,
+            shown,
             pace: Pace::default(),
             stage: Stage::Fresh,
             left: plan.limit_rows,
@@ -371,15 +418,21 @@ impl Pipeline {
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(rows as u64);
         }
-        let mut masked = Vec::new();
-        for (i, column) in self.decoder.take()?.into_iter().enumerate() {
-            masked.push(match column {
-                DecodedColumn::Values(raw) => self.masker.mask(i, &raw)?,
-                DecodedColumn::Presence(valid) => {
+        let decoded = self.decoder.take()?;
+        let mut masked = Vec::with_capacity(self.shown.len());
+        for (i, column) in self.shown.iter().enumerate() {
+            masked.push(match decoded.get(column.decoded) {
+                Some(DecodedColumn::Values(raw)) => {
+                    let beside = arrays_beside(column, &decoded)?;
+                    self.masker.mask_beside(i, raw, &beside)?
+                }
+                Some(DecodedColumn::Presence(valid)) => {
                     self.masker.mask_presence(i, valid.as_ref(), rows)?
                 }
+                None => return Err(missing()),
             });
         }
+        drop(decoded);
         let mut from = 0;
         while from < rows {
             let taken = self.pace.take(&masked, from, rows - from);
@@ -398,6 +451,52 @@ impl Pipeline {
         self.rows_out += rows;
         Ok(sealed)
     }
+}
+
+/// The fields of the columns beside one, as they are decoded.
+fn fields_beside<'a>(
+    column: &Shown,
+    fields: &'a [Field],
+    planned: &[PlannedColumn],
+) -> Result<Vec<&'a Field>, KernelError> {
+    let field = |&i: &usize| match (fields.get(i), planned.get(i)) {
+        (Some(field), Some(other)) if i != column.decoded && is_written(&other.column_type) => {
+            Ok(field)
+        }
+        (Some(_), Some(_)) if i != column.decoded => Err(KernelError::InvalidRequest(format!(
+            "column {}: the values of column {i} are not looked for in text",
+            column.decoded
+        ))),
+        _ => Err(KernelError::InvalidRequest(format!(
+            "column {}: there is no other column {i} beside it",
+            column.decoded
+        ))),
+    };
+    column.beside.iter().map(field).collect()
+}
+
+/// Whether a text holds values of this type as they are; the masker knows the types that are decoded
+/// as text no more.
+fn is_written(column_type: &ColumnType) -> bool {
+    match column_type {
+        ColumnType::Array { element } => is_written(element),
+        ColumnType::Timetz | ColumnType::Bit => false,
+        ColumnType::Numeric { scale, .. } => scale.is_none_or(|scale| scale == 0),
+        _ => true,
+    }
+}
+
+/// The values of the columns beside one.
+fn arrays_beside(column: &Shown, decoded: &[DecodedColumn]) -> Result<Vec<ArrayRef>, KernelError> {
+    let array = |&i: &usize| match decoded.get(i) {
+        Some(DecodedColumn::Values(array)) => Ok(Arc::clone(array)),
+        _ => Err(missing()),
+    };
+    column.beside.iter().map(array).collect()
+}
+
+fn missing() -> KernelError {
+    KernelError::Internal("a column of the plan was not decoded".to_owned())
 }
 
 impl From<CopyError> for KernelError {

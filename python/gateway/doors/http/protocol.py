@@ -10,14 +10,34 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.doors.http.problem import problem
 from gateway.errors import InvalidRequest
 
+#: The extension of a request's scope that holds its `Parts`, as "send".
+PARTS = "maskgate.parts"
 HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 15.0
 BODY_SECONDS = 90.0
+
+
+class Parts:
+    """Sends parts of a body as uvicorn does, without first copying each into one piece with its
+    frame: a part can have megabytes. For a response that has begun and has no length."""
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+
+    async def __call__(self, part: bytes) -> None:
+        cycle = self._cycle
+        if cycle.flow.write_paused and not cycle.disconnected:
+            await cycle.flow.drain()
+        if cycle.disconnected or not part:
+            return
+        if not cycle.chunked_encoding or cycle.response_complete:
+            raise RuntimeError("parts belong to a response of unknown length that has begun")
+        cycle.transport.writelines((b"%x\r\n" % len(part), part, b"\r\n"))
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -76,6 +96,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head, self._head = False, 0
         self._within(BODY_SECONDS)
         super().on_headers_complete()
+        if self.cycle is not None:  # its task has not begun to run
+            self.cycle.scope["extensions"] = {PARTS: {"send": Parts(self.cycle)}}
 
     def on_message_complete(self) -> None:
         self._late.cancel()

@@ -21,6 +21,7 @@ from gateway.doors.http.caller import caller
 from gateway.doors.http.formats import MEDIA_TYPES, negotiate
 from gateway.doors.http.metrics import OUTCOMES
 from gateway.doors.http.problem import problem
+from gateway.doors.http.protocol import PARTS
 from gateway.errors import InvalidRequest, MaskgateError, NotAcceptable
 from gateway.flows.house import House
 from gateway.flows.query import Ask, Head, walk
@@ -69,12 +70,16 @@ class QueryAnswer(Response):
 
     async def _drive(self, ask: Ask, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
+        # Any server will do; ours takes parts as they are.
+        parts = scope.get("extensions", {}).get(PARTS, {}).get("send")
         try:
             async with aclosing(walk(self._house, ask)) as corridor:
                 async for item in corridor:
                     if isinstance(item, Head):
                         await send(_start(item, ask))
                         started = True
+                    elif parts is not None:
+                        await parts(item)
                     else:
                         await send(_body(item, more=True))
             await send(_body(b"", more=False))

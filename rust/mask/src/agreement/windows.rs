@@ -70,7 +70,7 @@ fn walled(text: &str) -> Note {
 
 /// The array's rows masked in one go.
 fn masked(array: &ArrayRef) -> Vec<Option<String>> {
-    let (masked, _) = Scanner::new(false).mask(array).unwrap();
+    let (masked, _) = Scanner::new(false).mask(array, None).unwrap();
     match masked.data_type() {
         DataType::Utf8 => texts(masked.as_string::<i32>()),
         DataType::LargeUtf8 => texts(masked.as_string::<i64>()),

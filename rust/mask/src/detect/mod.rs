@@ -7,23 +7,29 @@
 //! key are dropped before (see [`opaque`]).
 //!
 //! What is told is said at the head of each file; what no shape tells (names, places, photographs) is
-//! not found here.
+//! not found here; what the row itself tells is found in [`crate::row`].
 
 pub(crate) mod age;
+pub(crate) mod capital;
 mod classes;
 pub(crate) mod date_digits;
 pub(crate) mod date_words;
+pub(crate) mod device;
 pub(crate) mod email;
 pub(crate) mod gates;
+mod lexicon;
 pub(crate) mod lexis;
 pub(crate) mod long_number;
+pub(crate) mod name;
 pub(crate) mod network;
 pub(crate) mod opaque;
 pub(crate) mod phone;
+mod place;
 pub(crate) mod record;
 pub(crate) mod server_time;
 pub(crate) mod shapes;
-mod simd;
+pub(crate) mod simd;
+mod spelling;
 pub(crate) mod ssn;
 pub(crate) mod triggers;
 pub(crate) mod url;
@@ -63,10 +69,14 @@ pub(crate) enum Kind {
     Mac,
     Age,
     Id,
+    Name,
+    Address,
+    Place,
+    Row,
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 24;
+pub(crate) const KINDS: usize = 28;
 
 impl Kind {
     /// Every kind in order.
@@ -95,6 +105,10 @@ impl Kind {
         Self::Mac,
         Self::Age,
         Self::Id,
+        Self::Name,
+        Self::Address,
+        Self::Place,
+        Self::Row,
     ];
 
     /// The name in the report.
@@ -124,6 +138,10 @@ impl Kind {
             Self::Zip => "zip",
             Self::Age => "age",
             Self::Id => "id",
+            Self::Name => "name",
+            Self::Address => "address",
+            Self::Place => "place",
+            Self::Row => "row",
         }
     }
 
@@ -154,6 +172,10 @@ impl Kind {
             Self::Zip => "[ZIP]",
             Self::Age => "[AGE]",
             Self::Id => "[ID]",
+            Self::Name => "[NAME]",
+            Self::Address => "[ADDRESS]",
+            Self::Place => "[PLACE]",
+            Self::Row => "[ROW]",
         }
     }
 

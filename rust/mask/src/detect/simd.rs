@@ -1,8 +1,12 @@
-//! The two ways of this crate to look at many characters at once, and the choice between them: AVX2
-//! where the processor has it, and plain words everywhere else. A test holds them equal.
+//! The ways of this crate to look at many characters at once, and the choice between them: AVX2 where
+//! the processor has it, NEON on ARM, and plain words everywhere else. A test holds them equal.
 
 #![allow(unsafe_code)] // the one place of this crate; `Plain` is the scalar twin
 
+#[cfg(target_arch = "aarch64")]
+mod neon;
+
+#[cfg(target_arch = "x86_64")]
 use std::sync::OnceLock;
 
 use super::classes::{Block, Characters, Openings, Tables, plain};
@@ -25,6 +29,37 @@ pub(super) trait Words: Copy {
     fn preceding(self, last: Self) -> Self;
 }
 
+/// Eight numbers of 32 bits.
+pub(crate) trait Lanes: Copy {
+    fn load(numbers: [u32; 8]) -> Self;
+    fn store(self) -> [u32; 8];
+    /// Sums, wrapping.
+    fn plus(self, other: Self) -> Self;
+    fn xor(self, other: Self) -> Self;
+    /// Each number's bits `N` places lower, those that fall out come in above. `REST` is 32 less `N`.
+    fn turned<const N: i32, const REST: i32>(self) -> Self;
+}
+
+/// What is done with numbers on the machine's best engine.
+pub(crate) trait LanesJob {
+    /// Must be `#[inline(always)]`, as [`Job::run`].
+    fn run<L: Lanes>(self);
+}
+
+/// Does the job with AVX2 where the processor has it, and number by number everywhere else.
+pub(crate) fn on_lanes(job: impl LanesJob) {
+    #[cfg(test)]
+    if PLAIN.get() {
+        return job.run::<[u32; 8]>();
+    }
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2, as was just asked.
+        return unsafe { avx2::run_on_lanes(job) };
+    }
+    job.run::<[u32; 8]>();
+}
+
 /// How a machine does it.
 pub(super) trait Engine {
     type Words: Words;
@@ -45,6 +80,8 @@ pub(super) fn best(job: impl Job) {
     if PLAIN.get() {
         return job.run::<Plain>();
     }
+    #[cfg(target_arch = "aarch64")]
+    return job.run::<neon::Neon>();
     #[cfg(target_arch = "x86_64")]
     {
         static HAS_AVX2: OnceLock<bool> = OnceLock::new();
@@ -53,6 +90,7 @@ pub(super) fn best(job: impl Job) {
             return unsafe { avx2::run(job) };
         }
     }
+    #[cfg(not(target_arch = "aarch64"))]
     job.run::<Plain>();
 }
 
@@ -61,7 +99,7 @@ thread_local! {
     static PLAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Has this thread do it as a machine without AVX2 would.
+/// Has this thread do it as a machine without AVX2 and NEON would.
 #[cfg(test)]
 pub(crate) fn plainly<T>(run: impl FnOnce() -> T) -> T {
     PLAIN.set(true);
@@ -71,6 +109,7 @@ pub(crate) fn plainly<T>(run: impl FnOnce() -> T) -> T {
 }
 
 /// One character after the other, one word after the other.
+#[cfg_attr(target_arch = "aarch64", allow(dead_code))] // there it is what tests compare with
 pub(super) struct Plain;
 
 impl Engine for Plain {
@@ -137,26 +176,64 @@ impl Words for [u64; 4] {
     }
 }
 
+impl Lanes for [u32; 8] {
+    #[inline(always)]
+    fn load(numbers: [u32; 8]) -> Self {
+        numbers
+    }
+
+    #[inline(always)]
+    fn store(self) -> [u32; 8] {
+        self
+    }
+
+    #[inline(always)]
+    fn plus(mut self, other: Self) -> Self {
+        let both = self.iter_mut().zip(other);
+        both.for_each(|(a, b)| *a = a.wrapping_add(b));
+        self
+    }
+
+    #[inline(always)]
+    fn xor(mut self, other: Self) -> Self {
+        self.iter_mut().zip(other).for_each(|(a, b)| *a ^= b);
+        self
+    }
+
+    #[inline(always)]
+    fn turned<const N: i32, const REST: i32>(self) -> Self {
+        const { assert!(N + REST == 32) };
+        self.map(|number| number >> N | number << REST)
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::{
-        __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi8, _mm256_and_si256, _mm256_andnot_si256,
-        _mm256_blend_epi32, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_cmpgt_epi8,
-        _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256, _mm256_permute4x64_epi64,
-        _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi16,
-        _mm256_slli_epi64, _mm256_srli_epi16, _mm256_srli_epi64, _mm256_storeu_si256,
+        __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi8, _mm256_add_epi32, _mm256_and_si256,
+        _mm256_andnot_si256, _mm256_blend_epi32, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
+        _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256,
+        _mm256_permute4x64_epi64, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8,
+        _mm256_slli_epi16, _mm256_slli_epi32, _mm256_slli_epi64, _mm256_srli_epi16,
+        _mm256_srli_epi32, _mm256_srli_epi64, _mm256_storeu_si256, _mm256_xor_si256,
     };
 
     use super::super::classes::{
         AFTER, AGES, AT, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, Halves, LETTERS, LINE,
         Openings, SLASH, WWW,
     };
-    use super::{Engine, Job, Words};
+    use super::{Engine, Job, Lanes, LanesJob, Words};
 
     /// [`Job::run`] for processors with AVX2.
     #[target_feature(enable = "avx2")]
     pub(super) fn run(job: impl Job) {
         job.run::<Avx2>();
+    }
+
+    /// [`LanesJob::run`] for processors with AVX2.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn run_on_lanes(job: impl LanesJob) {
+        job.run::<Eight>();
     }
 
     /// Used by [`run`] alone, and so only where there is AVX2: that is what every block below relies on.
@@ -244,6 +321,50 @@ mod avx2 {
         }
     }
 
+    /// Used by [`run_on_lanes`] alone, as [`Avx2`] by [`run`].
+    #[derive(Clone, Copy)]
+    pub(super) struct Eight(__m256i);
+
+    impl Lanes for Eight {
+        #[inline(always)]
+        fn load(numbers: [u32; 8]) -> Self {
+            // SAFETY: AVX2 as above; 32 bytes are read, from an array of 32, however aligned.
+            Self(unsafe { _mm256_loadu_si256(numbers.as_ptr().cast::<__m256i>()) })
+        }
+
+        #[inline(always)]
+        fn store(self) -> [u32; 8] {
+            let mut numbers = [0; 8];
+            // SAFETY: AVX2 as above; 32 bytes are written, to an array of 32, however aligned.
+            unsafe { _mm256_storeu_si256(numbers.as_mut_ptr().cast::<__m256i>(), self.0) };
+            numbers
+        }
+
+        #[inline(always)]
+        fn plus(self, other: Self) -> Self {
+            // SAFETY: AVX2 as above.
+            Self(unsafe { _mm256_add_epi32(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn xor(self, other: Self) -> Self {
+            // SAFETY: AVX2 as above.
+            Self(unsafe { _mm256_xor_si256(self.0, other.0) })
+        }
+
+        #[inline(always)]
+        fn turned<const N: i32, const REST: i32>(self) -> Self {
+            const { assert!(N + REST == 32) };
+            // SAFETY: AVX2 as above.
+            Self(unsafe {
+                _mm256_or_si256(
+                    _mm256_srli_epi32::<N>(self.0),
+                    _mm256_slli_epi32::<REST>(self.0),
+                )
+            })
+        }
+    }
+
     impl Engine for Avx2 {
         type Words = Four;
         type Tables = Tables;
@@ -317,8 +438,11 @@ mod avx2 {
         let others = _mm256_and_si256(opens, all(!WWW));
         // What is not zero reaches the highest bit.
         let words = _mm256_add_epi8(others, all(0x7f));
+        let letters = any_of(LETTERS, kind);
         Characters {
-            letters: mask(any_of(LETTERS, kind)),
+            letters: mask(letters),
+            // A small letter has this bit, a capital and what is not ASCII has not.
+            capitals: mask(_mm256_andnot_si256(top(0x20, x), letters)),
             digits: mask(top(DIGIT, class)),
             dots: mask(top(DOT, class)),
             dashes: mask(top(DASH, class)),

@@ -1,0 +1,186 @@
+//! Sixteen characters at a time on ARM, where every processor of the target has NEON.
+
+use std::arch::aarch64::{
+    uint8x16_t, vandq_u8, vbicq_u8, vcgeq_u8, vcltq_u8, vdupq_n_u8, vgetq_lane_u64, vld1q_u8,
+    vorrq_u8, vpaddq_u8, vqtbl1q_u8, vreinterpretq_u64_u8, vshrq_n_u8, vtstq_u8,
+};
+
+use super::super::classes::{
+    AFTER, AGES, AT, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, Halves, LETTERS, LINE,
+    Openings, SLASH, WWW,
+};
+use super::Engine;
+
+pub(super) struct Neon;
+
+/// [`super::super::classes::Tables`] in registers.
+#[derive(Clone, Copy)]
+pub(super) struct Tables {
+    classes: Pair,
+    kinds: Pair,
+    openings: [Pair; 1 + AFTER],
+}
+
+/// [`Halves`] in registers.
+#[derive(Clone, Copy)]
+struct Pair {
+    low: uint8x16_t,
+    high: uint8x16_t,
+}
+
+/// What stands for each of 64 characters.
+type Four = [uint8x16_t; 4];
+
+impl Engine for Neon {
+    /// Arithmetic on words the compiler puts into registers of two by itself.
+    type Words = [u64; 4];
+    type Tables = Tables;
+
+    #[inline(always)]
+    fn tables(openings: &Openings) -> Tables {
+        // SAFETY: every processor of this target has NEON.
+        unsafe { tables(openings) }
+    }
+
+    #[inline(always)]
+    fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
+        // SAFETY: as above.
+        unsafe { classify(block, tables) }
+    }
+}
+
+#[target_feature(enable = "neon")]
+fn tables(openings: &Openings) -> Tables {
+    let tables = openings.tables();
+    Tables {
+        classes: Pair::of(&tables.classes),
+        kinds: Pair::of(&tables.kinds),
+        openings: tables.openings.map(|halves| Pair::of(&halves)),
+    }
+}
+
+#[target_feature(enable = "neon")]
+fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
+    let x = load::<0>(block);
+    let class = x.map(|x| tables.classes.of_each(x));
+    let kind = x.map(|x| tables.kinds.of_each(x));
+    let [first, second, third] = tables.openings;
+    let begin = x.map(|x| first.of_each(x));
+    let begin = both(begin, load::<1>(block).map(|x| second.of_each(x)));
+    let opens = both(begin, load::<2>(block).map(|x| third.of_each(x)));
+    let (spaces, low_line) = GAPS;
+    let (space, line) = (any(class, joined(&spaces)), any(kind, low_line));
+    let [a, b, c, d] = space;
+    let [e, f, g, h] = line;
+    let gaps = [
+        vorrq_u8(a, e),
+        vorrq_u8(b, f),
+        vorrq_u8(c, g),
+        vorrq_u8(d, h),
+    ];
+    let beyond = x.map(|x| {
+        let low = vcltq_u8(x, vdupq_n_u8(b' '));
+        vorrq_u8(low, vcgeq_u8(x, vdupq_n_u8(0x7f)))
+    });
+    let [a, b, c, d] = beyond;
+    let [e, f, g, h] = any(class, LINE);
+    let strange = [
+        vbicq_u8(a, e),
+        vbicq_u8(b, f),
+        vbicq_u8(c, g),
+        vbicq_u8(d, h),
+    ];
+    Characters {
+        letters: mask(any(kind, joined(&LETTERS))),
+        digits: mask(any(class, DIGIT)),
+        dots: mask(any(class, DOT)),
+        dashes: mask(any(class, DASH)),
+        slashes: mask(any(class, SLASH)),
+        colons: mask(any(class, COLON)),
+        ats: mask(any(class, AT)),
+        gaps: mask(gaps),
+        ages: mask(any(kind, joined(&AGES))),
+        strange: mask(strange),
+        words: mask(any(opens, !WWW)),
+        www: mask(any(opens, WWW)),
+    }
+}
+
+impl Pair {
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn of(halves: &Halves) -> Self {
+        Self {
+            low: sixteen(&halves.low),
+            high: sixteen(&halves.high),
+        }
+    }
+
+    /// [`Halves::of`] of each byte.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn of_each(self, x: uint8x16_t) -> uint8x16_t {
+        let low = vqtbl1q_u8(self.low, vandq_u8(x, vdupq_n_u8(15)));
+        vandq_u8(low, vqtbl1q_u8(self.high, vshrq_n_u8::<4>(x)))
+    }
+}
+
+#[target_feature(enable = "neon")]
+#[inline]
+fn sixteen(bytes: &[u8; 16]) -> uint8x16_t {
+    // SAFETY: sixteen bytes are read, from an array of sixteen, however aligned.
+    unsafe { vld1q_u8(bytes.as_ptr()) }
+}
+
+/// The 64 characters from `LATER` on.
+#[target_feature(enable = "neon")]
+#[inline]
+fn load<const LATER: usize>(block: &Block) -> Four {
+    const { assert!(LATER + 64 <= size_of::<Block>()) };
+    [0, 16, 32, 48].map(|start| {
+        let start = block.as_ptr().wrapping_add(LATER + start);
+        // SAFETY: the 16 bytes end within the block, as is asserted above; however aligned.
+        unsafe { vld1q_u8(start) }
+    })
+}
+
+const fn joined<const N: usize>(bits: &[u8; N]) -> u8 {
+    let mut all = 0;
+    let mut rest = bits.as_slice();
+    while let [bit, others @ ..] = rest {
+        all |= *bit;
+        rest = others;
+    }
+    all
+}
+
+#[target_feature(enable = "neon")]
+#[inline]
+fn both(left: Four, right: Four) -> Four {
+    let ([a, b, c, d], [e, f, g, h]) = (left, right);
+    [
+        vandq_u8(a, e),
+        vandq_u8(b, f),
+        vandq_u8(c, g),
+        vandq_u8(d, h),
+    ]
+}
+
+/// All ones where any of these bits is.
+#[target_feature(enable = "neon")]
+#[inline]
+fn any(x: Four, bits: u8) -> Four {
+    x.map(|x| vtstq_u8(x, vdupq_n_u8(bits)))
+}
+
+/// A bit for each of 64 bytes that are all ones or zero: each keeps its own bit, and neighbours are
+/// added three times.
+#[target_feature(enable = "neon")]
+#[inline]
+fn mask(x: Four) -> u64 {
+    const BITS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
+    let bits = sixteen(&BITS);
+    let [a, b, c, d] = x.map(|x| vandq_u8(x, bits));
+    let sum = vpaddq_u8(vpaddq_u8(a, b), vpaddq_u8(c, d));
+    vgetq_lane_u64::<0>(vreinterpretq_u64_u8(vpaddq_u8(sum, sum)))
+}
