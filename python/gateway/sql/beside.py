@@ -128,9 +128,13 @@ def _places(
 
 
 def _shown(analysis: Analysis) -> dict[tuple[int, str, str], int]:
-    """The first output that is a column as it is, for each; by what is read and by its name."""
+    """The first output that is a column as it is, for each; by what is read and by its name.
+
+    No numeric, which is read otherwise where nobody sees it: see `masking.plan`."""
     found: dict[tuple[int, str, str], int] = {}
     for place, output in enumerate(analysis.outputs):
+        if output.type.get("kind") == "numeric":
+            continue
         if output.shape is Shape.BARE and len(output.sources) == 1:
             reference, column = output.sources[0].reference, output.sources[0].column
             if reference is not None and _is(output, reference, column.name):
