@@ -101,8 +101,8 @@ def open_stream(
 
 
 def _as_written(column_type: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A type in which every value that only comes along can be read: a decimal has no NaN, and a row
-    that fails would tell of one."""
+    """A type in which every value that only comes along can be read: a decimal has no NaN, and a
+    statement that fails would tell of one."""
     return {"kind": "numeric"} if column_type.get("kind") == "numeric" else column_type
 
 
