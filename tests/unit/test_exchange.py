@@ -59,9 +59,11 @@ def test_the_question_follows_the_tree() -> None:
     exchange = Exchange("select 1", QUESTION)
     assert SYNC not in exchange.opening
     asked = exchange.receive(notice(TREE))
-    assert asked.startswith(b"P") and b"select what" in asked
+    # Who had left an exchange before did not learn that the question was prepared in it.
+    assert asked.startswith(message("C", b"Srelations\0") + b"P") and b"select what" in asked
     assert b"{17,18}" in asked and asked.endswith(SYNC)
-    assert exchange.receive(PARSED.removeprefix(notice(TREE)) + message("1") + ANSWERED) == b""
+    rest = PARSED.removeprefix(notice(TREE)) + message("3") + message("1") + ANSWERED
+    assert exchange.receive(rest) == b""
     assert exchange.receive(READY) == b""
     assert exchange.known
     assert exchange.asked == {17, 18}

@@ -39,6 +39,9 @@ create table odd (maskgate_1 int, maskgate_2 int, holder text, remark text);
 create domain day as date;
 create table dated (days date[], day day, amount numeric(10, 2), holder text, remark text);
 insert into dated values ('{2000-01-01}', '2000-01-01', 12345.67, 'Boris', 'paid 12345.67');
+create table owing (id int, account numeric(12, 0), remark text, due date);
+insert into owing values (1, 5550001, 'pays 5550001', '2000-01-01'), (2, 'NaN', 'pays', null),
+    (3, 5550002, 'pays 5550002', '2000-01-01');
 insert into odd values (2, 4, 'Boris', 'Boris here'), (1, 3, 'Zanthe', 'Zanthe here');
 """
 ROW = {"treatment": "scan", "row": ["holder", "number", "account", "secret"]}
@@ -54,6 +57,10 @@ RULES: dict[str, Any] = {
     "public.call.*": "clear",
     "public.odd.*": "clear",
     "public.odd.remark": {"treatment": "scan", "row": ["holder"]},
+    "public.owing.*": "clear",
+    "public.owing.account": "redact",
+    "public.owing.remark": {"treatment": "scan", "row": ["account"]},
+    "public.owing.due": {"treatment": "shift", "subject": "account"},
 }
 POLICY = Policy("ward", RULES, text="clear")
 #: What would only be there had a text not been read with the values of its row.
@@ -245,6 +252,14 @@ async def test_a_text_that_is_null_takes_no_right_to_its_companions(server: serv
         # What another text is still read with stays.
         (row,) = await answer(made, "select remark, sheet from chart where id = 1 order by remark")
         assert row == {"remark": None, "sheet": {"said": "[ROW], of course"}}
+
+
+@pytest.mark.parametrize("also", ["", ", account"])
+async def test_no_value_that_comes_along_fails(charts: Ward, also: str) -> None:
+    rows = await answer(charts, f"select remark, due{also} from owing order by id")
+    assert [row["remark"] for row in rows] == ["pays [ROW]", "pays", "pays [ROW]"]
+    first, nobody, other = [row["due"] for row in rows]
+    assert first != "2000-01-01" and nobody is None and other != first
 
 
 async def test_dates_move_with_their_subject_or_not_at_all(charts: Ward) -> None:

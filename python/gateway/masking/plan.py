@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,12 @@ def open_stream(
         if columns[place]["treatment"]["name"] in ("scan", "shift"):
             columns[place]["row"] = list(others)
     columns += [
-        {"name": output.name, "type": output.type, "treatment": {"name": "null"}, "hidden": True}
+        {
+            "name": output.name,
+            "type": _as_written(output.type),
+            "treatment": {"name": "null"},
+            "hidden": True,
+        }
         for output in analysis.beside
     ]
     plan = {
@@ -106,6 +112,12 @@ def open_stream(
         "columns": columns,
     }
     return MaskedStream(json.dumps(plan), key.secret)
+
+
+def _as_written(column_type: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A type in which every value that only comes along can be read: a decimal has no NaN, and a
+    statement that fails would tell of one."""
+    return {"kind": "numeric"} if column_type.get("kind") == "numeric" else column_type
 
 
 def _notes(decision: Decision) -> dict[str, str]:

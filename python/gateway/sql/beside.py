@@ -9,7 +9,7 @@ the text is no longer shown: what a word is masked beside would tell whose value
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from gateway.errors import InvalidRequest, NotUnderstood, StatementRefused
@@ -43,7 +43,8 @@ async def bring_along(
         found = clauses.read(text)
         own = await structure.schemas({i.table for i in found.items if i.schema is None}, server)
         block = _outermost(found)
-        asked = [one for one in wanted if _once(one.reference, found, block, own)]
+        once = _once({one.reference for one in wanted}, found, block, own)
+        asked = [one for one in wanted if one.reference in once]
         places, names = _places(asked, analysis, shown=_without_queries(found))
         if not asked or len(names) > _MOST:
             return analysis
@@ -77,14 +78,18 @@ def _outermost(found: Clauses) -> Block:
     return arms[0]
 
 
-def _once(reference: Reference, found: Clauses, block: Block, own: Mapping[str, str]) -> bool:
-    """Whether one item of the outermost FROM is all that this reference can be, and its name there
+def _once(
+    references: Collection[Reference], found: Clauses, block: Block, own: Mapping[str, str]
+) -> set[Reference]:
+    """Those for which one item of the outermost FROM is all that they can be, and whose name there
     means nothing else: something of that name that stands outside of a join with an alias could be
     made of its columns and be NULL."""
-    key = (reference.schema, reference.table, reference.alias)
-    items: list[Item] = [item for item in found.items if rewriting.key(item, own) == key]
-    alone = len(items) == 1 and items[0].block is block and not reference.view
-    return alone and reference.alias not in block.others
+    items: dict[tuple[str, str, str], list[Item]] = {}
+    for item in found.items:
+        items.setdefault(rewriting.key(item, own), []).append(item)
+    of = {r: items.get((r.schema, r.table, r.alias), []) for r in references if not r.view}
+    alone = {r for r, its in of.items() if len(its) == 1 and its[0].block is block}
+    return {reference for reference in alone if reference.alias not in block.others}
 
 
 def _without_queries(found: Clauses) -> bool:
@@ -109,24 +114,32 @@ def _places(
     statement shows of them is not."""
     names: dict[str, int] = {}
     places: dict[int, tuple[int, ...]] = {}
+    standing = _shown(analysis) if shown else {}
     for one in asked:
-        standing = []
+        of_row = []
         for column in one.columns:
-            place = _shown(one.reference, column, analysis) if shown else None
-            name = f"{quoted(one.reference.alias)}.{quoted(column)}"
+            place = standing.get((*_named(one.reference), column))
             if place is None:
+                name = f"{quoted(one.reference.alias)}.{quoted(column)}"
                 place = len(analysis.outputs) + names.setdefault(name, len(names))
-            standing.append(place)
-        places[one.output] = tuple(standing)
+            of_row.append(place)
+        places[one.output] = tuple(of_row)
     return places, list(names)
 
 
-def _shown(reference: Reference, column: str, analysis: Analysis) -> int | None:
-    """The place of an output that is the column as it is."""
+def _shown(analysis: Analysis) -> dict[tuple[int, str, str], int]:
+    """The first output that is a column as it is, for each; by what is read and by its name.
+
+    No numeric, which is read otherwise where nobody sees it: see `masking.plan`."""
+    found: dict[tuple[int, str, str], int] = {}
     for place, output in enumerate(analysis.outputs):
-        if output.shape is Shape.BARE and _is(output, reference, column):
-            return place
-    return None
+        if output.type.get("kind") == "numeric":
+            continue
+        if output.shape is Shape.BARE and len(output.sources) == 1:
+            reference, column = output.sources[0].reference, output.sources[0].column
+            if reference is not None and _is(output, reference, column.name):
+                found.setdefault((*_named(reference), column.name), place)
+    return found
 
 
 def _is(output: Output, reference: Reference, column: str) -> bool:

@@ -99,8 +99,10 @@ class Exchange:
         oids = ("{" + ",".join(map(str, sorted(self._asked_for))) + "}").encode()
         self.known = self._prepared
         query = question.query.encode() + b"\0"
+        # Who has left an exchange does not learn that the question was prepared in it.
+        anew = _message(b"C", b"S" + name) + _message(b"P", name + query + pack("!h", 0))
         return (
-            (b"" if self._prepared else _message(b"P", name + query + pack("!h", 0)))
+            (b"" if self._prepared else anew)
             + _message(b"B", b"\0" + name + pack("!hhi", 0, 1, len(oids)) + oids + pack("!h", 0))
             + _message(b"E", b"\0" + pack("!i", 0))
             + _SYNC
@@ -158,7 +160,7 @@ class Exchange:
                 return self._sync()
             case "n":
                 return self._sync()
-            case "2" | "C":
+            case "2" | "3" | "C":
                 pass
             case "E":
                 self.error = self.error or _error(data, at, end)
