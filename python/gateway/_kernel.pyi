@@ -27,7 +27,20 @@ origin may be left out) | {"name": "bucket", "edges": [int]} | {"name": "scan"}.
 from collections.abc import Sequence
 from typing import Self, final
 
-__all__ = ["Chunk", "MaskedStream", "__version__", "lineage", "parts", "relations_named"]
+__all__ = [
+    "LABELS",
+    "ArrowMasker",
+    "Chunk",
+    "MaskedBatch",
+    "MaskedStream",
+    "__version__",
+    "lineage",
+    "parts",
+    "relations_named",
+]
+
+LABELS: tuple[str, ...]
+"""Everything that `scan` can write in the place of what it finds: `[NAME]`, `[DATE]`, …"""
 
 __version__: str
 
@@ -159,3 +172,38 @@ class MaskedStream:
     def report(self) -> str:
         """JSON: {"cells_masked": {column name: {treatment: n}}, "detectors": {column name:
         {detector: {"cells": n, "spans": n}}}, "infinities": n} so far."""
+
+@final
+class ArrowMasker:
+    """Record batches in, masked record batches out, by Arrow's C data interface.
+
+    `schema` has `__arrow_c_schema__`; `treatments` is a JSON list of as many treatments as it has
+    fields, worded as in `MaskedStream`'s plan; `token_key` is 32 bytes. Metadata does not come
+    through, but for the extension names arrow.json and arrow.uuid.
+
+    Raises gateway.errors.InvalidRequest when made, for a treatment that the type cannot take. May be
+    used by several threads; one batch is masked at a time.
+    """
+
+    def __new__(cls, schema: object, treatments: str, token_key: bytes) -> Self: ...
+    def __arrow_c_schema__(self) -> object:
+        """The schema of what comes out, each field with `maskgate.treatment` in its metadata."""
+
+    def mask(self, batch: object) -> MaskedBatch:
+        """The masked batch of an object with `__arrow_c_array__`. Releases the GIL.
+
+        Raises gateway.errors.InvalidRequest for another schema than announced, and for offsets, keys,
+        counts of NULLs and text that are not what the type says. The lengths of buffers cannot be
+        checked here: the interface does not tell them."""
+
+    def report(self) -> str:
+        """JSON: `cells_masked` and `detectors` as in `MaskedStream.report`, so far."""
+
+@final
+class MaskedBatch:
+    """What `ArrowMasker.mask` gives: pyarrow.record_batch, polars.from_arrow and others take it."""
+
+    def __arrow_c_array__(
+        self, requested_schema: object | None = None
+    ) -> tuple[object, object]: ...
+    def __len__(self) -> int: ...

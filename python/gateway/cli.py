@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 import gateway.auditor.verify as verifier
-from gateway import wiring
+from gateway import mask_command, wiring
 from gateway.client import Client, ClientError, RefusedError, check_token, check_url
 from gateway.errors import ConfigurationError, MaskgateError
 
@@ -126,6 +126,9 @@ def demo(
 def verify(context: typer.Context) -> None:
     """Verify an evidence bundle: the same code as auditor/verify.py."""
     raise typer.Exit(verifier.main(context.args))
+
+
+app.command("mask")(mask_command.mask)
 
 
 @app.command()
@@ -361,7 +364,10 @@ def main() -> None:
             ERR.print(error.hint, highlight=False, markup=False, soft_wrap=True)
         sys.exit(code)
     except MaskgateError as error:
-        sys.exit(_failed(error.detail, 1))
+        code = _failed(error.detail, 1)
+        if error.hint:
+            ERR.print(error.hint, highlight=False, markup=False, soft_wrap=True)
+        sys.exit(code)
     except ClientError as error:
         sys.exit(_failed(str(error), 1))
 

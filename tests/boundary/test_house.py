@@ -74,7 +74,7 @@ def test_pure_crates_forbid_unsafe_code() -> None:
         assert "#![forbid(unsafe_code)]" in source, crate
 
 
-def test_the_mask_crate_has_one_unsafe_file_with_a_reason_for_each_block() -> None:
+def test_the_mask_crate_is_unsafe_in_its_engines_with_a_reason_for_each_block() -> None:
     sources = ROOT / "rust" / "mask" / "src"
     assert "#![deny(unsafe_code)]" in (sources / "lib.rs").read_text()
     unsafe = {
@@ -82,8 +82,20 @@ def test_the_mask_crate_has_one_unsafe_file_with_a_reason_for_each_block() -> No
         for path in sources.rglob("*.rs")
         if (blocks := re.findall(r"(.*)\n.*\bunsafe \{", path.read_text()))
     }
-    assert set(unsafe) == {"detect/simd.rs"}
-    assert all("// SAFETY:" in before for before in unsafe["detect/simd.rs"])
+    assert set(unsafe) == {"detect/simd.rs", "detect/simd/neon.rs"}
+    assert all("// SAFETY:" in before for blocks in unsafe.values() for before in blocks)
+
+
+def test_the_binding_crate_has_one_unsafe_file_with_a_reason_for_each_block() -> None:
+    sources = ROOT / "rust" / "py" / "src"
+    assert "#![deny(unsafe_code)]" in (sources / "lib.rs").read_text()
+    unsafe = {path.name for path in sources.glob("*.rs") if "unsafe {" in path.read_text()}
+    assert unsafe == {"arrow_c.rs"}
+    text = (sources / "arrow_c.rs").read_text()
+    for found in re.finditer(r"^.*\bunsafe \{", text, re.M):
+        before = text[: found.start()].rstrip().splitlines()
+        comment = [line.strip() for line in before[-4:]]
+        assert any(line.startswith("// SAFETY:") for line in comment), found[0]
 
 
 def test_nothing_names_this_machine_or_a_registry() -> None:

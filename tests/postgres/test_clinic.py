@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import unicodedata
 from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 import servers
+from gateway._kernel import MaskedStream
 from gateway.demo import clinic, hunt
 
 PATIENTS = 2000
@@ -147,6 +150,55 @@ async def test_notes_mention_their_own_patient_in_many_spellings(db: asyncpg.Con
 
 def _family(row: asyncpg.Record) -> str:
     return str(row["full_name"]).split(" ", 1)[1]
+
+
+BESIDE = ("full_name", "mrn", "phone", "ssn", "email", "street", "insurance_id")
+
+
+async def test_notes_read_with_their_rows_name_nobody(db: asyncpg.Connection) -> None:
+    """Each note masked with the columns of its row that the demo's policy names."""
+    text = {"kind": "text"}
+    columns = [
+        {"name": "notes", "type": text, "treatment": {"name": "scan"}, "row": list(range(1, 8))},
+        *({"name": name, "type": text, "treatment": {"name": "null"}, "hidden": True}
+          for name in BESIDE),
+    ]  # fmt: skip
+    kernel = MaskedStream(json.dumps({"format": "ndjson", "columns": columns}), b"k" * 32)
+    masked = [kernel.head()]
+
+    async def sink(data: bytes) -> None:
+        masked.extend(kernel.feed(data))
+
+    listed = f"SELECT notes, {', '.join(BESIDE)} FROM public.patient ORDER BY id"
+    await db.copy_from_query(listed, output=sink, format="binary")
+    masked += kernel.finish()
+    lines = b"".join(chunk.data for chunk in masked).splitlines()
+    rows = await db.fetch(listed)
+    assert len(lines) == len(rows) == PATIENTS
+    changed = 0
+    for line, row in zip(lines, rows, strict=True):
+        note = json.loads(line)["notes"]
+        words = set(re.findall(r"[^\W\d_]{3,}", _plain(note)))
+        parts = set(re.findall(r"[^\W\d_]{3,}", _plain(row["full_name"])))
+        # An ordinary word in small letters is no name: "Patient will march".
+        ordinary = {part for part in parts if part in re.findall(r"[a-z]+", note)}
+        assert not (parts - ordinary) & words, (note, row["full_name"])
+        joined = re.sub(r"[^0-9a-z]", "", _plain(note))
+        for name in ("mrn", "phone", "ssn", "insurance_id"):
+            value = re.sub(r"[^0-9a-z]", "", _plain(row[name] or ""))
+            assert not value or value not in joined, (note, name)
+        assert (row["email"] or "@@") not in note
+        changed += note != row["notes"]
+        of_nobody = ("Foley catheter", "Patient will march", "No acute distress")
+        if row["notes"].startswith(of_nobody) and not parts & {"foley", "graves"}:
+            assert note == row["notes"]
+    assert changed > PATIENTS / 2
+
+
+def _plain(text: str) -> str:
+    """Small letters without accents."""
+    letters = unicodedata.normalize("NFKD", text.translate(str.maketrans("øłđßæœØŁĐ", "oldsaooLD")))
+    return "".join(c for c in letters if not unicodedata.combining(c)).lower()
 
 
 async def test_visit_notes_have_numbers_and_no_names(db: asyncpg.Connection) -> None:

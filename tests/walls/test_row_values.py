@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from ward import GRANT, Ward, build, opened
+from ward import CLEAR, GRANT, READER, Ward, build, opened
 
 import servers
 from gateway.errors import ConfigurationError, ProtectedUse
@@ -35,6 +35,11 @@ insert into call values (1, 'Zanthe'), (2, 'Quillfeather');
 create view charts as select id, holder, remark from chart;
 create table young (like chart);
 alter table young inherit chart;
+create table odd (maskgate_1 int, maskgate_2 int, holder text, remark text);
+create domain day as date;
+create table dated (days date[], day day, amount numeric(10, 2), holder text, remark text);
+insert into dated values ('{2000-01-01}', '2000-01-01', 12345.67, 'Boris', 'paid 12345.67');
+insert into odd values (2, 4, 'Boris', 'Boris here'), (1, 3, 'Zanthe', 'Zanthe here');
 """
 ROW = {"treatment": "scan", "row": ["holder", "number", "account", "secret"]}
 RULES: dict[str, Any] = {
@@ -47,6 +52,8 @@ RULES: dict[str, Any] = {
     "public.chart.remark": ROW,
     "public.chart.sheet": {"treatment": "scan", "row": ["holder"]},
     "public.call.*": "clear",
+    "public.odd.*": "clear",
+    "public.odd.remark": {"treatment": "scan", "row": ["holder"]},
 }
 POLICY = Policy("ward", RULES, text="clear")
 #: What would only be there had a text not been read with the values of its row.
@@ -162,14 +169,92 @@ async def test_nobody_chooses_what_a_text_is_read_with(charts: Ward, sql: str) -
         assert row["remark"] in alone | {None}
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select c.remark, (select c.holder where false), (select c.number where false),"
+        " (select c.account where false) from chart c",
+        "select c.remark, (values (c.holder) limit 0), (values (c.number) limit 0),"
+        " (values (c.account) limit 0) from chart c",
+        "select c.remark, x.* from chart c"
+        " left join lateral (select c.holder, c.number, c.account) x on false",
+        "select c.remark, x.* from chart c"
+        " left join lateral (values (c.holder, c.number, c.account)) x on c.city = 'nowhere'",
+        "select j.remark from (chart c cross join call) j left join lateral"
+        " (select j.holder, j.number, j.account, j.secret) c on false",
+        "select j.remark from (chart c cross join call) j left join lateral"
+        " (values (j.holder, j.number, j.account, j.secret)) as c(holder, number, account, secret)"
+        " on j.city = 'nowhere'",
+    ],
+)
+async def test_the_values_of_the_row_cannot_be_made_nothing(charts: Ward, sql: str) -> None:
+    """A column that the statement shows can be NULL in rows that have it: `where false`."""
+    alone = {row["remark"] for row in await answer(charts, "select remark from chart")}
+    try:
+        rows = await answer(charts, sql)
+    except ProtectedUse as refused:
+        assert "secret" in refused.detail
+        return
+    assert rows
+    assert {row["remark"] for row in rows} <= alone | {None}
+
+
+async def test_a_column_of_a_using_alias_is_no_companion(charts: Ward) -> None:
+    """Here nothing forbids the join: the companion is clear, and looked for all the same."""
+    policy = Policy("ward", RULES | {"public.chart.holder": "clear"}, text="clear")
+    sql = (
+        "select j.sheet from (chart c cross join call) as j(id, h, n, a, b, s, r, y, sheet)"
+        " left join lateral (select j.h as holder where false) s on true"
+        " left join (select null::text as holder) t using (holder) as c"
+    )
+    async with charts.database.transaction("walls") as transaction:
+        _, decision = await walked(charts, transaction, sql, policy=policy)
+    assert [column.treatment.name for column in decision.columns] == ["null"]
+
+
+async def test_the_names_of_what_comes_along_are_nobody_elses(charts: Ward) -> None:
+    for sql in (
+        "select remark, maskgate_2 from odd order by maskgate_1",
+        'select remark, maskgate_2 from odd order by "maskgate_1"',
+        "select remark, maskgate_2 from odd order by MaskGate_1",
+        "select odd.maskgate_2, remark, odd.maskgate_1 as maskgate_1 from odd order by maskgate_1",
+    ):
+        rows = await answer(charts, sql)
+        assert [(row["maskgate_2"], row["remark"]) for row in rows] == [
+            (3, "[ROW] here"),
+            (4, "[ROW] here"),
+        ], sql
+
+
+async def test_a_text_that_is_null_takes_no_right_to_its_companions(server: servers.Server) -> None:
+    """Where nothing protected comes, the role is the one that may read nothing protected."""
+    await build(server, "ward_narrow")
+    async with opened(server, "ward_narrow") as made:
+        await made.admin.execute(TABLES)
+        await made.admin.execute(
+            f"grant select on chart to {READER}; grant select (id, city) on chart to {CLEAR}"
+        )
+        made.policy = POLICY
+        for sql in (
+            "select remark, city from chart where number = 'x' or id = 1",
+            "select city, remark from chart c where holder is null and id = 1 or id = 1",
+            "select remark, city, upper(remark) from chart where id = 1",
+        ):
+            (row,) = await answer(made, sql)
+            assert (row["remark"], row["city"]) == (None, "Salem"), sql
+        # What another text is still read with stays.
+        (row,) = await answer(made, "select remark, sheet from chart where id = 1 order by remark")
+        assert row == {"remark": None, "sheet": {"said": "[ROW], of course"}}
+
+
 async def test_dates_move_with_their_subject_or_not_at_all(charts: Ward) -> None:
     alone = await answer(charts, "select born from chart order by id")
     first, second, nobody = [row["born"] for row in alone]
     assert nobody is None  # the third has no number
     assert first and first != "1950-05-30"
     assert second and second != "1960-01-01"
-    beside = "select c.city, c.born, c.number from chart c join chart d on d.id = c.id order by c.id"
-    assert [row["born"] for row in await answer(charts, beside)] == [first, second, None]
+    beside = "select c.city, c.born, c.number from chart c join call d on true order by c.id"
+    assert [row["born"] for row in await answer(charts, beside)][::2] == [first, second, None]
     for sql in (
         "select born::text as born from chart",
         "select born from (select born, number from chart) b",
@@ -178,6 +263,24 @@ async def test_dates_move_with_their_subject_or_not_at_all(charts: Ward) -> None
         "select born + 1 as born from chart",
     ):
         assert {row["born"] for row in await answer(charts, sql)} <= {None}, sql
+
+
+@pytest.mark.parametrize("treatment", [{"treatment": "shift", "subject": "holder"}, "year"])
+async def test_the_text_of_dates_of_any_make_is_null(charts: Ward, treatment: object) -> None:
+    rules = {"public.dated.days": treatment, "public.dated.day": treatment}
+    policy = Policy("ward", RULES | rules, text="clear")
+    sql = "select days::text, day::text from dated"
+    async with charts.database.transaction("walls") as transaction:
+        _, decision = await walked(charts, transaction, sql, policy=policy)
+    assert [column.treatment.name for column in decision.columns] == ["null", "null"]
+
+
+async def test_a_number_with_decimals_is_not_looked_for(charts: Ward) -> None:
+    rule = {"treatment": "scan", "row": ["amount"]}
+    policy = Policy("ward", RULES | {"public.dated.*": "clear", "public.dated.remark": rule})
+    async with charts.database.transaction("walls") as transaction:
+        with pytest.raises(ProtectedUse, match="amount of its row, which is of type numeric with"):
+            await walked(charts, transaction, "select remark from dated", policy=policy)
 
 
 async def test_what_the_record_says(charts: Ward) -> None:

@@ -39,7 +39,7 @@ JOIN public.patient AS p ON p.id = e.patient_id"""
 #: The suspicion put as a question: cancelled encounters that share a visit number with another one.
 SUSPECTS = """\
 SELECT e.id, e.visit_no, e.department, e.status, e.starts_at,
-       twin.id AS took_place_as, p.mrn, p.full_name, p.phone, e.note
+       twin.id AS took_place_as, p.mrn, p.full_name, p.phone, p.notes, e.note
 FROM public.encounter AS e
 JOIN public.encounter AS twin
   ON twin.visit_no = e.visit_no AND twin.id <> e.id

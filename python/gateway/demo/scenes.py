@@ -11,7 +11,7 @@ import asyncio
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -324,14 +324,14 @@ def _check_measurements(screen: Screen, stage: Stage, table: pa.Table) -> None:
 def _check_suspects(screen: Screen, stage: Stage, suspects: Answer) -> None:
     raw = _ask_directly(stage, hunt.SUSPECTS)
     seen = suspects.table.to_pylist()
-    telling = next((n for n, row in enumerate(raw) if "telephone" in (row["note"] or "")), 0)
+    telling = max(range(len(raw)), key=lambda n: _says(raw[n]))
     screen.tell("One of them, as the database holds it and as the agent got it:")
     screen.side_by_side(
         "database",
         "agent",
         [
             (name, raw[telling][name], seen[telling][name])
-            for name in ("visit_no", "mrn", "full_name", "phone", "note")
+            for name in ("visit_no", "mrn", "full_name", "phone", "notes", "note")
         ],
     )
     planted = {str(row[name]) for row in raw for name in ("mrn", "full_name", "phone")}
@@ -341,6 +341,16 @@ def _check_suspects(screen: Screen, stage: Stage, suspects: Answer) -> None:
         f"none of {len(planted):,} names, record and telephone numbers of these patients is "
         "anywhere in the bytes that arrived",
         f"{len(leaked)} of them",
+    )
+
+
+def _says(row: Mapping[str, Any]) -> int:
+    """How much of a patient stands in the free text of a row."""
+    family = row["full_name"].rsplit(" ", 1)[-1]
+    return (
+        (family in row["notes"])
+        + (row["mrn"] in row["notes"])
+        + ("telephone" in (row["note"] or ""))
     )
 
 

@@ -11,9 +11,12 @@ from typing import Any
 
 from gateway._kernel import MaskedStream
 from gateway.errors import ConfigurationError
-from gateway.model import Analysis, ColumnDecision, Decision
+from gateway.model import Analysis, ColumnDecision, Decision, Treatment
 
 _KEY_BYTES = 32
+
+#: What `redact` writes unless a rule says otherwise.
+DEFAULT_LABEL = "[REDACTED]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,17 @@ def load_token_key(path: Path, key_id: str) -> TokenKey:
             file.write(secrets.token_hex(_KEY_BYTES) + "\n")
             file.flush()
             os.fsync(file.fileno())
+    return read_token_key(path, key_id)
+
+
+def read_token_key(path: Path, key_id: str) -> TokenKey:
+    """The key in a file that is there. Raises ConfigurationError as `load_token_key` does, and when
+    there is no such file: a key made by mistake makes tokens that nothing can be joined on."""
+    if not path.is_file():
+        raise ConfigurationError(
+            f"{path}: there is no such key file; a new key is made by "
+            f"(umask 077; openssl rand -hex {_KEY_BYTES} > {path})"
+        )
     if path.stat().st_mode & 0o077:
         raise ConfigurationError(f"{path}: the token key is readable by others: chmod 600 {path}")
     try:
@@ -71,7 +85,7 @@ def open_stream(
         {
             "name": output.name,
             "type": output.type,
-            "treatment": _kernel_treatment(column, key, token_domain),
+            "treatment": kernel_treatment(column.treatment, key, token_domain, output.name),
             "metadata": _field_metadata(column),
         }
         for output, column in zip(analysis.outputs, decision.columns, strict=True)
@@ -108,11 +122,14 @@ def _field_metadata(column: ColumnDecision) -> dict[str, str]:
     return {"maskgate.masked_at_source": ", ".join(column.masked_at_source)}
 
 
-def _kernel_treatment(column: ColumnDecision, key: TokenKey, domain: str) -> dict[str, Any]:
-    options = dict(column.treatment.options)
-    name = column.treatment.name
+def kernel_treatment(
+    treatment: Treatment, key: TokenKey, domain: str, column: str
+) -> dict[str, Any]:
+    """A treatment as the kernel reads it, with the key's id and the domain where it names none."""
+    options = dict(treatment.options)
+    name = treatment.name
     if name == "redact":
-        options.setdefault("label", "[REDACTED]")
+        options.setdefault("label", DEFAULT_LABEL)
     elif name == "token":
         options = {"domain": options.get("domain", domain), "key_id": key.key_id}
     elif name == "shift":
@@ -123,5 +140,5 @@ def _kernel_treatment(column: ColumnDecision, key: TokenKey, domain: str) -> dic
     elif name == "scan":
         options.pop("row", None)  # said by places, in the plan
     elif name == "deny":
-        raise ConfigurationError(f"column {column.name} is denied and reached the kernel")
+        raise ConfigurationError(f"column {column} is denied and reached the kernel")
     return {"name": name, **options}

@@ -15,6 +15,7 @@ from gateway.policy.rules import Policy
 
 #: Types whose values are looked for in a text, or tell whose a date is.
 _KINDS = frozenset({"text", "enum", "int2", "int4", "int8", "numeric", "uuid"})
+_MOST_DIGITS = 38  # numeric with more comes as text
 
 
 def to_bring(analysis: Analysis, policy: Policy) -> tuple[RowValues, ...]:
@@ -90,6 +91,8 @@ def unreadable_beside(name: str, given: Output | None) -> str:
     if given is None:
         return f"it is to come with {name} of its row, and its table has no such column"
     kind = str(given.type.get("kind"))
+    if given.type.get("scale") and given.type["precision"] <= _MOST_DIGITS:
+        kind += " with decimals"
     if kind in _KINDS:
         return ""
     return (

@@ -32,7 +32,6 @@ from gateway.policy.rules import Policy
 
 #: How often one statement may select the same protected column.
 _MOST_REPEATED = 4
-_DATES = frozenset({1082, 1114, 1184})  # date, timestamp, timestamptz
 #: Column types whose text the detectors read when `text = "scan"`.
 _TEXT_KINDS = frozenset({"text", "json", "jsonb", "enum"})
 
@@ -146,8 +145,8 @@ def treat(output: Output, analysis: Analysis, policy: Policy, allowed: Leave) ->
 def passes(output: Output, treatment: Treatment) -> bool:
     """Whether a protected column that makes up this output may come, treated: as it is, or as its
     text; but of the text of a date nobody tells the year, and nobody moves it."""
-    if output.shape is Shape.TEXT and treatment.name in ("year", "shift"):
-        return not any(column.type_oid in _DATES for column in output.columns)
+    if treatment.name in ("year", "shift"):
+        return output.shape is Shape.BARE
     return output.shape is not Shape.COMPUTED
 
 

@@ -44,12 +44,13 @@ async def bring_along(
         own = await structure.schemas({i.table for i in found.items if i.schema is None}, server)
         block = _outermost(found)
         asked = [one for one in wanted if _once(one.reference, found, block, own)]
-        places, names = _places(asked, analysis)
+        places, names = _places(asked, analysis, shown=_without_queries(found))
         if not asked or len(names) > _MOST:
             return analysis
         if not names:
             return replace(analysis, rows=places)
-        added = "".join(f", {column} AS maskgate_{n}" for n, column in enumerate(names, 1))
+        stem = _unused_in(text)
+        added = "".join(f", {column} AS {stem}{n}" for n, column in enumerate(names, 1))
         longer = edited(text, [(block.from_start or 0, block.from_start or 0, f"{added} ")])
         statement = statements.read(longer, max_bytes=len(longer) * 4)
         await server.mark()
@@ -77,26 +78,45 @@ def _outermost(found: Clauses) -> Block:
 
 
 def _once(reference: Reference, found: Clauses, block: Block, own: Mapping[str, str]) -> bool:
-    """Whether one item of the outermost FROM is all that this reference can be."""
+    """Whether one item of the outermost FROM is all that this reference can be, and its name there
+    means nothing else: something of that name that stands outside of a join with an alias could be
+    made of its columns and be NULL."""
     key = (reference.schema, reference.table, reference.alias)
     items: list[Item] = [item for item in found.items if rewriting.key(item, own) == key]
-    return len(items) == 1 and items[0].block is block and not reference.view
+    alone = len(items) == 1 and items[0].block is block and not reference.view
+    return alone and reference.alias not in block.others
+
+
+def _without_queries(found: Clauses) -> bool:
+    """Whether no query stands in the statement's own: what shows a column is then the column, and
+    never NULL where its row is there. `(SELECT c.name WHERE false)` is not."""
+    words = {lexeme.value for lexeme in found.lexemes if lexeme.kind == "word"}
+    return len(found.blocks) == 1 and not words & {"values", "table"}
+
+
+def _unused_in(text: str) -> str:
+    """How a name begins that no ORDER BY of the text can mean."""
+    stem = "maskgate_"
+    while stem in text.lower():
+        stem += "_"
+    return stem
 
 
 def _places(
-    asked: Sequence[RowValues], analysis: Analysis
+    asked: Sequence[RowValues], analysis: Analysis, *, shown: bool
 ) -> tuple[dict[int, tuple[int, ...]], list[str]]:
-    """For each text where its columns will stand, and those that the statement does not show."""
+    """For each text where its columns will stand, and those that are to be added; `shown`: what the
+    statement shows of them is not."""
     names: dict[str, int] = {}
     places: dict[int, tuple[int, ...]] = {}
     for one in asked:
         standing = []
         for column in one.columns:
-            shown = _shown(one.reference, column, analysis)
+            place = _shown(one.reference, column, analysis) if shown else None
             name = f"{quoted(one.reference.alias)}.{quoted(column)}"
-            if shown is None:
-                shown = len(analysis.outputs) + names.setdefault(name, len(names))
-            standing.append(shown)
+            if place is None:
+                place = len(analysis.outputs) + names.setdefault(name, len(names))
+            standing.append(place)
         places[one.output] = tuple(standing)
     return places, list(names)
 

@@ -71,6 +71,7 @@ class Block:
     group_start: int | None = None  # where its GROUP BY list begins, behind the words
     group_end: int | None = None  # where its GROUP BY list ends, if it has one
     names: set[str] = field(default_factory=set)  # by which its FROM items are known
+    others: set[str] = field(default_factory=set)  # those of them that are no relations
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +371,9 @@ class _Reader:
             if self._sign(",") or word == "join":
                 self.at += 1
                 self._item(hidden, block, depth)
+            elif word == "as":  # JOIN … USING (…) AS alias
+                self.at += 1
+                self._call(self._name().value, block)
             else:
                 self._step(hidden, block, depth)
 
@@ -407,9 +411,14 @@ class _Reader:
         """The alias of an item that is no relation."""
         alias = self._alias()
         if alias is not None:
-            self._found.others.add(alias)
-            if block is not None:
-                block.names.add(alias)
+            self._call(alias, block)
+
+    def _call(self, name: str, block: Block | None) -> None:
+        """Something that is no relation is known by `name`."""
+        self._found.others.add(name)
+        if block is not None:
+            block.names.add(name)
+            block.others.add(name)
 
     def _relation(
         self, hidden: frozenset[str], block: Block | None, command: int | None, depth: int = 0
@@ -429,7 +438,7 @@ class _Reader:
             self._expect(")")
         word = parts[0].value if len(parts) == 1 and parts[0].kind == "word" else ""
         if command is None and not only and (self._sign("(") or word in _VALUE_FUNCTIONS):
-            self._found.others.add(parts[-1].value)
+            self._call(parts[-1].value, block)
             self._function(hidden, block, depth)
             return
         if self._sign("*"):
@@ -438,7 +447,7 @@ class _Reader:
         end = self._lexemes[self.at - 1].end
         alias = None if command is not None else self._alias()
         if len(parts) == 1 and parts[0].value in hidden:
-            self._found.others.add(parts[0].value if alias is None else alias)
+            self._call(parts[0].value if alias is None else alias, block)
             return
         schema = parts[-2].value if len(parts) > 1 else None
         item = Item(block, start, end, schema, parts[-1].value, only, alias, command is not None)

@@ -98,7 +98,7 @@ async def _rewritten(
     text = ""
     for _ in range(_MOST_GROUPED):
         if not text:
-            replacements = await _replacements(gone, server)
+            replacements = await _replacements(gone, _needless(analysis, gone), server)
             text = rewriting.rewrite(original, found, replacements, own)
             if len(text) > _MOST_TEXT:
                 raise Unreadable("too long, once rewritten")
@@ -151,7 +151,37 @@ async def _read(text: str) -> Clauses:
     return clauses.read(text)
 
 
-async def _replacements(hidden: Sequence[Hidden], server: Server) -> list[Replacement]:
+def _needless(analysis: Analysis, gone: Sequence[Hidden]) -> set[tuple[Reference, Column]]:
+    """What came along with outputs that are gone and is named for nothing else: to read it takes
+    rights that the statement does not need any more."""
+    lost = {(one.reference, one.column) for one in gone}
+    needed = {
+        (reference, use.column)
+        for use in (*analysis.control, *analysis.mentions)
+        for reference in use.references
+    }
+    needed |= {(source.reference, source.column) for source in analysis.idle}
+    for place, output in enumerate(analysis.outputs):
+        needed |= _read_through(output)
+        if not _read_through(output) <= lost:
+            for other in analysis.rows.get(place, ()):
+                needed |= _read_through(analysis.given(other))
+    return {
+        (reference, column)
+        for output in analysis.beside
+        for reference, column in _read_through(output) - needed
+        if reference is not None
+    }
+
+
+def _read_through(output: Output) -> set[tuple[Reference | None, Column]]:
+    return {(source.reference, source.column) for source in output.sources}
+
+
+async def _replacements(
+    hidden: Sequence[Hidden], needless: Collection[tuple[Reference, Column]], server: Server
+) -> list[Replacement]:
+    """The references of `hidden`, in which these columns are NULL and the `needless` are, too."""
     references: dict[Reference, set[Key]] = {}
     for one in hidden:
         references.setdefault(one.reference, set()).add((one.column.relation, one.column.attnum))
@@ -166,6 +196,7 @@ async def _replacements(hidden: Sequence[Hidden], server: Server) -> list[Replac
             numbers = await _of_view(reference, gone, server)
         else:
             numbers = {number for _, number in gone}
+        numbers |= {column.attnum for other, column in needless if other == reference}
         made.append(
             Replacement(
                 reference.schema,

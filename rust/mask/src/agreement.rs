@@ -10,12 +10,12 @@ use arrow_array::{ArrayRef, StringArray};
 use proptest::prelude::*;
 
 use crate::detect::triggers::Rules;
-use crate::detect::{date_words, phone, record};
+use crate::detect::{date_words, name, phone, record};
 use crate::naive::Naive;
 use crate::scan::Scanner;
 
 /// Pieces of notes: with identifiers, without, and the stuff between.
-const PIECES: [&str; 176] = [
+const PIECES: [&str; 219] = [
     "123-45-6789",
     "123 45 6789",
     "123.45.6789",
@@ -192,6 +192,49 @@ const PIECES: [&str; 176] = [
     "0cc175b9c0f1b6a831c399e269772661",
     "AB001234567890ABCDEF1234567890123456789F",
     "12345678901234567890123456789012",
+    "Dr.",
+    "mr. ",
+    "MS",
+    "Mrs",
+    "Nurse",
+    "Prof.",
+    "Kowalski",
+    "Anna",
+    "KOWALSKI, ANNA",
+    "J.",
+    "Q",
+    "van der",
+    "O'Brien",
+    "Name:",
+    "my name is",
+    "patient",
+    "daughter",
+    "spoke with",
+    "Smith-Jones",
+    "Graves'",
+    "disease",
+    "Jennifer's",
+    "Xqzt",
+    "and",
+    "St.",
+    "Will",
+    "M\u{fc}ller, J.",
+    "Seen by",
+    "c/o",
+    "Иван",
+    "McDonald",
+    "JOHN",
+    "ninety-two",
+    "hundred and one",
+    "years old",
+    "(01)00844588003288",
+    "(17)141120(21)A1",
+    "+H123PARTNO1234567890120/$$42L1",
+    "lives at 12 Main St",
+    "Apt 4B",
+    "Boston, MA 02139",
+    "Via Roma 7",
+    "from Seattle",
 ];
 
 const JOINTS: [&str; 14] = [
@@ -352,7 +395,11 @@ fn every_word_opens_its_rule() {
     let records = record::KEYWORDS.map(|keyword| keyword.phrase);
     let months = date_words::MONTHS.map(|(name, _)| name);
     let words = records.iter().chain(&phone::WORDS).chain(&months);
-    for word in words.copied().chain(["age", "aged", "www"]) {
+    for word in words
+        .copied()
+        .chain(["age", "aged", "www"])
+        .chain(name::TITLES)
+    {
         for word in [word.to_owned(), word.to_uppercase()] {
             for text in [
                 format!("x {word} number 0012345"),
@@ -360,6 +407,8 @@ fn every_word_opens_its_rule() {
                 format!("on {word} 5, 2022 "),
                 format!("{word}.a/b"),
                 format!("{word} 93"),
+                format!("x {word} Kowalski"),
+                format!("{word}. kowalski"),
             ] {
                 agree(&text).unwrap();
             }

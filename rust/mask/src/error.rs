@@ -3,7 +3,7 @@
 use arrow_schema::ArrowError;
 
 /// A treatment that cannot be given, or a batch that is not what was announced.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum MaskError {
     /// The treatment does not exist for the column's type.
     #[error(

@@ -3,7 +3,8 @@
 //! Digits of every script, full-width forms, mathematical alphabets, dashes, blanks and dots of every
 //! kind become their ASCII form. What does not show or only changes its neighbour (zero-width
 //! characters, controls, combining marks, variation selectors, tags) is left out: it separates
-//! nothing. Other letters become [`LETTER`], anything else [`OTHER`].
+//! nothing. Latin letters lose their accents (`\u{e9}` is `e`, as an `e` with a combining accent is);
+//! other letters become [`LETTER`], anything else [`OTHER`].
 //!
 //! Plain ASCII without controls is its own folding and is never copied.
 
@@ -117,10 +118,43 @@ pub(crate) fn fold(c: char) -> Option<u8> {
         0x2116 | 0xFE5F => b'#',
         0x201A | 0x3001 | 0xFE50 | 0xFF64 => b',',
         0x201C | 0x201D => b'"',
-        _ if c.is_alphabetic() => LETTER,
+        _ if c.is_alphabetic() => latin(code).unwrap_or(LETTER),
         _ => OTHER,
     };
     Some(folded)
+}
+
+/// The letters from U+00C0 to U+017F without what is above and below them.
+const LATIN: &[u8; 192] = b"AAAAAAACEEEEIIIIDNOOOOO.OUUUUYTsaaaaaaaceeeeiiiidnooooo.ouuuuyty\
+AaAaAaCcCcCcCcDdDdEeEeEeEeEeGgGgGgGgHhHhIiIiIiIiIiIiJjKkkLlLlLlLlLlNnNnNnnNnOoOoOoOoRrRrRr\
+SsSsSsSsTtTtTtUuUuUuUuUuUuWwYyYZzZzZzs";
+
+/// A Latin letter as ASCII has it.
+fn latin(code: u32) -> Option<u8> {
+    let cased = |small: u8| {
+        if code % 2 == 0 {
+            small.to_ascii_uppercase()
+        } else {
+            small
+        }
+    };
+    match code {
+        0x00C0..=0x017F => LATIN.get(usize::try_from(code - 0x00C0).ok()?).copied(),
+        0x0218 | 0x0219 => Some(cased(b's')),
+        0x021A | 0x021B => Some(cased(b't')),
+        0x01A0 => Some(b'O'),
+        0x01A1 => Some(b'o'),
+        0x01AF => Some(b'U'),
+        0x01B0 => Some(b'u'),
+        // Vietnamese.
+        0x1EA0..=0x1EB7 => Some(cased(b'a')),
+        0x1EB8..=0x1EC7 => Some(cased(b'e')),
+        0x1EC8..=0x1ECB => Some(cased(b'i')),
+        0x1ECC..=0x1EE3 => Some(cased(b'o')),
+        0x1EE4..=0x1EF1 => Some(cased(b'u')),
+        0x1EF2..=0x1EF9 => Some(cased(b'y')),
+        _ => None,
+    }
 }
 
 /// Characters that do not show or only change the one before them, in any script.
@@ -204,7 +238,7 @@ mod tests {
             assert_eq!(String::from_utf8_lossy(&folded.chars), expected, "{text}");
         }
         folded.set("é漢☃");
-        assert_eq!(folded.chars, [LETTER, LETTER, OTHER]);
+        assert_eq!(folded.chars, [b'e', LETTER, OTHER]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! never when a row arrives, and a type this crate does not know is refused under every treatment.
 //! It reads no policy, opens no file and knows neither Python nor PostgreSQL.
 
-#![deny(unsafe_code)] // allowed in detect/simd.rs alone
+#![deny(unsafe_code)] // allowed in detect/simd.rs and its engines alone
 
 #[cfg(test)]
 mod agreement;
@@ -20,6 +20,7 @@ mod ff1;
 mod fold;
 mod fpe;
 mod json;
+mod layouts;
 mod lists;
 mod masker;
 // Conditions are listed one by one there, however they could be contracted.
@@ -44,3 +45,11 @@ pub use error::MaskError;
 pub use masker::Masker;
 pub use report::{DetectorCounts, Report};
 pub use treatment::{DEFAULT_LABEL, Letters, Treatment};
+
+/// What `scan` can write in the place of what it finds.
+pub fn labels() -> Vec<&'static str> {
+    detect::Kind::ALL
+        .into_iter()
+        .map(|kind| kind.label())
+        .collect()
+}

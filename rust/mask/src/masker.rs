@@ -14,7 +14,7 @@ use crate::scan::Scanner;
 use crate::shift::Shift;
 use crate::text::{TextBuilder, for_each_text, is_string};
 use crate::treatment::Treatment;
-use crate::{MaskError, lists, owned, redact};
+use crate::{MaskError, layouts, lists, owned, redact};
 
 /// The treatments of a result's columns, ready for its batches, with the counts so far.
 pub struct Masker {
@@ -99,6 +99,10 @@ impl Masker {
             let [subject] = fields else {
                 return Err(refused("shift takes one column for the subject".to_owned()));
             };
+            let lists = lists::item_of(&column.plan.input).is_some();
+            if lists && !matches!(column.plan.input, DataType::List(_) | DataType::ListView(_)) {
+                return Err(refused("shift takes lists of no other kind".to_owned()));
+            }
             if is_json(subject) || !Shift::takes_subject(subject.data_type()) {
                 let (name, data_type) = (subject.name(), subject.data_type());
                 let detail = format!("the row's column \"{name}\" ({data_type}) is no subject");
@@ -220,16 +224,19 @@ impl Masker {
         for column in &self.columns {
             let plan = &column.plan;
             if column.cells > 0 {
-                let name = match scanner(&plan.action) {
-                    Some(_) => "scan".to_owned(),
-                    None => plan.treatment.to_owned(),
+                let name = if scanners(&plan.action).is_empty() {
+                    plan.treatment.to_owned()
+                } else {
+                    "scan".to_owned()
                 };
                 let counts = report.cells_masked.entry(column.key.clone()).or_default();
                 counts.insert(name, column.cells);
             }
-            for (detector, found) in scanner(&plan.action).into_iter().flat_map(Scanner::found) {
+            for (detector, found) in scanners(&plan.action).into_iter().flat_map(Scanner::found) {
                 let detectors = report.detectors.entry(column.key.clone()).or_default();
-                detectors.insert(detector.to_owned(), found);
+                let counts = detectors.entry(detector.to_owned()).or_default();
+                counts.cells = counts.cells.saturating_add(found.cells);
+                counts.spans = counts.spans.saturating_add(found.spans);
             }
         }
         report
@@ -251,17 +258,18 @@ fn scans_strings(action: &Action, input: &DataType) -> bool {
 fn shift(action: &mut Action) -> Option<&mut Shift> {
     match action {
         Action::Shift(shift) => Some(shift),
-        Action::Elements(inner) => shift(inner),
+        Action::Elements(inner) | Action::Converted(_, inner) => shift(inner),
         _ => None,
     }
 }
 
-/// The scanner of an action that has one.
-fn scanner(action: &Action) -> Option<&Scanner> {
+/// The scanners of an action: one for each text in it.
+fn scanners(action: &Action) -> Vec<&Scanner> {
     match action {
-        Action::Scan(scanner) => Some(scanner),
-        Action::Elements(inner) => scanner(inner),
-        _ => None,
+        Action::Scan(scanner) => vec![scanner],
+        Action::Elements(inner) | Action::Converted(_, inner) => scanners(inner),
+        Action::Fields(fields) => fields.iter().flat_map(scanners).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -320,9 +328,8 @@ fn apply(
         Action::Bucket(bucket) => to_text(array, |cell, out| bucket.push(cell, out)),
         Action::Scan(scanner) => scanner.mask(array, Beside::of(beside.0, beside.1)?.as_ref()),
         Action::Elements(inner) => {
-            let DataType::List(item) = output else {
-                return Err(MaskError::Inconsistent("a list that is none"));
-            };
+            let item = lists::item_of(output);
+            let item = item.ok_or(MaskError::Inconsistent("a list that is none"))?;
             let mut cells = 0;
             let needed = !beside.0.is_empty() || matches!(**inner, Action::Shift(_));
             let rows = needed.then(|| rows_of_elements(array)).transpose()?;
@@ -333,6 +340,25 @@ fn apply(
                 Ok(masked)
             })?;
             Ok((masked, cells))
+        }
+        Action::Fields(actions) => {
+            let broken = MaskError::Inconsistent("a struct that is none");
+            let DataType::Struct(fields) = output else {
+                return Err(broken);
+            };
+            let mut cells = 0u64;
+            let masked = lists::map_fields(array, Some(fields), &mut |i, column| {
+                let (Some(action), Some(field)) = (actions.get_mut(i), fields.get(i)) else {
+                    return Err(broken.clone());
+                };
+                let (masked, count) = apply(action, column, field.data_type(), beside)?;
+                cells = cells.saturating_add(count);
+                Ok(masked)
+            })?;
+            Ok((masked, cells))
+        }
+        Action::Converted(plain, inner) => {
+            apply(inner, &layouts::convert(array, plain)?, output, beside)
         }
     }
 }

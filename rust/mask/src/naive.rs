@@ -11,7 +11,7 @@ use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
 use regex_automata::{Anchored, Input, MatchKind};
 
 use crate::detect::lexis::quantity;
-use crate::detect::{Kind, date_digits, date_words, phone, record};
+use crate::detect::{Kind, capital, date_digits, date_words, name, phone, record};
 use crate::fold::fold;
 
 /// A span in bytes of the text.
@@ -49,6 +49,7 @@ pub(crate) struct Naive {
     state_zip: DFA,
     age_unit: DFA,
     age_word: DFA,
+    age_in_words: DFA,
     records: Vec<(DFA, record::Keyword)>,
     fillers: DFA,
     far_fillers: DFA,
@@ -202,6 +203,16 @@ impl Naive {
                 colons,
             ),
             (r"[0-9A-Fa-f:][0-9A-Fa-f:.]*".into(), Kind::Ip, ipv6),
+            (
+                r"\(01\)[0-9]{14}(?: ?\([0-9]{2,4}\)[A-Za-z0-9._/-]{1,30}){0,8}".into(),
+                Kind::Device,
+                gs1,
+            ),
+            (
+                r"\+[A-Za-z][A-Za-z0-9]{8,29}(?:/[A-Za-z0-9/$+-]*[A-Za-z0-9])?".into(),
+                Kind::Device,
+                hibcc,
+            ),
             (mbi(""), Kind::Mbi, token),
             (mbi("-"), Kind::Mbi, token),
             ("[A-Za-z][A-Za-z9][0-9]{7}".into(), Kind::Dea, dea),
@@ -256,6 +267,9 @@ impl Naive {
             age_unit: compile(r"[ \t-]?(?i:years|year|yrs|yr|y/o|y\.o|yo|y|yof|yom|f|m)"),
             age_word: compile(
                 r"(?i:aged?)[ \t:=]{0,2}(?:(?i:of|at|is)[ \t:=]{0,2}){0,2}(?:9[0-9]|1[0-4][0-9])",
+            ),
+            age_in_words: compile(
+                r"(?i:(?:ninety|hundred)(?:[ \t-](?:and[ \t-])?(?:one|two|three|four|five|six|seven|eight|nine|ten))?[ \t-](?:years|year|yrs|yr|yo))",
             ),
             records: record::KEYWORDS
                 .iter()
@@ -361,6 +375,10 @@ impl Naive {
             }
         }
         self.ages(text, start, found);
+        let mut names = Vec::new();
+        capital::find(text, start, &mut names);
+        name::find_after_title(text, start, &mut names);
+        found.extend(names.iter().map(|span| (span.start, span.end, span.kind)));
     }
 
     fn phones(&self, text: &[u8], start: usize, found: &mut Vec<Found>) {
@@ -597,6 +615,18 @@ impl Naive {
                     .get(ago..ago + 3)
                     .is_some_and(|w| w.eq_ignore_ascii_case(b"ago"));
                 if !ago && !(sex && (apart || name[0].is_ascii_lowercase())) {
+                    found.push((start, end, Kind::Age));
+                }
+            }
+        }
+        if !word(text, back(start, 1)) && text.iter().any(u8::is_ascii_digit) {
+            for unit in ends(&self.age_in_words, text, start) {
+                let ago = unit + usize::from(is(text, unit, b" \t"));
+                let ago = text
+                    .get(ago..ago + 3)
+                    .is_some_and(|w| w.eq_ignore_ascii_case(b"ago"));
+                let end = (start..unit).rev().find(|&i| !letter(text, i)).unwrap();
+                if !letter(text, unit) && !ago {
                     found.push((start, end, Kind::Age));
                 }
             }

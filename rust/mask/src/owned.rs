@@ -11,7 +11,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::ByteArrayType;
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, BinaryViewArray, BooleanArray, FixedSizeBinaryArray,
-    GenericByteArray, PrimitiveArray, StringViewArray, downcast_primitive_array,
+    GenericByteArray, NullArray, PrimitiveArray, StringViewArray, downcast_primitive_array,
 };
 use arrow_buffer::{
     ArrowNativeType, BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer,
@@ -32,7 +32,12 @@ pub(crate) fn can_own(data_type: &DataType) -> bool {
         | DataType::BinaryView
         | DataType::FixedSizeBinary(_) => true,
         DataType::Dictionary(_, _) => dictionary::is_enum(data_type),
-        DataType::List(item) => can_own(item.data_type()),
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::FixedSizeList(item, _)
+        | DataType::Map(item, _) => can_own(item.data_type()),
+        DataType::Struct(fields) => fields.iter().all(|field| can_own(field.data_type())),
+        DataType::Null => true,
         primitive => primitive.is_primitive(),
     }
 }
@@ -61,7 +66,12 @@ pub(crate) fn owned(array: &ArrayRef) -> Result<ArrayRef, MaskError> {
                 Ok(())
             })
         }
-        DataType::List(_) => lists::map_elements(array, None, &mut |child| owned(child)),
+        DataType::List(_)
+        | DataType::LargeList(_)
+        | DataType::FixedSizeList(_, _)
+        | DataType::Map(_, _) => lists::map_elements(array, None, &mut |child| owned(child)),
+        DataType::Struct(_) => lists::map_fields(array, None, &mut |_, child| owned(child)),
+        DataType::Null => Ok(Arc::new(NullArray::new(array.len()))),
         _ => Err(MaskError::Inconsistent("a type nobody can copy")),
     )
 }

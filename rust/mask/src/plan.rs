@@ -21,6 +21,7 @@ use crate::token::Token;
 use crate::treatment::{Letters, Treatment};
 use crate::year::Year;
 use crate::zip3::Zip3;
+use crate::{layouts, lists};
 
 /// The metadata key that says what was done to a column.
 const TREATMENT_KEY: &str = "maskgate.treatment";
@@ -41,8 +42,12 @@ pub(crate) enum Action {
     Zip3(Zip3),
     Bucket(Bucket),
     Scan(Box<Scanner>),
-    /// The elements of a list, each by the inner action.
+    /// The elements of a list or the entries of a map, each by the inner action.
     Elements(Box<Action>),
+    /// The fields of a struct, each by its own action.
+    Fields(Vec<Action>),
+    /// The array brought to another layout, then the inner action.
+    Converted(DataType, Box<Action>),
 }
 
 /// One column: what comes in, what is done, what goes out.
@@ -74,7 +79,12 @@ impl Plan {
                 possible: possible(field, setting),
             });
         };
-        let nullable = field.is_nullable() || matches!(action, Action::Nulls | Action::Shift(_));
+        // A dictionary's values and those of runs may be NULL where no row is.
+        let made_null = matches!(
+            action,
+            Action::Nulls | Action::Shift(_) | Action::Converted(_, _)
+        );
+        let nullable = field.is_nullable() || made_null;
         let mut output = item.with_name(field.name()).with_nullable(nullable);
         let mut metadata = output.metadata().clone();
         metadata.insert(TREATMENT_KEY.to_owned(), treatment.name().to_owned());
@@ -96,12 +106,17 @@ fn action(
     setting: &Setting,
 ) -> Result<Option<(Action, Field)>, MaskError> {
     let data_type = field.data_type();
-    if !can_own(data_type) {
+    if let Some(plain) = layouts::plain(data_type) {
+        return converted(field, plain, column, treatment, setting);
+    }
+    if !is_known(data_type) {
         return Ok(None);
     }
     let kept = field.clone();
     let text = || as_text(field);
     let answer = match treatment {
+        // NULL throughout: there is nothing to take out, and nothing to tell.
+        _ if data_type == &DataType::Null => Some((Action::Own, kept)),
         Treatment::Null => Some((Action::Nulls, kept)),
         Treatment::Redact { label } => Some(if is_json(field) {
             let quoted = quoted(label);
@@ -111,8 +126,13 @@ fn action(
         } else {
             (Action::Nulls, kept)
         }),
+        Treatment::Clear { .. } | Treatment::Made { .. } | Treatment::Scan
+            if data_type.is_nested() =>
+        {
+            nested(field, column, treatment, setting)?
+        }
         Treatment::Clear { scan: false } => Some((Action::Own, kept)),
-        Treatment::Clear { scan: true } => Some(match scan(field, Spared::default()) {
+        Treatment::Clear { scan: true } => Some(match scan(field, clear()) {
             Some(action) => (action, kept),
             None => (Action::Own, kept),
         }),
@@ -125,6 +145,7 @@ fn action(
                 times: *times,
                 numbers: *numbers,
                 forms: forms.iter().filter_map(|form| Form::read(form)).collect(),
+                ..clear()
             };
             Some(match scan(field, spared) {
                 Some(action) => (action, kept),
@@ -139,7 +160,7 @@ fn action(
         | Treatment::Shift { .. }
         | Treatment::Zip3 { .. }
         | Treatment::Bucket { .. }
-            if matches!(data_type, DataType::List(_)) =>
+            if is_list(data_type) =>
         {
             elements(field, column, treatment, setting)?
         }
@@ -191,20 +212,87 @@ fn action(
             let fpe = Fpe::new(column, &key, *radix, *letters, separators)?;
             Some((Action::Fpe(Box::new(fpe)), text()))
         }
+        // A number of 64 bits without a sign has no integer's token: half of them are none.
+        Treatment::Token { .. } if data_type == &DataType::UInt64 => None,
         Treatment::Token { .. }
         | Treatment::Fpe { .. }
         | Treatment::Year
         | Treatment::Shift { .. }
         | Treatment::Zip3 { .. }
-        | Treatment::Bucket { .. } => None,
+        | Treatment::Bucket { .. } => match layouts::wider(data_type) {
+            Some(wide) => converted(field, wide, column, treatment, setting)?,
+            None => None,
+        },
     };
     Ok(answer)
 }
 
-/// The scan of a text-like field: text, JSON, enums, and lists of them.
+/// The action for the field in another layout.
+fn converted(
+    field: &Field,
+    layout: DataType,
+    column: &str,
+    treatment: &Treatment,
+    setting: &Setting,
+) -> Result<Option<(Action, Field)>, MaskError> {
+    let plain = without_extension(field.clone().with_data_type(layout.clone()));
+    let inner = action(&plain, column, treatment, setting)?;
+    Ok(inner.map(|(inner, after)| (Action::Converted(layout, Box::new(inner)), after)))
+}
+
+/// Whether every type in it is one that some treatment knows.
+fn is_known(data_type: &DataType) -> bool {
+    if let Some(plain) = layouts::plain(data_type) {
+        return is_known(&plain);
+    }
+    match data_type {
+        DataType::Struct(fields) => fields.iter().all(|field| is_known(field.data_type())),
+        list => match lists::item_of(list) {
+            Some(item) => is_known(item.data_type()),
+            None => can_own(list),
+        },
+    }
+}
+
+/// Whether it is a list of single values.
+fn is_list(data_type: &DataType) -> bool {
+    !matches!(data_type, DataType::Map(_, _)) && lists::item_of(data_type).is_some()
+}
+
+/// Lists, maps and structs under a treatment that goes into them.
+fn nested(
+    field: &Field,
+    column: &str,
+    treatment: &Treatment,
+    setting: &Setting,
+) -> Result<Option<(Action, Field)>, MaskError> {
+    let DataType::Struct(fields) = field.data_type() else {
+        return elements(field, column, treatment, setting);
+    };
+    let mut actions = Vec::with_capacity(fields.len());
+    let mut after = Vec::with_capacity(fields.len());
+    for member in fields {
+        let Some((action, member)) = action(member, column, treatment, setting)? else {
+            return Ok(None);
+        };
+        actions.push(action);
+        after.push(member);
+    }
+    let outer = field.clone().with_data_type(DataType::Struct(after.into()));
+    Ok(Some((Action::Fields(actions), outer)))
+}
+
+/// What is spared in a clear column.
+fn clear() -> Spared {
+    Spared {
+        names: true,
+        ..Spared::default()
+    }
+}
+
+/// The scan of a text-like field: text, JSON, enums.
 fn scan(field: &Field, spared: Spared) -> Option<Action> {
     match field.data_type() {
-        DataType::List(item) => scan(item, spared).map(|inner| Action::Elements(Box::new(inner))),
         text if is_string(text) || is_enum(text) => {
             let scanner = Scanner::new(is_json(field)).sparing(spared);
             Some(Action::Scan(Box::new(scanner)))
@@ -219,7 +307,7 @@ fn elements(
     treatment: &Treatment,
     setting: &Setting,
 ) -> Result<Option<(Action, Field)>, MaskError> {
-    let DataType::List(item) = field.data_type() else {
+    let Some(item) = lists::item_of(field.data_type()) else {
         return Ok(None);
     };
     let Some((inner, inner_field)) = action(item, column, treatment, setting)? else {
@@ -227,7 +315,10 @@ fn elements(
     };
     let same = inner_field.data_type() == item.data_type();
     let item = Arc::new(inner_field);
-    let outer = field.clone().with_data_type(DataType::List(item));
+    let Some(list) = lists::with_item(field.data_type(), item) else {
+        return Ok(None);
+    };
+    let outer = field.clone().with_data_type(list);
     let outer = if same {
         outer
     } else {
@@ -266,7 +357,12 @@ pub(crate) fn is_json(field: &Field) -> bool {
 fn type_name(field: &Field) -> String {
     match field.data_type() {
         _ if is_json(field) => "json".to_owned(),
-        DataType::List(item) => format!("list of {}", type_name(item)),
+        list if is_list(list) => match lists::item_of(list) {
+            Some(item) => format!("list of {}", type_name(item)),
+            None => list.to_string(),
+        },
+        DataType::Map(_, _) => "a map".to_owned(),
+        DataType::Struct(_) => "a struct".to_owned(),
         data_type if is_enum(data_type) => "an enum (dictionary of text)".to_owned(),
         data_type => data_type.to_string(),
     }

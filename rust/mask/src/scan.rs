@@ -17,6 +17,7 @@ use arrow_schema::DataType;
 
 use crate::MaskError;
 use crate::detect::gates::Bitmaps;
+use crate::detect::lexis::is_space;
 use crate::detect::triggers::{Rules, Triggers};
 use crate::detect::written::Form;
 use crate::detect::{KINDS, Kind, Span, opaque, server_time, union, whole};
@@ -31,7 +32,8 @@ use crate::text::{TextBuilder, build, for_each_text};
 /// Bytes of rows that are looked at together: they and their bitmaps stay in the nearest caches.
 const WINDOW: usize = 1 << 14;
 
-/// What is not an identifier in this text, because the server wrote it there from clear columns.
+/// What is not an identifier in this text, because a rule has let it through: it is a clear column's, or
+/// the server wrote it there from clear columns.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Spared {
     /// Dates and time stamps in the server's form.
@@ -40,12 +42,24 @@ pub(crate) struct Spared {
     pub(crate) numbers: bool,
     /// Dates in the forms that the statement had them written in; with `times` only.
     pub(crate) forms: Vec<Form>,
+    /// Names and towns in values of [`FEW`] words: of a clinician, of a city.
+    pub(crate) names: bool,
 }
+
+/// The words of a value that is no free text.
+const FEW: usize = 6;
 
 impl Spared {
     fn holds(&self, text: &[u8], span: Span) -> bool {
         let written = || self.forms.iter().any(|form| form.holds(text, span));
-        self.times && (server_time::holds(text, span) || written())
+        let few = || {
+            text.split(|&c| is_space(c))
+                .filter(|word| !word.is_empty())
+                .nth(FEW)
+                .is_none()
+        };
+        (self.times && (server_time::holds(text, span) || written()))
+            || (self.names && matches!(span.kind, Kind::Name | Kind::Place) && few())
     }
 }
 

@@ -37,7 +37,7 @@ fn scan_with(field: Field, rows: &[&str]) -> Vec<String> {
 }
 
 /// What is told, and what stands there afterwards.
-const TOLD: [(&str, &str); 230] = [
+const TOLD: [(&str, &str); 237] = [
     ("Name/MRN: ST-900001", "Name/MRN: [MRN]"),
     ("DOB/SSN 900110001 seen", "DOB/SSN [SSN] seen"),
     ("SSN 123-45-6789.", "SSN [SSN]."),
@@ -136,8 +136,8 @@ const TOLD: [(&str, &str); 230] = [
     ("see www.example.com/x)", "see [URL])"),
     ("portal at patient.example.com", "portal at [URL]"),
     ("02139-4307", "[ZIP]"),
-    ("Boston, MA 02139", "Boston, MA [ZIP]"),
-    ("Cambridge MA 02139", "Cambridge MA [ZIP]"),
+    ("Boston, MA 02139", "[PLACE], MA [ZIP]"),
+    ("Cambridge MA 02139", "[PLACE] MA [ZIP]"),
     ("95 year old man", "[AGE] year old man"),
     ("a 92-year-old", "a [AGE]-year-old"),
     ("101 y/o F", "[AGE] y/o F"),
@@ -262,7 +262,26 @@ const TOLD: [(&str, &str); 230] = [
     ("DEA: BS1234563", "DEA: [DEA]"),
     ("device serial # 1234-AB", "device serial # [DEVICE]"),
     ("IMEI 490154203237518", "IMEI [DEVICE]"),
-    ("UDI (01)00844588003288(17)141120", "UDI (01)[ID](17)141120"),
+    ("UDI (01)00844588003288(17)141120", "UDI [DEVICE]"),
+    (
+        "(01)00844588003288(17)141120(10)A213B1(21)1234 ok",
+        "[DEVICE] ok",
+    ),
+    (
+        "+H123PARTNO1234567890120/$$420020216LOT123 ok",
+        "[DEVICE] ok",
+    ),
+    (
+        "ninety-two year old, BP 120/80",
+        "[AGE] year old, BP 120/80",
+    ),
+    (
+        "HR 80, a Hundred and one years old",
+        "HR 80, a [AGE] years old",
+    ),
+    ("routing number 021000021", "routing number [ACCOUNT]"),
+    ("Mar-2024", "[DATE]"),
+    ("92F and aged 91", "[AGE]F and aged [AGE]"),
     ("case no. ST-998877", "case no. [CASE]"),
     ("Case ID 12345-JS", "Case ID [CASE]"),
     ("claim 2024-00123-7", "claim [CASE]"),
@@ -301,7 +320,7 @@ const TOLD: [(&str, &str); 230] = [
 ];
 
 /// Clinical text without identifiers: it comes back as it was.
-const LEFT: [&str; 118] = [
+const LEFT: [&str; 119] = [
     "since 2019",
     "MRN verified, BP 120/80",
     "mrn and dob checked",
@@ -418,6 +437,7 @@ const LEFT: [&str; 118] = [
     "PHQ-9 score 12, GAD-7 score 10",
     "case 3 of appendicitis",
     "ages 90-100 cohort",
+    "5 of ninety patients, ninety years ago",
     "120 m walk",
     "HCO3 24 PaCO2 40",
 ];

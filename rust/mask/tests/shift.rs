@@ -1,5 +1,7 @@
 //! `shift`: the same days for every date of one subject, none without one.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;

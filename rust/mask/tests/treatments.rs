@@ -11,7 +11,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::*;
 use arrow_buffer::{BooleanBuffer, NullBuffer};
-use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit};
+use arrow_schema::{DataType, Field, IntervalUnit, TimeUnit, UnionFields, UnionMode};
 use mask::{Letters, MaskError, Masker, Treatment};
 
 const KEY: &[u8; 32] = &[7; 32];
@@ -578,7 +578,9 @@ fn impossible_treatments_say_what_is_possible() {
     ));
     let time = DataType::Time64(TimeUnit::Microsecond);
     assert!(refuse(time, Treatment::Year).contains("Time64"));
-    let unknown = DataType::Struct(vec![Field::new("a", DataType::Utf8, true)].into());
+    let member = Arc::new(Field::new("a", DataType::Utf8, true));
+    let members = UnionFields::from_iter([(0, member)]);
+    let unknown = DataType::Union(members, UnionMode::Sparse);
     for treatment in [
         Treatment::Clear { scan: true },
         Treatment::Null,

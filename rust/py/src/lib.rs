@@ -1,19 +1,28 @@
 //! `gateway._kernel`: a table of contents. Each module holds one thing Python may call.
 
+#![deny(unsafe_code)] // allowed in arrow_c.rs alone
+
+#[allow(unsafe_code)]
+mod arrow_c;
 mod errors;
 mod lineage;
+mod masker;
 mod stream;
 
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
 /// The compiled half of maskgate.
 #[pymodule(gil_used = true)]
 fn _kernel(m: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::quiet_panics();
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    m.add("LABELS", PyTuple::new(m.py(), mask::labels())?)?;
     m.add_function(wrap_pyfunction!(lineage::lineage, m)?)?;
     m.add_function(wrap_pyfunction!(lineage::parts, m)?)?;
     m.add_function(wrap_pyfunction!(lineage::relations_named, m)?)?;
+    m.add_class::<masker::ArrowMasker>()?;
+    m.add_class::<masker::MaskedBatch>()?;
     m.add_class::<stream::Chunk>()?;
     m.add_class::<stream::MaskedStream>()?;
     Ok(())

@@ -1,6 +1,7 @@
 //! Ages over 89 (45 CFR 164.514(b)(2)(i)(C)): the number alone is the span.
 //!
-//! 90 to 149 before a word for years of age, or after `age` or `aged`.
+//! 90 to 149 before a word for years of age, or after `age` or `aged`; `ninety` and `hundred`, with what
+//! counts on from them, before such a word, in a text that has a digit anywhere.
 
 use super::lexis::{at, before, is_blank, is_letter, is_word, number, run, run_up_to, same, word};
 use super::{Kind, Span};
@@ -31,6 +32,44 @@ pub(crate) fn find(text: &[u8], at_digit: usize, spans: &mut Vec<Span>) {
             end,
             kind: Kind::Age,
         });
+    }
+}
+
+/// The words that numbers over 89 begin with, but for `one` before `hundred`.
+pub(crate) const WORDS: [&str; 2] = ["ninety", "hundred"];
+
+const ONES: [&str; 10] = [
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+];
+
+/// `ninety-two year old`, `a hundred and one years`.
+pub(crate) fn find_in_words(text: &[u8], at_word: usize, spans: &mut Vec<Span>) {
+    if is_word(before(text, at_word)) {
+        return;
+    }
+    let joint = |i| run_up_to(text, i, 1, |c| is_blank(c) || c == b'-');
+    let mut end = run_up_to(text, at_word, 8, is_letter);
+    if !WORDS.iter().any(|word| same(text, at_word, end, word)) {
+        return;
+    }
+    let and = joint(end);
+    let next = word(text, and, "and").map_or(and, joint);
+    let stop = run_up_to(text, next, 6, is_letter);
+    if next > end && ONES.iter().any(|one| same(text, next, stop, one)) {
+        end = stop;
+    }
+    let i = joint(end);
+    let stop = run_up_to(text, i, 6, is_letter);
+    let years = ["year", "years", "yr", "yrs", "yo"];
+    if i > end && years.iter().any(|years| same(text, i, stop, years)) {
+        let next = run_up_to(text, stop, 1, is_blank);
+        if word(text, next, "ago").is_none() {
+            spans.push(Span {
+                start: at_word,
+                end,
+                kind: Kind::Age,
+            });
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use super::lexis::LETTER;
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Characters<T> {
     pub(super) letters: T,
+    /// Capital letters, and letters outside ASCII.
+    pub(super) capitals: T,
     pub(super) digits: T,
     pub(super) dots: T,
     pub(super) dashes: T,
@@ -29,7 +31,7 @@ pub(super) struct Characters<T> {
     /// What a word that opens a rule may begin with, by it and the characters after it; see
     /// [`Openings`]. Many of these are no such word.
     pub(super) words: T,
-    /// Likewise for `www`.
+    /// Likewise for `www` and for titles.
     pub(super) www: T,
 }
 
@@ -39,6 +41,7 @@ impl<T> Characters<T> {
     pub(super) fn with<U>(&self, other: &Self, join: impl Fn(&T, &T) -> U) -> Characters<U> {
         Characters {
             letters: join(&self.letters, &other.letters),
+            capitals: join(&self.capitals, &other.capitals),
             digits: join(&self.digits, &other.digits),
             dots: join(&self.dots, &other.dots),
             dashes: join(&self.dashes, &other.dashes),
@@ -151,7 +154,7 @@ pub(super) struct Openings {
     places: [Halves; 1 + AFTER],
 }
 
-/// The group of `www`, and of short words.
+/// The group of `www` and of titles before names, and of short words.
 pub(super) const WWW: u8 = 1 << 7;
 const SHORT: u8 = 1 << 6;
 /// The group of words with a sign inside, as `a/c`.
@@ -201,6 +204,14 @@ impl Openings {
         openings
     }
 
+    /// With these three characters, letters small, in the group of `www`.
+    pub(super) fn with(mut self, three: &[u8; 3]) -> Self {
+        for (place, &c) in self.places.iter_mut().zip(three) {
+            *place = place.with(WWW, c).with(WWW, c.to_ascii_uppercase());
+        }
+        self
+    }
+
     fn add(&mut self, phrase: &[u8], group: u8) {
         for (i, place) in self.places.iter_mut().enumerate() {
             match phrase.get(i) {
@@ -229,6 +240,7 @@ pub(super) fn plain(block: &Block, tables: &Tables) -> Characters<u64> {
             &mut found.letters,
             lower.is_ascii_lowercase() || c == LETTER,
         );
+        put(&mut found.capitals, c.is_ascii_uppercase() || c == LETTER);
         put(&mut found.digits, class & DIGIT != 0);
         put(&mut found.dots, class & DOT != 0);
         put(&mut found.dashes, class & DASH != 0);

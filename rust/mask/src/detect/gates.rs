@@ -7,6 +7,7 @@
 //! the exception: a row's first character begins whatever it is part of.
 
 use super::classes::{AFTER, Block, Characters, Openings};
+use super::lexicon::{Beginnings, beginnings};
 use super::simd::{self, Engine, Job, Words};
 
 /// The triggers of 64 characters, the first in the lowest bit.
@@ -20,7 +21,7 @@ pub(super) struct Gates {
     pub(super) tokens: u64,
     /// First letters of words that may need a number near them.
     pub(super) words: u64,
-    /// First letters of words that need none.
+    /// First letters of words that need none: `www`, titles, and capitals that may begin or end a name.
     pub(super) www: u64,
     /// `@`, colons, dots and dashes.
     pub(super) signs: u64,
@@ -68,6 +69,84 @@ impl<W: Words> Seen<W> {
     }
 }
 
+/// What of the characters before matters to capitals (see [`named`]).
+#[derive(Clone, Copy)]
+struct Before<W> {
+    /// One when letters that began with a capital reached the end.
+    run: u64,
+    opened: W,
+    first: W,
+    second: W,
+    gap: W,
+    gaps: W,
+}
+
+impl<W: Words> Before<W> {
+    fn nothing() -> Self {
+        let none = W::load([0; 4]);
+        Self {
+            run: 0,
+            opened: none,
+            first: none,
+            second: none,
+            gap: none,
+            gaps: none,
+        }
+    }
+}
+
+/// What is behind each of the letters that begin at `starts`: a sum carries a bit to the end of its run.
+#[inline(always)]
+fn ends(letters: [u64; 4], starts: [u64; 4], carry: &mut u64) -> [u64; 4] {
+    let mut ends = [0; 4];
+    for ((end, letters), start) in ends.iter_mut().zip(letters).zip(starts) {
+        let (sum, over) = letters.overflowing_add(start);
+        let (sum, again) = sum.overflowing_add(*carry);
+        *carry = u64::from(over | again);
+        *end = sum & !letters;
+    }
+    ends
+}
+
+/// Of the words that begin with a capital those that `capital::asked` lets through: close behind a
+/// colon or another such word, or behind a letter or digit and a gap and with no capital after the
+/// first. Beside them those at a row's beginning or behind any gap, with no capital after the first.
+#[inline(always)]
+fn named<W: Words>(
+    last: &Group,
+    here: &Group,
+    rows: W,
+    word_begins: W,
+    second_capital: W,
+    before: &mut Before<W>,
+) -> (W, W) {
+    let after = |last: W, here: W| here.up::<1>().or(here.preceding(last).down::<63>());
+    let starts = word_begins.and(W::load(here.capitals));
+    let runs = ends(here.letters, starts.store(), &mut before.run);
+    let gaps = W::load(here.gaps);
+    let opened = W::load(runs).or(W::load(here.colons));
+    let near = after(before.opened, opened);
+    let first = near.and(gaps);
+    let next = after(before.first, first);
+    let second = next.and(gaps);
+    let far = after(before.second, second);
+    let words = W::load(here.letters).or(W::load(here.digits));
+    let last_words = W::load(last.letters).or(W::load(last.digits));
+    let gap = after(last_words, words).and(gaps);
+    let apart = after(before.gap, gap).without(second_capital);
+    let begin = after(before.gaps, gaps).or(rows).without(second_capital);
+    *before = Before {
+        run: before.run,
+        opened,
+        first,
+        second,
+        gap,
+        gaps,
+    };
+    let close = starts.and(near.or(next).or(far).or(apart));
+    (close, starts.and(begin).without(close))
+}
+
 /// The triggers of the characters `here`, between `last` and `next`; at `rows` rows begin, and at
 /// `next_rows` in the next group.
 #[inline(always)]
@@ -77,7 +156,8 @@ fn gates<W: Words>(
     next: &Group,
     rows: [u64; 4],
     next_rows: [u64; 4],
-) -> [Gates; 4] {
+    before_here: &mut Before<W>,
+) -> ([Gates; 4], [u64; 4]) {
     let seen = |class: fn(&Group) -> [u64; 4]| {
         let here = W::load(class(here));
         Seen {
@@ -168,7 +248,9 @@ fn gates<W: Words>(
 
     let word_begins = begin(last_letters, letters.here);
     let words = word_begins.and(W::load(here.words));
-    let www = word_begins.and(W::load(here.www));
+    let second_capital = seen(|c| c.capitals).after::<1, 63>().here;
+    let (names, begins) = named(last, here, rows, word_begins, second_capital, before_here);
+    let www = word_begins.and(W::load(here.www)).or(names);
     let signs = W::load(here.ats).or(colons).or(dashes).or(dots);
     let alone = numbers.or(tokens).or(www).or(signs).store();
     let all = [numbers, tokens, words, www, signs, numeric.here].map(W::store);
@@ -185,12 +267,26 @@ fn gates<W: Words>(
             numeric,
         }
     };
-    [
+    let gates = [
         lane(|[a, _, _, _]| a),
         lane(|[_, b, _, _]| b),
         lane(|[_, _, c, _]| c),
         lane(|[_, _, _, d]| d),
-    ]
+    ];
+    (gates, begins.store())
+}
+
+/// Of the words that begin at `begins` in the block from `start` on those that begin like a given name.
+#[inline(always)]
+fn given(text: &[u8], start: usize, begins: u64, beginnings: &Beginnings) -> u64 {
+    let (mut left, mut found) = (begins, 0);
+    while left != 0 {
+        let place = left.trailing_zeros();
+        let begin = start + place as usize;
+        found |= u64::from(beginnings.hold(text, begin)) << place;
+        left &= left - 1;
+    }
+    found
 }
 
 /// Blocks that are kept for the next text; what a larger one needed is given back.
@@ -282,8 +378,8 @@ impl Bitmaps {
         (length, near.count_ones() as usize)
     }
 
-    /// Whether anything can be found in characters `start..end`: a word alone opens nothing, for
-    /// whatever it names has a digit in it.
+    /// Whether anything can be found in characters `start..end`: most words alone open nothing, for
+    /// whatever they name has a digit in it.
     pub(crate) fn may_hold(&self, start: usize, end: usize) -> bool {
         let blocks = self.gates.as_flattened().get(start / 64..end.div_ceil(64));
         let Some((last, before)) = blocks.and_then(<[Gates]>::split_last) else {
@@ -302,6 +398,13 @@ impl Bitmaps {
         }
         add(last, bits & (u64::MAX >> (end.wrapping_neg() % 64)));
         alone != 0 || (words != 0 && digits != 0)
+    }
+
+    /// Whether there is a digit among characters `start..end`, or near them.
+    pub(super) fn numbered(&self, start: usize, end: usize) -> bool {
+        let blocks = self.gates.as_flattened().get(start / 64..end.div_ceil(64));
+        let blocks = blocks.unwrap_or_default();
+        blocks.iter().fold(0, |all, block| all | block.digits) != 0
     }
 
     /// The triggers of characters `start..end`, block by block of those that have any: the block's
@@ -368,12 +471,23 @@ impl Job for Fill<'_> {
         }
         let nothing = Group::default();
         let mut last = &nothing;
+        let mut before = Before::nothing();
+        let beginnings = beginnings();
+        let mut start = 0;
         let nexts = groups.iter().skip(1).chain([&nothing]);
         let next_rows = rows.iter().skip(1).chain([&[0; 4]]);
         for (((here, next), rows), next_rows) in
             groups.iter().zip(nexts).zip(rows.iter()).zip(next_rows)
         {
-            found.push(gates::<E::Words>(last, here, next, *rows, *next_rows));
+            let (mut gates, begins) =
+                gates::<E::Words>(last, here, next, *rows, *next_rows, &mut before);
+            for (gates, begins) in gates.iter_mut().zip(begins) {
+                let given = given(self.text, start, begins, beginnings);
+                gates.www |= given;
+                gates.alone |= given;
+                start += 64;
+            }
+            found.push(gates);
             strange |= here.strange.iter().fold(0, |all, bits| all | bits);
             last = here;
         }

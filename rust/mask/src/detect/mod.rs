@@ -10,20 +10,26 @@
 //! not found here; what the row itself tells is found in [`crate::row`].
 
 pub(crate) mod age;
+pub(crate) mod capital;
 mod classes;
 pub(crate) mod date_digits;
 pub(crate) mod date_words;
+pub(crate) mod device;
 pub(crate) mod email;
 pub(crate) mod gates;
+mod lexicon;
 pub(crate) mod lexis;
 pub(crate) mod long_number;
+pub(crate) mod name;
 pub(crate) mod network;
 pub(crate) mod opaque;
 pub(crate) mod phone;
+mod place;
 pub(crate) mod record;
 pub(crate) mod server_time;
 pub(crate) mod shapes;
 pub(crate) mod simd;
+mod spelling;
 pub(crate) mod ssn;
 pub(crate) mod triggers;
 pub(crate) mod url;
@@ -63,11 +69,14 @@ pub(crate) enum Kind {
     Mac,
     Age,
     Id,
+    Name,
+    Address,
+    Place,
     Row,
 }
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 25;
+pub(crate) const KINDS: usize = 28;
 
 impl Kind {
     /// Every kind in order.
@@ -96,6 +105,9 @@ impl Kind {
         Self::Mac,
         Self::Age,
         Self::Id,
+        Self::Name,
+        Self::Address,
+        Self::Place,
         Self::Row,
     ];
 
@@ -126,6 +138,9 @@ impl Kind {
             Self::Zip => "zip",
             Self::Age => "age",
             Self::Id => "id",
+            Self::Name => "name",
+            Self::Address => "address",
+            Self::Place => "place",
             Self::Row => "row",
         }
     }
@@ -157,6 +172,9 @@ impl Kind {
             Self::Zip => "[ZIP]",
             Self::Age => "[AGE]",
             Self::Id => "[ID]",
+            Self::Name => "[NAME]",
+            Self::Address => "[ADDRESS]",
+            Self::Place => "[PLACE]",
             Self::Row => "[ROW]",
         }
     }

@@ -3,12 +3,13 @@
 //! in groups of four or together). NPI is told by its word, in `record`.
 
 use super::lexis::{at, before, is_word, run, run_back};
-use super::{Kind, Span};
+use super::{Kind, Span, device};
 
 pub(crate) fn find(text: &[u8], at_digit: usize, spans: &mut Vec<Span>) {
     let start = run_back(text, at_digit, is_word);
     let end = run(text, at_digit, is_word);
     let token = text.get(start..end).unwrap_or_default();
+    device::find_hibcc(text, start, end, spans);
     if is_mbi(token) {
         spans.push(Span {
             start,

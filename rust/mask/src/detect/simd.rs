@@ -438,8 +438,11 @@ mod avx2 {
         let others = _mm256_and_si256(opens, all(!WWW));
         // What is not zero reaches the highest bit.
         let words = _mm256_add_epi8(others, all(0x7f));
+        let letters = any_of(LETTERS, kind);
         Characters {
-            letters: mask(any_of(LETTERS, kind)),
+            letters: mask(letters),
+            // A small letter has this bit, a capital and what is not ASCII has not.
+            capitals: mask(_mm256_andnot_si256(top(0x20, x), letters)),
             digits: mask(top(DIGIT, class)),
             dots: mask(top(DOT, class)),
             dashes: mask(top(DASH, class)),

@@ -11,8 +11,8 @@ use super::gates::Bitmaps;
 use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run};
 use super::url::{self, Tails};
 use super::{
-    Find, Span, age, date_digits, date_words, email, long_number, network, phone, record, shapes,
-    ssn, zip,
+    Find, Span, age, capital, date_digits, date_words, device, email, long_number, name, network,
+    phone, record, shapes, ssn, zip,
 };
 
 /// Which rules are asked.
@@ -100,6 +100,8 @@ impl Triggers {
             (phone::WORDS.as_slice(), phone::find_after_word as Find),
             (&date_words::MONTHS.map(|(name, _)| name), date_words::find),
             (&["age"], age::find_after_word),
+            (&age::WORDS, age::find_in_words),
+            (&name::TITLES, name::find_after_title),
         ] {
             for word in words {
                 // What begins with another word is asked there.
@@ -113,7 +115,11 @@ impl Triggers {
         let words = record::KEYWORDS.iter().map(|keyword| keyword.phrase);
         let words = words.chain(phone::WORDS);
         let words = words.chain(date_words::MONTHS.map(|(name, _)| name));
+        let words = words.chain(age::WORDS);
         let openings = Openings::new(words.chain(["age", "www"]));
+        let openings = name::TITLE_BEGINNINGS
+            .into_iter()
+            .fold(openings, Openings::with);
         Self {
             openings,
             opens,
@@ -142,10 +148,12 @@ impl Triggers {
         spans: &mut Vec<Span>,
     ) {
         let mut tails = Tails::default();
+        let numbered = bitmaps.numbered(first, first + text.len());
         for (base, found) in bitmaps.row(first, first + text.len()) {
             // Bits of the row only are set, and so nothing wraps.
             let at = |place: usize| (base | place).wrapping_sub(first);
-            for place in ones(found.www | found.words) {
+            let words = if numbered { found.words } else { 0 };
+            for place in ones(found.www | words) {
                 let i = at(place);
                 let letters = letters(text, i);
                 let group = self.opens.get(opening(letters)).copied().unwrap_or(0);
@@ -155,6 +163,9 @@ impl Triggers {
             }
             if rules == Rules::Named {
                 continue;
+            }
+            for place in ones(found.www) {
+                capital::find(text, at(place), spans);
             }
             for place in ones(found.numbers) {
                 let i = at(place);
@@ -249,6 +260,9 @@ fn at_digits(text: &[u8], start: usize, length: usize, near: usize, spans: &mut 
     }
     if length == 8 {
         date_digits::find(text, start, end, spans);
+    }
+    if length == 2 && at(text, end) == b')' {
+        device::find_gs1(text, start, spans);
     }
     let total = length + near;
     if near == 0 && length < 7 {

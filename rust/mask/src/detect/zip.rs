@@ -31,6 +31,11 @@ pub(crate) fn find(text: &[u8], at_digit: usize, spans: &mut Vec<Span>) {
     }
 }
 
+/// Whether these capitals are a state's.
+pub(super) fn is_state(letters: &[u8]) -> bool {
+    STATES.split(|&c| c == b' ').any(|state| state == letters)
+}
+
 /// A city's comma or word, a blank, two capitals that are a state, and one or two blanks before `i`.
 fn after_state(text: &[u8], i: usize) -> bool {
     let end = run_back(text, i, is_blank);
@@ -39,7 +44,7 @@ fn after_state(text: &[u8], i: usize) -> bool {
         return false;
     }
     let state = text.get(start..end).unwrap_or_default();
-    let known = STATES.split(|&c| c == b' ').any(|s| s == state);
+    let known = is_state(state);
     let blanks = run_back(text, start, is_blank);
     let city = before(text, blanks);
     known && (city == b',' || (blanks < start && city.is_ascii_lowercase()))

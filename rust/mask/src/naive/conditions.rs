@@ -224,6 +224,19 @@ pub(super) fn ipv6(text: &[u8], start: usize, end: usize) -> bool {
         && address.split(':').filter(|group| !group.is_empty()).count() >= 2
 }
 
+/// The elements are taken as they come: none that goes on, none left behind.
+pub(super) fn gs1(text: &[u8], _: usize, end: usize) -> bool {
+    !digit(text, end)
+}
+
+pub(super) fn hibcc(text: &[u8], start: usize, end: usize) -> bool {
+    let code = text[start + 1..end].iter();
+    let code: Vec<&u8> = code.take_while(|c| c.is_ascii_alphanumeric()).collect();
+    code.iter().filter(|c| c.is_ascii_digit()).count() >= 4
+        && !word(text, back(start, 1))
+        && !word(text, start + 1 + code.len())
+}
+
 pub(super) fn token(text: &[u8], start: usize, end: usize) -> bool {
     !word(text, back(start, 1)) && !word(text, end)
 }

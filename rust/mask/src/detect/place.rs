@@ -1,0 +1,371 @@
+//! Places smaller than a state: street addresses, parts of houses, boxes, towns.
+//!
+//! - a street: a number, words and a kind of street (`12 Main St`), a kind of street, words and a number
+//!   (`Via Roma 7`, `12 rue de la Paix` with a capital), a word that ends like a street and a number
+//!   (`Hauptstrasse 12`), with `Apt 4B` and the like behind it; after `lives at`, `address:` and the like
+//!   a number and words of any name;
+//! - `Suite 501`, `PO Box 123`;
+//! - a town: before a state's abbreviation (`Boston, MA`, any name before a ZIP code), a large one
+//!   after `in`, `from`, `to` or `near`, any name after `lives in`, `born in` and the like.
+//!
+//! States and countries stay (45 CFR 164.514(b)(2)(i)(B) speaks of subdivisions smaller than a state),
+//! and so do names of hospitals, and towns that nothing announces.
+
+use super::lexicon::{Known, known};
+use super::lexis::{
+    at, before, digits, is_blank, is_letter, is_word, run_back_up_to, run_up_to, same,
+};
+use super::spelling::{Shape, Word, gap, gap_before, word_at, word_before};
+use super::zip::is_state;
+use super::{Kind, Span};
+
+/// Words between a number and a kind of street, and words of an address.
+const BETWEEN: usize = 5;
+
+/// Words that a street of one word ends with.
+const ENDINGS: [&str; 24] = [
+    "strasse", "strase", "gasse", "weg", "platz", "allee", "gatan", "vagen", "katu", "tie", "kuja",
+    "polku", "vej", "gade", "vanget", "veien", "gata", "straat", "laan", "gracht", "plein", "utca",
+    "stradet", "parken",
+];
+
+/// Asked for a word that begins with a capital.
+pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
+    let mut push = |start, end, kind| spans.push(Span { start, end, kind });
+    let street = Known::STREET.or(Known::SHORT_STREET);
+    if word.is(street)
+        && let Some(start) = street_before(text, word)
+    {
+        push(start, with_unit(text, word.end), Kind::Address);
+    }
+    if word.is(Known::OPENER)
+        && let Some((start, end)) = opened(text, word)
+    {
+        push(start, with_unit(text, end), Kind::Address);
+    }
+    if let Some((start, end)) = one_word(text, word) {
+        push(start, with_unit(text, end), Kind::Address);
+    }
+    if before(text, word.start.saturating_sub(1)).is_ascii_digit()
+        && let Some((start, end)) = announced(text, word)
+    {
+        push(start, with_unit(text, end), Kind::Address);
+    }
+    if word.is(Known::UNIT)
+        && let Some(end) = unit(text, word.start)
+    {
+        push(word.start, end, Kind::Address);
+    }
+    if let Some(end) = boxed(text, word) {
+        push(word.start, end, Kind::Address);
+    }
+    if let Some((start, end)) = before_state(text, word) {
+        push(start, end, Kind::Place);
+    }
+    if let Some(end) = town(text, word) {
+        push(word.start, end, Kind::Place);
+    }
+}
+
+/// The start of a house number that ends at `end`: up to six digits, perhaps a letter or a range.
+fn house_number(text: &[u8], end: usize) -> Option<usize> {
+    let of_number = |c: u8| is_word(c) || c == b'-';
+    let start = run_back_up_to(text, end, 9, of_number);
+    let whole = digits(text, start);
+    let rest = text.get(whole..end)?;
+    let letter = rest.len() <= 1 && rest.iter().all(u8::is_ascii_alphabetic);
+    let range = rest.split_first().is_some_and(|(dash, more)| {
+        *dash == b'-' && !more.is_empty() && more.iter().all(u8::is_ascii_digit)
+    });
+    let apart = !matches!(before(text, start), b'.' | b'/' | b'$' | b',' | b'-' | b'_')
+        && !is_word(before(text, start));
+    ((1..=6).contains(&(whole - start)) && (letter || range) && apart).then_some(start)
+}
+
+/// `5th`, `42nd`.
+fn is_ordinal(token: &[u8]) -> bool {
+    let number = token.iter().take_while(|c| c.is_ascii_digit()).count();
+    (1..=3).contains(&number)
+        && token.get(number..).is_some_and(|ending| {
+            ["st", "nd", "rd", "th"]
+                .iter()
+                .any(|known| ending.eq_ignore_ascii_case(known.as_bytes()))
+        })
+}
+
+/// The start of the address whose kind of street this word is.
+fn street_before(text: &[u8], word: &Word) -> Option<usize> {
+    // `12 High St`; in capitals it is a segment, too.
+    let saint = word.shape == Shape::Title && same(text, word.start, word.end, "st");
+    let short = word.is(Known::SHORT_STREET) && !saint;
+    // `10 Units Dr. Smith`.
+    if short && at(text, word.end) == b'.' && same(text, word.start, word.end, "dr") {
+        let next = gap(text, word.end + 1);
+        if next.is_some_and(|next| at(text, next).is_ascii_uppercase()) {
+            return None;
+        }
+    }
+    let mut end = gap_before(text, word.start)?;
+    let mut own = false;
+    for words in 0..=BETWEEN {
+        if words > 0
+            && let Some(start) = house_number(text, end)
+        {
+            return (own || !short).then_some(start);
+        }
+        let dot = usize::from(before(text, end) == b'.');
+        let start = run_back_up_to(text, end - dot, 24, |c| {
+            is_word(c) || matches!(c, b'\'' | b'-')
+        });
+        let token = text.get(start..end - dot)?;
+        let found = known(token);
+        let first = token.first().copied()?;
+        let capital = first.is_ascii_uppercase() && token.iter().all(|&c| !c.is_ascii_digit());
+        let small = found.is(Known::PARTICLE) || matches!(token, b"of" | b"the");
+        if !(capital || small || is_ordinal(token)) {
+            return None;
+        }
+        // In capitals only beside others: `HEAD CT`.
+        let same_case = word.shape != Shape::Caps
+            || (token.len() >= 3 && token.iter().all(|c| !c.is_ascii_lowercase()));
+        own |= same_case && (is_ordinal(token) || (capital && !found.is(Known::PLAIN)));
+        end = gap_before(text, start)?;
+    }
+    None
+}
+
+/// Behind the words of a street's name at `i`, and behind the number that follows them, if one does.
+fn street_after(text: &[u8], i: usize) -> (usize, bool) {
+    let mut end = i;
+    for _ in 0..BETWEEN {
+        let comma = end + usize::from(at(text, end) == b',');
+        let Some(next) = gap(text, comma) else { break };
+        let stop = digits(text, next);
+        if (1..=5).contains(&(stop - next)) {
+            let letter = usize::from(is_letter(at(text, stop)) && !is_word(at(text, stop + 1)));
+            let apart = !is_word(at(text, stop + letter));
+            return if apart {
+                (stop + letter, true)
+            } else {
+                (end, false)
+            };
+        }
+        if comma > end {
+            break;
+        }
+        let stop = run_up_to(text, next, 24, |c| {
+            is_letter(c) || matches!(c, b'\'' | b'-')
+        });
+        let particle = known(text.get(next..stop).unwrap_or_default()).is(Known::PARTICLE);
+        if stop == next || !(at(text, next).is_ascii_uppercase() || particle) {
+            break;
+        }
+        end = stop;
+    }
+    (end, false)
+}
+
+/// `Via Roma 7`, `7 Rue de la Paix`.
+fn opened(text: &[u8], word: &Word) -> Option<(usize, usize)> {
+    if word.shape != Shape::Title {
+        return None;
+    }
+    let after = word.end + usize::from(at(text, word.end) == b'.');
+    let (end, numbered) = street_after(text, after);
+    let house = gap_before(text, word.start).and_then(|end| house_number(text, end));
+    (end > after && (numbered || house.is_some())).then_some((house.unwrap_or(word.start), end))
+}
+
+/// `Hauptstrasse 12`.
+fn one_word(text: &[u8], word: &Word) -> Option<(usize, usize)> {
+    let letters = text.get(word.start..word.end)?;
+    let ends = |ending: &&str| {
+        let ending = ending.as_bytes();
+        letters.len() >= ending.len() + 3
+            && letters
+                .get(letters.len() - ending.len()..)
+                .is_some_and(|last| last.eq_ignore_ascii_case(ending))
+    };
+    if letters.len() < 6 || word.is(Known::PLAIN) {
+        return None;
+    }
+    let next = gap(text, word.end)?;
+    let stop = digits(text, next);
+    let stop = stop + usize::from(is_letter(at(text, stop)));
+    if !(1..=5).contains(&(stop - next))
+        || is_word(at(text, stop))
+        || !at(text, next).is_ascii_digit()
+        || !ENDINGS.iter().any(|ending| ends(&ending))
+    {
+        return None;
+    }
+    let house = gap_before(text, word.start).and_then(|end| house_number(text, end));
+    Some((house.unwrap_or(word.start), stop))
+}
+
+/// A number and this word behind `lives at`, `address:` and the like.
+fn announced(text: &[u8], word: &Word) -> Option<(usize, usize)> {
+    let start = house_number(text, gap_before(text, word.start)?)?;
+    let blanks = run_back_up_to(text, start, 3, super::lexis::is_space);
+    let mut end = blanks - usize::from(before(text, blanks) == b':');
+    for _ in 0..3 {
+        let from = run_back_up_to(text, end, 10, is_letter);
+        let letters = text.get(from..end)?;
+        if known(letters).is(Known::LIVING) {
+            let (end, _) = street_after(text, word.end);
+            return Some((start, end));
+        }
+        let link = ["at", "on", "is", "to", "in"];
+        if !link
+            .iter()
+            .any(|link| letters.eq_ignore_ascii_case(link.as_bytes()))
+        {
+            return None;
+        }
+        end = gap_before(text, from)?;
+    }
+    None
+}
+
+/// The end of `Apt. 4B` at `i`.
+fn unit(text: &[u8], i: usize) -> Option<usize> {
+    let end = run_up_to(text, i, 10, is_letter);
+    if !known(text.get(i..end)?).is(Known::UNIT) {
+        return None;
+    }
+    let dot = end + usize::from(at(text, end) == b'.');
+    let blanks = run_up_to(text, dot, 2, is_blank);
+    let sign = blanks + usize::from(at(text, blanks) == b'#');
+    let stop = run_up_to(text, sign, 7, |c| is_word(c) || c == b'-');
+    let token = text.get(sign..stop)?;
+    let numbered = token.iter().any(u8::is_ascii_digit) || (token.len() == 1 && blanks > end);
+    (numbered && sign > end && !is_word(at(text, stop))).then_some(stop)
+}
+
+/// With the unit that follows, a comma or line end between or not.
+fn with_unit(text: &[u8], end: usize) -> usize {
+    let dot = end + usize::from(at(text, end) == b'.');
+    let comma = dot + usize::from(at(text, dot) == b',');
+    let next = run_up_to(text, comma, 3, super::lexis::is_space);
+    if at(text, next) == b'#' {
+        let stop = run_up_to(text, next + 1, 6, is_word);
+        if stop > next + 1 && !is_word(at(text, stop)) {
+            return stop;
+        }
+    }
+    if next > dot {
+        unit(text, next).unwrap_or(end)
+    } else {
+        end
+    }
+}
+
+/// The end of `Box 123` of a post office.
+fn boxed(text: &[u8], word: &Word) -> Option<usize> {
+    if !same(text, word.start, word.end, "box") {
+        return None;
+    }
+    let next = gap(text, word.end)?;
+    let stop = digits(text, next);
+    if !(1..=6).contains(&(stop - next)) || is_word(at(text, stop)) {
+        return None;
+    }
+    let end = gap_before(text, word.start)?;
+    let office = run_back_up_to(text, end, 4, |c| is_letter(c) || c == b'.');
+    let letters = text.get(office..end)?;
+    let post = ["po", "p.o.", "pob", "post"];
+    (stop - next >= 4
+        || post
+            .iter()
+            .any(|post| letters.eq_ignore_ascii_case(post.as_bytes())))
+    .then_some(stop)
+}
+
+/// The town before this abbreviation of a state.
+fn before_state(text: &[u8], word: &Word) -> Option<(usize, usize)> {
+    let state = text.get(word.start..word.end)?;
+    if word.shape != Shape::Caps || word.possessive || !is_state(state) {
+        return None;
+    }
+    let blanks = run_back_up_to(text, word.start, 3, super::lexis::is_space);
+    let comma = before(text, blanks) == b',';
+    let end = blanks - usize::from(comma);
+    if (blanks == word.start && !comma) || word.start - blanks > 2 {
+        return None;
+    }
+    let zip = gap(text, word.end).is_some_and(|next| {
+        let stop = digits(text, next);
+        let more = at(text, stop) == b'-' && !at(text, stop + 1).is_ascii_digit();
+        stop == next + 5 && !is_letter(at(text, stop)) && !more
+    });
+    let last = word_before(text, end).filter(|last| comma || !last.is_plain())?;
+    let mut start = last.start;
+    let mut listed = last.is(Known::CITY);
+    if !matches!(last.shape, Shape::Title | Shape::Caps) || last.possessive {
+        return None;
+    }
+    for _ in 0..2 {
+        let Some(word) = gap_before(text, start).and_then(|end| word_before(text, end)) else {
+            break;
+        };
+        let part = matches!(word.shape, Shape::Title | Shape::Caps)
+            && word.shape == last.shape
+            && !word.is(Known::STREET.or(Known::SHORT_STREET));
+        if !part || !(zip || word.is(Known::SAINT)) {
+            break;
+        }
+        listed |= word.is(Known::SAINT);
+        start = word.start;
+    }
+    (zip || (comma && listed)).then_some((start, end))
+}
+
+/// The end of the town that begins with this word, by what stands before it.
+fn town(text: &[u8], word: &Word) -> Option<usize> {
+    if !matches!(word.shape, Shape::Title | Shape::Caps) || word.len() < 3 {
+        return None;
+    }
+    let link_end = gap_before(text, word.start)?;
+    let link = run_back_up_to(text, link_end, 8, is_letter);
+    let letters = text.get(link..link_end)?;
+    let of = |words: &[&str]| words.iter().any(|word| letters == word.as_bytes());
+    if !of(&["in", "from", "to", "near"]) || is_word(before(text, link)) {
+        return None;
+    }
+    let origin = gap_before(text, link).is_some_and(|end| {
+        let from = run_back_up_to(text, end, 10, is_letter);
+        known(text.get(from..end).unwrap_or_default()).is(Known::ORIGIN)
+    });
+    let any = origin && !word.is(Known::PLAIN) && !word.is(Known::GIVEN);
+    let mut end = word.end;
+    let saint = ["san", "santa", "los", "las"]
+        .iter()
+        .any(|saint| same(text, word.start, word.end, saint));
+    let after_saint = gap(text, end)
+        .filter(|_| saint)
+        .and_then(|next| word_at(text, next))
+        .filter(|next| next.shape == word.shape);
+    if let Some(next) = after_saint {
+        end = next.end;
+    } else if !(word.is(Known::CITY) || any) {
+        return None;
+    }
+    for _ in 0..2 {
+        let next = gap(text, end).and_then(|next| word_at(text, next));
+        let Some(next) = next.filter(|next| next.shape == word.shape) else {
+            break;
+        };
+        if next.is(Known::PLAIN) || next.possessive {
+            break;
+        }
+        if next.is(Known::THING) {
+            return None;
+        }
+        end = next.end;
+    }
+    let thing = gap(text, end).is_some_and(|next| {
+        let end = run_up_to(text, next, 16, is_letter);
+        known(text.get(next..end).unwrap_or_default()).is(Known::THING)
+    });
+    (origin || !thing).then_some(end)
+}

@@ -1,0 +1,282 @@
+//! Names and places: what is told, and clinical text that comes back as it was.
+
+// A test that cannot go on should panic; clippy lets only functions marked as tests do so.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, StringArray};
+use arrow_schema::{DataType, Field};
+use mask::{Masker, Treatment};
+
+/// One sentence a line, without identifiers.
+const CLINICAL: &str = include_str!("texts/clinical.txt");
+
+fn scan(rows: &[&str]) -> Vec<String> {
+    scan_under(&Treatment::Scan, rows)
+}
+
+fn scan_under(treatment: &Treatment, rows: &[&str]) -> Vec<String> {
+    let field = Field::new("note", DataType::Utf8, true);
+    let array: ArrayRef = Arc::new(StringArray::from_iter_values(rows));
+    let mut masker = Masker::new(&[(field, treatment.clone())], &[0; 32]).unwrap();
+    let masked = masker.mask(0, &array).unwrap();
+    masked
+        .as_string::<i32>()
+        .iter()
+        .map(|row| row.unwrap().to_owned())
+        .collect()
+}
+
+const NAMES: [(&str, &str); 96] = [
+    ("Mr. Smith was seen", "Mr. [NAME] was seen"),
+    ("Mrs Garcia-Lopez called", "Mrs [NAME] called"),
+    ("Ms. Xqzt is here", "Ms. [NAME] is here"),
+    ("seen by dr. kowalski today", "seen by dr. [NAME] today"),
+    ("mr smith states", "mr [NAME] states"),
+    ("Dr.Kowalski", "Dr.[NAME]"),
+    ("DR. SMITH NOTIFIED", "DR. [NAME] NOTIFIED"),
+    ("Dr. J. R. Kowalski", "Dr. [NAME]"),
+    ("Drs. Kowalski and Nowak", "Drs. [NAME] and [NAME]"),
+    ("Dr. Brown agrees", "Dr. [NAME] agrees"),
+    ("Dr. Van der Berg", "Dr. [NAME]"),
+    ("Dr. O'Brien's note", "Dr. [NAME]'s note"),
+    ("Nurse Patel at bedside", "Nurse [NAME] at bedside"),
+    ("Prof. Lindqvist", "Prof. [NAME]"),
+    ("Miss Jones", "Miss [NAME]"),
+    ("Rev. Green visited", "Rev. [NAME] visited"),
+    ("Herr Müller", "Herr [NAME]"),
+    ("Señora Ibáñez", "Señora [NAME]"),
+    ("Name: Zoltan Qwrtz", "Name: [NAME]"),
+    ("NAME: SMITH, JOHN", "NAME: [NAME]"),
+    ("PATIENT: SMITH, JOHN Q.", "PATIENT: [NAME]."),
+    ("Patient Name: Qwrtz, Plugh", "Patient Name: [NAME]"),
+    ("My name is Rubija", "My name is [NAME]"),
+    ("her name is Plugh.", "her name is [NAME]."),
+    ("Patient Jennifer Lopez", "Patient [NAME]"),
+    ("patient Kowalski reports", "patient [NAME] reports"),
+    ("daughter Mary at bedside", "daughter [NAME] at bedside"),
+    ("his wife Plugh called", "his wife [NAME] called"),
+    ("Signed by Kowalski", "Signed by [NAME]"),
+    (
+        "Electronically signed by: Anna Smith, MD",
+        "Electronically signed by: [NAME], MD",
+    ),
+    ("spoke with Jennifer about", "spoke with [NAME] about"),
+    ("c/o Kowalski", "c/o [NAME]"),
+    ("Dear Ahmed,", "Dear [NAME],"),
+    ("attn: Kowalski", "attn: [NAME]"),
+    ("John Smith", "[NAME]"),
+    ("JOHN SMITH", "[NAME]"),
+    ("John Q. Public was", "[NAME] was"),
+    ("John Q Plugh", "[NAME]"),
+    ("J. Kowalski", "[NAME]"),
+    ("J.R. Kowalski", "[NAME]"),
+    ("Kowalski, J.", "[NAME]."),
+    ("Smith, John", "[NAME]"),
+    ("Smith,John", "[NAME]"),
+    ("Qwrtz, Jennifer", "[NAME]"),
+    ("Anna Qwrtz", "[NAME]"),
+    ("Qwrtz Kowalski", "[NAME]"),
+    ("Mary Ann Smith", "[NAME]"),
+    ("Mark Johnson", "[NAME]"),
+    ("Anna van der Berg", "[NAME]"),
+    ("Jose de la Cruz", "[NAME]"),
+    ("Omar bin Laden", "[NAME]"),
+    ("Sean O'Brien", "[NAME]"),
+    ("Ronald McDonald", "[NAME]"),
+    ("Maria Garcia-Lopez", "[NAME]"),
+    ("Anna-Maria Qwrtz", "[NAME]"),
+    ("José García", "[NAME]"),
+    ("JOSÉ GARCÍA", "[NAME]"),
+    ("Jose\u{301} Garci\u{301}a", "[NAME]"),
+    ("Łukasz Żółkowski", "[NAME]"),
+    ("Jörg Weiß", "[NAME]"),
+    ("Hồng Nguyễn", "[NAME]"),
+    ("Jennifer Smith's chart", "[NAME]'s chart"),
+    ("Seen with John Smith.", "Seen with [NAME]."),
+    ("told Jennifer that", "told [NAME] that"),
+    ("per Kowalski", "per [NAME]"),
+    ("Informant: Kowalski", "Informant: [NAME]"),
+    ("PCP: Anna Qwrtz", "PCP: [NAME]"),
+    ("Provider: Kowalski, Anna MD", "Provider: [NAME] MD"),
+    (
+        "Emergency contact: Maria Lopez (wife)",
+        "Emergency contact: [NAME] (wife)",
+    ),
+    ("Name:\nJohn Smith", "Name:\n[NAME]"),
+    ("full_name: Qwrtz", "full_name: [NAME]"),
+    ("Mr. White and Mrs. Black", "Mr. [NAME] and Mrs. [NAME]"),
+    ("brother Will Smith", "brother [NAME]"),
+    ("Grace Kowalski", "[NAME]"),
+    ("Cameron Stewart", "[NAME]"),
+    ("sister Anna, brother Tom", "sister [NAME], brother [NAME]"),
+    ("Mr. Young will follow", "Mr. [NAME] will follow"),
+    (
+        "his son Ahmed and daughter Fatima",
+        "his son [NAME] and daughter [NAME]",
+    ),
+    ("Patient is Jennifer Qwrtz", "Patient is [NAME]"),
+    ("Hi Jennifer,", "Hi [NAME],"),
+    ("Thanks, John Smith RN", "Thanks, [NAME] RN"),
+    ("Resident: K. Nowak", "Resident: [NAME]"),
+    ("Maria is a 45 year old", "[NAME] is a 45 year old"),
+    (
+        "Stable. Jennifer reports pain.",
+        "Stable. [NAME] reports pain.",
+    ),
+    ("Her son, Ahmed, agrees.", "Her son, [NAME], agrees."),
+    (
+        "Contacted daughter (Susan) today",
+        "Contacted daughter ([NAME]) today",
+    ),
+    ("discussed with NP Johnson", "discussed with NP [NAME]"),
+    ("Pt. Williams c/o pain", "Pt. [NAME] c/o pain"),
+    ("seen by J Kowalski", "seen by [NAME]"),
+    ("Sarah L. Mitchell, M.D.", "[NAME], M.D."),
+    ("PT: JOHNSON, ROBERT A   MRN", "PT: [NAME]   MRN"),
+    (
+        "Drs. Adams, Baker and Chen.",
+        "Drs. [NAME], [NAME] and [NAME].",
+    ),
+    ("Cc: Dr. Anna Smith", "Cc: Dr. [NAME]"),
+    ("(John Smith)", "([NAME])"),
+    ("\"Anna Smith\"", "\"[NAME]\""),
+    ("Smith, John, 45M", "[NAME], 45M"),
+];
+
+const PLACES: [(&str, &str); 34] = [
+    ("lives at 12 Main St with", "lives at [ADDRESS] with"),
+    ("at 123 Oak Street.", "at [ADDRESS]."),
+    ("home: 4501 North Elm Avenue, Apt 4B", "home: [ADDRESS]"),
+    ("123 MAIN ST", "[ADDRESS]"),
+    ("88 5th Ave", "[ADDRESS]"),
+    ("1200 W. Maple Rd, Suite 200", "[ADDRESS]"),
+    ("17 St. James Blvd", "[ADDRESS]"),
+    ("250 Martin Luther King Jr Dr", "[ADDRESS]"),
+    ("12-14 Church Lane", "[ADDRESS]"),
+    ("221B Baker Street", "[ADDRESS]"),
+    (
+        "12 Main St\nBoston, MA 02139",
+        "[ADDRESS]\n[PLACE], MA [ZIP]",
+    ),
+    (
+        "12 Main St, Boston, MA 02139-4307",
+        "[ADDRESS], [PLACE], MA [ZIP]",
+    ),
+    ("Boston, MA", "[PLACE], MA"),
+    ("Salt Lake City, UT 84101", "[PLACE], UT [ZIP]"),
+    ("San Qwrtz, CA 90210", "[PLACE], CA [ZIP]"),
+    ("PO Box 123", "PO [ADDRESS]"),
+    ("at Suite 501", "at [ADDRESS]"),
+    ("address: 86036 Rua do Arenque 1634", "address: [ADDRESS]"),
+    (
+        "The address is 450 Præstevænget 15",
+        "The address is [ADDRESS]",
+    ),
+    ("lives at 255 Qwrtz", "lives at [ADDRESS]"),
+    ("wohnt Hauptstraße 12", "wohnt [ADDRESS]"),
+    ("in Rue de la Paix 5", "in [ADDRESS]"),
+    ("at Via Roma 12", "at [ADDRESS]"),
+    ("at Koskikatu 25", "at [ADDRESS]"),
+    ("lives in Qwrtz with", "lives in [PLACE] with"),
+    ("born in Boston", "born in [PLACE]"),
+    ("He is from Seattle", "He is from [PLACE]"),
+    ("travelled to San Francisco", "travelled to [PLACE]"),
+    ("grew up in Kenosha", "grew up in [PLACE]"),
+    ("moved here from Milwaukee", "moved here from [PLACE]"),
+    ("lives in Texas", "lives in Texas"),
+    ("born in Vietnam", "born in Vietnam"),
+    ("Smith, MD", "Smith, MD"),
+    ("2 CHEST CT scans, 1 Head CT", "2 CHEST CT scans, 1 Head CT"),
+];
+
+#[test]
+fn places_are_told() {
+    told(PLACES);
+}
+
+#[test]
+fn names_are_told() {
+    told(NAMES);
+}
+
+fn told<const N: usize>(table: [(&str, &str); N]) {
+    let (texts, expected): (Vec<&str>, Vec<&str>) = table.into_iter().unzip();
+    let wrong: Vec<_> = scan(&texts)
+        .into_iter()
+        .zip(expected)
+        .filter(|(got, expected)| got != expected)
+        .collect();
+    assert_eq!(wrong, []);
+}
+
+#[test]
+fn clinical_sentences_come_back_unchanged() {
+    let sentences: Vec<&str> = CLINICAL.lines().collect();
+    assert!(sentences.len() >= 150);
+    let changed: Vec<_> = scan(&sentences)
+        .into_iter()
+        .zip(sentences)
+        .filter(|(got, sentence)| got != sentence)
+        .collect();
+    assert_eq!(changed, []);
+}
+
+#[test]
+fn a_clear_column_keeps_names_that_are_its_values() {
+    let made = Treatment::Made {
+        times: false,
+        numbers: false,
+        forms: Vec::new(),
+    };
+    let rows = [
+        "Anna Smith",
+        "Dr. John Q. Kowalski, MD",
+        "Boston, MA",
+        "Nurse Kowalski saw John Smith in Boston today",
+        "Anna Smith, 12 Main St",
+    ];
+    for treatment in [Treatment::Clear { scan: true }, made] {
+        let got = scan_under(&treatment, &rows);
+        assert_eq!(got[..3], rows[..3]);
+        assert_eq!(got[3], "Nurse [NAME] saw [NAME] in [PLACE] today");
+        assert_eq!(got[4], "Anna Smith, [ADDRESS]");
+    }
+}
+
+/// A quadratic rule would take hours on these.
+#[test]
+fn no_name_is_slow() {
+    for piece in [
+        "Dr. ",
+        "dr. ",
+        "Mr",
+        "A ",
+        "A.",
+        "Anna ",
+        "ANNA, ",
+        "O'",
+        "A-",
+        "van ",
+        "Van ",
+        "J. ",
+        "name: ",
+        "Name is ",
+        "Aa",
+        "a'",
+        "Smith\n",
+        ": ",
+        "de La ",
+        "Boston, MA ",
+        "Apt 1",
+        "1 Via ",
+        "Anna, ",
+        "Jean-",
+        "d'A ",
+    ] {
+        let text = piece.repeat(150_000 / piece.len());
+        assert!(!scan(&[&text])[0].is_empty(), "{piece:?}");
+    }
+}
