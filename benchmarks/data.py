@@ -102,8 +102,11 @@ def notes(rows: int) -> tuple[list[str], int]:
 
 
 def prepare() -> Path:
-    """The notes as an Arrow stream in batches, and the patterns for the engines in Rust; made once
-    for a version of this file and theirs. The schema's metadata says how many have an identifier."""
+    """The notes as an Arrow stream in batches, and the patterns for the engines in Rust.
+
+    Made once for a version of this file and theirs. How many notes have an identifier is in the
+    schema's metadata.
+    """
     sources = Path(__file__).read_bytes() + Path(patterns.__file__).read_bytes()
     version = hashlib.sha256(sources).hexdigest()
     mark = FOLDER / "notes.version"

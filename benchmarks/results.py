@@ -84,7 +84,7 @@ class Measure:
         missing = [one for one in absent if one.measure == self.key]
         if not mine and not missing:
             return []
-        shown = largest(mine)
+        shown = largest(mine, self.reference)
         begins = self.reference or "\0"
         reference = next((one for one in shown if one.engine.startswith(begins)), None)
         out = [f"{self.title}", f"    asked: {self.asked}"]
@@ -121,8 +121,8 @@ def ratio(ours: Result | None, other: Result) -> float | None:
     return ours.value / other.value if ours.more_is_better else other.value / ours.value
 
 
-def largest(results: Sequence[Result]) -> list[Result]:
-    """Each engine once, at its largest size: ours, then the others, then the limits."""
+def largest(results: Sequence[Result], reference: str = OURS) -> list[Result]:
+    """Each engine once, at its largest size: the reference, ours, the others, the limits."""
     last: dict[tuple[str, str], Result] = {}
     for result in sorted(results, key=lambda result: result.size):
         last[result.engine, result.unit] = result
@@ -132,6 +132,7 @@ def largest(results: Sequence[Result]) -> list[Result]:
         key=lambda result: (
             result.limit,
             not result.ours,
+            not result.engine.startswith(reference or OURS),
             order.index((result.engine, result.unit)) if result.ours else 0,
             -result.value if result.more_is_better else result.value,
         ),

@@ -235,6 +235,7 @@ def main() -> int:
     wanted = options.measures or list(dict.fromkeys(usual))
     data.FOLDER.mkdir(parents=True, exist_ok=True)
     data.prepare()
+    kept = Record("long" if options.long else "speed")
     results, absent, failed = measured(wanted)
     lines = [
         line
@@ -243,9 +244,8 @@ def main() -> int:
         for line in measure.table(with_limits(results, measure.key), absent)
     ]
     shown = "\n".join([*lines, *failed])
-    print(f"\n{circumstances().splitlines()[1]}\n\n{shown}")
+    print(f"\n{circumstances().splitlines()[1]}\n{kept.busy}\n\n{shown}")
     if not options.measures and not failed:
-        kept = Record("long" if options.long else "speed")
         kept.write(table(results, absent), shown)
         if not options.long:
             plots.throughput(results, kept.path("-throughput.png"))

@@ -224,8 +224,7 @@ def main() -> int:
     if options.examples:
         options.examples.write_text(shown + "\n\n" + examples(lines) + "\n", encoding="utf-8")
     if not options.no_record:
-        record = Record("accuracy")
-        record.write(table(lines), shown)
+        Record("accuracy").write(table(lines), shown)
     return 0
 
 
