@@ -6,8 +6,8 @@
 //! longest candidate. A check digit never un-masks: it may change a label. Candidates inside an opaque
 //! key are dropped before (see [`opaque`]).
 //!
-//! What is told is said at the head of each file; what no shape tells (names, places, photographs) is
-//! not found here.
+//! What is told is said at the head of each file. Names and places are told by what stands beside them
+//! (see `name` and `place`), never by a list alone; photographs and the like are not found here.
 
 pub(crate) mod age;
 pub(crate) mod capital;
