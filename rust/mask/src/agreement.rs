@@ -15,7 +15,7 @@ use crate::naive::Naive;
 use crate::scan::Scanner;
 
 /// Pieces of notes: with identifiers, without, and the stuff between.
-const PIECES: [&str; 219] = [
+const PIECES: [&str; 225] = [
     "123-45-6789",
     "123 45 6789",
     "123.45.6789",
@@ -224,6 +224,12 @@ const PIECES: [&str; 219] = [
     "Иван",
     "McDonald",
     "JOHN",
+    "Maria is",
+    "(Anna)",
+    "\"Jennifer",
+    "Robert, agrees",
+    "Labs: WBC",
+    "Jennifer\nreports",
     "ninety-two",
     "hundred and one",
     "years old",
@@ -371,6 +377,11 @@ proptest! {
             lone.push_text(row, 1, &mut expected);
             prop_assert_eq!(got.unwrap().as_bytes(), expected, "{:?}", row);
         }
+    }
+
+    #[test]
+    fn fast_and_naive_agree_on_capitals(text in "((Dr|mr|Anna|Mary|Kowalski|J|SMITH|JOHN|van|is|by|St|Via|Apt|MA|12|Qx)[ .,:()\n'-]{0,2}){1,9}") {
+        agree(&text)?;
     }
 
     #[test]

@@ -132,7 +132,7 @@ SsSsSsSsTtTtTtUuUuUuUuUuUuWwYyYZzZzZzs";
 /// A Latin letter as ASCII has it.
 fn latin(code: u32) -> Option<u8> {
     let cased = |small: u8| {
-        if code % 2 == 0 {
+        if code.is_multiple_of(2) {
             small.to_ascii_uppercase()
         } else {
             small

@@ -6,8 +6,9 @@
 //! longest candidate. A check digit never un-masks: it may change a label. Candidates inside an opaque
 //! key are dropped before (see [`opaque`]).
 //!
-//! What is told is said at the head of each file; what no shape tells (names, places, photographs) is
-//! not found here; what the row itself tells is found in [`crate::row`].
+//! What is told is said at the head of each file. Names and places are told by what stands beside them
+//! (see `name` and `place`), never by a list alone; what the row itself tells is found in
+//! [`crate::row`]; photographs and the like are not found.
 
 pub(crate) mod age;
 pub(crate) mod capital;
@@ -40,11 +41,12 @@ use lexis::{at, before, digits, run_back};
 #[cfg(test)]
 pub(crate) use simd::plainly;
 
-/// What a span is. The order decides between candidates of equal length: what a context word says
-/// before what a shape says.
+/// What a span is. The order decides between candidates of equal length: what the row says before what
+/// a context word says, and that before what a shape says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub(crate) enum Kind {
+    Row,
     Mrn,
     Account,
     Member,
@@ -72,7 +74,6 @@ pub(crate) enum Kind {
     Name,
     Address,
     Place,
-    Row,
 }
 
 /// How many kinds there are.
@@ -81,6 +82,7 @@ pub(crate) const KINDS: usize = 28;
 impl Kind {
     /// Every kind in order.
     pub(crate) const ALL: [Self; KINDS] = [
+        Self::Row,
         Self::Mrn,
         Self::Account,
         Self::Member,
@@ -108,7 +110,6 @@ impl Kind {
         Self::Name,
         Self::Address,
         Self::Place,
-        Self::Row,
     ];
 
     /// The name in the report.

@@ -80,7 +80,7 @@ pub(crate) fn find(text: &[u8], i: usize, word: &Word, spans: &mut Vec<Span>) {
 /// `her son, Ahmed, agrees`.
 pub(crate) fn find_lone(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
     let i = word.start;
-    let apart = i == 0 || is_space(before(text, i)) || matches!(before(text, i), b'(' | b'"');
+    let apart = i == 0 || is_space(before(text, i)) || before(text, i) == b'(';
     if !apart
         || word.shape != Shape::Title
         || !word.is(Known::GIVEN)
@@ -371,7 +371,9 @@ fn is_thing(text: &[u8], end: usize) -> bool {
         };
     gap(text, end).is_some_and(|start| {
         let end = run_up_to(text, start, 16, is_letter);
+        let plural = usize::from(before(text, end) | 0x20 == b's');
         is_known(text, start, end, Known::THING)
+            || is_known(text, start, end - plural, Known::THING)
     })
 }
 

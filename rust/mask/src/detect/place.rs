@@ -195,7 +195,7 @@ fn one_word(text: &[u8], word: &Word) -> Option<(usize, usize)> {
     if !(1..=5).contains(&(stop - next))
         || is_word(at(text, stop))
         || !at(text, next).is_ascii_digit()
-        || !ENDINGS.iter().any(|ending| ends(&ending))
+        || !ENDINGS.iter().any(ends)
     {
         return None;
     }

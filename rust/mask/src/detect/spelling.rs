@@ -218,7 +218,7 @@ fn ends_like_surname(letters: &[u8]) -> bool {
             .get(start..)
             .is_some_and(|last| last.eq_ignore_ascii_case(ending))
     };
-    letters.len() >= 6 && ENDINGS.iter().any(|ending| last(&ending))
+    letters.len() >= 6 && ENDINGS.iter().any(last)
 }
 
 /// Of a word of several pieces: `O'Brien`, `Anna-Maria`, `Smith-Jones`; not `Follow-up`, `don't`.
