@@ -177,15 +177,17 @@ class MaskedStream:
 class ArrowMasker:
     """Record batches in, masked record batches out, by Arrow's C data interface.
 
-    `schema` has `__arrow_c_schema__`; `treatments` is a JSON list of as many treatments as it has
-    fields, worded as in `MaskedStream`'s plan; `token_key` is 32 bytes. Metadata does not come
-    through, but for the extension names arrow.json and arrow.uuid.
+    `schema` has `__arrow_c_schema__`; `plan` is a JSON list with an object for each of its fields:
+    {"treatment": worded as in `MaskedStream`'s plan, or null for a column that is only looked at,
+     "row": [places of the columns that its scan or shift needs from the same row]}.
+    `token_key` is 32 bytes. Metadata does not come through, but for the extension names arrow.json
+    and arrow.uuid.
 
     Raises gateway.errors.InvalidRequest when made, for a treatment that the type cannot take. May be
     used by several threads; one batch is masked at a time.
     """
 
-    def __new__(cls, schema: object, treatments: str, token_key: bytes) -> Self: ...
+    def __new__(cls, schema: object, plan: str, token_key: bytes) -> Self: ...
     def __arrow_c_schema__(self) -> object:
         """The schema of what comes out, each field with `maskgate.treatment` in its metadata."""
 

@@ -96,13 +96,13 @@ def mask(
         str | None, typer.Option(help="What text in clear columns goes through: scan or clear.")
     ] = None,
     key: Annotated[
-        Path | None, typer.Option(help="The key file of token and fpe: 64 hexadecimal digits.")
+        Path | None, typer.Option(help="The key file of token, fpe and shift, 64 hex digits.")
     ] = None,
     key_id: Annotated[
         str | None, typer.Option(help="The key's name in tokens; k1 if nobody says.")
     ] = None,
     domain: Annotated[
-        str | None, typer.Option(help="The domain of token and fpe where a rule names none.")
+        str | None, typer.Option(help="The domain of token, fpe and shift where a rule names none.")
     ] = None,
     types: Annotated[
         list[str] | None,

@@ -19,6 +19,9 @@ from gateway.treatments import parse_treatment
 
 Spec = str | Mapping[str, Any]
 
+#: Treatments that are made with the token key, inside a domain.
+KEYED = frozenset({"token", "fpe", "shift"})
+
 #: What a policy file may say beside its columns, with the types.
 _SETTINGS: Mapping[str, type] = {
     "default": object,
@@ -84,16 +87,36 @@ class ColumnRules:
             raise InvalidRequest("no column is left: all that there are have the treatment deny")
         return treatments
 
+    def beside(self, names: Sequence[str], treatments: Sequence[Treatment]) -> list[list[int]]:
+        """For each column the places of those whose values its treatment needs from the same row:
+        the `row` of a scan, the subject of a shift.
+
+        Raises InvalidRequest for one that is not there, or there twice.
+        """
+        found = []
+        for name, treatment in zip(names, treatments, strict=True):
+            others = list(treatment.options.get("row", ()))
+            if treatment.name == "shift":
+                others = [treatment.options["subject"]]
+            for other in others:
+                if list(names).count(other) != 1 or other == name:
+                    raise InvalidRequest(
+                        f"column {name!r} needs the column {other!r} of its row: there must be "
+                        "one, and another one"
+                    )
+            found.append([list(names).index(other) for other in others])
+        return found
+
     def needs_key(self) -> bool:
         """Whether some treatment is made with the token key."""
         every = [*self.columns.values(), *([self.default] if self.default else [])]
-        return any(treatment.name in ("token", "fpe") for treatment in every)
+        return any(treatment.name in KEYED for treatment in every)
 
     def without_domain(self) -> str | None:
         """The first rule whose treatment needs a domain and names none."""
         rules = [*self.columns.items(), *([("default", self.default)] if self.default else [])]
         for name, treatment in rules:
-            if treatment.name in ("token", "fpe") and not treatment.options.get("domain"):
+            if treatment.name in KEYED and not treatment.options.get("domain"):
                 return name
         return None
 

@@ -23,6 +23,7 @@ from gateway._kernel import ArrowMasker
 from gateway.errors import ConfigurationError, InvalidRequest
 from gateway.masking.columns import ColumnRules, PolicyFile, Spec
 from gateway.masking.plan import DEFAULT_LABEL, TokenKey, kernel_treatment, read_token_key
+from gateway.model import Treatment
 
 #: Rows that are masked at once where the input may be cut. A cut costs a copy of what is unchanged,
 #: and results have offsets of 32 bits.
@@ -35,11 +36,11 @@ class Masker:
     `columns`: exact column names to treatments, as docs/policy.md words them: `"redact"`,
     `{"treatment": "partial", "last": 4}`. `default`: the treatment of columns that no rule names;
     without it they are refused. `text`: what a `clear` text column goes through, "scan" or "clear".
-    `key`: for `token` and `fpe`, a TokenKey or the file that holds one (mode 0600, 64 hexadecimal
-    digits); `key_id` names the key of a file. `domain`: for rules of `token` and `fpe` that name
-    none. `absent`: "ignore" takes rules that name no column of the table; "refuse" does not, for a
-    misspelt rule protects nothing. With the gateway's key, key id and domain (by default the name
-    of the connection) tokens are the gateway's.
+    `key`: for `token`, `fpe` and `shift`, a TokenKey or the file that holds one (mode 0600, 64
+    hexadecimal digits); `key_id` names the key of a file. `domain`: for those rules of them that
+    name none. `absent`: "ignore" takes rules that name no column of the table; "refuse" does not,
+    for a misspelt rule protects nothing. With the gateway's key, key id and domain (by default the
+    name of the connection) tokens are the gateway's.
 
     One masker may be used by several threads at once. Raises ConfigurationError for a policy that
     makes no sense.
@@ -60,7 +61,7 @@ class Masker:
         self._key = _key(self._rules, key, key_id)
         if not domain and (name := self._rules.without_domain()):
             raise ConfigurationError(
-                f"{name}: a domain is needed: values are equal after token and fpe inside it"
+                f"{name}: a domain is needed: token, fpe and shift are made inside one"
             )
         self._domain = domain or ""
         self._lock = threading.Lock()
@@ -169,18 +170,30 @@ class _Run:
         except UnicodeDecodeError:
             raise InvalidRequest("the name of a column is not UTF-8") from None
         treatments = masker._rules.treatments(names)
-        self._kept = [i for i, one in enumerate(treatments) if one.name != "deny"]
+        needed = masker._rules.beside(names, treatments)
+        shown = [i for i, one in enumerate(treatments) if one.name != "deny"]
+        # A column that is left out may still say what to look for in another.
+        self._kept = sorted({*shown, *(other for i in shown for other in needed[i])})
         self._all = len(self._kept) == len(treatments)
-        words = []
-        for i in self._kept:
-            one = treatments[i]
-            if one.name == "clear":
-                words.append({"name": "clear", "scan": masker._rules.scan_clear_text})
-            else:
-                words.append(kernel_treatment(one, masker._key, masker._domain, names[i]))
+        plan = [
+            {
+                "treatment": self._words(treatments[i], names[i]),
+                "row": [self._kept.index(other) for other in needed[i]] if i in shown else [],
+            }
+            for i in self._kept
+        ]
         kept = pa.schema([schema.field(i) for i in self._kept])
-        self._kernel = ArrowMasker(kept, json.dumps(words), masker._key.secret)
+        self._kernel = ArrowMasker(kept, json.dumps(plan), masker._key.secret)
         self.output: pa.Schema = pa.schema(self._kernel)
+
+    def _words(self, treatment: Treatment, column: str) -> dict[str, Any] | None:
+        """The treatment as the kernel reads it; None for a column that does not come out."""
+        masker = self._masker
+        if treatment.name == "deny":
+            return None
+        if treatment.name == "clear":
+            return {"name": "clear", "scan": masker._rules.scan_clear_text}
+        return kernel_treatment(treatment, masker._key, masker._domain, column)
 
     def masked(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Each batch masked. Raises InvalidRequest for one that is not what it says."""
@@ -231,7 +244,7 @@ def _key(rules: ColumnRules, key: TokenKey | Path | str | None, key_id: str) -> 
         return read_token_key(Path(key), key_id)
     if rules.needs_key():
         raise ConfigurationError(
-            "token and fpe need a key: give the gateway's key file, or another one"
+            "token, fpe and shift need a key: give the gateway's key file, or another one"
         )
     return TokenKey(secrets.token_bytes(32), key_id)  # nothing is made with it
 

@@ -10,9 +10,10 @@ use crate::errors::KernelError;
 use arrow_array::{Array, ArrayRef, StructArray};
 use arrow_data::ffi::FFI_ArrowArray;
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema};
-use mask::{Masker, Treatment};
+use mask::{MaskError, Masker, Treatment};
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
+use serde::Deserialize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
@@ -21,11 +22,29 @@ const EXTENSION_METADATA: &str = "ARROW:extension:metadata";
 /// Extension types whose names stay. Their parameters are empty.
 const KNOWN: [&str; 2] = ["arrow.json", "arrow.uuid"];
 
+/// What is done to one column of the batches.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Planned {
+    /// Nothing: the column is only looked at beside others and does not come out.
+    treatment: Option<Treatment>,
+    /// The columns whose values the treatment needs from the same row.
+    #[serde(default)]
+    row: Vec<usize>,
+}
+
+/// A column that comes out: where it stands in a batch, and what is needed beside it.
+struct Shown {
+    at: usize,
+    beside: Vec<usize>,
+}
+
 /// See `_kernel.pyi`.
 #[pyclass(module = "gateway._kernel", frozen)]
 pub struct ArrowMasker {
     /// What batches look like, without their metadata.
     planned: DataType,
+    shown: Vec<Shown>,
     output: Arc<Schema>,
     masker: Mutex<Masker>,
 }
@@ -33,31 +52,48 @@ pub struct ArrowMasker {
 #[pymethods]
 impl ArrowMasker {
     #[new]
-    fn new(schema: &Bound<'_, PyAny>, treatments: &str, token_key: &[u8]) -> PyResult<Self> {
+    fn new(schema: &Bound<'_, PyAny>, plan: &str, token_key: &[u8]) -> PyResult<Self> {
         let schema = quiet(|| arrow_c::schema_of(schema))?;
         let schema = schema.map_err(|_| invalid("the Arrow schema cannot be read"))?;
-        let treatments: Vec<Treatment> = serde_json::from_str(treatments)
-            .map_err(|error| invalid(&format!("the treatments are not valid: {error}")))?;
+        let plan: Vec<Planned> = serde_json::from_str(plan)
+            .map_err(|error| invalid(&format!("the plan is not valid: {error}")))?;
         let token_key: &[u8; 32] = token_key.try_into().map_err(|_| {
             let got = token_key.len();
             invalid(&format!("the token key has {got} bytes, expected 32"))
         })?;
         let fields: Fields = schema.fields().iter().map(bare).collect();
-        if fields.len() != treatments.len() {
-            return Err(invalid("as many treatments as columns are needed").into());
+        if fields.len() != plan.len() {
+            return Err(invalid("as many plans as columns are needed").into());
         }
-        let columns: Vec<(Field, Treatment)> = fields
-            .iter()
-            .map(|field| field.as_ref().clone())
-            .zip(treatments)
-            .collect();
-        let masker =
-            Masker::new(&columns, token_key).map_err(|error| invalid(&error.to_string()))?;
-        let output: Fields = (0..fields.len())
+        let (mut columns, mut shown) = (Vec::new(), Vec::new());
+        for (at, (field, planned)) in fields.iter().zip(plan).enumerate() {
+            if let Some(treatment) = planned.treatment {
+                columns.push((field.as_ref().clone(), treatment));
+                let beside = planned.row;
+                shown.push(Shown { at, beside });
+            }
+        }
+        let refused = |error: MaskError| invalid(&error.to_string());
+        let mut masker = Masker::new(&columns, token_key).map_err(refused)?;
+        for (i, column) in shown.iter().enumerate() {
+            if column.beside.is_empty() && !masker.needs_beside(i) {
+                continue;
+            }
+            let beside: Option<Vec<&Field>> = column
+                .beside
+                .iter()
+                .map(|&other| fields.get(other).filter(|_| other != column.at))
+                .map(|field| field.map(AsRef::as_ref))
+                .collect();
+            let beside = beside.ok_or_else(|| invalid("there is no such column in the row"))?;
+            masker.expect_beside(i, &beside).map_err(refused)?;
+        }
+        let output: Fields = (0..shown.len())
             .map(|i| masker.output_field(i).clone())
             .collect();
         Ok(Self {
             planned: DataType::Struct(fields),
+            shown,
             output: Arc::new(Schema::new(output)),
             masker: Mutex::new(masker),
         })
@@ -97,8 +133,15 @@ impl ArrowMasker {
 }
 
 impl ArrowMasker {
+    fn name(&self, column: usize) -> &str {
+        match &self.planned {
+            DataType::Struct(fields) => fields.get(column).map_or("", |field| field.name()),
+            _ => "",
+        }
+    }
+
     fn against_schema(&self, column: usize) -> KernelError {
-        let name = self.output.field(column).name();
+        let name = self.name(column);
         let detail = format!("column \"{name}\" holds NULLs and says that it cannot");
         invalid(&detail)
     }
@@ -109,19 +152,24 @@ impl ArrowMasker {
             Broken::Column(i) => invalid(&format!(
                 "column \"{}\" is not valid Arrow data of its type: offsets, keys, run ends or \
                  UTF-8",
-                self.output.field(i).name()
+                self.name(i)
             )),
             Broken::Nulls(i) => self.against_schema(i),
         })?;
         let mut masker = self.masker.lock().map_err(|_| {
             KernelError::Internal("the kernel failed before; make a new masker".to_owned())
         })?;
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(batch.num_columns());
-        for (i, column) in batch.columns().iter().enumerate() {
-            let masked = masker.mask(i, column);
+        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.shown.len());
+        for (i, column) in self.shown.iter().enumerate() {
+            let beside: Vec<ArrayRef> = column
+                .beside
+                .iter()
+                .map(|&other| Arc::clone(batch.column(other)))
+                .collect();
+            let masked = masker.mask_beside(i, batch.column(column.at), &beside);
             let masked = masked.map_err(|error| invalid(&error.to_string()))?;
             if !self.output.field(i).is_nullable() && masked.logical_null_count() > 0 {
-                return Err(self.against_schema(i));
+                return Err(self.against_schema(column.at));
             }
             columns.push(masked);
         }

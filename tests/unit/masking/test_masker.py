@@ -317,7 +317,9 @@ def test_a_stream_whose_offsets_reach_beyond_its_buffers_is_refused() -> None:
 
 
 def test_another_schema_in_the_middle_of_a_stream_is_refused() -> None:
-    kernel = ArrowMasker(pa.schema([("c", pa.string())]), '[{"name": "redact"}]', TOKEN_KEY)
+    kernel = ArrowMasker(
+        pa.schema([("c", pa.string())]), '[{"treatment": {"name": "redact"}}]', TOKEN_KEY
+    )
     for other in ({"c": [1]}, {"d": ["x"]}, {"c": ["x"], "d": ["x"]}, {}):
         with pytest.raises(InvalidRequest, match="another schema"):
             kernel.mask(pa.record_batch(other))
@@ -363,7 +365,7 @@ class Ready:
 def test_the_interpreter_is_free_while_the_kernel_works() -> None:
     """With this switch interval another thread runs only when the one at work lets it."""
     notes = pa.record_batch({"note": ["call 555-123-4567 or 555-987-6543"] * 200_000})
-    kernel = ArrowMasker(notes.schema, '[{"name": "scan"}]', TOKEN_KEY)
+    kernel = ArrowMasker(notes.schema, '[{"treatment": {"name": "scan"}}]', TOKEN_KEY)
     before = sys.getswitchinterval()
     sys.setswitchinterval(1000)
     try:
@@ -435,3 +437,36 @@ def test_a_name_that_is_not_utf8_is_refused() -> None:
     forged = sink.getvalue().to_pybytes().replace(b"abcdef", b"abc\xffef")
     with pytest.raises(InvalidRequest, match="not UTF-8"):
         Masker({}, default="redact").mask(pa.ipc.open_stream(forged))
+
+
+def test_a_note_is_masked_because_its_row_says_so() -> None:
+    table = pa.table(
+        {"note": ["seen: ZAPHODQX, again", "seen: zaphodqx"], "who": ["Zaphodqx", "B"]}
+    )
+    rules = {"note": {"treatment": "scan", "row": ["who"]}, "who": "redact"}
+    rows = Masker(rules).mask(table)
+    assert "ZAPHODQX" not in rows["note"][0].as_py()
+    assert rows["note"][1].as_py() == "seen: zaphodqx"
+    left_out = Masker({**rules, "who": "deny"}).mask(table)
+    assert left_out.column_names == ["note"]
+    assert left_out["note"] == rows["note"]
+    for wrong in (["nobody"], ["note"]):
+        with pytest.raises(InvalidRequest, match="of its row"):
+            Masker({**rules, "note": {"treatment": "scan", "row": wrong}}).mask(table)
+
+
+def test_dates_are_moved_by_their_subject() -> None:
+    table = pa.table(
+        {
+            "on": pa.array([10_000, 10_005, 10_000, None], pa.date32()),
+            "who": ["a", "a", "b", "a"],
+        }
+    )
+    rules = {"on": {"treatment": "shift", "subject": "who"}, "who": "deny"}
+    moved = Masker(rules, key=KEY, domain="d").mask(table)["on"].cast(pa.int32()).to_pylist()
+    assert moved[1] - moved[0] == 5
+    assert moved[3] is None
+    assert moved[0] != 10_000
+    assert moved[0] != moved[2]
+    with pytest.raises(ConfigurationError, match="need a key"):
+        Masker(rules, domain="d")
