@@ -262,6 +262,32 @@ async def test_no_value_that_comes_along_fails(charts: Ward, also: str) -> None:
     assert first != "2000-01-01" and nobody is None and other != first
 
 
+@pytest.mark.parametrize(
+    ("change", "known"),
+    [
+        ("alter table chart rename to charted; alter table charted rename to chart", True),
+        ("alter table chart rename holder to former", False),
+        (
+            "alter table chart rename holder to other; alter table chart rename city to holder;"
+            "alter table chart rename other to city",
+            False,
+        ),
+    ],
+)
+async def test_a_column_that_took_anothers_name_is_not_that_column(
+    server: servers.Server, change: str, known: bool
+) -> None:
+    await build(server, "ward_renamed")
+    async with opened(server, "ward_renamed", user="postgres") as made:
+        await made.admin.execute(TABLES)
+        made.policy = POLICY
+        (first,) = await answer(made, "select sheet from chart where id = 1")
+        await made.admin.execute(change)
+        (row,) = await answer(made, "select sheet from chart where id = 1")
+    assert first == {"sheet": {"said": "[ROW], of course"}}
+    assert row == (first if known else {"sheet": None})
+
+
 async def test_dates_move_with_their_subject_or_not_at_all(charts: Ward) -> None:
     alone = await answer(charts, "select born from chart order by id")
     first, second, nobody = [row["born"] for row in alone]

@@ -52,18 +52,24 @@ def missing(place: int, analysis: Analysis, policy: Policy) -> str:
     output = analysis.outputs[place]
     given = [analysis.given(other) for other in analysis.rows.get(place, ())]
     for name in needed(output, analysis, policy):
-        if not any(_holds(other, name, output.columns) for other in given):
+        if not any(_holds(other, name, output.columns, analysis) for other in given):
             return name
     return ""
 
 
-def _holds(other: Output, name: str, columns: tuple[Column, ...]) -> bool:
-    """Whether an output is that column, whole, of the table that a text is of."""
+def _holds(other: Output, name: str, columns: tuple[Column, ...], analysis: Analysis) -> bool:
+    """Whether an output is that column, whole, of the table that a text is of; and was that column
+    when the gateway first saw it."""
     return (
         other.shape is not Shape.COMPUTED
         and not other.masked
         and len(columns) == 1
         and [(c.relation, c.name) for c in other.columns] == [(columns[0].relation, name)]
+        and all(
+            former.name == name
+            for former in analysis.related.get(other.columns[0], ())
+            if (former.relation, former.attnum) == (columns[0].relation, other.columns[0].attnum)
+        )
     )
 
 
