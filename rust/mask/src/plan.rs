@@ -145,7 +145,7 @@ fn action(
                 times: *times,
                 numbers: *numbers,
                 forms: forms.iter().filter_map(|form| Form::read(form)).collect(),
-                ..clear()
+                names: None,
             };
             Some(match scan(field, spared) {
                 Some(action) => (action, kept),
@@ -282,10 +282,13 @@ fn nested(
     Ok(Some((Action::Fields(actions), outer)))
 }
 
+/// The words of a value that is no free text.
+const FEW: usize = 6;
+
 /// What is spared in a clear column.
 fn clear() -> Spared {
     Spared {
-        names: true,
+        names: Some(FEW),
         ..Spared::default()
     }
 }

@@ -34,7 +34,7 @@ const WINDOW: usize = 1 << 14;
 
 /// What is not an identifier in this text, because a rule has let it through: it is a clear column's, or
 /// the server wrote it there from clear columns.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Spared {
     /// Dates and time stamps in the server's form.
     pub(crate) times: bool,
@@ -42,24 +42,31 @@ pub(crate) struct Spared {
     pub(crate) numbers: bool,
     /// Dates in the forms that the statement had them written in; with `times` only.
     pub(crate) forms: Vec<Form>,
-    /// Names and towns in values of [`FEW`] words: of a clinician, of a city.
-    pub(crate) names: bool,
+    /// Names and towns in values of so many words: of a clinician, of a city. All where there is none.
+    pub(crate) names: Option<usize>,
 }
 
-/// The words of a value that is no free text.
-const FEW: usize = 6;
+impl Default for Spared {
+    fn default() -> Self {
+        Self {
+            times: false,
+            numbers: false,
+            forms: Vec::new(),
+            names: Some(0),
+        }
+    }
+}
 
 impl Spared {
     fn holds(&self, text: &[u8], span: Span) -> bool {
         let written = || self.forms.iter().any(|form| form.holds(text, span));
-        let few = || {
-            text.split(|&c| is_space(c))
-                .filter(|word| !word.is_empty())
-                .nth(FEW)
-                .is_none()
+        let named = matches!(span.kind, Kind::Name | Kind::Place);
+        let few = |most| {
+            let mut words = text.split(|&c| is_space(c)).filter(|word| !word.is_empty());
+            words.nth(most).is_none()
         };
         (self.times && (server_time::holds(text, span) || written()))
-            || (self.names && matches!(span.kind, Kind::Name | Kind::Place) && few())
+            || (named && self.names.is_none_or(few))
     }
 }
 

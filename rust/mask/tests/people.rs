@@ -238,12 +238,14 @@ fn a_clear_column_keeps_names_that_are_its_values() {
         "Nurse Kowalski saw John Smith in Boston today",
         "Anna Smith, 12 Main St",
     ];
-    for treatment in [Treatment::Clear { scan: true }, made] {
-        let got = scan_under(&treatment, &rows);
-        assert_eq!(got[..3], rows[..3]);
-        assert_eq!(got[3], "Nurse [NAME] saw [NAME] in [PLACE] today");
-        assert_eq!(got[4], "Anna Smith, [ADDRESS]");
-    }
+    let got = scan_under(&Treatment::Clear { scan: true }, &rows);
+    assert_eq!(got[..3], rows[..3]);
+    assert_eq!(got[3], "Nurse [NAME] saw [NAME] in [PLACE] today");
+    assert_eq!(got[4], "Anna Smith, [ADDRESS]");
+    // What the server made of clear columns keeps them all.
+    let got = scan_under(&made, &rows);
+    assert_eq!(got[..4], rows[..4]);
+    assert_eq!(got[4], "Anna Smith, [ADDRESS]");
 }
 
 /// A quadratic rule would take hours on these.
