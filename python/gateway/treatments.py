@@ -30,6 +30,9 @@ OPTIONS: Mapping[str, Mapping[str, type]] = {
     "deny": {},
 }
 
+#: Treatments that are made with the token key, inside a domain.
+KEYED = frozenset({"token", "fpe", "shift"})
+
 #: Whose counts `zip3` may follow; the last is the one it follows unless a rule says otherwise.
 _CENSUSES = (2000, 2010, 2020)
 
@@ -78,6 +81,13 @@ def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
         if len(given.setdefault("char", "*")) != 1:
             raise ValueError("char is one character")
     return Treatment(name, given)
+
+
+def companions(treatment: Treatment) -> tuple[str, ...]:
+    """The names of the columns of its row that a treatment needs beside the value."""
+    if treatment.name == "shift":
+        return (treatment.options["subject"],)
+    return tuple(treatment.options.get("row", ()))
 
 
 def _check_fpe(given: dict[str, Any]) -> None:

@@ -13,8 +13,9 @@ from gateway.errors import InvalidRequest, Refusal
 from gateway.flows.house import Connection
 from gateway.masking import TokenKey, open_stream
 from gateway.model import Analysis, ColumnDecision, Decision
-from gateway.policy import companions, unreadable_beside
+from gateway.policy import unreadable_beside
 from gateway.sql import Described, analyse, describe, selecting
+from gateway.treatments import companions
 
 _SESSION = "check"  # the application_name of look-ups
 #: Treatments that every type can take, or that never reach the kernel.

@@ -15,12 +15,9 @@ from typing import Any
 
 from gateway.errors import ConfigurationError, InvalidRequest
 from gateway.model import Treatment
-from gateway.treatments import parse_treatment
+from gateway.treatments import KEYED, companions, parse_treatment
 
 Spec = str | Mapping[str, Any]
-
-#: Treatments that are made with the token key, inside a domain.
-KEYED = frozenset({"token", "fpe", "shift"})
 
 #: What a policy file may say beside its columns, with the types.
 _SETTINGS: Mapping[str, type] = {
@@ -95,9 +92,7 @@ class ColumnRules:
         """
         found = []
         for name, treatment in zip(names, treatments, strict=True):
-            others = list(treatment.options.get("row", ()))
-            if treatment.name == "shift":
-                others = [treatment.options["subject"]]
+            others = companions(treatment)
             for other in others:
                 if list(names).count(other) != 1 or other == name:
                     raise InvalidRequest(

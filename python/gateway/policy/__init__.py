@@ -4,7 +4,7 @@ Refuses to guess: a column that no rule names is protected, two rules of equal r
 do not load, and a use of a protected column that is not a bare output is refused.
 """
 
-from gateway.policy.beside import companions, to_bring, unreadable_beside
+from gateway.policy.beside import to_bring, unreadable_beside
 from gateway.policy.decide import decide
 from gateway.policy.rules import Policy
 from gateway.policy.shelf import PolicyShelf
@@ -13,7 +13,6 @@ from gateway.policy.source import foreseen, to_hide
 __all__ = [
     "Policy",
     "PolicyShelf",
-    "companions",
     "decide",
     "foreseen",
     "to_bring",

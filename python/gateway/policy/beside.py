@@ -9,9 +9,10 @@ does a date under `shift` without its subject.
 from __future__ import annotations
 
 from gateway.errors import ProtectedUse
-from gateway.model import Analysis, Column, Output, RowValues, Shape, Treatment
+from gateway.model import Analysis, Column, Output, RowValues, Shape
 from gateway.policy.permitted import treatment_of
 from gateway.policy.rules import Policy
+from gateway.treatments import companions
 
 #: Types whose values are looked for in a text, or tell whose a date is.
 _KINDS = frozenset({"text", "enum", "int2", "int4", "int8", "numeric", "uuid"})
@@ -38,13 +39,6 @@ def needed(output: Output, analysis: Analysis, policy: Policy) -> tuple[str, ...
     for column in output.columns:
         names |= dict.fromkeys(companions(treatment_of(column, analysis, policy)[0]))
     return tuple(names)
-
-
-def companions(treatment: Treatment) -> tuple[str, ...]:
-    """The columns of its row that a treatment needs beside the value."""
-    if treatment.name == "shift":
-        return (treatment.options["subject"],)
-    return tuple(treatment.options.get("row", ()))
 
 
 def missing(place: int, analysis: Analysis, policy: Policy) -> str:

@@ -26,9 +26,10 @@ from gateway.model import (
     Shape,
     Treatment,
 )
-from gateway.policy.beside import check_row_values, companions
+from gateway.policy.beside import check_row_values
 from gateway.policy.permitted import Leave, advice, leave, options_of, treatment_of
 from gateway.policy.rules import Policy
+from gateway.treatments import companions
 
 #: How often one statement may select the same protected column.
 _MOST_REPEATED = 4
