@@ -110,7 +110,7 @@ const TOLD: &[(&[&str], &str, &str)] = &[
     ),
     (&["May Long"], "MAY LONG", "[ROW]"),
     (&["Ng"], "ng tube placed", "ng tube placed"),
-    (&["Anna"], "Annabel, banana, Anna", "Annabel, banana, [ROW]"),
+    (&["Anna"], "annabel, banana, Anna", "annabel, banana, [ROW]"),
     (&["Ana"], "an apple, an a", "an apple, an a"),
     // numbers
     (&["ST-998877"], "ST 998877, st.998877, 998877", "[ROW]"),
@@ -251,14 +251,14 @@ fn texts_of_every_layout() {
     let rows = [
         Some("x Okonkwo"),
         None,
-        Some("Adaeze y"),
-        Some("Okonkwo Adaeze"),
+        Some("adaeze y"),
+        Some("okonkwo adaeze"),
     ];
     let wanted = [
         Some("x [ROW]"),
         None,
         Some("[ROW] y"),
-        Some("Okonkwo [ROW]"),
+        Some("okonkwo [ROW]"),
     ];
     let beside: ArrayRef = Arc::new(StringArray::from(vec![
         "Okonkwo", "Adaeze", "Adaeze", "Adaeze",
@@ -301,9 +301,9 @@ fn texts_of_every_layout() {
 #[test]
 fn lists_of_texts_know_their_row() {
     let mut notes = ListBuilder::new(StringBuilder::new());
-    notes.append_value([Some("Okonkwo a"), None, Some("Adaeze b")]);
+    notes.append_value([Some("okonkwo a"), None, Some("adaeze b")]);
     notes.append_null();
-    notes.append_value([Some("Okonkwo c"), Some("Adaeze d")]);
+    notes.append_value([Some("okonkwo c"), Some("adaeze d")]);
     let notes: ArrayRef = Arc::new(notes.finish());
     let field = Field::new("notes", notes.data_type().clone(), true);
     let beside = texts(&["Okonkwo", "x", "Adaeze"]);
@@ -316,11 +316,11 @@ fn lists_of_texts_know_their_row() {
             .collect()
     };
     let some = |text: &str| Some(text.to_owned());
-    assert_eq!(row(&whole, 0), [some("[ROW] a"), None, some("Adaeze b")]);
+    assert_eq!(row(&whole, 0), [some("[ROW] a"), None, some("adaeze b")]);
     assert!(whole.is_null(1));
-    assert_eq!(row(&whole, 2), [some("Okonkwo c"), some("[ROW] d")]);
+    assert_eq!(row(&whole, 2), [some("okonkwo c"), some("[ROW] d")]);
     let slice = masked(field, &notes.slice(1, 2), &[beside.slice(1, 2)]).unwrap();
-    assert_eq!(row(&slice, 1), [some("Okonkwo c"), some("[ROW] d")]);
+    assert_eq!(row(&slice, 1), [some("okonkwo c"), some("[ROW] d")]);
 }
 
 #[test]
