@@ -90,8 +90,19 @@ fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
         vbicq_u8(c, g),
         vbicq_u8(d, h),
     ];
+    let letters = any(kind, joined(&LETTERS));
+    // A small letter has this bit, a capital and what is not ASCII has not.
+    let [a, b, c, d] = letters;
+    let [e, f, g, h] = any(x, 0x20);
+    let capitals = [
+        vbicq_u8(a, e),
+        vbicq_u8(b, f),
+        vbicq_u8(c, g),
+        vbicq_u8(d, h),
+    ];
     Characters {
-        letters: mask(any(kind, joined(&LETTERS))),
+        letters: mask(letters),
+        capitals: mask(capitals),
         digits: mask(any(class, DIGIT)),
         dots: mask(any(class, DOT)),
         dashes: mask(any(class, DASH)),
