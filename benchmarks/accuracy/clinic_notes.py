@@ -102,8 +102,7 @@ def _wanted(found: re.Match[str]) -> Iterator[Wanted]:
             yield Wanted(*found.span(group), entity, Duty.MASK)
 
 
-#: The columns of a patient that come with the note, with their treatments in the demo's policy; the
-#: note itself is scanned here, where the demo redacts it.
+#: The columns of a patient that come with the note, with their treatments in the demo's policy.
 ROW = {
     "mrn": {"name": "token", "domain": "clinic", "key_id": "k1"},
     "full_name": {"name": "redact", "label": "[REDACTED]"},
@@ -115,6 +114,8 @@ ROW = {
     "insurance_id": {"name": "redact", "label": "[REDACTED]"},
     "notes": {"name": "scan"},
 }
+#: Those whose values are masked in it, as the demo's policy has it.
+BESIDE = frozenset(ROW) - {"notes", "city"}
 
 
 async def _load(dsn: str) -> tuple[list[Text], list[Text], bytes]:

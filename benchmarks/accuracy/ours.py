@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from accuracy.clinic_notes import ROW
+from accuracy.clinic_notes import BESIDE, ROW
 from accuracy.texts import Span, Text
 from copybytes import column, copy, joined, opened, row, run
 
@@ -102,5 +102,7 @@ def spans(text: str, masked: str) -> list[Span]:
 def rows(copied: bytes, texts: Sequence[Text]) -> list[list[Span]]:
     """The same notes in their rows, beside the protected columns: `clinic_notes.ROW`."""
     columns = [column(name, treatment=treatment) for name, treatment in ROW.items()]
+    beside = [place for place, name in enumerate(ROW) if name in BESIDE]
+    columns[list(ROW).index("notes")]["row"] = beside
     left = pa.ipc.open_stream(joined(run(opened(columns), [copied]))).read_all()["notes"]
     return [spans(text.text, masked) for text, masked in zip(texts, left.to_pylist(), strict=True)]
