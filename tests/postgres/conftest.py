@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -27,6 +28,14 @@ async def clinic(clinic_dsn: str) -> AsyncIterator[Database]:
     await database.open()
     yield database
     await database.close()
+
+
+@pytest.fixture(scope="module")
+async def admin(server: servers.Server, clinic_dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A superuser in the clinic."""
+    connection = await asyncpg.connect(server.dsn(database="clinic"))
+    yield connection
+    await connection.close()
 
 
 @pytest_asyncio.fixture

@@ -36,13 +36,6 @@ ENDLESS = "select generate_series(1, 1000000000) as g, lpad('', 1000, 'x') as fi
 SILENT = "select count(*) from (select generate_series(1, 1000000000)) g"
 
 
-@pytest.fixture(scope="module")
-async def admin(server: servers.Server, clinic_dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(server.dsn(database="clinic"))
-    yield connection
-    await connection.close()
-
-
 @contextlib.asynccontextmanager
 async def opened(dsn: str, **settings: Any) -> AsyncIterator[Database]:
     database = Database(UpstreamSettings(dsn, **settings))

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-import servers
 from corpus import clinic as corpus
 from gateway.errors import InvalidRequest, NotUnderstood, UpstreamFailed
 from gateway.model import Question
@@ -20,13 +19,6 @@ pytestmark = pytest.mark.pg15
 
 CITIES = "select id, city from patient order by id"
 _WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-
-
-@pytest.fixture(scope="module")
-async def admin(server: servers.Server, clinic_dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(server.dsn(database="clinic"))
-    yield connection
-    await connection.close()
 
 
 @contextlib.asynccontextmanager
