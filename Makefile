@@ -47,6 +47,7 @@ ARM := aarch64-unknown-linux-gnu
 test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER = aarch64-linux-gnu-gcc
 test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER = qemu-aarch64 -L /usr/aarch64-linux-gnu
 test-arm: ## the masking crate for ARM, emulated (apt-get install qemu-user gcc-aarch64-linux-gnu; rustup target add)
+	cargo check --locked -q --target $(ARM) --target-dir target/arm -p mask -p pgcopy -p encode -p pgtree
 	cargo test --locked -q --target $(ARM) --target-dir target/arm -p mask --lib
 
 check: setup ## format, lint, types, stubs, room boundaries, file lengths
