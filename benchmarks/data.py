@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import string
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,12 +59,8 @@ _MBI_LETTERS = "ACDEFGHJKMNPQRTUVWXY"
 
 def _mbi(r: random.Random) -> str:
     """Position by position as CMS gives them: digit, letter, either, digit, letter, …"""
-    letter = lambda: r.choice(_MBI_LETTERS)  # noqa: E731
-    digit = lambda: str(r.randint(0, 9))  # noqa: E731
-    return (
-        f"{r.randint(1, 9)}{letter()}{digit()}{digit()}{letter()}{digit()}{digit()}"
-        f"{letter()}{letter()}{digit()}{digit()}"
-    )
+    kinds = {"A": _MBI_LETTERS, "N": string.digits}
+    return str(r.randint(1, 9)) + "".join(r.choice(kinds[kind]) for kind in "ANNANNAANN")
 
 
 #: One of each kind of identifier, in the order of the patterns.

@@ -15,6 +15,10 @@ from dataclasses import dataclass, field
 from accuracy.texts import Duty, Span, Text, Wanted
 
 
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
+
+
 @dataclass(slots=True)
 class Recall:
     """Of one entity."""
@@ -29,11 +33,11 @@ class Recall:
 
     @property
     def span_recall(self) -> float:
-        return self.whole / self.spans if self.spans else float("nan")
+        return _share(self.whole, self.spans)
 
     @property
     def character_recall(self) -> float:
-        return self.gone / self.characters if self.characters else float("nan")
+        return _share(self.gone, self.characters)
 
 
 @dataclass(slots=True)
@@ -49,12 +53,11 @@ class Precision:
 
     @property
     def span_precision(self) -> float:
-        judged = self.spans - self.free
-        return self.right / judged if judged else float("nan")
+        return _share(self.right, self.spans - self.free)
 
     @property
     def character_precision(self) -> float:
-        return self.right_characters / self.characters if self.characters else float("nan")
+        return _share(self.right_characters, self.characters)
 
 
 @dataclass(slots=True)

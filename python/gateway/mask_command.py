@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 ERR = Console(stderr=True)
 
-#: Those of masking/files.py, which is not loaded for other commands.
-FORMATS = ("parquet", "csv", "tsv", "arrow", "arrows")
-
 
 def _input(value: str) -> Path | None:
     if value == "-":
@@ -45,7 +42,11 @@ def _output(value: str) -> Path | None:
 
 
 def _format(value: str | None) -> str | None:
-    if value is not None and value not in FORMATS:
+    if value is None:
+        return None
+    from gateway.masking.files import FORMATS  # as in `mask`
+
+    if value not in FORMATS:
         raise typer.BadParameter(", ".join(FORMATS))
     return value
 

@@ -8,6 +8,7 @@ column's type cannot take when the query's schema is made out, before any row.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -102,8 +103,9 @@ class Treatments(Generic[_Column]):
         masker = Masker({}, default={"treatment": name, **given}, key=key, key_id=key_id)
         return self._apply(lambda series: _of_series(masker, series))
 
+    @abstractmethod
     def _apply(self, mask: Callable[[pl.Series], pl.Series]) -> _Column:
-        raise NotImplementedError
+        """The column with `mask` over its values."""
 
 
 @pl.api.register_expr_namespace("mask")

@@ -25,13 +25,15 @@ pub(crate) fn find(text: &[u8], at_digit: usize, spans: &mut Vec<Span>) {
     if unit_end == i + 1 && (i > end || !at(text, i).is_ascii_uppercase()) && at(text, i) != b'y' {
         return;
     }
+    push_unless_ago(text, at_digit, end, unit_end, spans);
+}
+
+/// The number `start..end` with a unit that ends at `unit_end`: `95 years ago` is no age.
+fn push_unless_ago(text: &[u8], start: usize, end: usize, unit_end: usize, spans: &mut Vec<Span>) {
     let next = run_up_to(text, unit_end, 1, is_blank);
     if word(text, next, "ago").is_none() {
-        spans.push(Span {
-            start: at_digit,
-            end,
-            kind: Kind::Age,
-        });
+        let kind = Kind::Age;
+        spans.push(Span { start, end, kind });
     }
 }
 
@@ -62,14 +64,7 @@ pub(crate) fn find_in_words(text: &[u8], at_word: usize, spans: &mut Vec<Span>) 
     let stop = run_up_to(text, i, 6, is_letter);
     let years = ["year", "years", "yr", "yrs", "yo"];
     if i > end && years.iter().any(|years| same(text, i, stop, years)) {
-        let next = run_up_to(text, stop, 1, is_blank);
-        if word(text, next, "ago").is_none() {
-            spans.push(Span {
-                start: at_word,
-                end,
-                kind: Kind::Age,
-            });
-        }
+        push_unless_ago(text, at_word, end, stop, spans);
     }
 }
 

@@ -46,9 +46,9 @@ impl Known {
     /// What an address stands behind, and what a town.
     pub(crate) const LIVING: Self = Self(1 << 18);
     pub(crate) const ORIGIN: Self = Self(1 << 19);
-    /// What opens a rule of places.
-    /// Whose members names stand beside: `Patient`, `NP`.
+    /// What somebody is who is named behind it: `Patient`, `NP`.
     pub(crate) const ROLE: Self = Self(1 << 20);
+    /// What opens a rule of places.
     pub(crate) const PLACED: Self = Self((1 << 14) | (1 << 15) | (1 << 16) | (1 << 17) | (1 << 13));
     /// Any of the four.
     pub(crate) const NAME: Self = Self(0b1111);

@@ -9,7 +9,7 @@ mod neon;
 #[cfg(target_arch = "x86_64")]
 use std::sync::OnceLock;
 
-use super::classes::{Block, Characters, Openings, Tables, plain};
+use super::classes::{AFTER, Block, Characters, Openings, Tables, plain};
 
 /// Four times 64 characters' bits.
 pub(super) trait Words: Copy {
@@ -66,6 +66,29 @@ pub(super) trait Engine {
     type Tables: Copy;
     fn tables(openings: &Openings) -> Self::Tables;
     fn classify(block: &Block, tables: &Self::Tables) -> Characters<u64>;
+}
+
+/// [`Tables`] in registers of a kind.
+#[derive(Clone, Copy)]
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code)
+)]
+pub(super) struct Loaded<V> {
+    classes: Pair<V>,
+    kinds: Pair<V>,
+    openings: [Pair<V>; 1 + AFTER],
+}
+
+/// [`super::classes::Halves`] in registers.
+#[derive(Clone, Copy)]
+#[cfg_attr(
+    not(any(target_arch = "x86_64", target_arch = "aarch64")),
+    allow(dead_code)
+)]
+struct Pair<V> {
+    low: V,
+    high: V,
 }
 
 /// What is done on the machine's best engine.
@@ -222,7 +245,7 @@ mod avx2 {
         AFTER, AGES, AT, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, Halves, LETTERS, LINE,
         Openings, SLASH, WWW,
     };
-    use super::{Engine, Job, Lanes, LanesJob, Words};
+    use super::{Engine, Job, Lanes, LanesJob, Loaded, Words};
 
     /// [`Job::run`] for processors with AVX2.
     #[target_feature(enable = "avx2")]
@@ -239,20 +262,8 @@ mod avx2 {
     /// Used by [`run`] alone, and so only where there is AVX2: that is what every block below relies on.
     pub(super) struct Avx2;
 
-    /// [`super::super::classes::Tables`] in registers.
-    #[derive(Clone, Copy)]
-    pub(super) struct Tables {
-        classes: Pair,
-        kinds: Pair,
-        openings: [Pair; 1 + AFTER],
-    }
-
-    /// [`Halves`] in registers.
-    #[derive(Clone, Copy)]
-    struct Pair {
-        low: __m256i,
-        high: __m256i,
-    }
+    type Tables = Loaded<__m256i>;
+    type Pair = super::Pair<__m256i>;
 
     #[derive(Clone, Copy)]
     pub(super) struct Four(__m256i);

@@ -6,27 +6,15 @@ use std::arch::aarch64::{
 };
 
 use super::super::classes::{
-    AFTER, AGES, AT, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, Halves, LETTERS, LINE,
-    Openings, SLASH, WWW,
+    AGES, AT, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, Halves, LETTERS, LINE, Openings,
+    SLASH, WWW,
 };
-use super::Engine;
+use super::{Engine, Loaded};
 
 pub(super) struct Neon;
 
-/// [`super::super::classes::Tables`] in registers.
-#[derive(Clone, Copy)]
-pub(super) struct Tables {
-    classes: Pair,
-    kinds: Pair,
-    openings: [Pair; 1 + AFTER],
-}
-
-/// [`Halves`] in registers.
-#[derive(Clone, Copy)]
-struct Pair {
-    low: uint8x16_t,
-    high: uint8x16_t,
-}
+type Tables = Loaded<uint8x16_t>;
+type Pair = super::Pair<uint8x16_t>;
 
 /// What stands for each of 64 characters.
 type Four = [uint8x16_t; 4];
