@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer
 
 from copybytes import TOKEN_KEY
 from gateway import cli, mask_command
@@ -162,8 +163,11 @@ def test_stopped_in_the_middle_it_leaves_nothing(folder: Path, number: signal.Si
     assert sorted(os.listdir(folder)) == before
 
 
-def test_the_formats_of_the_command_are_those_of_the_readers() -> None:
-    assert mask_command.FORMATS == files.FORMATS
+def test_a_format_that_there_is_not_is_refused_with_those_there_are() -> None:
+    with pytest.raises(typer.BadParameter, match=", ".join(files.FORMATS)):
+        mask_command._format("xml")
+    assert [mask_command._format(one) for one in files.FORMATS] == [*files.FORMATS]
+    assert mask_command._format(None) is None
 
 
 def test_a_full_disk_leaves_nothing(folder: Path) -> None:
