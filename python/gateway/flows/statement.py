@@ -54,7 +54,7 @@ class Statement:
         return self._session.id
 
     @property
-    def grant_id(self) -> str | None:
+    def grant_id(self) -> str:
         return self._session.grant_id
 
     @property
