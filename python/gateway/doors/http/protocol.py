@@ -8,6 +8,7 @@ client has gone away.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -28,6 +29,19 @@ class Parts:
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self._cycle = cycle
+        self._gone: Callable[[], None] | None = None
+
+    def when_gone(self, call: Callable[[], None] | None) -> None:
+        """Call once when the client has gone before the end of the answer; at once if it has."""
+        self._gone = call
+        if self._cycle.disconnected:
+            self.lost()
+
+    def lost(self) -> None:
+        """The connection has ended, or what runs is not waited for any more."""
+        gone, self._gone = self._gone, None
+        if gone is not None and not self._cycle.response_complete:
+            gone()
 
     async def __call__(self, part: bytes) -> None:
         cycle = self._cycle
@@ -46,6 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # asyncio's own takes any transport; a server's is always this one, as uvicorn has it, too.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._parts: Parts | None = None  # of the newest request
         self._head = 0  # bytes of an unfinished head
         self._in_head = True
         self._late = asyncio.get_running_loop().call_later(HEAD_SECONDS, transport.close)
@@ -84,6 +99,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return False
         cycle.disconnected = True
         cycle.message_event.set()
+        if self._parts is not None:
+            self._parts.lost()
         return True
 
     def on_message_begin(self) -> None:
@@ -97,7 +114,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._within(BODY_SECONDS)
         super().on_headers_complete()
         if self.cycle is not None:  # its task has not begun to run
-            self.cycle.scope["extensions"] = {PARTS: {"send": Parts(self.cycle)}}
+            self._parts = Parts(self.cycle)
+            self.cycle.scope["extensions"] = {PARTS: {"send": self._parts}}
 
     def on_message_complete(self) -> None:
         self._late.cancel()
@@ -106,6 +124,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._late.cancel()
         super().connection_lost(exc)
+        if self._parts is not None:
+            self._parts.lost()
 
     def on_response_complete(self) -> Any:
         self._in_head, self._head = True, 0
