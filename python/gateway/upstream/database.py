@@ -107,8 +107,8 @@ class Database:
     async def try_role(self, role: str) -> None:
         """Take `role` as a statement would, and give it back. Raises UpstreamFailed."""
         quoted(role)
-        async with self._begun("BEGIN READ ONLY", role=role, role_before_parse=True):
-            pass
+        async with self._begun("BEGIN READ ONLY", role=role, role_before_parse=True) as transaction:
+            await transaction.begun()
 
     @contextlib.asynccontextmanager
     async def transaction(self, session_id: str) -> AsyncIterator[Transaction]:
@@ -121,6 +121,9 @@ class Database:
             clear_role=self._settings.clear_role,
             role_before_parse=self._settings.role_before_parse,
         ) as transaction:
+            if self._settings.quiet_server_log:
+                # A statement that met a server without that setting would stand in its log.
+                await transaction.begun()
             yield transaction
 
     @contextlib.asynccontextmanager
@@ -144,7 +147,7 @@ class Database:
             guesses=self._guesses,
         )
         try:
-            await transaction.begin()
+            transaction.begin()
             yield transaction
         finally:
             await asyncio.shield(self._give_back(session, transaction))

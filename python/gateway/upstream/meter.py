@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from gateway.errors import NotUnderstood
-from gateway.upstream.exchange import Exchange, Unexpected
+from gateway.upstream.errand import Errand
+from gateway.upstream.exchange import Exchange
 from gateway.upstream.frames import Frames
+from gateway.upstream.messages import Unexpected
 
 
 class Meter(asyncio.Protocol):
@@ -31,9 +34,29 @@ class Meter(asyncio.Protocol):
         self.exceeded = False
         self.frames: Frames | None = None  # while a COPY runs during which the server may speak
         self._kept: list[bytes] | None = None
+        self._errands: deque[Errand] = deque()
+        self._run: asyncio.Future[None] | None = None  # done when there is no errand left
         self._exchange: Exchange | None = None
         self._over: asyncio.Future[None] | None = None  # done when the exchange has ended
         self._meanwhile: Callable[[str], None] | None = None
+
+    def send(self, query: str) -> Errand:
+        """Send a statement of ours; the answer to it is read before that to whatever is sent next.
+        Raises ConnectionError if there is no session any more."""
+        if self._exchange is not None or self._transport.is_closing():
+            raise ConnectionError
+        errand = Errand(query)
+        if not self._errands:
+            self._run = asyncio.get_running_loop().create_future()
+        self._errands.append(errand)
+        self._transport.write(errand.opening)
+        return errand
+
+    async def answered(self, seconds: float) -> bool:
+        """Whether everything that was sent by `send` has its answer within `seconds`."""
+        if self._run is not None and not self._run.done():
+            await asyncio.wait({self._run}, timeout=seconds)
+        return self._run is None or (self._run.done() and not self._errands)
 
     async def converse(
         self, exchange: Exchange, meanwhile: Callable[[str], None] | None = None
@@ -79,6 +102,10 @@ class Meter(asyncio.Protocol):
         if self._kept is not None:
             self._kept.append(data)
             return
+        if self._errands:
+            data = self._errand_answers(data)
+            if not data:
+                return
         if self.frames is not None:
             data = self.frames.without_notices(data)
             if self.frames.finished:
@@ -93,6 +120,28 @@ class Meter(asyncio.Protocol):
             self._converse(self._exchange, data)
         else:
             self._driver.data_received(data)
+
+    def _errand_answers(self, data: bytes) -> bytes:
+        """Read what has come; gives what is not an errand's."""
+        while self._errands and data:
+            errand = self._errands[0]
+            try:
+                data = errand.receive(data)
+            except Unexpected:
+                self._transport.abort()
+                return b""
+            if errand.finished:
+                self._errands.popleft()
+            if errand.others:
+                others, errand.others = bytes(errand.others), bytearray()
+                self._driver.data_received(others)
+        if not self._errands:
+            self._end_errands()
+        return data
+
+    def _end_errands(self) -> None:
+        if self._run is not None and not self._run.done():
+            self._run.set_result(None)
 
     def _converse(self, exchange: Exchange, data: bytes) -> None:
         try:
@@ -118,6 +167,7 @@ class Meter(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._kept = None
         self._end_exchange()
+        self._end_errands()
         self._driver.connection_lost(error)
 
     def pause_writing(self) -> None:

@@ -27,12 +27,14 @@ from gateway.errors import (
 )
 from gateway.model import Parsed, Question
 from gateway.upstream import failures
+from gateway.upstream.errand import Errand
 from gateway.upstream.exchange import Exchange, Guesses
 from gateway.upstream.frames import Frames
 from gateway.upstream.handoff import Handoff
 from gateway.upstream.meter import Meter
 
 T = TypeVar("T")
+_NEVER = 86_400.0  # seconds; the settings of the session end what hangs
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
 _MOMENT = 0.25  # seconds until a cancellation that may have met the last bytes is repeated
 _MOST_OF_A_TREE = 20 << 20  # bytes the server may send about one statement before it runs
@@ -82,6 +84,10 @@ class Transaction:
         self._held: frozenset[int] = frozenset()
         self._held_at_mark: frozenset[int] = frozenset()
         self._before_rows: list[str] = []  # SET LOCAL, along with the role
+        self._began: Errand | None = None
+        self._roled: Errand | None = None
+        self._ended: Errand | None = None
+        self._left = False  # the driver was left in the middle of what it does
         self._trees: list[str] | None = None  # None: nobody waits for a tree
         self._copy: asyncio.Task[None] | None = None
         self._flowing = False  # rows have come from the COPY that runs
@@ -91,23 +97,40 @@ class Transaction:
     def server_major(self) -> int:
         return int(self._session.get_server_version().major)
 
-    async def begin(self) -> None:
-        """One round trip: BEGIN and every setting."""
+    def begin(self) -> None:
+        """Send BEGIN and every setting; what is asked next waits for the answer to both. If one of
+        them is not taken, what is asked next is not answered either. Raises UpstreamFailed."""
         self._session.add_log_listener(self._notice)
+        self._began = self._send(self._opening)
+        if self._role_before_parse and self._role is not None:
+            self._roled = self._send(f"SET LOCAL ROLE {_quoted(self._role)}")
+
+    async def begun(self) -> None:
+        """Wait until the transaction is there. Raises UpstreamFailed."""
+        await self._meter.answered(_NEVER)
+        self._check_errands()
+
+    def _send(self, query: str) -> Errand:
         try:
-            await self._session.execute(self._opening)
-            if self._role_before_parse:
-                await self._take_role(self._role)
-        except asyncpg.PostgresError as error:
-            if (error.sqlstate or "")[:2] in ("08", "57"):
-                raise failures.while_running(error) from None
-            raise UpstreamFailed(
-                "the database did not accept the settings of a read-only transaction "
-                f"(class {(error.sqlstate or '??')[:2]})",
-                sqlstate_class=(error.sqlstate or "")[:2],
-            ) from None
+            return self._meter.send(query)
         except failures.LOST as error:
             raise failures.lost(error) from None
+
+    def _check_errands(self) -> None:
+        """Raise why what was sent along was not done; nothing that came after it counts."""
+        for errand, refused in (
+            (self._began, _settings_refused),
+            (self._roled, self._role_refused),
+        ):
+            if errand is None:
+                continue
+            if errand.error is not None:
+                error = asyncpg.PostgresError.new(errand.error)
+                if (error.sqlstate or "")[:2] in ("08", "57"):
+                    raise failures.while_running(error) from None
+                raise refused((error.sqlstate or "??")[:2]) from None
+            if not errand.finished:
+                raise failures.lost(ConnectionError()) from None
 
     async def end(self) -> None:
         """Stop what runs and roll back; a backend that does not heed is ended."""
@@ -122,8 +145,13 @@ class Transaction:
         try:
             if not await self._meter.settled(_GRACE):
                 raise TimeoutError
-            async with asyncio.timeout(_GRACE):
-                await self._session.execute("ROLLBACK")
+            if self._left:
+                async with asyncio.timeout(_GRACE):
+                    await self._session.execute("ROLLBACK")
+                return
+            ended = self._ended or self._meter.send("ROLLBACK")
+            if not await self._meter.answered(_GRACE) or not ended.finished or ended.error:
+                raise TimeoutError
         except (asyncpg.PostgresError, *failures.LOST):
             with contextlib.suppress(asyncpg.InterfaceError):
                 self._session.terminate()
@@ -184,10 +212,12 @@ class Transaction:
                     "what the server says of the statement is too large to be read",
                     hint="write it in parts",
                 ) from None
+            self._check_errands()
             if exchange.error is None:
                 raise failures.lost(error) from None
         finally:
             meter.limit = of_rows
+        self._check_errands()
         if question is not None and exchange.known:
             self._facts[question] = True
         if exchange.error is not None:
@@ -199,11 +229,16 @@ class Transaction:
         """Rows of one of the gateway's own look-ups; never an agent's text."""
         self._meter.held = 0
         try:
-            return cast(list[Any], await self._session.fetch(query, *args))
+            self._left = True
+            rows = cast(list[Any], await self._session.fetch(query, *args))
         except asyncpg.PostgresError as error:
+            self._check_errands()
             raise failures.while_running(error) from None
         except failures.LOST as error:
             raise failures.lost(error) from None
+        self._left = False
+        self._check_errands()
+        return rows
 
     def before_rows(self, *settings: str) -> None:
         """Settings ("name = value") for the rest of the transaction, made before rows are asked
@@ -246,7 +281,7 @@ class Transaction:
         """
         narrow = not raw and self._clear_role is not None
         role = self._clear_role if narrow else self._role
-        await self._take_role(None if self._role_before_parse else role, *self._before_rows)
+        self._take_role(None if self._role_before_parse else role, *self._before_rows)
         handoff = Handoff()
         trees: list[str] = []
         self._trees = trees
@@ -285,18 +320,23 @@ class Transaction:
             if not checked:
                 await self._compare(trees, digest, relations)
 
+        self._left = True
         copy = self._copy = asyncio.create_task(pump())
         copy.add_done_callback(lambda _: handoff.end())
         try:
             while (data := await handoff.take()) is not None:
                 yield data
             await copy
+            # Nothing more is asked: the server ends it while the last chunks are recorded.
+            self._left = False
+            self._ended = self._send("ROLLBACK")
         except (asyncpg.PostgresError, *failures.LOST) as error:
             if meter.exceeded:
                 raise LimitExceeded(
                     f"a row of the result is larger than {meter.limit:,} bytes",
                     hint="select fewer or shorter values a row",
                 ) from None
+            self._check_errands()
             raise failures.while_streaming(error) from None
         finally:
             self._trees = None
@@ -353,23 +393,16 @@ class Transaction:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
 
-    async def _take_role(self, role: str | None, *settings: str) -> None:
-        """One round trip for the settings and the role."""
+    def _take_role(self, role: str | None, *settings: str) -> None:
+        """Sent along with what comes next, which fails if this does."""
         sets = [f"SET LOCAL {setting}" for setting in settings]
         if role is not None:
-            name = role.replace('"', '""')
-            sets.append(f'SET LOCAL ROLE "{name}"')
-        if not sets:
-            return
-        try:
-            await self._session.execute(";".join(sets))
-        except asyncpg.PostgresError as error:
-            raise UpstreamFailed(
-                f"the login may not take the role {role}",
-                sqlstate_class=(error.sqlstate or "")[:2],
-            ) from None
-        except failures.LOST as error:
-            raise failures.lost(error) from None
+            sets.append(f"SET LOCAL ROLE {_quoted(role)}")
+        if sets:
+            self._roled = self._send(";".join(sets))
+
+    def _role_refused(self, state: str) -> UpstreamFailed:
+        return UpstreamFailed(f"the login may not take the role {self._role}", sqlstate_class=state)
 
     def _notice(self, _session: Any, message: Any) -> None:
         """Trees are known by untranslated fields; lc_messages is not ours to set."""
@@ -380,3 +413,15 @@ class Transaction:
             return
         if message.server_source_function == "elog_node_display":
             self._trees.append(str(message.detail or ""))
+
+
+def _settings_refused(state: str) -> UpstreamFailed:
+    return UpstreamFailed(
+        f"the database did not accept the settings of a read-only transaction (class {state})",
+        sqlstate_class=state,
+    )
+
+
+def _quoted(role: str) -> str:
+    name = role.replace('"', '""')
+    return f'"{name}"'
