@@ -149,11 +149,12 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             # record: who holds it can ask for the receipt at once.
             last = prelude + kernel.finish()
             await statement.finish(last, kernel.report(), truncated=kernel.truncated)
-            if prelude:
-                yield head
-            for chunk in last:
-                with watch.waiting_for_client():
-                    yield chunk.data
+        # The database is free by now, whatever time the client takes.
+        if prelude:
+            yield head
+        for chunk in last:
+            with watch.waiting_for_client():
+                yield chunk.data
     # finally: `desk.statement` has closed the statement's record, also on a panic, a timeout, a
     # vanished client
 

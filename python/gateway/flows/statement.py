@@ -186,6 +186,9 @@ class Statement:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._released and self._writing is not None and self._writing.done():
+            self._session.end(self)
+            return
         # The task may be cancelled, and more than once: the record is written all the same, and
         # only then is the statement over.
         ending = asyncio.ensure_future(self._end(error))

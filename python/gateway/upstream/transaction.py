@@ -132,6 +132,17 @@ class Transaction:
             if not errand.finished:
                 raise failures.lost(ConnectionError()) from None
 
+    def is_over(self) -> bool:
+        """Whether the server has rolled it back already, and nothing is under way; then there is
+        nothing left to do for `end`."""
+        ended = self._ended
+        if ended is None or not ended.finished or ended.error is not None or self._left:
+            return False
+        if self._copy is not None or self._session.is_closed():
+            return False
+        self._session.remove_log_listener(self._notice)
+        return True
+
     async def end(self) -> None:
         """Stop what runs and roll back; a backend that does not heed is ended."""
         await self._stop_copy()
