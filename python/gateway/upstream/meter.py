@@ -35,25 +35,33 @@ class Meter(asyncio.Protocol):
         self.frames: Frames | None = None  # while a COPY runs during which the server may speak
         self._kept: list[bytes] | None = None
         self._errands: deque[Errand] = deque()
+        self._unsent = b""
         self._run: asyncio.Future[None] | None = None  # done when there is no errand left
         self._exchange: Exchange | None = None
         self._over: asyncio.Future[None] | None = None  # done when the exchange has ended
         self._meanwhile: Callable[[str], None] | None = None
 
     def send(self, query: str) -> Errand:
-        """Send a statement of ours; the answer to it is read before that to whatever is sent next.
-        Raises ConnectionError if there is no session any more."""
+        """A statement of ours that goes along with whatever is sent next, or is sent by `flush`;
+        its answer is read first. Raises ConnectionError if there is no session any more."""
         if self._exchange is not None or self._transport.is_closing():
             raise ConnectionError
         errand = Errand(query)
         if not self._errands:
             self._run = asyncio.get_running_loop().create_future()
         self._errands.append(errand)
-        self._transport.write(errand.opening)
+        self._unsent += errand.opening
         return errand
+
+    def flush(self) -> None:
+        """Send what waits for something to go along with. Before the driver is used."""
+        unsent, self._unsent = self._unsent, b""
+        if unsent:
+            self._transport.write(unsent)
 
     async def answered(self, seconds: float) -> bool:
         """Whether everything that was sent by `send` has its answer within `seconds`."""
+        self.flush()
         if self._run is not None and not self._run.done():
             await asyncio.wait({self._run}, timeout=seconds)
         return self._run is None or (self._run.done() and not self._errands)
@@ -70,7 +78,8 @@ class Meter(asyncio.Protocol):
             raise ConnectionError
         over = asyncio.get_running_loop().create_future()
         self._exchange, self._over, self._meanwhile = exchange, over, meanwhile
-        self._transport.write(exchange.opening)
+        unsent, self._unsent = self._unsent, b""
+        self._transport.write(unsent + exchange.opening)
         await asyncio.shield(over)
         if not exchange.finished:
             raise ConnectionError

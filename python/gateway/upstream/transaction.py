@@ -157,6 +157,7 @@ class Transaction:
             if not await self._meter.settled(_GRACE):
                 raise TimeoutError
             if self._left:
+                self._meter.flush()
                 async with asyncio.timeout(_GRACE):
                     await self._session.execute("ROLLBACK")
                 return
@@ -240,6 +241,7 @@ class Transaction:
         """Rows of one of the gateway's own look-ups; never an agent's text."""
         self._meter.held = 0
         try:
+            self._meter.flush()
             self._left = True
             rows = cast(list[Any], await self._session.fetch(query, *args))
         except asyncpg.PostgresError as error:
@@ -331,6 +333,7 @@ class Transaction:
             if not checked:
                 await self._compare(trees, digest, relations)
 
+        meter.flush()
         self._left = True
         copy = self._copy = asyncio.create_task(pump())
         copy.add_done_callback(lambda _: handoff.end())
@@ -341,6 +344,7 @@ class Transaction:
             # Nothing more is asked: the server ends it while the last chunks are recorded.
             self._left = False
             self._ended = self._send("ROLLBACK")
+            self._meter.flush()
         except (asyncpg.PostgresError, *failures.LOST) as error:
             if meter.exceeded:
                 raise LimitExceeded(

@@ -8,8 +8,8 @@ client has gone away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -21,6 +21,45 @@ PARTS = "maskgate.parts"
 HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 15.0
 BODY_SECONDS = 90.0
+_SMALL = 16 * 1024  # bytes
+
+
+class Joined:
+    """A transport whose small writes of one turn of the event loop leave in one piece.
+
+    The head of an answer, its only part and its end are written one after the other; each piece
+    would wake the client, and take as long to send as all of them.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        if not self._pieces:
+            self._loop.call_soon(self.flush)
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > _SMALL:
+            self.flush()
+
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        for piece in pieces:
+            self.write(piece)
+
+    def flush(self) -> None:
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        if pieces and not self._transport.is_closing():
+            self._transport.writelines(pieces)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class Parts:
@@ -59,11 +98,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     # asyncio's own takes any transport; a server's is always this one, as uvicorn has it, too.
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        # As far as uvicorn uses one, this is a transport.
+        super().connection_made(cast(asyncio.Transport, Joined(transport)))
         self._parts: Parts | None = None  # of the newest request
         self._head = 0  # bytes of an unfinished head
         self._in_head = True
-        self._late = asyncio.get_running_loop().call_later(HEAD_SECONDS, transport.close)
+        self._late = asyncio.get_running_loop().call_later(HEAD_SECONDS, self.transport.close)
 
     def _within(self, seconds: float) -> None:
         """Close the connection unless what is being waited for comes in time."""
