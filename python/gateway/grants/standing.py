@@ -94,7 +94,7 @@ class Standing:
             while self._waiting:
                 batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
                 try:
-                    rows = await self._store.fetch(
+                    rows = await self._store.ask(
                         _STANDING,
                         [one.session for one in batch],
                         [one.identity for one in batch],
