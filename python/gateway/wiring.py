@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -93,6 +94,9 @@ async def _serve(path: Path, configuration: Configuration) -> None:
             _LOG.warning("not ready: %s", sentence)
         sys.stdout.write(json.dumps({"maskgate": house.version, "url": url}) + "\n")
         sys.stdout.flush()
+        # What is there by now stays: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         await server.serve(sockets=[listener])
 
 
