@@ -77,6 +77,7 @@ class Transaction:
         self._role = role
         self._clear_role = clear_role
         self._role_before_parse = role_before_parse
+        self._taken = role
         self._terminate = terminate
         self._grown = grown
         self._guesses = guesses
@@ -412,12 +413,15 @@ class Transaction:
         """Sent along with what comes next, which fails if this does."""
         sets = [f"SET LOCAL {setting}" for setting in settings]
         if role is not None:
+            self._taken = role
             sets.append(f"SET LOCAL ROLE {_quoted(role)}")
         if sets:
             self._roled = self._send(";".join(sets))
 
     def _role_refused(self, state: str) -> UpstreamFailed:
-        return UpstreamFailed(f"the login may not take the role {self._role}", sqlstate_class=state)
+        return UpstreamFailed(
+            f"the login may not take the role {self._taken}", sqlstate_class=state
+        )
 
     def _notice(self, _session: Any, message: Any) -> None:
         """Trees are known by untranslated fields; lc_messages is not ours to set."""
