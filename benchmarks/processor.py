@@ -59,7 +59,12 @@ class Spent:
         return now
 
     def so_far(self) -> dict[str, float]:
+        """By kind."""
         found: Counter[str] = Counter()
         for (kind, pid), spent in self._now().items():
             found[kind] += spent - self._before.get((kind, pid), 0.0)
         return dict(found)
+
+    def each(self, times: int) -> str:
+        """Milliseconds for one of so many, in words."""
+        return ", ".join(f"{kind} {s / times * 1000:.2f} ms" for kind, s in self.so_far().items())

@@ -19,6 +19,7 @@ import asyncpg
 from gateway.errors import ConfigurationError, LimitExceeded, UpstreamFailed
 from gateway.upstream import failures, versions
 from gateway.upstream.exchange import Guesses
+from gateway.upstream.facts import Facts
 from gateway.upstream.pool import Pool
 from gateway.upstream.transaction import Session, Transaction
 from gateway.upstream.witness import Witness
@@ -55,6 +56,7 @@ class Database:
         self._pool: Pool | None = None
         self._witness = Witness(self._beside)
         self._guesses = Guesses()
+        self._facts = Facts()
 
     async def open(self) -> None:
         """Make the pool; sessions are opened when first needed."""
@@ -133,6 +135,7 @@ class Database:
             terminate=self._terminate,
             grown=self._witness.grown,
             guesses=self._guesses,
+            facts=self._facts,
         )
         try:
             transaction.begin()

@@ -29,6 +29,7 @@ from gateway.model import Parsed, Question
 from gateway.upstream import failures
 from gateway.upstream.errand import Errand
 from gateway.upstream.exchange import Exchange, Guesses
+from gateway.upstream.facts import WHO, Facts
 from gateway.upstream.frames import Frames
 from gateway.upstream.handoff import Handoff
 from gateway.upstream.meter import Meter
@@ -43,13 +44,14 @@ _TRAILER = b"\xff\xff"  # the end of COPY BINARY; other bytes can look like it
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]
-    """A pooled session; `facts` are what cannot change while it lives."""
+    """A pooled session; of `server`, once that is known. It knows the questions `prepared`."""
 
-    __slots__ = ("facts", "meter")
+    __slots__ = ("meter", "prepared", "server")
 
     def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:
         super().__init__(protocol, transport, *rest)
-        self.facts: dict[Any, Any] = {}
+        self.prepared: set[Question] = set()
+        self.server = ""
         self.meter = Meter(protocol, transport)
         transport.set_protocol(self.meter)
 
@@ -68,11 +70,13 @@ class Transaction:
         terminate: Callable[[int], Awaitable[None]],
         grown: Callable[[Collection[int], int, Collection[int]], Awaitable[bool]],
         guesses: Guesses,
+        facts: Facts,
     ) -> None:
         self._session = session
         # Of the session itself: a pool that is closed takes it away from under `session`.
         self._meter: Meter = session.meter
-        self._facts: dict[Any, Any] = session.facts
+        self._prepared: set[Question] = session.prepared
+        self._facts = facts
         self._opening = opening
         self._role = role
         self._clear_role = clear_role
@@ -211,7 +215,7 @@ class Transaction:
         exchange = Exchange(
             text,
             question,
-            prepared=question in self._facts,
+            prepared=question in self._prepared,
             guess=self._guesses.of(text) if question is not None else (),
         )
         meter = self._meter
@@ -232,7 +236,7 @@ class Transaction:
             meter.limit = of_rows
         self._check_errands()
         if question is not None and exchange.known:
-            self._facts[question] = True
+            self._prepared.add(question)
         if exchange.error is not None:
             said = asyncpg.PostgresError.new(exchange.error)
             raise failures.while_running(said) if exchange.parsed else failures.at_parse(said, text)
@@ -270,11 +274,12 @@ class Transaction:
         self._held = self._held_at_mark
 
     async def once(self, load: Callable[[Any], Awaitable[T]]) -> T:
-        """What `load` finds out about the server: asked once a session, kept while it lives."""
-        facts = self._facts
-        if load not in facts:
-            facts[load] = await load(self)
-        return cast(T, facts[load])
+        """What `load` finds out about the server: see `Facts`."""
+        session = self._session
+        if not session.server:
+            (row,) = await self.fetch(WHO)
+            session.server = row["server"]
+        return await self._facts.once(session.server, load, self)
 
     async def stream(
         self,
