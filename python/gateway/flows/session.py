@@ -149,8 +149,12 @@ class Desk:
                     raise InvalidRequest('the body needs "connection"')
                 self._check_busy(house, identity)
                 connection = house.connection(ask.connection)
-                await place.enter_async_context(connection.gate.place(identity.key))
-                session = await self.open(house, identity, ask.client, connection, None)
+                self._busy[identity.key] += 1  # until the session counts its statement
+                try:
+                    await place.enter_async_context(connection.gate.place(identity.key))
+                    session = await self.open(house, identity, ask.client, connection, None)
+                finally:
+                    self._ended(identity.key)
             except Refusal as refusal:
                 # There is no session to record it in: the gateway's own session takes it.
                 await house.log.event("refused", _refused(house, identity, ask, refusal))

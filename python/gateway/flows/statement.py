@@ -203,7 +203,8 @@ class Statement:
         return body
 
     def stop(self, because: Refusal) -> None:
-        """End the statement from outside; its record and its client will be told why."""
+        """End the statement from outside, wherever it is; its record and its client will be told
+        why."""
         if self.stopped_by is None and self._driver is not None:
             self.stopped_by = because
             self._driver.cancel()
@@ -233,6 +234,11 @@ class Statement:
         ending.result()
         if again is not None and error is None:
             raise again
+        if self.stopped_by is not None and isinstance(error, asyncio.CancelledError):
+            # The cancellation was `stop`'s; another's passes through.
+            if self._driver is not None:
+                self._driver.uncancel()
+            raise self.stopped_by from None
 
     async def _end(self, error: BaseException | None) -> None:
         try:

@@ -60,10 +60,7 @@ class Watch:
 @asynccontextmanager
 async def watched(house: House, identity: Identity, statement: Statement) -> AsyncIterator[Watch]:
     """The grant of the statement's session, in force, and its end: the statement is stopped when
-    the grant ends or a limit of time is passed.
-
-    Turns the cancellation that this causes into the refusal; another's cancellation passes through.
-    """
+    the grant ends or a limit of time is passed."""
     held = house.standing.hold(
         statement.session, identity, statement.connection.name, statement.grant_id, statement.stop
     )
@@ -71,12 +68,5 @@ async def watched(house: House, identity: Identity, statement: Statement) -> Asy
         watch = Watch(grant, statement, house.limits)
         try:
             yield watch
-        except asyncio.CancelledError:
-            if statement.stopped_by is None:
-                raise
-            current = asyncio.current_task()
-            if current is not None:
-                current.uncancel()
-            raise statement.stopped_by from None
         finally:
             watch.end()
