@@ -75,6 +75,9 @@ class Parts:
         self._gone = call
         if self._cycle.disconnected:
             self.lost()
+        elif call is not None:
+            # A socket that rests, because a body is larger than it may be, tells of no end.
+            self._cycle.flow.resume_reading()
 
     def lost(self) -> None:
         """The connection has ended, or what runs is not waited for any more."""
@@ -103,6 +106,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._parts: Parts | None = None  # of the newest request
         self._head = 0  # bytes of an unfinished head
         self._in_head = True
+        self._turned = False  # a head or a body has ended in what came last
         self._late = asyncio.get_running_loop().call_later(HEAD_SECONDS, self.transport.close)
 
     def _within(self, seconds: float) -> None:
@@ -111,8 +115,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._late = asyncio.get_running_loop().call_later(seconds, self.transport.close)
 
     def data_received(self, data: bytes) -> None:
+        self._turned = False
         super().data_received(data)
-        if self._in_head:
+        if self._in_head and not self._turned:
             self._head += len(data)
             if self._head > HEAD_BYTES and not self.transport.is_closing():
                 self.send_400_response("the head of the request is too large")
@@ -150,7 +155,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._in_head, self._head = False, 0
+        self._in_head, self._head, self._turned = False, 0, True
         self._within(BODY_SECONDS)
         super().on_headers_complete()
         if self.cycle is not None:  # its task has not begun to run
@@ -159,6 +164,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._late.cancel()
+        self._in_head, self._head, self._turned = True, 0, True
         super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -168,6 +174,5 @@ class BoundedProtocol(HttpToolsProtocol):
             self._parts.lost()
 
     def on_response_complete(self) -> Any:
-        self._in_head, self._head = True, 0
         self._within(HEAD_SECONDS)
         return super().on_response_complete()
