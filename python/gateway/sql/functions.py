@@ -8,7 +8,6 @@ function runs only when the configuration declares it pure; it then carries all 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
