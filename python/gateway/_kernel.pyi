@@ -31,6 +31,8 @@ __all__ = [
     "LABELS",
     "ArrowMasker",
     "Chunk",
+    "CopyMessages",
+    "CopyReader",
     "MaskedBatch",
     "MaskedStream",
     "__version__",
