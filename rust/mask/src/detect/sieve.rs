@@ -1,0 +1,226 @@
+//! What the gates let through and a look at a few characters refuses: words that only begin like one that
+//! opens a rule, numbers that no rule can want, capitals that begin no given name.
+//!
+//! Each kind of trigger is taken out of its bitmap into a list, and the list is gone through without a
+//! branch that depends on the text: most triggers of clinical prose end here, and a processor that
+//! guesses wrong at each of them would spend more on that than on the rest. As the gates, this may let
+//! too much through, never too little.
+
+use super::classes::GROUP;
+use super::date_digits::ends_announcing;
+use super::gates::{Gated, bits_from, digits};
+use super::lexicon::{Beginnings, beginnings};
+use super::lexis::at;
+use super::words::{Opening, Words, letters};
+
+/// Lists, kept to be filled again.
+#[derive(Debug, Default)]
+pub(super) struct Sieve {
+    /// Characters with a trigger.
+    places: Vec<u32>,
+}
+
+/// Places that are written at once: those of most blocks.
+const AT_ONCE: usize = 4;
+
+impl Sieve {
+    /// Leaves in the gates of `text` what may be more than a trigger.
+    #[inline(always)]
+    pub(super) fn sift(&mut self, text: &[u8], gates: &mut [Gated], opening: &Opening) {
+        let words = &opening.words;
+        self.keep::<Openers>(text, gates, words);
+        self.keep::<Titles>(text, gates, words);
+        self.keep::<Given>(text, gates, beginnings());
+        self.keep::<Numbers>(text, gates, &());
+        for gated in gates {
+            let both = gated.titles.iter().zip(&gated.capitals);
+            let both = both.zip(&gated.numbers).map(|((a, b), c)| a | b | c);
+            let both = both.zip(gated.tokens.iter().zip(&gated.signs));
+            let all = both.map(|(a, (b, c))| a | b | c);
+            gated
+                .alone
+                .iter_mut()
+                .zip(all)
+                .for_each(|(to, from)| *to = from);
+        }
+    }
+
+    /// Takes what is looked at out of its bitmap and puts back what may be more than a trigger.
+    #[inline(always)]
+    fn keep<L: Look>(&mut self, text: &[u8], gates: &mut [Gated], with: &L::With) {
+        let count = self.list::<L>(gates);
+        let places = self.places.get_mut(..count).unwrap_or_default();
+        let mut kept = 0;
+        for i in 0..places.len() {
+            let Some(&place) = places.get(i) else { break };
+            if let Some(slot) = places.get_mut(kept) {
+                *slot = place;
+            }
+            kept += usize::from(L::may(text, gates, place as usize, with));
+        }
+        for &place in places.iter().take(kept) {
+            let place = place as usize;
+            if let Some(gated) = gates.get_mut(place / GROUP)
+                && let Some(bits) = L::to(gated).get_mut(place / 64 % 4)
+            {
+                *bits |= 1 << (place % 64);
+            }
+        }
+    }
+
+    /// Lists the ones of a bitmap, which is empty afterwards; how many there are.
+    #[inline(always)]
+    fn list<L: Look>(&mut self, gates: &mut [Gated]) -> usize {
+        let mut count = 0;
+        let mut base = 0u32;
+        for gated in gates {
+            for bits in L::from(gated) {
+                let mut left = std::mem::take(bits);
+                let after = count + left.count_ones() as usize;
+                while count < after {
+                    if self.places.len() < count + AT_ONCE {
+                        self.places.resize(2 * (count + AT_ONCE), 0);
+                    }
+                    // Too many are written, and written over.
+                    let slots = self.places.get_mut(count..count + AT_ONCE);
+                    for slot in slots.unwrap_or_default() {
+                        *slot = base.wrapping_add(left.trailing_zeros());
+                        left &= left.wrapping_sub(1);
+                    }
+                    count += AT_ONCE;
+                }
+                count = after;
+                base = base.wrapping_add(64);
+            }
+        }
+        count
+    }
+}
+
+/// A kind of trigger and the look at it.
+trait Look {
+    /// What is known beforehand.
+    type With: ?Sized;
+    fn from(gated: &mut Gated) -> &mut [u64; 4];
+    fn to(gated: &mut Gated) -> &mut [u64; 4];
+    /// Whether a trigger at `i` may be more. Must be `#[inline(always)]`, and without a branch.
+    fn may(text: &[u8], gates: &[Gated], i: usize, with: &Self::With) -> bool;
+}
+
+/// How many letters the word at `i` has, 64 for any number from there on.
+#[inline(always)]
+fn length(gates: &[Gated], i: usize) -> usize {
+    let ends = bits_from(gates, i, |gated| &gated.no_letter) & !1;
+    ends.trailing_zeros() as usize
+}
+
+/// Words that open a rule.
+struct Openers;
+
+impl Look for Openers {
+    type With = Words;
+
+    #[inline(always)]
+    fn from(gated: &mut Gated) -> &mut [u64; 4] {
+        &mut gated.words
+    }
+
+    #[inline(always)]
+    fn to(gated: &mut Gated) -> &mut [u64; 4] {
+        &mut gated.words
+    }
+
+    #[inline(always)]
+    fn may(text: &[u8], gates: &[Gated], i: usize, words: &Words) -> bool {
+        words.hold(letters(text, i, length(gates, i)))
+    }
+}
+
+/// Those that need no number.
+struct Titles;
+
+impl Look for Titles {
+    type With = Words;
+
+    #[inline(always)]
+    fn from(gated: &mut Gated) -> &mut [u64; 4] {
+        &mut gated.titles
+    }
+
+    #[inline(always)]
+    fn to(gated: &mut Gated) -> &mut [u64; 4] {
+        &mut gated.titles
+    }
+
+    #[inline(always)]
+    fn may(text: &[u8], gates: &[Gated], i: usize, words: &Words) -> bool {
+        words.hold(letters(text, i, length(gates, i)))
+    }
+}
+
+/// Given names at the beginning of something.
+struct Given;
+
+impl Look for Given {
+    type With = Beginnings;
+
+    #[inline(always)]
+    fn from(gated: &mut Gated) -> &mut [u64; 4] {
+        &mut gated.begins
+    }
+
+    #[inline(always)]
+    fn to(gated: &mut Gated) -> &mut [u64; 4] {
+        &mut gated.capitals
+    }
+
+    #[inline(always)]
+    fn may(text: &[u8], _: &[Gated], i: usize, beginnings: &Beginnings) -> bool {
+        beginnings.hold(text, i)
+    }
+}
+
+/// Numbers; see `triggers::at_digits`.
+struct Numbers;
+
+impl Look for Numbers {
+    type With = ();
+
+    #[inline(always)]
+    fn from(gated: &mut Gated) -> &mut [u64; 4] {
+        &mut gated.numbers
+    }
+
+    #[inline(always)]
+    fn to(gated: &mut Gated) -> &mut [u64; 4] {
+        &mut gated.numbers
+    }
+
+    #[inline(always)]
+    fn may(text: &[u8], gates: &[Gated], i: usize, (): &()) -> bool {
+        let (length, near) = digits(gates, i);
+        let total = length + near;
+        let long = (length >= 7) | (length == 5) | (total >= 7);
+        let date = ((length <= 2) | (length == 4)) & (total >= 6);
+        // A month and a day need a year behind them or a word before them.
+        let [first, second, third, fourth] = around(text, i);
+        let blank = matches!(third, b' ' | b'\t' | b':' | b'(');
+        let announced = blank & (ends_announcing([first, second]) | !second.is_ascii_alphabetic());
+        let short = (length <= 2) & ((total >= 4) | announced);
+        // From 90 to 149.
+        let old = ((length == 2) & (fourth == b'9')) | ((length == 3) & (fourth == b'1'));
+        long | date | short | old
+    }
+}
+
+/// The three characters before `i` and the one there, zeros outside.
+#[inline(always)]
+fn around(text: &[u8], i: usize) -> [u8; 4] {
+    let four = text
+        .get(i.wrapping_sub(3)..)
+        .and_then(|rest| rest.first_chunk());
+    match four {
+        Some(four) => *four,
+        None => [3, 2, 1, 0].map(|back| at(text, i.wrapping_sub(back))),
+    }
+}
