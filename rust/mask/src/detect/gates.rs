@@ -28,16 +28,71 @@ pub(super) struct Gates<T> {
     pub(super) tokens: T,
     /// `@`, colons, dots and dashes.
     pub(super) signs: T,
-    /// All digits: without one in its row a word opens nothing.
-    pub(super) digits: T,
-    /// Where no letter goes on a word: no letter, or another row's.
-    pub(super) no_letter: T,
-    /// Likewise digits, and what may stand in and between the groups of a number.
-    pub(super) no_digit: T,
-    pub(super) no_number: T,
     /// Capitals behind a gap or at a row's beginning, which make a name only of a given one. They are
     /// among `capitals` once they are sifted.
     pub(super) begins: T,
+}
+
+/// What goes on from one character to the next, and where it ends: for a group each.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    /// All digits: without one in its row a word opens nothing.
+    digits: Vec<[u64; 4]>,
+    /// Where no letter goes on a word: no letter, or another row's.
+    no_letter: Vec<[u64; 4]>,
+    /// Likewise digits, and what may stand in and between the groups of a number.
+    no_digit: Vec<[u64; 4]>,
+    no_number: Vec<[u64; 4]>,
+}
+
+impl Runs {
+    fn clear(&mut self) {
+        let all = [&mut self.digits, &mut self.no_letter];
+        for bits in all
+            .into_iter()
+            .chain([&mut self.no_digit, &mut self.no_number])
+        {
+            bits.clear();
+            bits.shrink_to(KEPT);
+        }
+    }
+
+    /// Behind the text nothing goes on.
+    fn end(&mut self) {
+        self.digits.push([0; 4]);
+        for bits in [&mut self.no_letter, &mut self.no_digit, &mut self.no_number] {
+            bits.push([u64::MAX; 4]);
+        }
+    }
+
+    /// How many letters the word has that begins at `i`, 64 for any number from there on.
+    #[inline(always)]
+    pub(super) fn letters(&self, i: usize) -> usize {
+        // A row may begin here.
+        (bits_from(&self.no_letter, i) & !1).trailing_zeros() as usize
+    }
+
+    /// How many digits stand from character `i` on, and how many behind them before anything that is no
+    /// part of a number or another row's. Only 64 characters are looked at.
+    #[inline(always)]
+    pub(super) fn digits(&self, i: usize) -> (usize, usize) {
+        let length = (bits_from(&self.no_digit, i) & !1).trailing_zeros() as usize;
+        let ends = bits_from(&self.no_number, i) & !1;
+        // The characters up to the first that is no part of the number.
+        let part = ends.wrapping_sub(1) & !ends;
+        let digits = (bits_from(&self.digits, i) & part).count_ones() as usize;
+        (length, digits.saturating_sub(length))
+    }
+}
+
+/// 64 bits from `start` on.
+#[inline(always)]
+fn bits_from(bits: &[[u64; 4]], start: usize) -> u64 {
+    let (i, shift) = (start / 64, start % 64);
+    match bits.as_flattened().get(i..i + 2) {
+        Some(&[here, next]) => here >> shift | next << 1 << (63 - shift),
+        _ => 0,
+    }
 }
 
 /// The triggers of a group: see [`Gates`].
@@ -197,6 +252,7 @@ fn gates<W: Words>(
     rows: [u64; 4],
     next_rows: [u64; 4],
     before_here: &mut Before<W>,
+    runs: &mut Runs,
 ) -> Gated {
     let begins = Seen::<W>::of(&rows, &next_rows);
     let rows = begins.here;
@@ -316,6 +372,10 @@ fn gates<W: Words>(
         before_here,
     );
     let signs = W::load(here.ats).or(opening_colons).or(macs).or(dots);
+    runs.digits.push(here.digits);
+    runs.no_letter.push(rows.or_not(letters.here).store());
+    runs.no_digit.push(rows.or_not(digits.here).store());
+    runs.no_number.push(rows.or_not(numeric.here).store());
     Gates {
         alone: [0; 4],
         words: word_begins.and(W::load(here.words)).store(),
@@ -324,10 +384,6 @@ fn gates<W: Words>(
         numbers: numbers.store(),
         tokens: tokens.store(),
         signs: signs.store(),
-        digits: here.digits,
-        no_letter: rows.or_not(letters.here).store(),
-        no_digit: rows.or_not(digits.here).store(),
-        no_number: rows.or_not(numeric.here).store(),
         begins: name_begins.store(),
     }
 }
@@ -341,6 +397,7 @@ pub(crate) struct Bitmaps {
     /// Where rows begin.
     rows: Vec<[u64; 4]>,
     gates: Vec<Gated>,
+    runs: Runs,
     sieve: Sieve,
     plain: bool,
 }
@@ -357,6 +414,7 @@ impl Bitmaps {
         let count = text.len().div_ceil(GROUP);
         self.gates.clear();
         self.gates.shrink_to(KEPT);
+        self.runs.clear();
         self.rows.clear();
         self.rows.shrink_to(KEPT);
         self.rows.resize(count, [0; 4]);
@@ -398,28 +456,15 @@ impl Bitmaps {
         None
     }
 
-    /// How many digits stand from character `start` on, and how many behind them before anything that
-    /// is no part of a number or another row's. Only 64 characters are looked at.
+    /// See [`Runs::digits`].
     pub(super) fn digits(&self, start: usize) -> (usize, usize) {
-        digits(&self.gates, start)
-    }
-
-    /// Whether anything can be found in characters `start..end`: most words alone open nothing, for
-    /// whatever they name has a digit in it.
-    pub(crate) fn may_hold(&self, start: usize, end: usize) -> bool {
-        let (mut alone, mut words, mut digits) = (0, 0, 0);
-        for (i, bits) in blocks(start, end) {
-            alone |= self.block(i, |g| &g.alone) & bits;
-            words |= self.block(i, |g| &g.words) & bits;
-            digits |= self.block(i, |g| &g.digits) & bits;
-        }
-        alone != 0 || (words != 0 && digits != 0)
+        self.runs.digits(start)
     }
 
     /// Whether there is a digit among characters `start..end`.
     pub(super) fn numbered(&self, start: usize, end: usize) -> bool {
-        let digits = |(i, bits)| self.block(i, |g| &g.digits) & bits;
-        blocks(start, end).map(digits).any(|digits| digits != 0)
+        let bits = self.runs.digits.as_flattened();
+        blocks(start, end).any(|(i, ones)| bits.get(i).is_some_and(|bits| bits & ones != 0))
     }
 
     /// The triggers of characters `start..end`, block by block of those that have any: the block's
@@ -468,30 +513,9 @@ fn blocks(start: usize, end: usize) -> impl Iterator<Item = (usize, u64)> {
 
 /// The bits of one kind in a block of 64 characters.
 #[inline(always)]
-pub(super) fn block(gates: &[Gated], i: usize, of: impl Fn(&Gated) -> &[u64; 4]) -> u64 {
+fn block(gates: &[Gated], i: usize, of: impl Fn(&Gated) -> &[u64; 4]) -> u64 {
     let lane = |gated| of(gated).get(i % 4).copied().unwrap_or(0);
     gates.get(i / 4).map_or(0, lane)
-}
-
-/// 64 bits of one kind from character `start` on.
-#[inline(always)]
-pub(super) fn bits_from(gates: &[Gated], start: usize, of: impl Fn(&Gated) -> &[u64; 4]) -> u64 {
-    let (i, shift) = (start / 64, start % 64);
-    let (here, next) = (block(gates, i, &of), block(gates, i + 1, &of));
-    here >> shift | next << 1 << (63 - shift)
-}
-
-/// See [`Bitmaps::digits`].
-#[inline(always)]
-pub(super) fn digits(gates: &[Gated], start: usize) -> (usize, usize) {
-    // A row may begin here.
-    let ends = bits_from(gates, start, |g| &g.no_digit) & !1;
-    let length = ends.trailing_zeros() as usize;
-    let numeric = bits_from(gates, start, |g| &g.no_number) & !1;
-    // The characters up to the first that is no part of the number.
-    let part = numeric.wrapping_sub(1) & !numeric;
-    let digits = (bits_from(gates, start, |g| &g.digits) & part).count_ones() as usize;
-    (length, digits.saturating_sub(length))
 }
 
 /// Fills bitmaps of which the rows are set.
@@ -507,6 +531,7 @@ impl Job for Fill<'_> {
         let Bitmaps {
             rows,
             gates: found,
+            runs,
             sieve,
             plain,
         } = self.bitmaps;
@@ -529,20 +554,15 @@ impl Job for Fill<'_> {
                 *rows,
                 *next_rows,
                 &mut before,
+                runs,
             ));
             for (all, bits) in strange.iter_mut().zip(here.strange) {
                 *all |= bits;
             }
         }
-        // Behind the text nothing goes on.
-        found.push(Gates {
-            no_letter: [u64::MAX; 4],
-            no_digit: [u64::MAX; 4],
-            no_number: [u64::MAX; 4],
-            ..Gates::default()
-        });
+        runs.end();
         *plain = strange == [0; 4];
-        sieve.sift(self.text, found, self.opening);
+        sieve.sift(self.text, found, runs, self.opening);
     }
 }
 

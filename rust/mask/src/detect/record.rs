@@ -162,14 +162,20 @@ const LONGEST_FILLER: usize = 10;
 /// The most fillers between a keyword and its number.
 const FILLERS: usize = 6;
 
-/// Asked for a keyword of [`KEYWORDS`] where its first letters stand.
-pub(crate) fn find(text: &[u8], at_word: usize, keyword: &Keyword, spans: &mut Vec<Span>) {
+/// Asked for a keyword of [`KEYWORDS`] where its first letters stand; the word there ends at `word_end`.
+pub(crate) fn find(
+    text: &[u8],
+    at_word: usize,
+    word_end: usize,
+    keyword: &Keyword,
+    spans: &mut Vec<Span>,
+) {
     // `n/a` and `w/file` are words of their own; `Name/MRN: 4471` is not.
     let slashed = before(text, at_word) == b'/' && keyword.weight != Weight::Strong;
     if is_word(before(text, at_word)) || slashed {
         return;
     }
-    if let Some(end) = phrase(text, at_word, keyword.phrase)
+    if let Some(end) = phrase(text, at_word, word_end, keyword.phrase)
         && let Some((start, end)) = numbered(text, end, keyword.weight)
     {
         spans.push(Span {
@@ -180,11 +186,25 @@ pub(crate) fn find(text: &[u8], at_word: usize, keyword: &Keyword, spans: &mut V
     }
 }
 
-/// The end of a phrase at `i`: its letters whatever their case, `\.?[ \t-]{1,2}` for each blank, and no
-/// letter after it.
-fn phrase(text: &[u8], i: usize, phrase: &str) -> Option<usize> {
-    let mut i = i;
-    for &c in phrase.as_bytes() {
+/// The end of a phrase at `i`, where a word ends at `word_end`: its letters whatever their case,
+/// `\.?[ \t-]{1,2}` for each blank, and no letter after it.
+fn phrase(text: &[u8], i: usize, word_end: usize, phrase: &str) -> Option<usize> {
+    let (first, rest) = phrase.as_bytes().split_at_checked(word_end - i)?;
+    // Most phrases of several words end here: they go on otherwise.
+    match rest.first() {
+        Some(b' ')
+            if !(is_blank(at(text, word_end)) || matches!(at(text, word_end), b'.' | b'-')) =>
+        {
+            return None;
+        }
+        Some(c) if *c != b' ' && at(text, word_end) | 0x20 != *c | 0x20 => return None,
+        _ => {}
+    }
+    text.get(i..word_end)?
+        .eq_ignore_ascii_case(first)
+        .then_some(())?;
+    let mut i = word_end;
+    for &c in rest {
         if c == b' ' {
             let dot = i + usize::from(at(text, i) == b'.');
             i = run_up_to(text, dot, 2, |c| is_blank(c) || c == b'-');
@@ -197,10 +217,31 @@ fn phrase(text: &[u8], i: usize, phrase: &str) -> Option<usize> {
     (!is_letter(at(text, i))).then_some(i)
 }
 
+/// For each letter whether one of the words begins with it, `a` the lowest bit but one.
+const fn initials(words: &[&str]) -> u32 {
+    let mut initials = 0;
+    let mut rest = words;
+    while let [word, others @ ..] = rest {
+        if let [first, ..] = word.as_bytes() {
+            initials |= 1 << (*first & 31);
+        }
+        rest = others;
+    }
+    initials
+}
+
+/// What fillers begin with: most words are none for their first letters.
+const INITIALS: u32 = initials(&MARKS) | initials(&LINKS);
+const FAR_INITIALS: u32 = INITIALS | initials(&FAR_LINKS);
+
 /// The value after a keyword that ends at `i`.
 fn numbered(text: &[u8], i: usize, weight: Weight) -> Option<(usize, usize)> {
     let mut i = i;
     let (mut mark, mut hint) = (false, false);
+    let initials = match weight {
+        Weight::Strong => FAR_INITIALS,
+        _ => INITIALS,
+    };
     for _ in 0..FILLERS {
         let signs = run_up_to(text, i, 6, is_sign);
         for &sign in text.get(i..signs).unwrap_or_default() {
@@ -208,6 +249,9 @@ fn numbered(text: &[u8], i: usize, weight: Weight) -> Option<(usize, usize)> {
             hint |= matches!(sign, b':' | b'=');
         }
         i = signs;
+        if initials >> (at(text, i) & 31) & 1 == 0 {
+            break;
+        }
         let end = run(text, i, is_letter);
         if end == i || is_word(at(text, end)) || end - i > LONGEST_FILLER {
             break;

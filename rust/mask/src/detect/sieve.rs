@@ -8,7 +8,7 @@
 
 use super::classes::GROUP;
 use super::date_digits::ends_announcing;
-use super::gates::{Gated, bits_from, digits};
+use super::gates::{Gated, Runs};
 use super::lexicon::{Beginnings, beginnings};
 use super::lexis::at;
 use super::words::{Opening, Words, letters};
@@ -26,12 +26,18 @@ const AT_ONCE: usize = 4;
 impl Sieve {
     /// Leaves in the gates of `text` what may be more than a trigger.
     #[inline(always)]
-    pub(super) fn sift(&mut self, text: &[u8], gates: &mut [Gated], opening: &Opening) {
+    pub(super) fn sift(
+        &mut self,
+        text: &[u8],
+        gates: &mut [Gated],
+        runs: &Runs,
+        opening: &Opening,
+    ) {
         let words = &opening.words;
-        self.keep::<Openers>(text, gates, words);
-        self.keep::<Titles>(text, gates, words);
-        self.keep::<Given>(text, gates, beginnings());
-        self.keep::<Numbers>(text, gates, &());
+        self.keep::<Openers>(text, gates, runs, words);
+        self.keep::<Titles>(text, gates, runs, words);
+        self.keep::<Given>(text, gates, runs, beginnings());
+        self.keep::<Numbers>(text, gates, runs, &());
         for gated in gates {
             let both = gated.titles.iter().zip(&gated.capitals);
             let both = both.zip(&gated.numbers).map(|((a, b), c)| a | b | c);
@@ -47,7 +53,7 @@ impl Sieve {
 
     /// Takes what is looked at out of its bitmap and puts back what may be more than a trigger.
     #[inline(always)]
-    fn keep<L: Look>(&mut self, text: &[u8], gates: &mut [Gated], with: &L::With) {
+    fn keep<L: Look>(&mut self, text: &[u8], gates: &mut [Gated], runs: &Runs, with: &L::With) {
         let count = self.list::<L>(gates);
         let places = self.places.get_mut(..count).unwrap_or_default();
         let mut kept = 0;
@@ -56,7 +62,7 @@ impl Sieve {
             if let Some(slot) = places.get_mut(kept) {
                 *slot = place;
             }
-            kept += usize::from(L::may(text, gates, place as usize, with));
+            kept += usize::from(L::may(text, runs, place as usize, with));
         }
         for &place in places.iter().take(kept) {
             let place = place as usize;
@@ -104,14 +110,7 @@ trait Look {
     fn from(gated: &mut Gated) -> &mut [u64; 4];
     fn to(gated: &mut Gated) -> &mut [u64; 4];
     /// Whether a trigger at `i` may be more. Must be `#[inline(always)]`, and without a branch.
-    fn may(text: &[u8], gates: &[Gated], i: usize, with: &Self::With) -> bool;
-}
-
-/// How many letters the word at `i` has, 64 for any number from there on.
-#[inline(always)]
-fn length(gates: &[Gated], i: usize) -> usize {
-    let ends = bits_from(gates, i, |gated| &gated.no_letter) & !1;
-    ends.trailing_zeros() as usize
+    fn may(text: &[u8], runs: &Runs, i: usize, with: &Self::With) -> bool;
 }
 
 /// Words that open a rule.
@@ -131,8 +130,8 @@ impl Look for Openers {
     }
 
     #[inline(always)]
-    fn may(text: &[u8], gates: &[Gated], i: usize, words: &Words) -> bool {
-        words.hold(letters(text, i, length(gates, i)))
+    fn may(text: &[u8], runs: &Runs, i: usize, words: &Words) -> bool {
+        words.hold(letters(text, i, runs.letters(i)))
     }
 }
 
@@ -153,8 +152,8 @@ impl Look for Titles {
     }
 
     #[inline(always)]
-    fn may(text: &[u8], gates: &[Gated], i: usize, words: &Words) -> bool {
-        words.hold(letters(text, i, length(gates, i)))
+    fn may(text: &[u8], runs: &Runs, i: usize, words: &Words) -> bool {
+        words.hold(letters(text, i, runs.letters(i)))
     }
 }
 
@@ -175,7 +174,7 @@ impl Look for Given {
     }
 
     #[inline(always)]
-    fn may(text: &[u8], _: &[Gated], i: usize, beginnings: &Beginnings) -> bool {
+    fn may(text: &[u8], _: &Runs, i: usize, beginnings: &Beginnings) -> bool {
         beginnings.hold(text, i)
     }
 }
@@ -197,8 +196,8 @@ impl Look for Numbers {
     }
 
     #[inline(always)]
-    fn may(text: &[u8], gates: &[Gated], i: usize, (): &()) -> bool {
-        let (length, near) = digits(gates, i);
+    fn may(text: &[u8], runs: &Runs, i: usize, (): &()) -> bool {
+        let (length, near) = runs.digits(i);
         let total = length + near;
         let long = (length >= 7) | (length == 5) | (total >= 7);
         let date = ((length <= 2) | (length == 4)) & (total >= 6);

@@ -143,9 +143,10 @@ impl Triggers {
         let end = run_up_to(text, i, COMPARED, is_letter);
         let word = self.opening.words.number(letters(text, i, end - i));
         let rules = word.and_then(|word| self.opened.get(word));
+        let word_end = run(text, end, is_letter);
         for rule in rules.into_iter().flatten() {
             match *rule {
-                Rule::Record(keyword) => record::find(text, i, keyword, spans),
+                Rule::Record(keyword) => record::find(text, i, word_end, keyword, spans),
                 Rule::Other(find) => find(text, i, spans),
                 Rule::Www => url::find_www(text, i, tails, spans),
             }
