@@ -14,6 +14,7 @@
 use super::lexis::{
     at, before, digits, is_blank, is_letter, is_word, quantity, run, run_up_to, same,
 };
+use super::words::COMPARED;
 use super::{Kind, Span};
 
 /// How much a keyword proves.
@@ -186,35 +187,29 @@ pub(crate) fn find(
     }
 }
 
-/// The end of a phrase at `i`, where a word ends at `word_end`: its letters whatever their case,
-/// `\.?[ \t-]{1,2}` for each blank, and no letter after it.
+/// The end of a phrase at `i`, where a word ends at `word_end` whose first letters are the phrase's: all of
+/// its letters whatever their case, `\.?[ \t-]{1,2}` for each blank, and no letter after it.
 fn phrase(text: &[u8], i: usize, word_end: usize, phrase: &str) -> Option<usize> {
     let (first, rest) = phrase.as_bytes().split_at_checked(word_end - i)?;
-    // Most phrases of several words end here: they go on otherwise.
-    match rest.first() {
-        Some(b' ')
-            if !(is_blank(at(text, word_end)) || matches!(at(text, word_end), b'.' | b'-')) =>
-        {
-            return None;
-        }
-        Some(c) if *c != b' ' && at(text, word_end) | 0x20 != *c | 0x20 => return None,
-        _ => {}
-    }
-    text.get(i..word_end)?
-        .eq_ignore_ascii_case(first)
-        .then_some(())?;
-    let mut i = word_end;
+    let mut end = word_end;
     for &c in rest {
         if c == b' ' {
-            let dot = i + usize::from(at(text, i) == b'.');
-            i = run_up_to(text, dot, 2, |c| is_blank(c) || c == b'-');
-            (i > dot).then_some(())?;
+            let dot = end + usize::from(at(text, end) == b'.');
+            end = run_up_to(text, dot, 2, |c| is_blank(c) || c == b'-');
+            (end > dot).then_some(())?;
         } else {
-            at(text, i).eq_ignore_ascii_case(&c).then_some(())?;
-            i += 1;
+            at(text, end).eq_ignore_ascii_case(&c).then_some(())?;
+            end += 1;
         }
     }
-    (!is_letter(at(text, i))).then_some(i)
+    let more = first.get(COMPARED..).unwrap_or_default();
+    let same = more.is_empty() || same_letters(text, i + COMPARED, more);
+    (same && !is_letter(at(text, end))).then_some(end)
+}
+
+fn same_letters(text: &[u8], i: usize, letters: &[u8]) -> bool {
+    text.get(i..i + letters.len())
+        .is_some_and(|found| found.eq_ignore_ascii_case(letters))
 }
 
 /// For each letter whether one of the words begins with it, `a` the lowest bit but one.

@@ -13,15 +13,27 @@ use super::lexicon::{Beginnings, beginnings};
 use super::lexis::at;
 use super::words::{Opening, Words, letters};
 
-/// Lists, kept to be filled again.
-#[derive(Debug, Default)]
+/// A list, kept to be filled again.
+#[derive(Debug)]
 pub(super) struct Sieve {
     /// Characters with a trigger.
-    places: Vec<u32>,
+    places: Box<[u32; PLACES]>,
 }
 
+/// Groups that are gone through together.
+const GROUPS: usize = 64;
 /// Places that are written at once: those of most blocks.
 const AT_ONCE: usize = 4;
+/// Of two characters beside each other only one begins something.
+const PLACES: usize = GROUPS * GROUP / 2 + AT_ONCE;
+
+impl Default for Sieve {
+    fn default() -> Self {
+        Self {
+            places: Box::new([0; PLACES]),
+        }
+    }
+}
 
 impl Sieve {
     /// Leaves in the gates of `text` what may be more than a trigger.
@@ -33,27 +45,35 @@ impl Sieve {
         runs: &Runs,
         opening: &Opening,
     ) {
-        let words = &opening.words;
-        self.keep::<Openers>(text, gates, runs, words);
-        self.keep::<Titles>(text, gates, runs, words);
-        self.keep::<Given>(text, gates, runs, beginnings());
-        self.keep::<Numbers>(text, gates, runs, &());
+        let beginnings = beginnings();
+        for (i, gates) in gates.chunks_mut(GROUPS).enumerate() {
+            let first = i * GROUPS * GROUP;
+            self.keep::<Openers>(text, first, gates, runs, &opening.words);
+            self.keep::<Titles>(text, first, gates, runs, &opening.words);
+            self.keep::<Given>(text, first, gates, runs, beginnings);
+            self.keep::<Numbers>(text, first, gates, runs, &());
+        }
         for gated in gates {
             let both = gated.titles.iter().zip(&gated.capitals);
             let both = both.zip(&gated.numbers).map(|((a, b), c)| a | b | c);
             let both = both.zip(gated.tokens.iter().zip(&gated.signs));
             let all = both.map(|(a, (b, c))| a | b | c);
-            gated
-                .alone
-                .iter_mut()
-                .zip(all)
-                .for_each(|(to, from)| *to = from);
+            let alone = gated.alone.iter_mut().zip(all);
+            alone.for_each(|(to, from)| *to = from);
         }
     }
 
-    /// Takes what is looked at out of its bitmap and puts back what may be more than a trigger.
+    /// Takes what is looked at out of its bitmap and puts back what may be more than a trigger. The
+    /// gates are those from character `first` on.
     #[inline(always)]
-    fn keep<L: Look>(&mut self, text: &[u8], gates: &mut [Gated], runs: &Runs, with: &L::With) {
+    fn keep<L: Look>(
+        &mut self,
+        text: &[u8],
+        first: usize,
+        gates: &mut [Gated],
+        runs: &Runs,
+        with: &L::With,
+    ) {
         let count = self.list::<L>(gates);
         let places = self.places.get_mut(..count).unwrap_or_default();
         let mut kept = 0;
@@ -62,7 +82,7 @@ impl Sieve {
             if let Some(slot) = places.get_mut(kept) {
                 *slot = place;
             }
-            kept += usize::from(L::may(text, runs, place as usize, with));
+            kept += usize::from(L::may(text, runs, first + place as usize, with));
         }
         for &place in places.iter().take(kept) {
             let place = place as usize;
@@ -84,9 +104,6 @@ impl Sieve {
                 let mut left = std::mem::take(bits);
                 let after = count + left.count_ones() as usize;
                 while count < after {
-                    if self.places.len() < count + AT_ONCE {
-                        self.places.resize(2 * (count + AT_ONCE), 0);
-                    }
                     // Too many are written, and written over.
                     let slots = self.places.get_mut(count..count + AT_ONCE);
                     for slot in slots.unwrap_or_default() {

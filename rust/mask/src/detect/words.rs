@@ -27,7 +27,7 @@ const STEP: u64 = 0x5851_f42d_4c95_7f2d;
 pub(super) struct Words {
     multiplier: u64,
     /// The letters that have this slot; zero where none have.
-    slots: Vec<u64>,
+    slots: Box<[u64; SLOTS]>,
     numbers: Vec<u16>,
 }
 
@@ -36,7 +36,7 @@ impl Words {
     pub(super) fn new(words: &[u64]) -> Self {
         let mut table = Self {
             multiplier: STEP,
-            slots: vec![0; SLOTS],
+            slots: Box::new([0; SLOTS]),
             numbers: vec![0; SLOTS],
         };
         // Of a few hundred multipliers one spreads a hundred and fifty words.
