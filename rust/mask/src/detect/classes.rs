@@ -156,7 +156,7 @@ impl Halves {
         self
     }
 
-    fn of(&self, byte: u8) -> u8 {
+    pub(super) fn of(&self, byte: u8) -> u8 {
         let half = |table: &[u8; 16], i: u8| table.get(usize::from(i)).copied().unwrap_or(0);
         half(&self.low, byte & 15) & half(&self.high, byte >> 4)
     }

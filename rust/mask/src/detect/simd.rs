@@ -1,8 +1,10 @@
-//! The ways of this crate to look at many characters at once, and the choice between them: AVX2 where
-//! the processor has it, NEON on ARM, and plain words everywhere else. A test holds them equal.
+//! The ways of this crate to look at many characters at once, and the choice between them: AVX-512
+//! or AVX2 where the processor has it, NEON on ARM, and plain words everywhere else. A test holds them equal.
 
 #![allow(unsafe_code)] // the one place of this crate; `Plain` is the scalar twin
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
@@ -110,7 +112,16 @@ pub(super) fn best(job: impl Job) {
     return job.run::<neon::Neon>();
     #[cfg(target_arch = "x86_64")]
     {
+        static HAS_AVX512: OnceLock<bool> = OnceLock::new();
         static HAS_AVX2: OnceLock<bool> = OnceLock::new();
+        #[cfg(test)]
+        let narrow = NARROW.get();
+        #[cfg(not(test))]
+        let narrow = false;
+        if !narrow && *HAS_AVX512.get_or_init(avx512::is_there) {
+            // SAFETY: the processor has what is needed, as was just asked.
+            return unsafe { avx512::run(job) };
+        }
         if *HAS_AVX2.get_or_init(avx2::is_there) {
             // SAFETY: the processor has what is needed, as was just asked.
             return unsafe { avx2::run(job) };
@@ -123,6 +134,19 @@ pub(super) fn best(job: impl Job) {
 #[cfg(test)]
 thread_local! {
     static PLAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    #[cfg(target_arch = "x86_64")]
+    static NARROW: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Has this thread do it as a machine without AVX-512 would.
+#[cfg(test)]
+pub(crate) fn narrowly<T>(run: impl FnOnce() -> T) -> T {
+    #[cfg(target_arch = "x86_64")]
+    NARROW.set(true);
+    let done = run();
+    #[cfg(target_arch = "x86_64")]
+    NARROW.set(false);
+    done
 }
 
 /// Has this thread do it as a machine without AVX2 and NEON would.
@@ -286,7 +310,7 @@ mod avx2 {
     type Pair = super::Pair<__m256i>;
 
     #[derive(Clone, Copy)]
-    pub(super) struct Four(__m256i);
+    pub(in super::super) struct Four(__m256i);
 
     impl Words for Four {
         #[inline(always)]
@@ -638,6 +662,7 @@ mod tests {
         #[test]
         fn every_engine_says_the_same(text in text(), a in any::<[u64; 4]>(), b in any::<[u64; 4]>()) {
             prop_assert_eq!(best_of(&text), engine::<Plain>(&text));
+            prop_assert_eq!(narrowly(|| best_of(&text)), engine::<Plain>(&text));
             let mut of_best = Default::default();
             best(Moved(a, b, &mut of_best));
             prop_assert_eq!(of_best, moved::<[u64; 4]>(a, b));
@@ -646,6 +671,7 @@ mod tests {
         #[test]
         fn each_class_holds_its_characters(text in text()) {
             let found = best_of(&text);
+            prop_assert_eq!(narrowly(|| best_of(&text)), found);
             for (i, &c) in text.iter().take(GROUP).enumerate() {
                 prop_assert_eq!(is(found.letters, i), c.is_ascii_alphabetic() || c == LETTER);
                 prop_assert_eq!(is(found.capitals, i), c.is_ascii_uppercase() || c == LETTER);
