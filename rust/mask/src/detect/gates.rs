@@ -72,6 +72,12 @@ impl Runs {
         (bits_from(&self.no_letter, i) & !1).trailing_zeros() as usize
     }
 
+    /// How many digits go on at `i`.
+    #[inline(always)]
+    pub(super) fn more_digits(&self, i: usize) -> usize {
+        bits_from(&self.no_digit, i).trailing_zeros() as usize
+    }
+
     /// How many digits stand from character `i` on, and how many behind them before anything that is no
     /// part of a number or another row's. Only 64 characters are looked at.
     #[inline(always)]
@@ -324,7 +330,9 @@ fn gates<W: Words>(
     let some2 = digits.or(words.and(digits.after::<1, 63>()));
     let some4 = some2.or(joined2.and(some2.after::<2, 62>()));
     let some8 = some4.or(joined4.and(some4.after::<4, 60>()));
-    let some = some8.or(joined8.and(some8.after::<8, 56>().or(digits.after::<16, 48>())));
+    let some16 = some8.or(joined8.and(some8.after::<8, 56>()));
+    let joined16 = joined8.and(joined8.after::<8, 56>());
+    let some = some16.or(joined16.and(digits.after::<16, 48>()));
     let joined = joined8.and(words.after::<8, 56>());
     let mbi = dashes.after::<4, 60>().and(dashes.after::<8, 56>());
     let iban = letters.and(letters.after::<1, 63>());

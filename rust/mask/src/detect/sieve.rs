@@ -191,8 +191,11 @@ impl Look for Given {
     }
 
     #[inline(always)]
-    fn may(text: &[u8], _: &Runs, i: usize, beginnings: &Beginnings) -> bool {
-        beginnings.hold(text, i)
+    fn may(text: &[u8], runs: &Runs, i: usize, beginnings: &Beginnings) -> bool {
+        let length = runs.letters(i);
+        // Of a word in pieces only the first is told.
+        let joined = matches!(at(text, i + length), b'\'' | b'-');
+        joined | beginnings.hold(letters(text, i, length))
     }
 }
 
@@ -222,7 +225,9 @@ impl Look for Numbers {
         let [first, second, third, fourth] = around(text, i);
         let blank = matches!(third, b' ' | b'\t' | b':' | b'(');
         let announced = blank & (ends_announcing([first, second]) | !second.is_ascii_alphabetic());
-        let short = (length <= 2) & ((total >= 4) | announced);
+        // Behind its mark are never three digits (`5/325`).
+        let short =
+            (length <= 2) & ((total >= 4) | announced) & (runs.more_digits(i + length + 1) != 3);
         // From 90 to 149.
         let old = ((length == 2) & (fourth == b'9')) | ((length == 3) & (fourth == b'1'));
         long | date | short | old
