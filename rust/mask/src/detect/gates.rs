@@ -14,8 +14,6 @@ use super::words::Opening;
 /// The triggers of 64 characters, the first in the lowest bit, or of four times as many.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Gates<T> {
-    /// All of these but words: what opens something by itself.
-    pub(super) alone: T,
     /// First letters of words that may need a number near them.
     pub(super) words: T,
     /// First letters of words that need none: `www` and titles.
@@ -103,6 +101,26 @@ fn bits_from(bits: &[[u64; 4]], start: usize) -> u64 {
 
 /// The triggers of a group: see [`Gates`].
 pub(super) type Gated = Gates<[u64; 4]>;
+
+impl Gated {
+    /// All of its triggers.
+    #[inline(always)]
+    fn any(&self) -> [u64; 4] {
+        let mut any = self.words;
+        for bits in [
+            &self.titles,
+            &self.capitals,
+            &self.numbers,
+            &self.tokens,
+            &self.signs,
+        ] {
+            any.iter_mut()
+                .zip(bits)
+                .for_each(|(any, bits)| *any |= bits);
+        }
+        any
+    }
+}
 
 /// Bits and, to be seen when they are moved down, those of the following blocks.
 #[derive(Clone, Copy)]
@@ -385,7 +403,6 @@ fn gates<W: Words>(
     runs.no_digit.push(rows.or_not(digits.here).store());
     runs.no_number.push(rows.or_not(numeric.here).store());
     Gates {
-        alone: [0; 4],
         words: word_begins.and(W::load(here.words)).store(),
         titles: titles.store(),
         capitals: capitals.store(),
@@ -405,6 +422,8 @@ pub(crate) struct Bitmaps {
     /// Where rows begin.
     rows: Vec<[u64; 4]>,
     gates: Vec<Gated>,
+    /// Where any of the gates is open.
+    open: Vec<[u64; 4]>,
     runs: Runs,
     sieve: Sieve,
     plain: bool,
@@ -422,6 +441,8 @@ impl Bitmaps {
         let count = text.len().div_ceil(GROUP);
         self.gates.clear();
         self.gates.shrink_to(KEPT);
+        self.open.clear();
+        self.open.shrink_to(KEPT);
         self.runs.clear();
         self.rows.clear();
         self.rows.shrink_to(KEPT);
@@ -444,24 +465,36 @@ impl Bitmaps {
         self.plain
     }
 
-    /// The bits of one kind in a block of 64 characters.
-    #[inline(always)]
-    fn block(&self, i: usize, of: impl Fn(&Gated) -> &[u64; 4]) -> u64 {
-        block(&self.gates, i, of)
-    }
-
     /// The first trigger from character `start` on.
+    #[inline(always)]
     pub(crate) fn next(&self, start: usize) -> Option<usize> {
-        let mut bits = u64::MAX << (start % 64);
-        for i in start / 64..self.gates.len() * 4 {
-            let found = self.block(i, |g| &g.alone) | self.block(i, |g| &g.words);
-            let found = found & bits;
+        let (mut i, mut bits) = (start / 64, u64::MAX << (start % 64));
+        let blocks = self.open.as_flattened();
+        loop {
+            let found = blocks.get(i)? & bits;
             if found != 0 {
                 return Some(i * 64 + found.trailing_zeros() as usize);
             }
-            bits = u64::MAX;
+            (i, bits) = (i + 1, u64::MAX);
         }
-        None
+    }
+
+    /// What the trigger at `i` is, each a bit in the lowest place.
+    #[inline(always)]
+    pub(super) fn at(&self, i: usize) -> Gates<u64> {
+        let Some(gates) = self.gates.get(i / GROUP) else {
+            return Gates::default();
+        };
+        let bit = |bits: &[u64; 4]| bits.get(i / 64 % 4).map_or(0, |bits| bits >> (i % 64) & 1);
+        Gates {
+            words: bit(&gates.words),
+            titles: bit(&gates.titles),
+            capitals: bit(&gates.capitals),
+            numbers: bit(&gates.numbers),
+            tokens: bit(&gates.tokens),
+            signs: bit(&gates.signs),
+            begins: 0,
+        }
     }
 
     /// See [`Runs::digits`].
@@ -471,59 +504,19 @@ impl Bitmaps {
 
     /// Whether there is a digit among characters `start..end`.
     pub(super) fn numbered(&self, start: usize, end: usize) -> bool {
-        let bits = self.runs.digits.as_flattened();
-        blocks(start, end).any(|(i, ones)| bits.get(i).is_some_and(|bits| bits & ones != 0))
+        let blocks = self.runs.digits.as_flattened();
+        let mut bits = u64::MAX << (start % 64);
+        for i in start / 64..end.div_ceil(64) {
+            if i == end / 64 {
+                bits &= !(u64::MAX << (end % 64));
+            }
+            if blocks.get(i).is_some_and(|block| block & bits != 0) {
+                return true;
+            }
+            bits = u64::MAX;
+        }
+        false
     }
-
-    /// The triggers of characters `start..end`, block by block of those that have any: the block's
-    /// first character, and what begins in it.
-    #[inline(always)]
-    pub(super) fn row(
-        &self,
-        start: usize,
-        end: usize,
-    ) -> impl Iterator<Item = (usize, Gates<u64>)> {
-        blocks(start, end).filter_map(|(i, bits)| {
-            let of = |of: fn(&Gated) -> &[u64; 4]| self.block(i, of) & bits;
-            let (alone, words) = (of(|g| &g.alone), of(|g| &g.words));
-            (alone | words != 0).then(|| {
-                let found = Gates {
-                    alone,
-                    words,
-                    titles: of(|g| &g.titles),
-                    capitals: of(|g| &g.capitals),
-                    numbers: of(|g| &g.numbers),
-                    tokens: of(|g| &g.tokens),
-                    signs: of(|g| &g.signs),
-                    ..Gates::default()
-                };
-                (i * 64, found)
-            })
-        })
-    }
-}
-
-/// The blocks of characters `start..end`, each with ones at them.
-#[inline(always)]
-fn blocks(start: usize, end: usize) -> impl Iterator<Item = (usize, u64)> {
-    let mut rest = u64::MAX << (start % 64);
-    let last = end / 64;
-    (start / 64..end.div_ceil(64)).map(move |i| {
-        let bits = std::mem::replace(&mut rest, u64::MAX);
-        let bits = if i == last {
-            bits & !(u64::MAX << (end % 64))
-        } else {
-            bits
-        };
-        (i, bits)
-    })
-}
-
-/// The bits of one kind in a block of 64 characters.
-#[inline(always)]
-fn block(gates: &[Gated], i: usize, of: impl Fn(&Gated) -> &[u64; 4]) -> u64 {
-    let lane = |gated| of(gated).get(i % 4).copied().unwrap_or(0);
-    gates.get(i / 4).map_or(0, lane)
 }
 
 /// Fills bitmaps of which the rows are set.
@@ -539,6 +532,7 @@ impl Job for Fill<'_> {
         let Bitmaps {
             rows,
             gates: found,
+            open,
             runs,
             sieve,
             plain,
@@ -571,6 +565,7 @@ impl Job for Fill<'_> {
         runs.end();
         *plain = strange == [0; 4];
         sieve.sift(self.text, found, runs, self.opening);
+        open.extend(found.iter().map(Gated::any));
     }
 }
 

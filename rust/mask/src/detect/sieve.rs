@@ -53,14 +53,6 @@ impl Sieve {
             self.keep::<Given>(text, first, gates, runs, beginnings);
             self.keep::<Numbers>(text, first, gates, runs, &());
         }
-        for gated in gates {
-            let both = gated.titles.iter().zip(&gated.capitals);
-            let both = both.zip(&gated.numbers).map(|((a, b), c)| a | b | c);
-            let both = both.zip(gated.tokens.iter().zip(&gated.signs));
-            let all = both.map(|(a, (b, c))| a | b | c);
-            let alone = gated.alone.iter_mut().zip(all);
-            alone.for_each(|(to, from)| *to = from);
-        }
     }
 
     /// Takes what is looked at out of its bitmap and puts back what may be more than a trigger. The

@@ -4,8 +4,6 @@
 //! can satisfy; a word asks only when its first three letters open a rule. Every gate here is implied
 //! by the rules behind it: a gate may let too much through, never too little.
 
-use std::num::NonZeroU64;
-
 use super::classes::Openings;
 use super::gates::Bitmaps;
 use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run, run_up_to};
@@ -109,30 +107,36 @@ impl Triggers {
         spans: &mut Vec<Span>,
     ) {
         let mut tails = Tails::default();
-        let numbered = bitmaps.numbered(first, first + text.len());
-        for (base, found) in bitmaps.row(first, first + text.len()) {
-            // Bits of the row only are set, and so nothing wraps.
-            let at = |place: usize| (base | place).wrapping_sub(first);
-            let words = if numbered { found.words } else { 0 };
-            for place in ones(found.titles | words) {
-                self.open(text, at(place), &mut tails, spans);
+        let end = first + text.len();
+        let mut numbered = None;
+        let mut from = first;
+        while let Some(place) = bitmaps.next(from)
+            && place < end
+        {
+            from = place + 1;
+            let (found, i) = (bitmaps.at(place), place - first);
+            // Most words open nothing in a row without a digit, for whatever they name has one in it.
+            let named = found.titles != 0
+                || (found.words != 0
+                    && *numbered.get_or_insert_with(|| bitmaps.numbered(first, end)));
+            if named {
+                self.open(text, i, &mut tails, spans);
             }
             if rules == Rules::Named {
                 continue;
             }
-            for place in ones(found.capitals) {
-                capital::find(text, at(place), spans);
+            if found.capitals != 0 {
+                capital::find(text, i, spans);
             }
-            for place in ones(found.numbers) {
-                let i = at(place);
-                let (length, near) = bitmaps.digits(first + i);
+            if found.numbers != 0 {
+                let (length, near) = bitmaps.digits(place);
                 at_digits(text, i, length, near, spans);
             }
-            for place in ones(found.tokens) {
-                at_token(text, at(place), spans);
+            if found.tokens != 0 {
+                at_token(text, i, spans);
             }
-            for place in ones(found.signs) {
-                at_sign(text, at(place), &mut tails, spans);
+            if found.signs != 0 {
+                at_sign(text, i, &mut tails, spans);
             }
         }
     }
@@ -152,17 +156,6 @@ impl Triggers {
             }
         }
     }
-}
-
-/// The places of the ones, from the lowest.
-#[inline(always)]
-fn ones(bits: u64) -> impl Iterator<Item = usize> {
-    let mut left = NonZeroU64::new(bits);
-    std::iter::from_fn(move || {
-        let bits = left?;
-        left = NonZeroU64::new(bits.get() & (bits.get() - 1));
-        Some(bits.trailing_zeros() as usize)
-    })
 }
 
 /// Asks the rules of letters and digits joined, where they begin, if there are both.
