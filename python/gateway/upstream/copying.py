@@ -106,8 +106,9 @@ class Copying:
     def lend(self) -> CopyReader | None:
         """A reader of all that comes next, beside the loop, or None where that cannot or need not
         be. Nothing comes to `take` before `take_back`."""
-        plain = self._transport.get_extra_info("ssl_object") is None
-        if self._pieces or self.over or self._come < _WORTH_LENDING or not plain:
+        if self._pieces or self.over or self._come < _WORTH_LENDING:
+            return None
+        if self._transport.is_closing() or self._transport.get_extra_info("ssl_object"):
             return None
         self._paused = True
         self._transport.pause_reading()
