@@ -16,15 +16,14 @@ from typing import Any, cast
 from gateway.errors import MaskgateError
 from gateway.flows.house import Connection, House
 from gateway.flows.query import Ask, Head, walk
-from gateway.masking import TokenKey
 from gateway.model import Analysis, Decision, Grant, GrantState, Identity
 from gateway.policy import Policy
 from gateway.sql import Settings
 from gateway.upstream import Database, UpstreamSettings
 from noninterference.relations import TABLES
+from noninterference.twins import KEY
 
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
-KEY = TokenKey(bytes(range(32)), "k1")
 #: Rows one statement may give; more tells nothing that these do not.
 MOST_ROWS = 400
 IDENTITY = Identity("https://idp", "fuzz", "fuzz", frozenset(), None, "00" * 32, FOREVER)

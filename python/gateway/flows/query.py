@@ -123,7 +123,7 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
                         analysis.server_tree,
                         analysis.relations,
                         raw=decision.raw,
-                        talks=analysis.talks,
+                        lend=True,
                     )
                 ) as copy,
                 # (7) kernel: bytes → masked Arrow batch → the door's encoding;

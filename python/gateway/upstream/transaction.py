@@ -16,31 +16,30 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from typing import Any, TypeVar, cast
 
 import asyncpg
+from asyncpg import connect_utils
 
 from gateway import _kernel
+from gateway._kernel import CopyReader
 from gateway.errors import (
     InvalidRequest,
     LimitExceeded,
-    MaskgateError,
     NotUnderstood,
     UpstreamFailed,
 )
 from gateway.model import Parsed, Question
 from gateway.upstream import failures
+from gateway.upstream.copying import Copying
 from gateway.upstream.errand import Errand
 from gateway.upstream.exchange import Exchange, Guesses
 from gateway.upstream.facts import WHO, Facts
-from gateway.upstream.frames import Frames
-from gateway.upstream.handoff import Handoff
 from gateway.upstream.meter import Meter
 
 T = TypeVar("T")
 _NEVER = 86_400.0  # seconds; the settings of the session end what hangs
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
-_MOMENT = 0.25  # seconds until a cancellation that may have met the last bytes is repeated
+_MOMENT = 0.25  # seconds until a cancellation that may have come too early is repeated
+_MOST_OF_A_ROW = (1 << 30) - 1  # the server makes none that is longer
 _MOST_OF_A_TREE = 20 << 20  # bytes the server may send about one statement before it runs
-_TREES_KEPT = 2  # those of a COPY
-_TRAILER = b"\xff\xff"  # the end of COPY BINARY; other bytes can look like it
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]
@@ -54,6 +53,16 @@ class Session(asyncpg.Connection):  # type: ignore[misc]
         self.server = ""
         self.meter = Meter(protocol, transport)
         transport.set_protocol(self.meter)
+
+    async def cancel(self) -> None:
+        """Ask the server, on a connection of its own, to stop what runs on this session."""
+        await connect_utils._cancel(
+            loop=self._loop,
+            addr=self._addr,
+            params=self._params,
+            backend_pid=self._protocol.backend_pid,
+            backend_secret=self._protocol.backend_secret,
+        )
 
 
 class Transaction:
@@ -93,10 +102,7 @@ class Transaction:
         self._roled: Errand | None = None
         self._ended: Errand | None = None
         self._left = False  # the driver was left in the middle of what it does
-        self._trees: list[str] | None = None  # None: nobody waits for a tree
-        self._copy: asyncio.Task[None] | None = None
-        self._flowing = False  # rows have come from the COPY that runs
-        self._interrupted = False  # and the server has said something since
+        self._copy: Copying | None = None
 
     @property
     def server_major(self) -> int:
@@ -105,7 +111,6 @@ class Transaction:
     def begin(self) -> None:
         """Send BEGIN and every setting; what is asked next waits for the answer to both. If one of
         them is not taken, what is asked next is not answered either. Raises UpstreamFailed."""
-        self._session.add_log_listener(self._notice)
         self._began = self._send(self._opening)
         if self._role_before_parse and self._role is not None:
             self._roled = self._send(f"SET LOCAL ROLE {_quoted(self._role)}")
@@ -143,16 +148,12 @@ class Transaction:
         ended = self._ended
         if ended is None or not ended.finished or ended.error is not None or self._left:
             return False
-        if self._copy is not None or self._session.is_closed():
-            return False
-        self._session.remove_log_listener(self._notice)
-        return True
+        return self._copy is None and not self._session.is_closed()
 
     async def end(self) -> None:
         """Stop what runs and roll back; a backend that does not heed is ended."""
         await self._stop_copy()
         with contextlib.suppress(asyncpg.InterfaceError):  # the pool let go of one that died
-            self._session.remove_log_listener(self._notice)
             if not self._session.is_closed():
                 await self._roll_back()
 
@@ -288,95 +289,63 @@ class Transaction:
         relations: Collection[int],
         *,
         raw: bool = True,
-        talks: bool = True,
-    ) -> AsyncGenerator[bytes, None]:
-        """The rows of `text` in COPY BINARY, in pieces as they come; the sink waits for the caller.
+        lend: bool = False,
+    ) -> AsyncGenerator[bytes | CopyReader, None]:
+        """The rows of `text` in COPY BINARY, in pieces as they come; the server waits for it.
 
         `digest` is that of the approved tree, `relations` are the OIDs of all that it may read.
         Unless `raw` is set, no protected value is meant to come out, and the role is the one that
-        has the right to none. `talks`: its functions may make the server speak between rows; if it
-        speaks unexpectedly, rows may be lost, and the stream fails. Closing the iterator cancels
-        the COPY.
+        has the right to none. Closing the iterator cancels the COPY.
+
+        With `lend`, the last piece may be a `CopyReader` of all that comes next. Asking for what
+        follows it, or closing the iterator, ends its reading.
         """
         narrow = not raw and self._clear_role is not None
         role = self._clear_role if narrow else self._role
         self._take_role(None if self._role_before_parse else role, *self._before_rows)
-        handoff = Handoff()
-        trees: list[str] = []
-        self._trees = trees
-        meter = self._meter
-        meter.held = 0
-        meter.frames = Frames() if talks else None
-        self._interrupted = False
-        checked = False
-        stopped: BaseException | None = None
-
-        async def sink(data: bytes) -> None:
-            nonlocal checked, stopped
-            meter.held = 0
-            if stopped is not None:
-                raise stopped
-            try:
-                if not checked:
-                    await self._compare(trees, digest, relations)
-                    checked = self._flowing = True
-                self._check_interrupted()
-                await handoff.put(data)
-            except (MaskgateError, asyncio.CancelledError) as error:
-                # asyncpg waits for ever for the end of a COPY that it cancels after its end. These
-                # may be the last bytes, so the error waits for the next ones, or for the end.
-                if not data.endswith(_TRAILER):
-                    raise
-                stopped = error
-
-        async def pump() -> None:
-            # On lines of its own: a comment at the end of the text ends there. Never arguments:
-            # the driver would replace $n inside literals too.
-            await self._session.copy_from_query(f"\n{text}\n", output=sink, format="binary")
-            if stopped is not None:
-                raise stopped
-            self._check_interrupted()
-            if not checked:
-                await self._compare(trees, digest, relations)
-
-        meter.flush()
-        self._left = True
-        copy = self._copy = asyncio.create_task(pump())
-        copy.add_done_callback(lambda _: handoff.end())
+        most = self._meter.limit or _MOST_OF_A_ROW
+        copy = Copying(text, most_of_a_row=most, most_of_a_tree=_MOST_OF_A_TREE)
         try:
-            while (data := await handoff.take()) is not None:
+            self._meter.copy(copy)
+            self._copy = copy
+            await copy.begun()
+            if copy.error is None and not copy.lost:
+                await self._compare(copy.trees, digest, relations)
+            while (data := await copy.take()) is not None:
                 yield data
-            await copy
+                if lend and (reader := copy.lend()) is not None:
+                    yield reader
+                    await self._meter.take_back()
+            self._check_errands()
+            if copy.error is not None:
+                raise failures.while_running(asyncpg.PostgresError.new(copy.error)) from None
+            if not copy.whole:
+                raise ConnectionError
             # Nothing more is asked: the server ends it while the last chunks are recorded.
-            self._left = False
             self._ended = self._send("ROLLBACK")
             self._meter.flush()
-        except (asyncpg.PostgresError, *failures.LOST) as error:
-            if meter.exceeded:
+        except failures.LOST as error:
+            if copy.row_too_long:
                 raise LimitExceeded(
-                    f"a row of the result is larger than {meter.limit:,} bytes",
+                    f"a row of the result is larger than {most:,} bytes",
                     hint="select fewer or shorter values a row",
                 ) from None
-            self._check_errands()
-            raise failures.while_streaming(error) from None
+            raise failures.lost(error) from None
         finally:
-            self._trees = None
-            self._flowing = False
             await self._stop_copy()
 
-    def _check_interrupted(self) -> None:
-        """The driver loses rows around a notice (see `frames`)."""
-        if self._interrupted:
-            raise NotUnderstood("the database spoke between the rows, and some may be lost")
-
-    async def _compare(self, trees: list[str], digest: str, relations: Collection[int]) -> None:
+    async def _compare(self, trees: list[bytes], digest: str, relations: Collection[int]) -> None:
         """COPY parses again: its own tree (a utility), then the one of the rows it will send.
 
         What comes after belongs to the bodies of SQL functions, printed when they are planned.
         """
-        if len(trees) < _TREES_KEPT:
-            raise NotUnderstood("the server did not show the tree of the rows it was to send")
-        inner = json.loads(_kernel.lineage(trees[1], self.server_major))
+        try:
+            _, rows = (tree.decode() for tree in trees)
+        except ValueError:  # not two of them, or a character that was cut
+            raise NotUnderstood(
+                "the server did not show the tree of the rows it was to send"
+            ) from None
+        inner = json.loads(_kernel.lineage(rows, self.server_major))
         if inner["digest"] != digest:
             raise NotUnderstood(
                 "the statement meant something else when it was run than when it was analysed",
@@ -395,24 +364,14 @@ class Transaction:
         copy, self._copy = self._copy, None
         if copy is None:
             return
+        await self._meter.take_back()
+        copy.drop()
         for patience in (_MOMENT, _GRACE):
-            if not copy.done():
-                await self._cancel(copy)
-                await asyncio.wait({copy}, timeout=patience)
-        if copy.done() and not copy.cancelled():
-            copy.exception()  # told to the caller already, or the caller has gone
-
-    async def _cancel(self, copy: asyncio.Task[None]) -> None:
-        """asyncpg sends a cancel request and drains what still comes; not so when the cancellation
-        finds it between a piece that came and the sink. So it is given nothing until it waits."""
-        with self._meter.keeping():
-            try:
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
-            finally:
-                copy.cancel()
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
+            if not copy.over:
+                with contextlib.suppress(*failures.LOST):
+                    async with asyncio.timeout(patience):
+                        await self._session.cancel()
+                await copy.end(patience)
 
     def _take_role(self, role: str | None, *settings: str) -> None:
         """Sent along with what comes next, which fails if this does."""
@@ -427,16 +386,6 @@ class Transaction:
         return UpstreamFailed(
             f"the login may not take the role {self._taken}", sqlstate_class=state
         )
-
-    def _notice(self, _session: Any, message: Any) -> None:
-        """Trees are known by untranslated fields; lc_messages is not ours to set."""
-        self._interrupted = self._interrupted or self._flowing
-        if self._trees is None or len(self._trees) >= _TREES_KEPT:
-            return
-        if (message.severity_en or message.severity) != "LOG":
-            return
-        if message.server_source_function == "elog_node_display":
-            self._trees.append(str(message.detail or ""))
 
 
 def _settings_refused(state: str) -> UpstreamFailed:

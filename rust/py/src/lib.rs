@@ -1,12 +1,16 @@
 //! `gateway._kernel`: a table of contents. Each module holds one thing Python may call.
 
-#![deny(unsafe_code)] // allowed in arrow_c.rs alone
+#![deny(unsafe_code)] // allowed in arrow_c.rs and socket.rs alone
 
 #[allow(unsafe_code)]
 mod arrow_c;
 mod errors;
 mod lineage;
 mod masker;
+mod messages;
+mod reader;
+#[allow(unsafe_code)]
+mod socket;
 mod stream;
 
 use pyo3::prelude::*;
@@ -23,6 +27,8 @@ fn _kernel(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(lineage::relations_named, m)?)?;
     m.add_class::<masker::ArrowMasker>()?;
     m.add_class::<masker::MaskedBatch>()?;
+    m.add_class::<messages::CopyMessages>()?;
+    m.add_class::<reader::CopyReader>()?;
     m.add_class::<stream::Chunk>()?;
     m.add_class::<stream::MaskedStream>()?;
     Ok(())

@@ -22,8 +22,9 @@ pub(super) struct Characters<T> {
     pub(super) ats: T,
     /// What else may stand between the groups of a number: blanks, line ends, parentheses, `_`.
     pub(super) gaps: T,
-    /// The first letters of units of age: `y`, `f`, `m`.
-    pub(super) ages: T,
+    /// The first letters of units of age: `y`; `f` and `m`.
+    pub(super) years: T,
+    pub(super) sexes: T,
     /// What is not its own folding: controls, and everything that is not ASCII.
     pub(super) strange: T,
     /// What a word that opens a rule may begin with, by it and the characters after it; see
@@ -47,12 +48,51 @@ impl<T> Characters<T> {
             colons: join(&self.colons, &other.colons),
             ats: join(&self.ats, &other.ats),
             gaps: join(&self.gaps, &other.gaps),
-            ages: join(&self.ages, &other.ages),
+            years: join(&self.years, &other.years),
+            sexes: join(&self.sexes, &other.sexes),
             strange: join(&self.strange, &other.strange),
             words: join(&self.words, &other.words),
             www: join(&self.www, &other.www),
         }
     }
+}
+
+/// Characters of a group of four blocks.
+pub(super) const GROUP: usize = 256;
+/// Four blocks, class by class.
+pub(super) type Group = Characters<[u64; 4]>;
+
+impl Group {
+    /// Puts what is known of a block into its place among the four.
+    #[inline(always)]
+    pub(super) fn put(&mut self, lane: usize, block: &Characters<u64>) {
+        let put = |four: &mut [u64; 4], bits: u64| {
+            if let Some(place) = four.get_mut(lane) {
+                *place = bits;
+            }
+        };
+        put(&mut self.letters, block.letters);
+        put(&mut self.capitals, block.capitals);
+        put(&mut self.digits, block.digits);
+        put(&mut self.dots, block.dots);
+        put(&mut self.dashes, block.dashes);
+        put(&mut self.slashes, block.slashes);
+        put(&mut self.colons, block.colons);
+        put(&mut self.ats, block.ats);
+        put(&mut self.gaps, block.gaps);
+        put(&mut self.years, block.years);
+        put(&mut self.sexes, block.sexes);
+        put(&mut self.strange, block.strange);
+        put(&mut self.words, block.words);
+        put(&mut self.www, block.www);
+    }
+}
+
+/// The four blocks of a group, each with what follows it.
+#[inline(always)]
+pub(super) fn blocks(text: &[u8; GROUP + AFTER]) -> impl Iterator<Item = (usize, &Block)> {
+    let block = |start: usize| text.get(start..).and_then(|rest| rest.first_chunk());
+    (0..4).filter_map(move |lane| block(lane * 64).map(|block| (lane, block)))
 }
 
 /// Characters after a block that say of its last ones what they open.
@@ -85,11 +125,10 @@ const CLASSES: [(u8, &[u8]); 8] = [
 const FIRST_LETTERS: u8 = 1; // to `o`
 const LAST_LETTERS: u8 = 1 << 1;
 const OTHER_LETTER: u8 = 1 << 2;
-const YEARS: u8 = 1 << 3;
-const SEXES: u8 = 1 << 4;
+pub(super) const YEARS: u8 = 1 << 3;
+pub(super) const SEXES: u8 = 1 << 4;
 const LOW_LINE: u8 = 1 << 5;
 pub(super) const LETTERS: [u8; 3] = [FIRST_LETTERS, LAST_LETTERS, OTHER_LETTER];
-pub(super) const AGES: [u8; 2] = [YEARS, SEXES];
 /// Of the first table and of the second.
 pub(super) const GAPS: ([u8; 2], u8) = ([GAP, LINE], LOW_LINE);
 
@@ -117,7 +156,7 @@ impl Halves {
         self
     }
 
-    fn of(&self, byte: u8) -> u8 {
+    pub(super) fn of(&self, byte: u8) -> u8 {
         let half = |table: &[u8; 16], i: u8| table.get(usize::from(i)).copied().unwrap_or(0);
         half(&self.low, byte & 15) & half(&self.high, byte >> 4)
     }
@@ -246,7 +285,8 @@ pub(super) fn plain(block: &Block, tables: &Tables) -> Characters<u64> {
         put(&mut found.colons, class & COLON != 0);
         put(&mut found.ats, class & AT != 0);
         put(&mut found.gaps, class & (GAP | LINE) != 0 || c == b'_');
-        put(&mut found.ages, matches!(lower, b'y' | b'f' | b'm'));
+        put(&mut found.years, lower == b'y');
+        put(&mut found.sexes, matches!(lower, b'f' | b'm'));
         put(
             &mut found.strange,
             !(b' '..0x7f).contains(&c) && class & LINE == 0,

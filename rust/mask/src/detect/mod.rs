@@ -29,11 +29,13 @@ mod place;
 pub(crate) mod record;
 pub(crate) mod server_time;
 pub(crate) mod shapes;
+mod sieve;
 pub(crate) mod simd;
 mod spelling;
 pub(crate) mod ssn;
 pub(crate) mod triggers;
 pub(crate) mod url;
+mod words;
 pub(crate) mod written;
 pub(crate) mod zip;
 

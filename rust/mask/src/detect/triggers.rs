@@ -4,12 +4,11 @@
 //! can satisfy; a word asks only when its first three letters open a rule. Every gate here is implied
 //! by the rules behind it: a gate may let too much through, never too little.
 
-use std::num::NonZeroU64;
-
 use super::classes::Openings;
 use super::gates::Bitmaps;
-use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run};
+use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run, run_up_to};
 use super::url::{self, Tails};
+use super::words::{COMPARED, Opening, Words, letters};
 use super::{
     Find, Span, age, capital, date_digits, date_words, device, email, long_number, name, network,
     phone, record, shapes, ssn, zip,
@@ -31,98 +30,58 @@ enum Rule {
     Www,
 }
 
-/// A rule and the letters that open it.
-#[derive(Clone, Copy)]
-struct Opened {
-    /// The first eight characters of the word, up to a blank inside; zero where there is none.
-    letters: u64,
-    /// Ones where there is one.
-    mask: u64,
-    rule: Rule,
-}
-
-/// The characters of a word that are compared together.
-const COMPARED: usize = 8;
-/// Makes each letter small; of what else is in words nothing else becomes.
-const SMALL: u64 = 0x2020_2020_2020_2020;
-
-impl Opened {
-    fn new(word: &str, rule: Rule) -> Self {
-        let (mut letters, mut mask) = ([0; COMPARED], [0; COMPARED]);
-        let fixed = word.bytes().take_while(|&c| c != b' ');
-        for ((letter, bits), c) in letters.iter_mut().zip(&mut mask).zip(fixed) {
-            *letter = c | 0x20;
-            *bits = 0xff;
-        }
-        let [letters, mask] = [letters, mask].map(u64::from_le_bytes);
-        Self {
-            letters,
-            mask,
-            rule,
-        }
-    }
-}
-
 /// The words that open rules.
 pub(crate) struct Triggers {
-    openings: Openings,
-    /// For five bits of each of the first three letters which of `opened` they open.
-    opens: Vec<u16>,
-    /// The first is what all other letters open: nothing.
-    opened: Vec<Vec<Opened>>,
+    opening: Opening,
+    /// For each of the words what it opens.
+    opened: Vec<Vec<Rule>>,
 }
 
 impl Triggers {
     pub(crate) fn new() -> Self {
-        let mut opens = vec![0u16; 1 << 15];
-        let mut opened = vec![Vec::new()];
-        let mut open = |word: &str, rule: Rule| {
-            let word = Opened::new(word, rule);
-            // Behind a word of two letters may stand anything.
-            let thirds = if word.mask >> 16 == 0 { 0..32 } else { 0..1 };
-            for third in thirds {
-                let Some(group) = opens.get_mut(opening(word.letters | third << 16)) else {
-                    continue;
-                };
-                if *group == 0 {
-                    *group = u16::try_from(opened.len()).unwrap_or(0);
-                    opened.push(Vec::new());
-                }
-                if let Some(group) = opened.get_mut(usize::from(*group)) {
-                    group.push(word);
+        let mut known: Vec<u64> = Vec::new();
+        let mut opened: Vec<Vec<Rule>> = Vec::new();
+        let mut open = |phrase: &str, rule: Rule| {
+            let phrase = phrase.as_bytes();
+            let word = letters(phrase, 0, run(phrase, 0, is_letter));
+            let i = known.iter().position(|other| *other == word);
+            match i.and_then(|i| opened.get_mut(i)) {
+                Some(rules) => rules.push(rule),
+                None => {
+                    known.push(word);
+                    opened.push(vec![rule]);
                 }
             }
         };
+        let mut begun = Vec::new();
         for keyword in &record::KEYWORDS {
+            begun.push(keyword.phrase);
             open(keyword.phrase, Rule::Record(keyword));
         }
+        let months = date_words::MONTHS.map(|(name, _)| name);
         for (words, find) in [
             (phone::WORDS.as_slice(), phone::find_after_word as Find),
-            (&date_words::MONTHS.map(|(name, _)| name), date_words::find),
-            (&["age"], age::find_after_word),
+            (&months, date_words::find),
+            (&["age", "aged"], age::find_after_word),
             (&age::WORDS, age::find_in_words),
-            (&name::TITLES, name::find_after_title),
         ] {
             for word in words {
-                // What begins with another word is asked there.
-                let shorter = |other: &&str| other != word && word.starts_with(*other);
-                if !words.iter().any(shorter) {
-                    open(word, Rule::Other(find));
-                }
+                begun.push(word);
+                open(word, Rule::Other(find));
             }
         }
+        for title in name::TITLES {
+            open(title, Rule::Other(name::find_after_title));
+        }
+        begun.push("www");
         open("www", Rule::Www);
-        let words = record::KEYWORDS.iter().map(|keyword| keyword.phrase);
-        let words = words.chain(phone::WORDS);
-        let words = words.chain(date_words::MONTHS.map(|(name, _)| name));
-        let words = words.chain(age::WORDS);
-        let openings = Openings::new(words.chain(["age", "www"]));
-        let openings = name::TITLE_BEGINNINGS
+        let beginnings = Openings::new(begun.into_iter());
+        let beginnings = name::TITLE_BEGINNINGS
             .into_iter()
-            .fold(openings, Openings::with);
+            .fold(beginnings, Openings::with);
+        let words = Words::new(&known);
         Self {
-            openings,
-            opens,
+            opening: Opening { beginnings, words },
             opened,
         }
     }
@@ -134,7 +93,7 @@ impl Triggers {
         rows: impl Iterator<Item = usize>,
         bitmaps: &mut Bitmaps,
     ) {
-        bitmaps.set(text, rows, &self.openings);
+        bitmaps.set(text, rows, &self.opening);
     }
 
     /// Asks every rule at each of its triggers in a folded row, whose characters are those from
@@ -148,92 +107,55 @@ impl Triggers {
         spans: &mut Vec<Span>,
     ) {
         let mut tails = Tails::default();
-        let numbered = bitmaps.numbered(first, first + text.len());
-        for (base, found) in bitmaps.row(first, first + text.len()) {
-            // Bits of the row only are set, and so nothing wraps.
-            let at = |place: usize| (base | place).wrapping_sub(first);
-            let words = if numbered { found.words } else { 0 };
-            for place in ones(found.www | words) {
-                let i = at(place);
-                let letters = letters(text, i);
-                let group = self.opens.get(opening(letters)).copied().unwrap_or(0);
-                if group != 0 {
-                    self.open(text, i, letters, group, &mut tails, spans);
-                }
+        let end = first + text.len();
+        let mut numbered = None;
+        let mut from = first;
+        while let Some(place) = bitmaps.next(from)
+            && place < end
+        {
+            from = place + 1;
+            let (found, i) = (bitmaps.at(place), place - first);
+            // Most words open nothing in a row without a digit, for whatever they name has one in it.
+            let named = found.titles != 0
+                || (found.words != 0
+                    && *numbered.get_or_insert_with(|| bitmaps.numbered(first, end)));
+            if named {
+                self.open(text, i, &mut tails, spans);
             }
             if rules == Rules::Named {
                 continue;
             }
-            for place in ones(found.www) {
-                capital::find(text, at(place), spans);
+            if found.capitals != 0 {
+                capital::find(text, i, spans);
             }
-            for place in ones(found.numbers) {
-                let i = at(place);
-                let (length, near) = bitmaps.digits(first + i, text.len().saturating_sub(i));
+            if found.numbers != 0 {
+                let (length, near) = bitmaps.digits(place);
                 at_digits(text, i, length, near, spans);
             }
-            for place in ones(found.tokens) {
-                at_token(text, at(place), spans);
+            if found.tokens != 0 {
+                at_token(text, i, spans);
             }
-            for place in ones(found.signs) {
-                at_sign(text, at(place), &mut tails, spans);
+            if found.signs != 0 {
+                at_sign(text, i, &mut tails, spans);
             }
         }
     }
 
+    /// Asks the rules that the word at `i` opens.
     #[inline(never)] // seldom
-    fn open(
-        &self,
-        text: &[u8],
-        i: usize,
-        letters: u64,
-        group: u16,
-        tails: &mut Tails,
-        spans: &mut Vec<Span>,
-    ) {
-        for opened in self.opened.get(usize::from(group)).into_iter().flatten() {
-            if letters & opened.mask != opened.letters {
-                continue;
-            }
-            match opened.rule {
-                Rule::Record(keyword) => record::find(text, i, keyword, spans),
+    fn open(&self, text: &[u8], i: usize, tails: &mut Tails, spans: &mut Vec<Span>) {
+        let end = run_up_to(text, i, COMPARED, is_letter);
+        let word = self.opening.words.number(letters(text, i, end - i));
+        let rules = word.and_then(|word| self.opened.get(word));
+        let word_end = run(text, end, is_letter);
+        for rule in rules.into_iter().flatten() {
+            match *rule {
+                Rule::Record(keyword) => record::find(text, i, word_end, keyword, spans),
                 Rule::Other(find) => find(text, i, spans),
                 Rule::Www => url::find_www(text, i, tails, spans),
             }
         }
     }
-}
-
-/// The first eight characters from `i` on, letters small; zeros made small behind the text's end.
-#[inline(always)]
-fn letters(text: &[u8], i: usize) -> u64 {
-    let rest = text.get(i..).unwrap_or_default();
-    let letters = match rest.first_chunk::<COMPARED>() {
-        Some(letters) => u64::from_le_bytes(*letters),
-        None => {
-            let last = rest.iter().rev();
-            last.fold(0, |letters, &c| letters << 8 | u64::from(c))
-        }
-    };
-    letters | SMALL
-}
-
-/// Five bits of each of the first three of these characters; those of no letter may be a letter's.
-#[inline(always)]
-fn opening(letters: u64) -> usize {
-    let five = |place: u32| (letters >> (8 * place)) as usize & 31;
-    five(0) << 10 | five(1) << 5 | five(2)
-}
-
-/// The places of the ones, from the lowest.
-#[inline(always)]
-fn ones(bits: u64) -> impl Iterator<Item = usize> {
-    let mut left = NonZeroU64::new(bits);
-    std::iter::from_fn(move || {
-        let bits = left?;
-        left = NonZeroU64::new(bits.get() & (bits.get() - 1));
-        Some(bits.trailing_zeros() as usize)
-    })
 }
 
 /// Asks the rules of letters and digits joined, where they begin, if there are both.

@@ -6,8 +6,8 @@ use std::arch::aarch64::{
 };
 
 use super::super::classes::{
-    AGES, AT, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, Halves, LETTERS, LINE, Openings,
-    SLASH, WWW,
+    AFTER, AT, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group, Halves, LETTERS,
+    LINE, Openings, SEXES, SLASH, WWW, YEARS, blocks,
 };
 use super::{Engine, Loaded};
 
@@ -31,9 +31,11 @@ impl Engine for Neon {
     }
 
     #[inline(always)]
-    fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
-        // SAFETY: as above.
-        unsafe { classify(block, tables) }
+    fn classify(text: &[u8; GROUP + AFTER], tables: &Tables, group: &mut Group) {
+        for (lane, block) in blocks(text) {
+            // SAFETY: as above.
+            group.put(lane, &unsafe { classify(block, tables) });
+        }
     }
 }
 
@@ -98,7 +100,8 @@ fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
         colons: mask(any(class, COLON)),
         ats: mask(any(class, AT)),
         gaps: mask(gaps),
-        ages: mask(any(kind, joined(&AGES))),
+        years: mask(any(kind, YEARS)),
+        sexes: mask(any(kind, SEXES)),
         strange: mask(strange),
         words: mask(any(opens, !WWW)),
         www: mask(any(opens, WWW)),
