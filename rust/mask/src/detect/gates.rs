@@ -6,7 +6,7 @@
 //! whether something is there, and so a neighbour can open it and never close it. What begins where is
 //! the exception: a row's first character begins whatever it is part of.
 
-use super::classes::{AFTER, GROUP, Group};
+use super::classes::{AFTER, GROUP, Group, Openings};
 use super::sieve::Sieve;
 use super::simd::{self, Engine, Job, Words};
 use super::words::Opening;
@@ -93,7 +93,7 @@ impl Runs {
 #[inline(always)]
 fn bits_from(bits: &[[u64; 4]], start: usize) -> u64 {
     let (i, shift) = (start / 64, start % 64);
-    match bits.as_flattened().get(i..i + 2) {
+    match bits.as_flattened().get(i..i.wrapping_add(2)) {
         Some(&[here, next]) => here >> shift | next << 1 << (63 - shift),
         _ => 0,
     }
@@ -456,8 +456,10 @@ impl Bitmaps {
         simd::best(Fill {
             bitmaps: self,
             text,
-            opening,
+            beginnings: &opening.beginnings,
         });
+        self.sieve.sift(text, &mut self.gates, &self.runs, opening);
+        self.open.extend(self.gates.iter().map(Gated::any));
     }
 
     /// Whether all of the text is its own folding, were it not folded yet.
@@ -523,7 +525,7 @@ impl Bitmaps {
 struct Fill<'a> {
     bitmaps: &'a mut Bitmaps,
     text: &'a [u8],
-    opening: &'a Opening,
+    beginnings: &'a Openings,
 }
 
 impl Job for Fill<'_> {
@@ -532,12 +534,11 @@ impl Job for Fill<'_> {
         let Bitmaps {
             rows,
             gates: found,
-            open,
             runs,
-            sieve,
             plain,
+            ..
         } = self.bitmaps;
-        let tables = E::tables(&self.opening.beginnings);
+        let tables = E::tables(self.beginnings);
         let mut strange = [0; 4];
         let mut before = Before::nothing();
         let mut rest = self.text;
@@ -564,8 +565,6 @@ impl Job for Fill<'_> {
         }
         runs.end();
         *plain = strange == [0; 4];
-        sieve.sift(self.text, found, runs, self.opening);
-        open.extend(found.iter().map(Gated::any));
     }
 }
 

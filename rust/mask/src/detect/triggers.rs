@@ -30,6 +30,14 @@ enum Rule {
     Www,
 }
 
+/// A word and the rules that it opens.
+struct Word {
+    letters: u64,
+    /// Whether one of them needs no number in the text.
+    alone: bool,
+    rules: Vec<Rule>,
+}
+
 /// The words that open rules.
 pub(crate) struct Triggers {
     opening: Opening,
@@ -39,24 +47,26 @@ pub(crate) struct Triggers {
 
 impl Triggers {
     pub(crate) fn new() -> Self {
-        let mut known: Vec<u64> = Vec::new();
-        let mut opened: Vec<Vec<Rule>> = Vec::new();
-        let mut open = |phrase: &str, rule: Rule| {
+        let mut begun = Vec::new();
+        let mut known: Vec<Word> = Vec::new();
+        let mut open = |phrase: &str, alone: bool, rule: Rule| {
             let phrase = phrase.as_bytes();
-            let word = letters(phrase, 0, run(phrase, 0, is_letter));
-            let i = known.iter().position(|other| *other == word);
-            match i.and_then(|i| opened.get_mut(i)) {
-                Some(rules) => rules.push(rule),
-                None => {
-                    known.push(word);
-                    opened.push(vec![rule]);
+            let letters = letters(phrase, 0, run(phrase, 0, is_letter));
+            match known.iter_mut().find(|word| word.letters == letters) {
+                Some(word) => {
+                    word.alone |= alone;
+                    word.rules.push(rule);
                 }
+                None => known.push(Word {
+                    letters,
+                    alone,
+                    rules: vec![rule],
+                }),
             }
         };
-        let mut begun = Vec::new();
         for keyword in &record::KEYWORDS {
             begun.push(keyword.phrase);
-            open(keyword.phrase, Rule::Record(keyword));
+            open(keyword.phrase, false, Rule::Record(keyword));
         }
         let months = date_words::MONTHS.map(|(name, _)| name);
         for (words, find) in [
@@ -67,22 +77,24 @@ impl Triggers {
         ] {
             for word in words {
                 begun.push(word);
-                open(word, Rule::Other(find));
+                open(word, false, Rule::Other(find));
             }
         }
-        for title in name::TITLES {
-            open(title, Rule::Other(name::find_after_title));
-        }
         begun.push("www");
-        open("www", Rule::Www);
+        open("www", true, Rule::Www);
+        for title in name::TITLES {
+            open(title, true, Rule::Other(name::find_after_title));
+        }
         let beginnings = Openings::new(begun.into_iter());
         let beginnings = name::TITLE_BEGINNINGS
             .into_iter()
             .fold(beginnings, Openings::with);
-        let words = Words::new(&known);
+        known.sort_by_key(|word| word.alone);
+        let letters: Vec<u64> = known.iter().map(|word| word.letters).collect();
+        let words = Words::new(&letters, known.partition_point(|word| !word.alone));
         Self {
             opening: Opening { beginnings, words },
-            opened,
+            opened: known.into_iter().map(|word| word.rules).collect(),
         }
     }
 
