@@ -14,9 +14,10 @@ use super::words::Opening;
 /// The triggers of 64 characters, the first in the lowest bit, or of four times as many.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Gates<T> {
-    /// First letters of words that may need a number near them.
+    /// First letters of words that open a rule and need a number near them.
     pub(super) words: T,
-    /// First letters of words that need none: `www` and titles.
+    /// First letters of words that need none: `www` and titles. Until they are sifted they are among
+    /// `words`.
     pub(super) titles: T,
     /// Capitals that may begin or end a name.
     pub(super) capitals: T,
@@ -302,6 +303,7 @@ fn gates<W: Words>(
     );
     let (last_digits, last_letters) = (W::load(last.digits), W::load(last.letters));
     let words = letters.or(digits);
+    let behind = gaps.or(dots);
     let last_words = last_letters.or(last_digits);
 
     let two = digits.and(digits.after::<1, 63>());
@@ -382,7 +384,14 @@ fn gates<W: Words>(
     let word_begins = letters
         .here
         .without(after_one(last_letters, letters.here).without(rows));
-    let titles = word_begins.and(W::load(here.www));
+    // Words of four letters or more, and of fewer.
+    let more = letters.after::<1, 63>().without(ends);
+    let two_more = more.and(more.after::<1, 63>());
+    let three_more = two_more.and(more.after::<2, 62>()).here;
+    let openers = W::load(here.words)
+        .and(three_more)
+        .or(W::load(here.brief).without(three_more))
+        .and(word_begins);
     let second_capital = Seen::<W>::of(&here.capitals, &next.capitals)
         .after::<1, 63>()
         .here;
@@ -397,19 +406,23 @@ fn gates<W: Words>(
         second_capital,
         before_here,
     );
+    // No word of fewer than four letters is a name by itself.
+    let short = behind.after::<1, 63>().here;
+    let short = short.or(more.and(behind.after::<2, 62>()).here);
+    let short = short.or(two_more.and(behind.after::<3, 61>()).here);
     let signs = W::load(here.ats).or(opening_colons).or(macs).or(dots);
     runs.digits.push(here.digits);
     runs.no_letter.push(rows.or_not(letters.here).store());
     runs.no_digit.push(rows.or_not(digits.here).store());
     runs.no_number.push(rows.or_not(numeric.here).store());
     Gates {
-        words: word_begins.and(W::load(here.words)).store(),
-        titles: titles.store(),
+        words: openers.store(),
+        titles: [0; 4],
         capitals: capitals.store(),
         numbers: numbers.store(),
         tokens: tokens.store(),
         signs: signs.store(),
-        begins: name_begins.store(),
+        begins: name_begins.without(short).store(),
     }
 }
 

@@ -69,11 +69,13 @@ impl Sieve {
         given: &Beginnings,
     ) {
         let of = |gated: &mut Gated| {
-            let (words, titles) = (std::mem::take(&mut gated.words), &mut gated.titles);
-            let mut all = std::mem::take(&mut gated.begins);
-            for (all, (word, title)) in all.iter_mut().zip(words.iter().zip(titles)) {
-                *all |= word | std::mem::take(title);
-            }
+            let (words, mut all) = (
+                std::mem::take(&mut gated.words),
+                std::mem::take(&mut gated.begins),
+            );
+            all.iter_mut()
+                .zip(words)
+                .for_each(|(all, word)| *all |= word);
             all
         };
         let count = self.list::<WORDS>(gates, of);

@@ -83,12 +83,10 @@ impl Triggers {
         begun.push("www");
         open("www", true, Rule::Www);
         for title in name::TITLES {
+            begun.push(title);
             open(title, true, Rule::Other(name::find_after_title));
         }
         let beginnings = Openings::new(begun.into_iter());
-        let beginnings = name::TITLE_BEGINNINGS
-            .into_iter()
-            .fold(beginnings, Openings::with);
         known.sort_by_key(|word| word.alone);
         let letters: Vec<u64> = known.iter().map(|word| word.letters).collect();
         let words = Words::new(&letters, known.partition_point(|word| !word.alone));
