@@ -153,7 +153,8 @@ impl Sieve {
                 loop {
                     let slots = self.places.get_mut(count + written..);
                     let slots = slots.and_then(|slots| slots.first_chunk_mut::<AT_ONCE>());
-                    for slot in slots.into_iter().flatten() {
+                    let Some(slots) = slots else { break };
+                    for slot in slots {
                         *slot = base.wrapping_add(left.trailing_zeros());
                         left &= left.wrapping_sub(1);
                     }
