@@ -25,7 +25,8 @@ pub(crate) enum Rules {
 /// What a word may open.
 #[derive(Clone, Copy)]
 enum Rule {
-    Record(&'static record::Keyword),
+    /// With the first letter of the phrase's second word, if it has one.
+    Record(&'static record::Keyword, Option<u8>),
     Other(Find),
     Www,
 }
@@ -66,7 +67,9 @@ impl Triggers {
         };
         for keyword in &record::KEYWORDS {
             begun.push(keyword.phrase);
-            open(keyword.phrase, false, Rule::Record(keyword));
+            let second = keyword.phrase.split(' ').nth(1);
+            let second = second.and_then(|word| word.bytes().next());
+            open(keyword.phrase, false, Rule::Record(keyword, second));
         }
         let months = date_words::MONTHS.map(|(name, _)| name);
         for (words, find) in [
@@ -158,9 +161,14 @@ impl Triggers {
         let word = self.opening.words.number(letters(text, i, end - i));
         let rules = word.and_then(|word| self.opened.get(word));
         let word_end = run(text, end, is_letter);
+        // What may be a phrase's second word begins behind a full stop and up to two blanks or dashes.
+        let dot = word_end + usize::from(at(text, word_end) == b'.');
+        let next = run_up_to(text, dot, 2, |c| is_blank(c) || c == b'-');
+        let next = at(text, next).to_ascii_lowercase();
         for rule in rules.into_iter().flatten() {
             match *rule {
-                Rule::Record(keyword) => record::find(text, i, word_end, keyword, spans),
+                Rule::Record(_, Some(second)) if second != next => {}
+                Rule::Record(keyword, _) => record::find(text, i, word_end, keyword, spans),
                 Rule::Other(find) => find(text, i, spans),
                 Rule::Www => url::find_www(text, i, tails, spans),
             }
