@@ -6,7 +6,7 @@
 //! whether something is there, and so a neighbour can open it and never close it. What begins where is
 //! the exception: a row's first character begins whatever it is part of.
 
-use super::classes::{AFTER, GROUP, Group};
+use super::classes::{AFTER, GROUP, Group, Openings};
 use super::sieve::Sieve;
 use super::simd::{self, Engine, Job, Words};
 use super::words::Opening;
@@ -14,9 +14,10 @@ use super::words::Opening;
 /// The triggers of 64 characters, the first in the lowest bit, or of four times as many.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Gates<T> {
-    /// First letters of words that may need a number near them.
+    /// First letters of words that open a rule and need a number near them.
     pub(super) words: T,
-    /// First letters of words that need none: `www` and titles.
+    /// First letters of words that need none: `www` and titles. Until they are sifted they are among
+    /// `words`.
     pub(super) titles: T,
     /// Capitals that may begin or end a name.
     pub(super) capitals: T,
@@ -93,7 +94,7 @@ impl Runs {
 #[inline(always)]
 fn bits_from(bits: &[[u64; 4]], start: usize) -> u64 {
     let (i, shift) = (start / 64, start % 64);
-    match bits.as_flattened().get(i..i + 2) {
+    match bits.as_flattened().get(i..i.wrapping_add(2)) {
         Some(&[here, next]) => here >> shift | next << 1 << (63 - shift),
         _ => 0,
     }
@@ -302,6 +303,7 @@ fn gates<W: Words>(
     );
     let (last_digits, last_letters) = (W::load(last.digits), W::load(last.letters));
     let words = letters.or(digits);
+    let behind = gaps.or(dots);
     let last_words = last_letters.or(last_digits);
 
     let two = digits.and(digits.after::<1, 63>());
@@ -382,7 +384,14 @@ fn gates<W: Words>(
     let word_begins = letters
         .here
         .without(after_one(last_letters, letters.here).without(rows));
-    let titles = word_begins.and(W::load(here.www));
+    // Words of four letters or more, and of fewer.
+    let more = letters.after::<1, 63>().without(ends);
+    let two_more = more.and(more.after::<1, 63>());
+    let three_more = two_more.and(more.after::<2, 62>()).here;
+    let openers = W::load(here.words)
+        .and(three_more)
+        .or(W::load(here.brief).without(three_more))
+        .and(word_begins);
     let second_capital = Seen::<W>::of(&here.capitals, &next.capitals)
         .after::<1, 63>()
         .here;
@@ -397,19 +406,23 @@ fn gates<W: Words>(
         second_capital,
         before_here,
     );
+    // No word of fewer than four letters is a name by itself.
+    let short = behind.after::<1, 63>().here;
+    let short = short.or(more.and(behind.after::<2, 62>()).here);
+    let short = short.or(two_more.and(behind.after::<3, 61>()).here);
     let signs = W::load(here.ats).or(opening_colons).or(macs).or(dots);
     runs.digits.push(here.digits);
     runs.no_letter.push(rows.or_not(letters.here).store());
     runs.no_digit.push(rows.or_not(digits.here).store());
     runs.no_number.push(rows.or_not(numeric.here).store());
     Gates {
-        words: word_begins.and(W::load(here.words)).store(),
-        titles: titles.store(),
+        words: openers.store(),
+        titles: [0; 4],
         capitals: capitals.store(),
         numbers: numbers.store(),
         tokens: tokens.store(),
         signs: signs.store(),
-        begins: name_begins.store(),
+        begins: name_begins.without(short).store(),
     }
 }
 
@@ -456,8 +469,10 @@ impl Bitmaps {
         simd::best(Fill {
             bitmaps: self,
             text,
-            opening,
+            beginnings: &opening.beginnings,
         });
+        self.sieve.sift(text, &mut self.gates, &self.runs, opening);
+        self.open.extend(self.gates.iter().map(Gated::any));
     }
 
     /// Whether all of the text is its own folding, were it not folded yet.
@@ -523,7 +538,7 @@ impl Bitmaps {
 struct Fill<'a> {
     bitmaps: &'a mut Bitmaps,
     text: &'a [u8],
-    opening: &'a Opening,
+    beginnings: &'a Openings,
 }
 
 impl Job for Fill<'_> {
@@ -532,12 +547,11 @@ impl Job for Fill<'_> {
         let Bitmaps {
             rows,
             gates: found,
-            open,
             runs,
-            sieve,
             plain,
+            ..
         } = self.bitmaps;
-        let tables = E::tables(&self.opening.beginnings);
+        let tables = E::tables(self.beginnings);
         let mut strange = [0; 4];
         let mut before = Before::nothing();
         let mut rest = self.text;
@@ -564,8 +578,6 @@ impl Job for Fill<'_> {
         }
         runs.end();
         *plain = strange == [0; 4];
-        sieve.sift(self.text, found, runs, self.opening);
-        open.extend(found.iter().map(Gated::any));
     }
 }
 

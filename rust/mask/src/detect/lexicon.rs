@@ -142,7 +142,7 @@ impl Lexicon {
     fn new() -> Self {
         let mut lexicon = Self {
             slots: vec![Slot::default(); SLOTS],
-            given: Beginnings(vec![0; BEGINNINGS / 64]),
+            given: Beginnings(Box::new([0; BEGINNINGS / 64])),
         };
         for (list, known) in LISTS {
             for word in list.split_ascii_whitespace() {
@@ -232,7 +232,7 @@ fn lexicon() -> &'static Lexicon {
 }
 
 /// What given names begin with: a bit for each hash of their first letters.
-pub(crate) struct Beginnings(Vec<u64>);
+pub(crate) struct Beginnings(Box<[u64; BEGINNINGS / 64]>);
 
 impl Beginnings {
     fn add(&mut self, beginning: usize) {

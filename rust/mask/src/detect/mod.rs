@@ -41,7 +41,7 @@ pub(crate) mod zip;
 
 use lexis::{at, before, digits, run_back};
 #[cfg(test)]
-pub(crate) use simd::plainly;
+pub(crate) use simd::{narrowly, plainly};
 
 /// What a span is. The order decides between candidates of equal length: what the row says before what
 /// a context word says, and that before what a shape says.

@@ -11,7 +11,8 @@ use super::date_digits::ends_announcing;
 use super::gates::{Gated, Runs};
 use super::lexicon::{Beginnings, beginnings};
 use super::lexis::at;
-use super::words::{Opening, Words, letters};
+use super::simd::{self, Engine, Job};
+use super::words::{Opening, Words, eight, of_word};
 
 /// A list, kept to be filled again.
 #[derive(Debug)]
@@ -22,10 +23,11 @@ pub(super) struct Sieve {
 
 /// Groups that are gone through together.
 const GROUPS: usize = 64;
-/// Places that are written at once: those of most blocks.
-const AT_ONCE: usize = 4;
+/// Places that are written at once: those of most blocks have no more words, and no more numbers.
+const WORDS: usize = 4;
+const NUMBERS: usize = 2;
 /// Of two characters beside each other only one begins something.
-const PLACES: usize = GROUPS * GROUP / 2 + AT_ONCE;
+const PLACES: usize = GROUPS * GROUP / 2 + WORDS;
 
 impl Default for Sieve {
     fn default() -> Self {
@@ -37,7 +39,6 @@ impl Default for Sieve {
 
 impl Sieve {
     /// Leaves in the gates of `text` what may be more than a trigger.
-    #[inline(always)]
     pub(super) fn sift(
         &mut self,
         text: &[u8],
@@ -45,28 +46,84 @@ impl Sieve {
         runs: &Runs,
         opening: &Opening,
     ) {
-        let beginnings = beginnings();
-        for (i, gates) in gates.chunks_mut(GROUPS).enumerate() {
-            let first = i * GROUPS * GROUP;
-            self.keep::<Openers>(text, first, gates, runs, &opening.words);
-            self.keep::<Titles>(text, first, gates, runs, &opening.words);
-            self.keep::<Given>(text, first, gates, runs, beginnings);
-            self.keep::<Numbers>(text, first, gates, runs, &());
-        }
+        simd::best(Sift {
+            sieve: self,
+            text,
+            gates,
+            runs,
+            words: &opening.words,
+            given: beginnings(),
+        });
     }
 
-    /// Takes what is looked at out of its bitmap and puts back what may be more than a trigger. The
-    /// gates are those from character `first` on.
+    /// Leaves in the gates from character `first` on those words that open a rule and, among the
+    /// capitals, those that may be given names.
     #[inline(always)]
-    fn keep<L: Look>(
+    fn keep_words(
         &mut self,
         text: &[u8],
         first: usize,
         gates: &mut [Gated],
         runs: &Runs,
-        with: &L::With,
+        words: &Words,
+        given: &Beginnings,
     ) {
-        let count = self.list::<L>(gates);
+        let of = |gated: &mut Gated| {
+            let (words, mut all) = (
+                std::mem::take(&mut gated.words),
+                std::mem::take(&mut gated.begins),
+            );
+            all.iter_mut()
+                .zip(words)
+                .for_each(|(all, word)| *all |= word);
+            all
+        };
+        let count = self.list::<WORDS>(gates, of);
+        let look = WordLook {
+            text,
+            runs,
+            words,
+            given,
+        };
+        let kept = self.compress(count, first, look);
+        for &place in self.places.iter().take(kept) {
+            let place = place as usize;
+            let i = first + place;
+            let Some(gated) = gates.get_mut(place / GROUP) else {
+                continue;
+            };
+            let (letters, may_be_given) = look.letters(i);
+            let word = look.words.number(letters);
+            let set = |bits: &mut [u64; 4], is: bool| {
+                if let Some(bits) = bits.get_mut(place / 64 % 4) {
+                    *bits |= u64::from(is) << (place % 64);
+                }
+            };
+            let alone = word.is_some_and(|word| words.needs_none(word));
+            set(&mut gated.titles, alone);
+            set(&mut gated.words, word.is_some() && !alone);
+            set(&mut gated.capitals, may_be_given);
+        }
+    }
+
+    /// Leaves in the gates from character `first` on those numbers that a rule may want.
+    #[inline(always)]
+    fn keep_numbers(&mut self, text: &[u8], first: usize, gates: &mut [Gated], runs: &Runs) {
+        let count = self.list::<NUMBERS>(gates, |gated| std::mem::take(&mut gated.numbers));
+        let kept = self.compress(count, first, NumberLook { text, runs });
+        for &place in self.places.iter().take(kept) {
+            let place = place as usize;
+            let gated = gates.get_mut(place / GROUP);
+            if let Some(bits) = gated.and_then(|gated| gated.numbers.get_mut(place / 64 % 4)) {
+                *bits |= 1 << (place % 64);
+            }
+        }
+    }
+
+    /// Moves those of the first `count` places, counted from `first` on, that may be more than a trigger
+    /// to the front; how many they are.
+    #[inline(always)]
+    fn compress(&mut self, count: usize, first: usize, look: impl Look) -> usize {
         let places = self.places.get_mut(..count).unwrap_or_default();
         let mut kept = 0;
         for i in 0..places.len() {
@@ -74,37 +131,39 @@ impl Sieve {
             if let Some(slot) = places.get_mut(kept) {
                 *slot = place;
             }
-            kept += usize::from(L::may(text, runs, first + place as usize, with));
+            kept += usize::from(look.may(first + place as usize));
         }
-        for &place in places.iter().take(kept) {
-            let place = place as usize;
-            if let Some(gated) = gates.get_mut(place / GROUP)
-                && let Some(bits) = L::to(gated).get_mut(place / 64 % 4)
-            {
-                *bits |= 1 << (place % 64);
-            }
-        }
+        kept
     }
 
-    /// Lists the ones of a bitmap, which is empty afterwards; how many there are.
+    /// Lists the ones of a bitmap; how many there are.
     #[inline(always)]
-    fn list<L: Look>(&mut self, gates: &mut [Gated]) -> usize {
+    fn list<const AT_ONCE: usize>(
+        &mut self,
+        gates: &mut [Gated],
+        of: impl Fn(&mut Gated) -> [u64; 4],
+    ) -> usize {
         let mut count = 0;
         let mut base = 0u32;
         for gated in gates {
-            for bits in L::from(gated) {
-                let mut left = std::mem::take(bits);
-                let after = count + left.count_ones() as usize;
-                while count < after {
-                    // Too many are written, and written over.
-                    let slots = self.places.get_mut(count..count + AT_ONCE);
-                    for slot in slots.unwrap_or_default() {
+            for mut left in of(gated) {
+                let ones = left.count_ones() as usize;
+                // What is too many is written over.
+                let mut written = 0;
+                loop {
+                    let slots = self.places.get_mut(count + written..);
+                    let slots = slots.and_then(|slots| slots.first_chunk_mut::<AT_ONCE>());
+                    let Some(slots) = slots else { break };
+                    for slot in slots {
                         *slot = base.wrapping_add(left.trailing_zeros());
                         left &= left.wrapping_sub(1);
                     }
-                    count += AT_ONCE;
+                    written += AT_ONCE;
+                    if written >= ones {
+                        break;
+                    }
                 }
-                count = after;
+                count += ones;
                 base = base.wrapping_add(64);
             }
         }
@@ -112,114 +171,97 @@ impl Sieve {
     }
 }
 
-/// A kind of trigger and the look at it.
-trait Look {
-    /// What is known beforehand.
-    type With: ?Sized;
-    fn from(gated: &mut Gated) -> &mut [u64; 4];
-    fn to(gated: &mut Gated) -> &mut [u64; 4];
-    /// Whether a trigger at `i` may be more. Must be `#[inline(always)]`, and without a branch.
-    fn may(text: &[u8], runs: &Runs, i: usize, with: &Self::With) -> bool;
+/// What is done for each of the looks, compiled for the machine's single bits.
+struct Sift<'a> {
+    sieve: &'a mut Sieve,
+    text: &'a [u8],
+    gates: &'a mut [Gated],
+    runs: &'a Runs,
+    words: &'a Words,
+    given: &'a Beginnings,
 }
 
-/// Words that open a rule.
-struct Openers;
-
-impl Look for Openers {
-    type With = Words;
-
+impl Job for Sift<'_> {
     #[inline(always)]
-    fn from(gated: &mut Gated) -> &mut [u64; 4] {
-        &mut gated.words
-    }
-
-    #[inline(always)]
-    fn to(gated: &mut Gated) -> &mut [u64; 4] {
-        &mut gated.words
-    }
-
-    #[inline(always)]
-    fn may(text: &[u8], runs: &Runs, i: usize, words: &Words) -> bool {
-        words.hold(letters(text, i, runs.letters(i)))
+    fn run<E: Engine>(self) {
+        let Sift {
+            sieve,
+            text,
+            gates,
+            runs,
+            words,
+            given,
+        } = self;
+        for (i, gates) in gates.chunks_mut(GROUPS).enumerate() {
+            let first = i * GROUPS * GROUP;
+            sieve.keep_words(text, first, gates, runs, words, given);
+            sieve.keep_numbers(text, first, gates, runs);
+        }
     }
 }
 
-/// Those that need no number.
-struct Titles;
+/// The bit that makes a letter small.
+const SMALL: u8 = 0x20;
 
-impl Look for Titles {
-    type With = Words;
+/// A look at a trigger.
+trait Look: Copy {
+    /// Whether what is at `i` may be more. Must be `#[inline(always)]`, to be compiled with its loop, and
+    /// without a branch.
+    fn may(self, i: usize) -> bool;
+}
 
+#[derive(Clone, Copy)]
+struct WordLook<'a> {
+    text: &'a [u8],
+    runs: &'a Runs,
+    words: &'a Words,
+    given: &'a Beginnings,
+}
+
+impl WordLook<'_> {
+    /// The letters of the word at `i`, and whether it begins with a capital and may be a given name. Of a
+    /// word in pieces the first does not tell.
     #[inline(always)]
-    fn from(gated: &mut Gated) -> &mut [u64; 4] {
-        &mut gated.titles
-    }
-
-    #[inline(always)]
-    fn to(gated: &mut Gated) -> &mut [u64; 4] {
-        &mut gated.titles
-    }
-
-    #[inline(always)]
-    fn may(text: &[u8], runs: &Runs, i: usize, words: &Words) -> bool {
-        words.hold(letters(text, i, runs.letters(i)))
+    fn letters(self, i: usize) -> (u64, bool) {
+        let (length, eight) = (self.runs.letters(i), eight(self.text, i));
+        let letters = of_word(eight, length);
+        let behind = at(self.text, i.wrapping_add(length));
+        let joined = (behind == b'\'') | (behind == b'-');
+        let capital = eight & u64::from(SMALL) == 0;
+        (letters, capital & (joined | self.given.hold(letters)))
     }
 }
 
-/// Given names at the beginning of something.
-struct Given;
-
-impl Look for Given {
-    type With = Beginnings;
-
+impl Look for WordLook<'_> {
     #[inline(always)]
-    fn from(gated: &mut Gated) -> &mut [u64; 4] {
-        &mut gated.begins
-    }
-
-    #[inline(always)]
-    fn to(gated: &mut Gated) -> &mut [u64; 4] {
-        &mut gated.capitals
-    }
-
-    #[inline(always)]
-    fn may(text: &[u8], runs: &Runs, i: usize, beginnings: &Beginnings) -> bool {
-        let length = runs.letters(i);
-        // Of a word in pieces only the first is told.
-        let joined = matches!(at(text, i + length), b'\'' | b'-');
-        joined | beginnings.hold(letters(text, i, length))
+    fn may(self, i: usize) -> bool {
+        let (letters, may_be_given) = self.letters(i);
+        self.words.hold(letters) | may_be_given
     }
 }
 
-/// Numbers; see `triggers::at_digits`.
-struct Numbers;
+/// See `triggers::at_digits`.
+#[derive(Clone, Copy)]
+struct NumberLook<'a> {
+    text: &'a [u8],
+    runs: &'a Runs,
+}
 
-impl Look for Numbers {
-    type With = ();
-
+impl Look for NumberLook<'_> {
     #[inline(always)]
-    fn from(gated: &mut Gated) -> &mut [u64; 4] {
-        &mut gated.numbers
-    }
-
-    #[inline(always)]
-    fn to(gated: &mut Gated) -> &mut [u64; 4] {
-        &mut gated.numbers
-    }
-
-    #[inline(always)]
-    fn may(text: &[u8], runs: &Runs, i: usize, (): &()) -> bool {
-        let (length, near) = runs.digits(i);
+    fn may(self, i: usize) -> bool {
+        let (length, near) = self.runs.digits(i);
         let total = length + near;
         let long = (length >= 7) | (length == 5) | (total >= 7);
         let date = ((length <= 2) | (length == 4)) & (total >= 6);
-        // A month and a day need a year behind them or a word before them.
-        let [first, second, third, fourth] = around(text, i);
+        // A month and a day need a year behind them or a word before them, and behind their mark are
+        // never three digits (`5/325`).
+        let [first, second, third, fourth] = around(self.text, i);
         let blank = matches!(third, b' ' | b'\t' | b':' | b'(');
         let announced = blank & (ends_announcing([first, second]) | !second.is_ascii_alphabetic());
-        // Behind its mark are never three digits (`5/325`).
-        let short =
-            (length <= 2) & ((total >= 4) | announced) & (runs.more_digits(i + length + 1) != 3);
+        let short = (length <= 2)
+            & ((total >= 4) | announced)
+            & (self.runs.more_digits(i + length + 1) != 3);
         // From 90 to 149.
         let old = ((length == 2) & (fourth == b'9')) | ((length == 3) & (fourth == b'1'));
         long | date | short | old

@@ -277,8 +277,8 @@ mod avx2 {
     };
 
     use super::super::classes::{
-        AFTER, AT, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group, Halves, LETTERS,
-        LINE, Openings, SEXES, SLASH, WWW, YEARS, blocks,
+        AFTER, AT, BRIEF, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group, Halves,
+        LETTERS, LINE, Openings, SEXES, SLASH, YEARS, blocks,
     };
     use super::{Engine, Job, Lanes, LanesJob, Loaded, Words};
 
@@ -483,14 +483,16 @@ mod avx2 {
         const { assert!(START + AFTER + 32 <= size_of::<Block>()) };
         let x = load::<START, 0>(block);
         let class = looked_up(x, tables.classes);
-        let [first, second, third] = tables.openings;
-        let opens = _mm256_and_si256(
+        let [first, second, third, fourth] = tables.openings;
+        let begin = _mm256_and_si256(
             looked_up(x, first),
-            _mm256_and_si256(
-                looked_up(load::<START, 1>(block), second),
-                looked_up(load::<START, 2>(block), third),
-            ),
+            looked_up(load::<START, 1>(block), second),
         );
+        let later = _mm256_and_si256(
+            looked_up(load::<START, 2>(block), third),
+            looked_up(load::<START, 3>(block), fourth),
+        );
+        let opens = _mm256_and_si256(begin, later);
         let kind = looked_up(x, tables.kinds);
         // Bits are moved to the top of their bytes and joined there. Comparisons joined instead become
         // vectors of single bits to the compiler, and those it takes apart one by one.
@@ -500,9 +502,11 @@ mod avx2 {
         const { assert!(LINE == 1 << 7) };
         let low = _mm256_andnot_si256(class, _mm256_cmpgt_epi8(all(b' '), x));
         let strange = _mm256_or_si256(low, _mm256_cmpeq_epi8(x, all(0x7f)));
-        const { assert!(WWW == 1 << 7) };
-        let others = _mm256_and_si256(opens, all(!WWW));
-        // What is not zero reaches the highest bit.
+        // The two groups of brief words are in the highest bits; of the others, what is not zero reaches
+        // the highest bit.
+        const { assert!(BRIEF == 0b11 << 6) };
+        let brief = _mm256_or_si256(opens, top(1 << 6, opens));
+        let others = _mm256_and_si256(opens, all(!BRIEF));
         let words = _mm256_add_epi8(others, all(0x7f));
         let letters = any_of(LETTERS, kind);
         Characters {
@@ -520,7 +524,7 @@ mod avx2 {
             sexes: mask(top(SEXES, kind)),
             strange: mask(strange),
             words: mask(words),
-            www: mask(opens),
+            brief: mask(brief),
         }
     }
 
@@ -701,7 +705,8 @@ mod tests {
                 let mut text = [b' '; GROUP + AFTER];
                 text.iter_mut().zip(written.bytes()).for_each(|(to, from)| *to = from);
                 let found = best_of(&text);
-                let opens = if phrase == "www" { found.www } else { found.words };
+                let letters = phrase.bytes().take_while(u8::is_ascii_lowercase).count();
+                let opens = if letters < 4 { found.brief } else { found.words };
                 prop_assert!(is(opens, before.len()), "{}", written);
             }
         }

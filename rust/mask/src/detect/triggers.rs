@@ -25,9 +25,18 @@ pub(crate) enum Rules {
 /// What a word may open.
 #[derive(Clone, Copy)]
 enum Rule {
-    Record(&'static record::Keyword),
+    /// With the first letter of the phrase's second word, if it has one.
+    Record(&'static record::Keyword, Option<u8>),
     Other(Find),
     Www,
+}
+
+/// A word and the rules that it opens.
+struct Word {
+    letters: u64,
+    /// Whether one of them needs no number in the text.
+    alone: bool,
+    rules: Vec<Rule>,
 }
 
 /// The words that open rules.
@@ -39,24 +48,28 @@ pub(crate) struct Triggers {
 
 impl Triggers {
     pub(crate) fn new() -> Self {
-        let mut known: Vec<u64> = Vec::new();
-        let mut opened: Vec<Vec<Rule>> = Vec::new();
-        let mut open = |phrase: &str, rule: Rule| {
+        let mut begun = Vec::new();
+        let mut known: Vec<Word> = Vec::new();
+        let mut open = |phrase: &str, alone: bool, rule: Rule| {
             let phrase = phrase.as_bytes();
-            let word = letters(phrase, 0, run(phrase, 0, is_letter));
-            let i = known.iter().position(|other| *other == word);
-            match i.and_then(|i| opened.get_mut(i)) {
-                Some(rules) => rules.push(rule),
-                None => {
-                    known.push(word);
-                    opened.push(vec![rule]);
+            let letters = letters(phrase, 0, run(phrase, 0, is_letter));
+            match known.iter_mut().find(|word| word.letters == letters) {
+                Some(word) => {
+                    word.alone |= alone;
+                    word.rules.push(rule);
                 }
+                None => known.push(Word {
+                    letters,
+                    alone,
+                    rules: vec![rule],
+                }),
             }
         };
-        let mut begun = Vec::new();
         for keyword in &record::KEYWORDS {
             begun.push(keyword.phrase);
-            open(keyword.phrase, Rule::Record(keyword));
+            let second = keyword.phrase.split(' ').nth(1);
+            let second = second.and_then(|word| word.bytes().next());
+            open(keyword.phrase, false, Rule::Record(keyword, second));
         }
         let months = date_words::MONTHS.map(|(name, _)| name);
         for (words, find) in [
@@ -67,22 +80,22 @@ impl Triggers {
         ] {
             for word in words {
                 begun.push(word);
-                open(word, Rule::Other(find));
+                open(word, false, Rule::Other(find));
             }
         }
-        for title in name::TITLES {
-            open(title, Rule::Other(name::find_after_title));
-        }
         begun.push("www");
-        open("www", Rule::Www);
+        open("www", true, Rule::Www);
+        for title in name::TITLES {
+            begun.push(title);
+            open(title, true, Rule::Other(name::find_after_title));
+        }
         let beginnings = Openings::new(begun.into_iter());
-        let beginnings = name::TITLE_BEGINNINGS
-            .into_iter()
-            .fold(beginnings, Openings::with);
-        let words = Words::new(&known);
+        known.sort_by_key(|word| word.alone);
+        let letters: Vec<u64> = known.iter().map(|word| word.letters).collect();
+        let words = Words::new(&letters, known.partition_point(|word| !word.alone));
         Self {
             opening: Opening { beginnings, words },
-            opened,
+            opened: known.into_iter().map(|word| word.rules).collect(),
         }
     }
 
@@ -148,9 +161,14 @@ impl Triggers {
         let word = self.opening.words.number(letters(text, i, end - i));
         let rules = word.and_then(|word| self.opened.get(word));
         let word_end = run(text, end, is_letter);
+        // What may be a phrase's second word begins behind a full stop and up to two blanks or dashes.
+        let dot = word_end + usize::from(at(text, word_end) == b'.');
+        let next = run_up_to(text, dot, 2, |c| is_blank(c) || c == b'-');
+        let next = at(text, next).to_ascii_lowercase();
         for rule in rules.into_iter().flatten() {
             match *rule {
-                Rule::Record(keyword) => record::find(text, i, word_end, keyword, spans),
+                Rule::Record(_, Some(second)) if second != next => {}
+                Rule::Record(keyword, _) => record::find(text, i, word_end, keyword, spans),
                 Rule::Other(find) => find(text, i, spans),
                 Rule::Www => url::find_www(text, i, tails, spans),
             }

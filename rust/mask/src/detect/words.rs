@@ -29,15 +29,19 @@ pub(super) struct Words {
     /// The letters that have this slot; zero where none have.
     slots: Box<[u64; SLOTS]>,
     numbers: Vec<u16>,
+    /// From this number on words need no number near them.
+    alone: usize,
 }
 
 impl Words {
-    /// Of letters as [`letters`] gives them, all different; they are numbered in their order.
-    pub(super) fn new(words: &[u64]) -> Self {
+    /// Of letters as [`letters`] gives them, all different; they are numbered in their order. Those
+    /// from `alone` on open their rules in a text without a number, too.
+    pub(super) fn new(words: &[u64], alone: usize) -> Self {
         let mut table = Self {
             multiplier: STEP,
             slots: Box::new([0; SLOTS]),
             numbers: vec![0; SLOTS],
+            alone,
         };
         // Of a few hundred multipliers one spreads a hundred and fifty words.
         while !table.spread(words) {
@@ -70,6 +74,11 @@ impl Words {
         self.slots.get(self.slot(letters)) == Some(&letters)
     }
 
+    /// Whether the word of this number needs none near it.
+    pub(super) fn needs_none(&self, number: usize) -> bool {
+        number >= self.alone
+    }
+
     /// The number of the word with these letters.
     pub(super) fn number(&self, letters: u64) -> Option<usize> {
         let number = self.numbers.get(self.slot(letters)).copied();
@@ -80,16 +89,27 @@ impl Words {
 /// The first letters of the `length` at `i`, made small, as a number; there is one at least.
 #[inline(always)]
 pub(super) fn letters(text: &[u8], i: usize, length: usize) -> u64 {
+    of_word(eight(text, i), length)
+}
+
+/// The characters from `i` on as a number, zeros behind the text's end.
+#[inline(always)]
+pub(super) fn eight(text: &[u8], i: usize) -> u64 {
     let rest = text.get(i..).unwrap_or_default();
-    let letters = match rest.first_chunk::<COMPARED>() {
+    match rest.first_chunk::<COMPARED>() {
         Some(letters) => u64::from_le_bytes(*letters),
         None => {
             let last = rest.iter().rev();
             last.fold(0, |letters, &c| letters << 8 | u64::from(c))
         }
-    };
-    let others = 8 * COMPARED.saturating_sub(length);
-    (letters | SMALL) & u64::MAX.checked_shr(others as u32).unwrap_or(0)
+    }
+}
+
+/// The letters of these that are of a word of `length`, made small.
+#[inline(always)]
+pub(super) fn of_word(eight: u64, length: usize) -> u64 {
+    let others = COMPARED.saturating_sub(length).wrapping_mul(8) as u32;
+    (eight | SMALL) & u64::MAX.wrapping_shr(others)
 }
 
 #[cfg(test)]
@@ -107,10 +127,11 @@ mod tests {
             .map(|word| String::from_utf8(word.to_vec()).unwrap())
             .collect();
         let keys: Vec<u64> = all.iter().map(|text| word(text)).collect();
-        let words = Words::new(&keys);
+        let words = Words::new(&keys, 70);
         for (number, text) in all.iter().enumerate() {
             assert_eq!(words.number(word(text)), Some(number), "{text}");
             assert_eq!(words.number(word(&text.to_uppercase())), Some(number));
+            assert_eq!(words.needs_none(number), number >= 70);
             for other in [&text[..3], &format!("{text}s"), "abcd"] {
                 assert_eq!(words.number(word(other)), None, "{other}");
                 assert!(!words.hold(word(other)), "{other}");

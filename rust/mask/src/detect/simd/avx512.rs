@@ -8,8 +8,8 @@ use std::arch::x86_64::{
 };
 
 use super::super::classes::{
-    AFTER, AT, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group, LETTERS, LINE,
-    Openings, SEXES, SLASH, WWW, YEARS, blocks,
+    AFTER, AT, BRIEF, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group, LETTERS,
+    LINE, Openings, SEXES, SLASH, YEARS, blocks,
 };
 use super::super::lexis::LETTER;
 use super::avx2::Four;
@@ -118,12 +118,13 @@ fn characters(block: &Block, tables: &Tables) -> Characters<u64> {
     let x = load::<0>(block);
     let class = looked_up(x, tables.classes);
     let kind = looked_up(x, tables.kinds);
-    let [first, second, third] = tables.openings;
+    let [first, second, third, fourth] = tables.openings;
+    let begin = _mm512_and_si512(looked_up(x, first), looked_up(load::<1>(block), second));
     let later = _mm512_and_si512(
-        looked_up(load::<1>(block), second),
         looked_up(load::<2>(block), third),
+        looked_up(load::<3>(block), fourth),
     );
-    let opens = _mm512_and_si512(looked_up(x, first), later);
+    let opens = _mm512_and_si512(begin, later);
     let other_letters = _mm512_cmpeq_epi8_mask(x, all(LETTER));
     let (spaces, _) = GAPS;
     Characters {
@@ -139,8 +140,8 @@ fn characters(block: &Block, tables: &Tables) -> Characters<u64> {
         years: any(kind, YEARS),
         sexes: any(kind, SEXES),
         strange: any(kind, STRANGE),
-        words: any(opens, !WWW),
-        www: any(opens, WWW),
+        words: any(opens, !BRIEF),
+        brief: any(opens, BRIEF),
     }
 }
 

@@ -6,8 +6,8 @@ use std::arch::aarch64::{
 };
 
 use super::super::classes::{
-    AFTER, AT, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group, Halves, LETTERS,
-    LINE, Openings, SEXES, SLASH, WWW, YEARS, blocks,
+    AFTER, AT, BRIEF, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group, Halves,
+    LETTERS, LINE, Openings, SEXES, SLASH, YEARS, blocks,
 };
 use super::{Engine, Loaded};
 
@@ -54,10 +54,11 @@ fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
     let x = load::<0>(block);
     let class = x.map(|x| tables.classes.of_each(x));
     let kind = x.map(|x| tables.kinds.of_each(x));
-    let [first, second, third] = tables.openings;
+    let [first, second, third, fourth] = tables.openings;
     let begin = x.map(|x| first.of_each(x));
     let begin = both(begin, load::<1>(block).map(|x| second.of_each(x)));
-    let opens = both(begin, load::<2>(block).map(|x| third.of_each(x)));
+    let begin = both(begin, load::<2>(block).map(|x| third.of_each(x)));
+    let opens = both(begin, load::<3>(block).map(|x| fourth.of_each(x)));
     let (spaces, low_line) = GAPS;
     let (space, line) = (any(class, joined(&spaces)), any(kind, low_line));
     let [a, b, c, d] = space;
@@ -103,8 +104,8 @@ fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
         years: mask(any(kind, YEARS)),
         sexes: mask(any(kind, SEXES)),
         strange: mask(strange),
-        words: mask(any(opens, !WWW)),
-        www: mask(any(opens, WWW)),
+        words: mask(any(opens, !BRIEF)),
+        brief: mask(any(opens, BRIEF)),
     }
 }
 
