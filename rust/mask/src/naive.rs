@@ -11,7 +11,7 @@ use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
 use regex_automata::{Anchored, Input, MatchKind};
 
 use crate::detect::lexis::quantity;
-use crate::detect::{Kind, capital, date_digits, date_words, name, phone, record};
+use crate::detect::{Kind, again, capital, date_digits, date_words, name, phone, record};
 use crate::fold::fold;
 
 /// A span in bytes of the text.
@@ -83,6 +83,29 @@ fn ends(dfa: &DFA, text: &[u8], start: usize) -> Vec<usize> {
     }
     found.dedup();
     found
+}
+
+/// The folded text, and where each of its characters is in bytes.
+fn folded(text: &str) -> (Vec<u8>, Vec<(usize, usize)>) {
+    let folded = text.char_indices();
+    folded
+        .filter_map(|(start, c)| fold(c).map(|folded| (folded, (start, start + c.len_utf8()))))
+        .unzip()
+}
+
+/// Every word that is a part of a name among those found.
+fn again(text: &[u8], found: &[Found]) -> Vec<Found> {
+    let names = found.iter().filter(|(_, _, kind)| *kind == Kind::Name);
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for &(from, to, _) in names {
+        let words = again::words(text, from, to).filter(again::is_part);
+        parts.extend(words.map(|word| &text[word.start..word.end]));
+    }
+    let is_part = |word: &[u8]| parts.iter().any(|part| part.eq_ignore_ascii_case(word));
+    again::words(text, 0, text.len())
+        .filter(|word| is_part(&text[word.start..word.end]) && again::may_come_back(text, word))
+        .map(|word| (word.start, word.end, Kind::Name))
+        .collect()
 }
 
 impl Naive {
@@ -286,14 +309,12 @@ impl Naive {
 
     /// The spans of a text in bytes, sorted and apart.
     pub(crate) fn spans(&self, text: &str) -> Vec<Found> {
-        let mut chars = Vec::new();
-        let mut places = Vec::new();
-        for (start, c) in text.char_indices() {
-            if let Some(folded) = fold(c) {
-                chars.push(folded);
-                places.push((start, start + c.len_utf8()));
-            }
-        }
+        self.together(text, &self.told(text))
+    }
+
+    /// What is told of a text at each of its places, in bytes; names that come again not yet.
+    pub(crate) fn told(&self, text: &str) -> Vec<Found> {
+        let (chars, places) = folded(text);
         let keys = self.keys(&chars);
         let inside = |from: usize, to: usize| keys.iter().any(|key| key.0 <= from && to <= key.1);
         let mut candidates = Vec::new();
@@ -308,12 +329,29 @@ impl Naive {
             named.retain(|&(_, to, _)| !inside(start, to));
             candidates.extend(named);
         }
-        let candidates = candidates
+        candidates
             .into_iter()
             .map(|found| whole(&chars, found))
+            .map(|(from, to, kind)| (places[from].0, places[to - 1].1, kind))
+            .collect()
+    }
+
+    /// The spans of a text in which this is told.
+    pub(crate) fn together(&self, text: &str, told: &[Found]) -> Vec<Found> {
+        let (chars, places) = folded(text);
+        let place = |byte: usize| places.partition_point(|place| place.0 < byte);
+        let mut candidates: Vec<Found> = told
+            .iter()
+            .map(|&(from, to, kind)| (place(from), place(to), kind))
             .collect();
-        let merged = merge(candidates);
-        merged
+        let names = again(&chars, &candidates);
+        if !names.is_empty() {
+            let keys = self.keys(&chars);
+            let inside =
+                |&&(from, to, _): &&Found| keys.iter().any(|key| key.0 <= from && to <= key.1);
+            candidates.extend(names.iter().filter(|name| !inside(name)));
+        }
+        merge(candidates)
             .into_iter()
             .map(|(s, e, kind)| (places[s].0, places[e - 1].1, kind))
             .collect()

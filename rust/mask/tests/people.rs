@@ -188,7 +188,7 @@ const PLACES: [(&str, &str); 34] = [
     ("moved here from Milwaukee", "moved here from [PLACE]"),
     ("lives in Texas", "lives in Texas"),
     ("born in Vietnam", "born in Vietnam"),
-    ("Smith, MD", "Smith, MD"),
+    ("Smith, MD", "[NAME], MD"),
     ("2 CHEST CT scans, 1 Head CT", "2 CHEST CT scans, 1 Head CT"),
 ];
 

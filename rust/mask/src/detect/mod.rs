@@ -10,6 +10,7 @@
 //! (see `name` and `place`), never by a list alone; what the row itself tells is found in
 //! [`crate::row`]; photographs and the like are not found.
 
+pub(crate) mod again;
 pub(crate) mod age;
 pub(crate) mod capital;
 mod classes;
@@ -17,9 +18,11 @@ pub(crate) mod date_digits;
 pub(crate) mod date_words;
 pub(crate) mod device;
 pub(crate) mod email;
+mod endings;
 pub(crate) mod gates;
 mod lexicon;
 pub(crate) mod lexis;
+mod lone;
 pub(crate) mod long_number;
 pub(crate) mod name;
 pub(crate) mod network;

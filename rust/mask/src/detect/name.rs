@@ -76,31 +76,6 @@ pub(crate) fn find(text: &[u8], i: usize, word: &Word, spans: &mut Vec<Span>) {
     }
 }
 
-/// Asked where a sentence or a piece of one may begin with a given name: `Maria reports`, `(Anna)`,
-/// `her son, Ahmed, agrees`.
-pub(crate) fn find_lone(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
-    let i = word.start;
-    let apart = i == 0 || is_space(before(text, i)) || before(text, i) == b'(';
-    if !apart
-        || word.shape != Shape::Title
-        || !word.is(Known::GIVEN)
-        || word.len() < 4
-        || in_place(text, i)
-    {
-        return;
-    }
-    let after = word.end + if word.possessive { 2 } else { 0 };
-    let goes_on = gap(text, after).is_some_and(|next| at(text, next).is_ascii_lowercase())
-        && !is_thing(text, after);
-    if goes_on || matches!(at(text, after), b',' | b')') {
-        spans.push(Span {
-            start: i,
-            end: word.end,
-            kind: Kind::Name,
-        });
-    }
-}
-
 /// Asked for a plain word: only an initial before it can make a name of it (`John Q. Public`).
 pub(crate) fn find_after_initials(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
     let initial = before_initials(text, word.start).0 < word.start;
@@ -362,7 +337,7 @@ fn tail(text: &[u8], end: usize, any: bool) -> usize {
 }
 
 /// Whether one or two blanks and a word for a thing follow at `end`.
-fn is_thing(text: &[u8], end: usize) -> bool {
+pub(super) fn is_thing(text: &[u8], end: usize) -> bool {
     let end = end
         + if text.get(end..end + 2) == Some(b"'s") {
             2
@@ -378,7 +353,7 @@ fn is_thing(text: &[u8], end: usize) -> bool {
 }
 
 /// Whether `St.`, `Saint`, `Lake` … stands before the word at `start`.
-fn in_place(text: &[u8], start: usize) -> bool {
+pub(super) fn in_place(text: &[u8], start: usize) -> bool {
     let Some(gap) = gap_before(text, start) else {
         return false;
     };

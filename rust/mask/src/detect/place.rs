@@ -186,7 +186,7 @@ fn one_word(text: &[u8], word: &Word) -> Option<(usize, usize)> {
                 .get(letters.len() - ending.len()..)
                 .is_some_and(|last| last.eq_ignore_ascii_case(ending))
     };
-    if letters.len() < 6 || word.is(Known::PLAIN) {
+    if letters.len() < 6 || known(letters).is(Known::PLAIN) {
         return None;
     }
     let next = gap(text, word.end)?;
