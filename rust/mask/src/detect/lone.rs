@@ -13,7 +13,14 @@ use super::{Kind, Span};
 
 /// What a sign or test is behind its name: `Murphy negative`.
 const SIGNS: [&str; 8] = [
-    "positive", "negative", "pos", "neg", "equivocal", "absent", "elicited", "grade",
+    "positive",
+    "negative",
+    "pos",
+    "neg",
+    "equivocal",
+    "absent",
+    "elicited",
+    "grade",
 ];
 
 /// Asked for any word that begins with a capital. What it tells begins as `gates` sees: behind a gap,

@@ -34,6 +34,9 @@ pub(crate) enum Proof {
     Role,
     /// Words that a name often follows: one that is sure.
     Usual,
+    /// A heading for people, or what somebody did to the text: one that is sure, or one of no list that
+    /// stands like a name: before a comma, a line's end, what somebody writes behind their name.
+    Label,
 }
 
 /// Titles that are asked whatever their case; `find_after_title` begins at them.
@@ -65,6 +68,9 @@ pub(crate) fn find(text: &[u8], i: usize, word: &Word, spans: &mut Vec<Span>) {
     }
     if let Some(start) = paired(text, word) {
         push(start, tail(text, word.end, false));
+    }
+    if let Some(start) = credited(text, word) {
+        push(start, word.end);
     }
     if let Some(start) = turned(text, word) {
         let end = tail(text, word.end, false);
@@ -185,10 +191,13 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
             return Some(Proof::Field);
         }
         let people = Known::BEFORE.or(Known::RELATION).or(Known::TITLE);
-        if known.is(Known::ROLE) {
-            return Some(Proof::Role);
-        }
-        return known.is(people).then_some(Proof::Usual);
+        return known.is(people.or(Known::ROLE)).then_some(Proof::Label);
+    }
+    if same(text, start, end, "by") && !colon && acted(text, start) {
+        return Some(Proof::Label);
+    }
+    if greeted(text, start, end) && at(text, word.end) == b',' {
+        return Some(Proof::Label);
     }
     if same(text, start, end, "is")
         && let Some(gap) = gap_before(text, start)
@@ -202,16 +211,72 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
         return Some(Proof::Usual);
     }
     let opening = same(text, start, end, "dear") || same(text, start, end, "attn");
-    if known.is(Known::RELATION) && (lower || opening) {
+    let shouted = word.shape == Shape::Caps && word.is(Known::SURE);
+    if known.is(Known::RELATION) && (lower || opening || shouted) {
         let c_o = end - start > 1 || (before(text, start) == b'/' && at_c(text, start));
         return c_o.then_some(Proof::Relation);
     }
     if known.is(Known::ROLE) {
         return Some(Proof::Role);
     }
+    // `sister-in-law Anna`.
+    if same(text, start, end, "law") && before(text, start) == b'-' {
+        return Some(Proof::Relation);
+    }
     // In the midst of a sentence.
-    let amid = lower && word.is(Known::GIVEN);
+    let amid = lower && word.is(Known::GIVEN) && !same(text, start, end, "a");
     (amid || known.is(Known::BEFORE)).then_some(Proof::Usual)
+}
+
+/// What people do whose name stands behind `by`.
+const ACTS: [&str; 22] = [
+    "signed",
+    "dictated",
+    "performed",
+    "referred",
+    "seen",
+    "reviewed",
+    "interpreted",
+    "read",
+    "called",
+    "notified",
+    "assisted",
+    "witnessed",
+    "transcribed",
+    "authored",
+    "verified",
+    "collected",
+    "evaluated",
+    "cosigned",
+    "accompanied",
+    "examined",
+    "approved",
+    "entered",
+];
+
+/// Whether one of [`ACTS`] stands before the `by` at `i`.
+fn acted(text: &[u8], i: usize) -> bool {
+    let Some(end) = gap_before(text, i) else {
+        return false;
+    };
+    let start = run_back_up_to(text, end, 12, is_letter);
+    ACTS.iter().any(|act| same(text, start, end, act))
+}
+
+/// Whether this is what letters and messages begin with.
+fn greeted(text: &[u8], start: usize, end: usize) -> bool {
+    let greetings = [
+        "hi",
+        "hello",
+        "hey",
+        "dear",
+        "morning",
+        "afternoon",
+        "evening",
+        "thanks",
+        "thank",
+    ];
+    greetings.iter().any(|word| same(text, start, end, word))
 }
 
 /// Whether `c/` stands before the `o` at `i`.
@@ -254,19 +319,25 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
             word.is(Known::NAME) || (unknown && word.len() >= 4)
         }
         (Shape::Title | Shape::Caps, Proof::Role) => word.is(Known::SURE) || surname,
+        (Shape::Title, Proof::Label) if unknown && !initials && word.len() >= 3 => {
+            stands_like_name(text, &word)
+        }
+        (Shape::Title | Shape::Caps, Proof::Label) => {
+            word.is(Known::SURE) || surname || (initials && unknown)
+        }
         (Shape::Title | Shape::Caps, _) => word.is(Known::SURE) || (initials && surname),
         (Shape::Lower, Proof::Title) => word.is(Known::SURE) && word.len() >= 3,
         _ => false,
     };
-    let weak = matches!(proof, Proof::Usual | Proof::Role);
+    let weak = matches!(proof, Proof::Usual | Proof::Role | Proof::Label);
     if !fits || (weak && is_thing(text, word.end)) {
         return None;
     }
     if word.possessive {
         return Some(word.end);
     }
-    let end = tail(text, word.end, !weak);
-    if proof == Proof::Field
+    let end = tail(text, word.end, !weak || proof == Proof::Label);
+    if matches!(proof, Proof::Field | Proof::Label)
         && at(text, end) == b','
         && let Some(next) = gap(text, end + 1)
         && let Some(given) = word_at(text, next)
@@ -275,6 +346,24 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
         return Some(tail(text, given.end, true));
     }
     Some(end)
+}
+
+/// Whether a word of no list has behind it what names have: the end of a line or clause, a second name,
+/// what somebody writes behind their name.
+fn stands_like_name(text: &[u8], word: &Word) -> bool {
+    let blanks = run_up_to(text, word.end, 3, is_blank);
+    let ends = matches!(
+        at(text, blanks),
+        0 | b'\n' | b'\r' | b',' | b';' | b'(' | b'/' | b'.'
+    );
+    let double = blanks - word.end > 1;
+    let second = word_at(text, blanks).is_some_and(|second| {
+        second.may_name() || second.is(Known::CREDENTIAL) || second.shape == Shape::Initial
+    });
+    let on = ["on", "at", "and"];
+    let stop = run_up_to(text, blanks, 4, is_letter);
+    let dated = on.iter().any(|on| same(text, blanks, stop, on));
+    word.possessive || ends || double || (blanks > word.end && (second || dated))
 }
 
 /// Behind `J. R. `, `J R ` and the like.
@@ -393,7 +482,69 @@ fn paired(text: &[u8], word: &Word) -> Option<usize> {
     }
     let maybe = word.is(Known::MAYBE_SURNAME) && !word.is(Known::PLAIN);
     let sure = word.may_name() && (maybe || word.is(Known::SURE));
+    // `B. Xqzt`; `E. Qwrtzus` is no beginning of a sentence.
+    let dotted = before(text, run_back_up_to(text, word.start, 2, is_blank)) == b'.';
+    let unknown =
+        word.known.is_nothing() && word.shape == Shape::Title && word.len() >= 4 && dotted;
+    let sure = sure || (unknown && (lettered(text, end) || signed(text, word.end)));
     (initials && sure && word.len() >= 3 && !is_thing(text, word.end)).then_some(end)
+}
+
+/// Whether two initials stand at `i`, or a word before it says that a name follows.
+fn lettered(text: &[u8], i: usize) -> bool {
+    let next = run_up_to(text, i + 2, 2, is_blank);
+    let two = at(text, i + 1) == b'.' && at(text, next + 1) == b'.';
+    let said = gap_before(text, i).is_some_and(|end| {
+        let start = run_back_up_to(text, end, 14, is_letter);
+        is_known(
+            text,
+            start,
+            end,
+            Known::BEFORE
+                .or(Known::ROLE)
+                .or(Known::TITLE)
+                .or(Known::RELATION),
+        )
+    });
+    two || said
+}
+
+/// Whether a comma or what somebody writes behind their name is at `i`.
+fn signed(text: &[u8], i: usize) -> bool {
+    let next = run_up_to(text, i + usize::from(at(text, i) == b','), 2, is_blank);
+    let stop = run_up_to(text, next, 6, is_letter);
+    next > i && is_known(text, next, stop, Known::CREDENTIAL)
+}
+
+/// The start of a name that this word ends, with what somebody writes behind their name after it:
+/// `Anna Xqzt, MD`, `Xqzt, NP`, `Kowalski RN`.
+fn credited(text: &[u8], word: &Word) -> Option<usize> {
+    if word.possessive || word.len() < 3 || !word.may_name() && word.shape != Shape::Caps {
+        return None;
+    }
+    let comma = at(text, word.end) == b',';
+    let next = gap(text, word.end + usize::from(comma))?;
+    let stop = run_up_to(text, next, 6, is_letter);
+    let degree = at(text, next + 1) == b'.' && matches!(at(text, next), b'M' | b'D' | b'P' | b'R');
+    let credit =
+        is_known(text, next, stop, Known::CREDENTIAL) && at(text, next).is_ascii_uppercase();
+    if !(credit || degree) || is_word(at(text, stop)) {
+        return None;
+    }
+    let sure = word.is(Known::SURE);
+    let unknown = word.known.is_nothing() && word.len() >= 4;
+    // `Xqzt, MD 20850` is a town.
+    let code = gap(text, stop).is_some_and(|code| at(text, code).is_ascii_digit());
+    if !(sure || (unknown && comma)) || code || (word.is(Known::CITY) && !word.is(Known::NAME)) {
+        return None;
+    }
+    let (start, _) = before_initials(text, before_particles(text, word.start));
+    let first = gap_before(text, start).and_then(|end| word_before(text, end));
+    let first = first.filter(|first| {
+        let named = first.is(Known::NAME) && !first.is(Known::PLAIN);
+        first.shape == word.shape && !first.possessive && (named || first.known.is_nothing())
+    });
+    Some(first.map_or(start, |first| first.start))
 }
 
 /// Before one or two initials that end before `start`, the first with a full stop or all without.
