@@ -11,7 +11,7 @@ use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
 use regex_automata::{Anchored, Input, MatchKind};
 
 use crate::detect::lexis::quantity;
-use crate::detect::{Kind, again, capital, date_digits, date_words, name, phone, record};
+use crate::detect::{Kind, again, capital, date_digits, date_words, name, phone, record, zip};
 use crate::fold::fold;
 
 /// A span in bytes of the text.
@@ -412,8 +412,14 @@ impl Naive {
                 }
             }
         }
+        let five = start + 5;
+        let digits = (start..five).all(|i| digit(text, i));
+        if digits && !word(text, five) && zip::beside_town(text, start, five) {
+            found.push((start, five, Kind::Zip));
+        }
         self.ages(text, start, found);
         let mut names = Vec::new();
+        zip::find_after_word(text, start, &mut names);
         capital::find(text, start, &mut names);
         name::find_after_title(text, start, &mut names);
         found.extend(names.iter().map(|span| (span.start, span.end, span.kind)));

@@ -19,6 +19,7 @@ pub(crate) mod date_words;
 pub(crate) mod device;
 pub(crate) mod email;
 mod endings;
+mod facility;
 pub(crate) mod gates;
 mod lexicon;
 pub(crate) mod lexis;

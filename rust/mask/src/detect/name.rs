@@ -163,7 +163,14 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
     if !matches!(word.shape, Shape::Title | Shape::Caps | Shape::Initial) {
         return None;
     }
-    let blanks = run_back_up_to(text, i, 3, is_space);
+    let bracket = usize::from(before(text, i) == b'(');
+    let blanks = run_back_up_to(text, i - bracket, 3, is_space);
+    if bracket == 1 {
+        // `husband (Tom)`.
+        let start = run_back_up_to(text, blanks, 14, is_letter);
+        let relation = blanks < i - 1 && is_known(text, start, blanks, Known::RELATION);
+        return relation.then_some(Proof::Relation);
+    }
     let colon = before(text, blanks) == b':';
     let dotted = before(text, blanks) == b'.' && blanks < i;
     let end = if colon {

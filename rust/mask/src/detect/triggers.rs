@@ -101,6 +101,7 @@ impl Triggers {
             (&date_words::MONTHS.map(|(name, _)| name), date_words::find),
             (&["age"], age::find_after_word),
             (&age::WORDS, age::find_in_words),
+            (&zip::WORDS, zip::find_after_word),
             (&name::TITLES, name::find_after_title),
         ] {
             for word in words {
@@ -115,7 +116,7 @@ impl Triggers {
         let words = record::KEYWORDS.iter().map(|keyword| keyword.phrase);
         let words = words.chain(phone::WORDS);
         let words = words.chain(date_words::MONTHS.map(|(name, _)| name));
-        let words = words.chain(age::WORDS);
+        let words = words.chain(age::WORDS).chain(zip::WORDS);
         let openings = Openings::new(words.chain(["age", "www"]));
         let openings = name::TITLE_BEGINNINGS
             .into_iter()
