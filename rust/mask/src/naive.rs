@@ -544,7 +544,13 @@ impl Naive {
             for end in self.years(text, end, true) {
                 found.push((start, end, Kind::Date));
             }
-            if !plain(name, end) || between.iter().any(u8::is_ascii_alphabetic) {
+            let word = text[name..end].to_ascii_lowercase();
+            let doubled = date_words::MONTHS
+                .iter()
+                .any(|(month, plain)| *plain && month.as_bytes() == word);
+            let sentence =
+                doubled && is(text, back(name, 1), b" \t") && is(text, back(name, 2), b".");
+            if !sentence && (!plain(name, end) || between.iter().any(u8::is_ascii_alphabetic)) {
                 found.push((start, end, Kind::Date));
             }
         }

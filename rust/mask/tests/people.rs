@@ -168,7 +168,7 @@ const PLACES: [(&str, &str); 34] = [
     ("Boston, MA", "[PLACE], MA"),
     ("Salt Lake City, UT 84101", "[PLACE], UT [ZIP]"),
     ("San Qwrtz, CA 90210", "[PLACE], CA [ZIP]"),
-    ("PO Box 123", "PO [ADDRESS]"),
+    ("PO Box 123", "[ADDRESS]"),
     ("at Suite 501", "at [ADDRESS]"),
     ("address: 86036 Rua do Arenque 1634", "address: [ADDRESS]"),
     (

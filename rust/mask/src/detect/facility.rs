@@ -15,12 +15,28 @@ const BETWEEN: usize = 3;
 
 /// The institution whose proper name begins with this word: where it begins and ends.
 pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
-    if word.shape != Shape::Title || word.is(Known::FACILITY) || !proper(word) {
+    if word.shape != Shape::Title || word.is(Known::FACILITY) {
+        return None;
+    }
+    let at_one = linked(text, word.start);
+    if let Some(saint) = saint_before(text, word.start).filter(|_| word.possessive)
+        && linked(text, saint)
+    {
+        return Some((saint, word.end + 2));
+    }
+    // `at Golden Valley Hospital`.
+    let sure = proper(word);
+    if !sure && !(at_one && word.is(Known::NAME)) {
         return None;
     }
     let listed = word.is(Known::NAME.or(Known::CITY)) || word.possessive;
+    let mut several = false;
     let mut end = word.end + if word.possessive { 2 } else { 0 };
-    for _ in 0..=BETWEEN {
+    for words in 0..=BETWEEN {
+        if words == 1 {
+            // More than one word before the kind.
+            several = true;
+        }
         let next = gap(text, end)?;
         let stop = run_up_to(text, next, 14, is_letter);
         let found = known(text.get(next..stop)?);
@@ -30,7 +46,7 @@ pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
             let clinic = same(text, next, stop, "clinic");
             let school = !capital && !listed;
             let start = saint_before(text, word.start).unwrap_or(word.start);
-            let apart = !is_word(at(text, stop));
+            let apart = !is_word(at(text, stop)) && (sure || (several && !clinic));
             return ((listed || !clinic) && !school && apart).then_some((start, stop));
         }
         if !capital || stop == next {
@@ -46,12 +62,23 @@ pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
     None
 }
 
+/// Whether somebody is at, from or on the way to what begins at `i`.
+fn linked(text: &[u8], i: usize) -> bool {
+    let links = ["at", "from", "to", "in", "attends", "via"];
+    gap_before(text, i).is_some_and(|end| {
+        let start = run_back_up_to(text, end, 8, is_letter);
+        links
+            .iter()
+            .any(|link| text.get(start..end) == Some(link.as_bytes()))
+    })
+}
+
 /// Whether the word is a proper name, or of no list.
 fn proper(word: &Word) -> bool {
     let eponym = word.is(Known::EPONYM) && !word.is(Known::CITY);
     let named = word.is(Known::SURNAME.or(Known::GIVEN).or(Known::CITY)) && !eponym;
     let maybe = word.is(Known::NAME) && (!word.is(Known::PLAIN) || word.possessive);
-    let merciful = word.is(Known::MAYBE_GIVEN);
+    let merciful = word.is(Known::MAYBE_GIVEN) && word.len() >= 4;
     named || maybe || merciful || (word.known.is_nothing() && word.len() >= 4)
 }
 
@@ -118,10 +145,13 @@ pub(super) fn employer(text: &[u8], word: &Word) -> Option<usize> {
     let works = linked
         && gap_before(text, start).is_some_and(|end| {
             let from = run_back_up_to(text, end, 9, is_letter);
+            // `works with dogs`.
+            let with = same(text, start, mark, "with");
             let verbs = [
-                "works", "work", "worked", "working", "employed", "job", "employee",
+                "employed", "works", "work", "worked", "working", "job", "employee",
             ];
-            verbs.iter().any(|verb| same(text, from, end, verb))
+            let mut verbs = verbs.iter().take(if with { 1 } else { verbs.len() });
+            verbs.any(|verb| same(text, from, end, verb))
         });
     if !(employs || works) {
         return None;

@@ -46,9 +46,14 @@ pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
     if !given && crowded(text, i) {
         return;
     }
+    // `Anna K.`
+    let initial = gap(text, word.end).filter(|&next| {
+        let apart = !is_letter(at(text, next + 1)) && at(text, next + 1) == b'.';
+        given && at(text, next).is_ascii_uppercase() && apart
+    });
     spans.push(Span {
         start: i,
-        end: word.end,
+        end: initial.map_or(word.end, |initial| initial + 1),
         kind,
     });
 }
@@ -76,7 +81,9 @@ fn ends_well(text: &[u8], word: &Word) -> bool {
             let stop = run_up_to(text, next, 8, is_letter);
             let other = known(text.get(next..stop).unwrap_or_default());
             let behind = word_at(text, next);
-            other.is(Known::CREDENTIAL) || behind.is_some_and(|behind| behind.may_name())
+            let initial = stop == next + 1 && at(text, stop) == b'.';
+            let named = behind.is_some_and(|behind| behind.may_name());
+            other.is(Known::CREDENTIAL) || initial || named
         }
         _ => false,
     }

@@ -72,6 +72,9 @@ pub(crate) fn find(text: &[u8], i: usize, word: &Word, spans: &mut Vec<Span>) {
     if let Some(start) = credited(text, word) {
         push(start, word.end);
     }
+    if let Some(start) = acting(text, word) {
+        push(start, word.end);
+    }
     if let Some(start) = turned(text, word) {
         let end = tail(text, word.end, false);
         // `KOWALSKI, ANNA B`.
@@ -321,6 +324,7 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
         (Shape::Title, Proof::Relation) => {
             word.len() >= 3 && !(word.is(Known::PLAIN) || word.is(Known::CITY))
                 || word.is(Known::SURE)
+                || (word.is(Known::MAYBE_GIVEN) && !auxiliary(text, &word))
         }
         (Shape::Caps, Proof::Title | Proof::Field) => {
             word.is(Known::NAME) || (unknown && word.len() >= 4)
@@ -353,6 +357,16 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
         return Some(tail(text, given.end, true));
     }
     Some(end)
+}
+
+/// Whether a given name is one of the verbs that stand behind people: `his wife Will call`.
+fn auxiliary(text: &[u8], word: &Word) -> bool {
+    let verbs = [
+        "will", "may", "can", "am", "has", "does", "do", "in", "see", "say", "an", "as",
+    ];
+    verbs
+        .iter()
+        .any(|verb| same(text, word.start, word.end, verb))
 }
 
 /// Whether a word of no list has behind it what names have: the end of a line or clause, a second name,
@@ -405,9 +419,9 @@ fn after_particles(text: &[u8], i: usize) -> usize {
 
 /// The end of the name whose word before ends at `end`, with the words of names that follow: initials,
 /// particles, words of the lists, and where `any` says so words of no list in title case.
-fn tail(text: &[u8], end: usize, any: bool) -> usize {
+pub(super) fn tail(text: &[u8], end: usize, any: bool) -> usize {
     let mut end = end;
-    for _ in 0..MORE {
+    for words in 0..MORE {
         let Some(next) = gap(text, end) else { break };
         let initial = is_capital(at(text, next)) && !is_word(at(text, next + 1));
         let after = if initial {
@@ -416,12 +430,18 @@ fn tail(text: &[u8], end: usize, any: bool) -> usize {
         } else {
             next
         };
+        // `Anna K.`
+        let abbreviated =
+            words == 0 && initial && at(text, next + 1) == b'.' && at(text, next) != b'I';
+        let alone = if abbreviated { next + 1 } else { end };
         let Some(word) = word_at(text, after_particles(text, after)) else {
+            end = alone;
             break;
         };
         let sure = word.is(Known::SURE) || (word.is(Known::NAME) && !word.is(Known::PLAIN));
         let unknown = word.known.is_nothing() && word.shape == Shape::Title;
         if !word.may_name() || !(sure || (any && unknown)) {
+            end = alone;
             break;
         }
         end = word.end;
@@ -521,6 +541,54 @@ fn signed(text: &[u8], i: usize) -> bool {
     let next = run_up_to(text, i + usize::from(at(text, i) == b','), 2, is_blank);
     let stop = run_up_to(text, next, 6, is_letter);
     next > i && is_known(text, next, stop, Known::CREDENTIAL)
+}
+
+/// What people do and drugs and devices do not.
+const DOINGS: [&str; 26] = [
+    "states",
+    "stated",
+    "reports",
+    "reported",
+    "denies",
+    "denied",
+    "called",
+    "agrees",
+    "lives",
+    "complains",
+    "presented",
+    "presents",
+    "underwent",
+    "who",
+    "asked",
+    "asks",
+    "said",
+    "says",
+    "told",
+    "works",
+    "wants",
+    "wishes",
+    "arrived",
+    "came",
+    "fell",
+    "verbalized",
+];
+
+/// The start of two words of no list that somebody is called who does something, or has something:
+/// `Xqzt Plugh denies pain`, `Xqzt Plugh's wife`.
+fn acting(text: &[u8], word: &Word) -> Option<usize> {
+    let unknown =
+        |word: &Word| word.known.is_nothing() && word.shape == Shape::Title && word.len() >= 3;
+    if !unknown(word) || is_thing(text, word.end) {
+        return None;
+    }
+    let does = gap(text, word.end).is_some_and(|next| {
+        let stop = run_up_to(text, next, 11, is_letter);
+        DOINGS
+            .iter()
+            .any(|doing| text.get(next..stop) == Some(doing.as_bytes()))
+    });
+    let first = gap_before(text, word.start).and_then(|end| word_before(text, end))?;
+    ((does || word.possessive) && unknown(&first) && !first.possessive).then_some(first.start)
 }
 
 /// The start of a name that this word ends, with what somebody writes behind their name after it:

@@ -57,8 +57,8 @@ pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
     {
         push(word.start, end, Kind::Address);
     }
-    if let Some(end) = boxed(text, word) {
-        push(word.start, end, Kind::Address);
+    if let Some((start, end)) = boxed(text, word) {
+        push(start, end, Kind::Address);
     }
     if let Some((start, end)) = before_state(text, word) {
         push(start, end, Kind::Place);
@@ -291,8 +291,8 @@ fn with_unit(text: &[u8], end: usize) -> usize {
     }
 }
 
-/// The end of `Box 123` of a post office.
-fn boxed(text: &[u8], word: &Word) -> Option<usize> {
+/// `PO Box 123`, `Box 1234`.
+fn boxed(text: &[u8], word: &Word) -> Option<(usize, usize)> {
     if !same(text, word.start, word.end, "box") {
         return None;
     }
@@ -305,11 +305,13 @@ fn boxed(text: &[u8], word: &Word) -> Option<usize> {
     let office = run_back_up_to(text, end, 4, |c| is_letter(c) || c == b'.');
     let letters = text.get(office..end)?;
     let post = ["po", "p.o.", "pob", "post"];
-    (stop - next >= 4
-        || post
-            .iter()
-            .any(|post| letters.eq_ignore_ascii_case(post.as_bytes())))
-    .then_some(stop)
+    let post = post
+        .iter()
+        .any(|post| letters.eq_ignore_ascii_case(post.as_bytes()));
+    if post {
+        return Some((office, stop));
+    }
+    (stop - next >= 4).then_some((word.start, stop))
 }
 
 /// States of one word, and the first words of those of two.

@@ -217,6 +217,15 @@ fn known_joined(letters: &[u8]) -> Known {
         let found = known(piece);
         piece.len() > 1 && found.is(Known::PLAIN) && !found.is(Known::NAME)
     });
+    // `o'connor`, `Joon-ho`.
+    let irish = matches!(letters, [b'o' | b'O', b'\'', c, ..] if is_letter(*c));
+    if irish && letters.len() > 4 && !letters.eq_ignore_ascii_case(b"o'clock") {
+        return Known::SURNAME;
+    }
+    let [first, second] = [0, 1].map(|i| pieces().nth(i).unwrap_or_default());
+    if !capitals && known(first).is(Known::GIVEN) && second.len() <= 4 && pieces().count() == 2 {
+        return if plain { Known::PLAIN } else { Known::GIVEN };
+    }
     if plain || !capitals {
         return Known::PLAIN;
     }
@@ -226,6 +235,9 @@ fn known_joined(letters: &[u8]) -> Known {
     let given = Known::GIVEN.or(Known::MAYBE_GIVEN);
     let surname = Known::SURNAME.or(Known::MAYBE_SURNAME);
     let mut found = Known::default();
+    if any(Known::EPONYM) {
+        found = Known::EPONYM;
+    }
     if all(given) && any(Known::GIVEN) {
         found = found.or(Known::GIVEN);
     }
