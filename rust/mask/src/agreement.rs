@@ -15,7 +15,7 @@ use crate::naive::Naive;
 use crate::scan::Scanner;
 
 /// Pieces of notes: with identifiers, without, and the stuff between.
-const PIECES: [&str; 240] = [
+const PIECES: [&str; 245] = [
     "123-45-6789",
     "123 45 6789",
     "123.45.6789",
@@ -256,6 +256,11 @@ const PIECES: [&str; 240] = [
     "Xqzt, Ohio",
     "B. Xqzt",
     "Seen by Xqzt,",
+    "anna kowalski",
+    "wife jennifer",
+    "Zoltan Qwrtz denies",
+    "kowalski",
+    "12 Main St, Xqzt, OH",
 ];
 
 const JOINTS: [&str; 14] = [

@@ -344,12 +344,23 @@ impl Naive {
             .iter()
             .map(|&(from, to, kind)| (place(from), place(to), kind))
             .collect();
-        let names = again(&chars, &candidates);
+        let mut names = Vec::new();
+        for span in (0..chars.len()).filter_map(|i| again::small(&chars, i)) {
+            let told = |&(from, _, kind): &Found| {
+                let near = (from.saturating_sub(again::BEFORE_RECORD)..from).contains(&span.start);
+                kind == Kind::Name || (kind == Kind::Mrn && near)
+            };
+            if candidates.iter().any(told) {
+                names.push((span.start, span.end, span.kind));
+            }
+        }
+        let all: Vec<Found> = candidates.iter().chain(&names).copied().collect();
+        names.extend(again(&chars, &all));
         if !names.is_empty() {
             let keys = self.keys(&chars);
-            let inside =
-                |&&(from, to, _): &&Found| keys.iter().any(|key| key.0 <= from && to <= key.1);
-            candidates.extend(names.iter().filter(|name| !inside(name)));
+            let inside = |name: &Found| keys.iter().any(|key| key.0 <= name.0 && name.1 <= key.1);
+            names.retain(|name| !inside(name));
+            candidates.extend(names);
         }
         merge(candidates)
             .into_iter()

@@ -1,18 +1,35 @@
 //! Names that were told once in a text are told wherever it says them again: after `Mr. John Kowalski`
 //! also `Kowalski agrees` and `john called`.
 //!
+//! A text in which a name was told also tells names in small letters, and so do the words before a medical
+//! record number: given name and surname that are
+//! nothing else (`anna kowalski`), and such a given name behind a relative (`wife irina`).
+//!
 //! Only parts that are no plain words come back (`Mr. White` makes no `white`), in small letters only
 //! those that are nothing but names, and none before a thing (`Bell's palsy`). One pass over the
 //! text, a search among the parts for each of its words.
 
-use super::lexicon::Known;
-use super::lexis::{at, before, is_letter, is_word};
+use super::lexicon::{Known, beginnings, known};
+use super::lexis::{at, before, is_letter, is_word, run_back_up_to};
 use super::name::is_thing;
-use super::spelling::{Shape, Word, word_at};
+use super::spelling::{Shape, Word, gap, gap_before, word_at};
 use super::{Kind, Span};
 
 /// Adds to the spans of a text the other places of the names among them; whether it looked.
 pub(crate) fn find(text: &[u8], spans: &mut Vec<Span>) -> bool {
+    let told = spans.len();
+    if spans.iter().any(|span| span.kind == Kind::Name) {
+        small_between(text, 0, text.len(), spans);
+    } else {
+        for told in 0..told {
+            if let Some(record) = spans.get(told).copied()
+                && record.kind == Kind::Mrn
+            {
+                let from = record.start.saturating_sub(BEFORE_RECORD);
+                small_between(text, from, record.start, spans);
+            }
+        }
+    }
     let mut parts: Vec<&[u8]> = Vec::new();
     let mut firsts = 0u32;
     for span in spans.iter().filter(|span| span.kind == Kind::Name) {
@@ -25,7 +42,7 @@ pub(crate) fn find(text: &[u8], spans: &mut Vec<Span>) -> bool {
         }
     }
     if parts.is_empty() {
-        return false;
+        return spans.len() > told;
     }
     let key = |letters: &[u8]| letters.to_ascii_lowercase();
     let mut keys: Vec<Vec<u8>> = parts.into_iter().map(key).collect();
@@ -51,6 +68,51 @@ pub(crate) fn find(text: &[u8], spans: &mut Vec<Span>) -> bool {
         i += 1;
     }
     true
+}
+
+/// How far before a record's number a name in small letters is looked for.
+pub(crate) const BEFORE_RECORD: usize = 40;
+
+/// Adds the names in small letters that begin in `from..to`.
+fn small_between(text: &[u8], from: usize, to: usize, spans: &mut Vec<Span>) {
+    let first = from.saturating_sub(1);
+    let pairs = text.get(first..to).unwrap_or_default().windows(2);
+    let begins = pairs
+        .enumerate()
+        .filter(|(_, pair)| matches!(pair, [b' ' | b'\n', b'a'..=b'z']));
+    spans.extend(begins.filter_map(|(blank, _)| small(text, first + blank + 1)));
+}
+
+/// The name in small letters that begins at `i`, behind a blank or a line's end.
+pub(crate) fn small(text: &[u8], i: usize) -> Option<Span> {
+    let begins = at(text, i).is_ascii_lowercase() && matches!(before(text, i), b' ' | b'\n');
+    if !begins || !beginnings().hold(text, i) {
+        return None;
+    }
+    let sure = |word: &Word| word.shape == Shape::Lower && word.known.stands_alone();
+    let first = word_at(text, i).filter(|first| sure(first) && first.is(Known::GIVEN))?;
+    let kind = Kind::Name;
+    let surname = gap(text, first.end)
+        .and_then(|next| word_at(text, next))
+        .filter(|next| sure(next) && next.is(Known::SURNAME) && !is_thing(text, next.end));
+    if let Some(surname) = surname.filter(|_| !first.possessive) {
+        let end = surname.end;
+        return Some(Span {
+            start: i,
+            end,
+            kind,
+        });
+    }
+    let relation = gap_before(text, i).is_some_and(|end| {
+        let start = run_back_up_to(text, end, 14, is_letter);
+        known(text.get(start..end).unwrap_or_default()).is(Known::RELATION)
+    });
+    let end = first.end;
+    (relation && first.len() >= 4 && !is_thing(text, end)).then_some(Span {
+        start: i,
+        end,
+        kind,
+    })
 }
 
 /// Whether a name is told again by this part of it alone.

@@ -314,6 +314,19 @@ fn boxed(text: &[u8], word: &Word) -> Option<(usize, usize)> {
     (stop - next >= 4).then_some((word.start, stop))
 }
 
+/// Whether a kind of street or a number, and a comma, stand before `i`: the town of an address.
+fn behind_street(text: &[u8], i: usize) -> bool {
+    let blanks = run_back_up_to(text, i, 2, super::lexis::is_space);
+    if before(text, blanks) != b',' {
+        return false;
+    }
+    let end = blanks - 1 - usize::from(before(text, blanks - 1) == b'.');
+    let start = run_back_up_to(text, end, 12, is_word);
+    let token = text.get(start..end).unwrap_or_default();
+    let street = known(token).is(Known::STREET.or(Known::SHORT_STREET));
+    street && token.first().is_some_and(u8::is_ascii_uppercase)
+}
+
 /// States of one word, and the first words of those of two.
 const STATES: [&str; 51] = [
     "alabama",
@@ -434,7 +447,14 @@ fn before_state(text: &[u8], word: &Word) -> Option<(usize, usize)> {
         listed |= word.is(Known::SAINT);
         start = word.start;
     }
-    (zip || (comma && listed)).then_some((start, end))
+    // `Qwrtz, OH`; `Qwrtz, MD` is a person.
+    let doubtful = [
+        "MD", "PA", "DO", "CT", "MA", "MS", "OR", "IN", "ME", "OK", "ID", "LA", "CA",
+    ];
+    let sure = !doubtful.iter().any(|other| state == other.as_bytes());
+    let unknown = last.known.is_nothing() && last.shape == Shape::Title && sure;
+    let housed = behind_street(text, start);
+    (zip || (comma && (listed || unknown || housed))).then_some((start, end))
 }
 
 /// The end of the town that begins with this word, by what stands before it.
@@ -470,7 +490,10 @@ fn town(text: &[u8], word: &Word) -> Option<usize> {
     let second = gap(text, dot)
         .and_then(|next| word_at(text, next))
         .filter(|next| next.shape == word.shape && !next.possessive)
-        .filter(|next| (saint && !next.is_plain()) || next.is(Known::TOWN_END));
+        .filter(|next| {
+            let holy = same(text, word.start, word.end, "st") && !next.is(Known::CITY);
+            (saint && !holy && !next.is_plain()) || next.is(Known::TOWN_END)
+        });
     if let Some(next) = second {
         let region = !saint
             && word.is(Known::PLAIN)
