@@ -282,3 +282,85 @@ fn no_name_is_slow() {
         assert!(!scan(&[&text])[0].is_empty(), "{piece:?}");
     }
 }
+
+/// Marked notes: `{entity:stretch}` is what has to go.
+const NOTES: &str = include_str!("texts/notes.txt");
+
+/// A note, and its marked stretches: entity, start, end.
+type Marked = (String, Vec<(&'static str, usize, usize)>);
+
+fn marked(line: &'static str) -> Marked {
+    let (mut text, mut marks) = (String::new(), Vec::new());
+    let mut rest = line;
+    while let Some(open) = rest.find('{') {
+        let close = rest.find('}').unwrap();
+        let (entity, stretch) = rest[open + 1..close].split_once(':').unwrap();
+        text.push_str(&rest[..open]);
+        marks.push((entity, text.len(), text.len() + stretch.len()));
+        text.push_str(stretch);
+        rest = &rest[close + 1..];
+    }
+    text.push_str(rest);
+    (text, marks)
+}
+
+/// Where the labels of what is left stood in the text.
+fn gone(text: &str, left: &str) -> Vec<(usize, usize)> {
+    let mut spans = Vec::new();
+    let (mut place, mut rest) = (0, left);
+    while let Some(open) = rest.find('[') {
+        let close = open + rest[open..].find(']').unwrap();
+        place += open;
+        rest = &rest[close + 1..];
+        let kept = &rest[..rest.find('[').unwrap_or(rest.len())];
+        let end = match kept {
+            "" => text.len(),
+            kept => {
+                let next = place + text[place..].chars().next().unwrap().len_utf8();
+                next + text[next..].find(kept).unwrap()
+            }
+        };
+        spans.push((place, end));
+        place = end;
+    }
+    spans
+}
+
+#[test]
+fn most_of_what_notes_say_of_people_is_told_and_little_else() {
+    let lines = NOTES
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let notes: Vec<Marked> = lines.map(marked).collect();
+    let texts: Vec<&str> = notes.iter().map(|(text, _)| text.as_str()).collect();
+    let mut told = std::collections::BTreeMap::<&str, (usize, usize)>::new();
+    let mut alarms = Vec::new();
+    for ((text, marks), left) in notes.iter().zip(scan(&texts)) {
+        let spans = gone(text, &left);
+        for &(entity, start, end) in marks {
+            let missed = text[start..end].char_indices().any(|(i, c)| {
+                let place = start + i;
+                c.is_alphanumeric() && !spans.iter().any(|&(from, to)| from <= place && place < to)
+            });
+            let (whole, all) = told.entry(entity).or_default();
+            *whole += usize::from(!missed);
+            *all += 1;
+        }
+        let touches = |span: &(usize, usize)| {
+            marks
+                .iter()
+                .any(|&(_, start, end)| span.0 < end && start < span.1)
+        };
+        alarms.extend(
+            spans
+                .iter()
+                .filter(|span| !touches(span))
+                .map(|_| left.clone()),
+        );
+    }
+    assert_eq!(alarms, [] as [String; 0]);
+    for (entity, least) in [("person", 92), ("place", 85), ("address", 75), ("zip", 80)] {
+        let (whole, all) = told[entity];
+        assert!(whole * 100 >= all * least, "{entity}: {whole} of {all}");
+    }
+}

@@ -71,7 +71,7 @@ pub(crate) fn find(text: &[u8], spans: &mut Vec<Span>) -> bool {
 }
 
 /// How far before a record's number a name in small letters is looked for.
-pub(crate) const BEFORE_RECORD: usize = 40;
+pub(crate) const BEFORE_RECORD: usize = 30;
 
 /// Adds the names in small letters that begin in `from..to`.
 fn small_between(text: &[u8], from: usize, to: usize, spans: &mut Vec<Span>) {

@@ -26,7 +26,7 @@ pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
     }
     // `at Golden Valley Hospital`.
     let sure = proper(word);
-    if !sure && !(at_one && word.is(Known::NAME)) {
+    if !(sure || at_one && word.is(Known::NAME)) {
         return None;
     }
     let listed = word.is(Known::NAME.or(Known::CITY)) || word.possessive;
@@ -46,6 +46,12 @@ pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
             let clinic = same(text, next, stop, "clinic");
             let school = !capital && !listed;
             let start = saint_before(text, word.start).unwrap_or(word.start);
+            // `Elementary School`.
+            let more = gap(text, stop).map(|more| (more, run_up_to(text, more, 14, is_letter)));
+            let more = more.filter(|&(more, stop)| {
+                known(text.get(more..stop).unwrap_or_default()).is(Known::FACILITY)
+            });
+            let stop = more.map_or(stop, |(_, stop)| stop);
             let apart = !is_word(at(text, stop)) && (sure || (several && !clinic));
             return ((listed || !clinic) && !school && apart).then_some((start, stop));
         }

@@ -8,6 +8,7 @@
 use super::lexicon::{Known, beginnings, known};
 use super::lexis::{at, before, is_blank, is_letter, is_space, run_back_up_to, run_up_to};
 use super::name::{in_place, is_thing};
+use super::place::code_behind;
 use super::spelling::{Shape, Word, gap, gap_before, is_capital, word_at, word_before};
 use super::{Kind, Span};
 
@@ -40,6 +41,19 @@ pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
     let given = word.is(Known::GIVEN);
     let person = given || word.is(Known::SURNAME);
     let kind = if person { Kind::Name } else { Kind::Place };
+    // `Sheffield S10 2QT`.
+    if word.is(Known::CITY)
+        && let Some((start, end)) = code_behind(text, word.end)
+    {
+        spans.push(Span {
+            start: i,
+            end: word.end,
+            kind: Kind::Place,
+        });
+        let kind = Kind::Zip;
+        spans.push(Span { start, end, kind });
+        return;
+    }
     if in_place(text, i) || !ends_well(text, word) || article_before(text, i) {
         return;
     }
@@ -76,7 +90,7 @@ fn ends_well(text: &[u8], word: &Word) -> bool {
             let word = text.get(next..stop).unwrap_or_default();
             !SIGNS.iter().any(|sign| word == sign.as_bytes())
         }
-        b'(' | b'&' | b'-' | b'/' | b'\n' | b'\r' => true,
+        b'(' | b'-' | b'/' | b'\n' | b'\r' => true,
         c if c.is_ascii_uppercase() => {
             let stop = run_up_to(text, next, 8, is_letter);
             let other = known(text.get(next..stop).unwrap_or_default());

@@ -226,16 +226,35 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
         let c_o = end - start > 1 || (before(text, start) == b'/' && at_c(text, start));
         return c_o.then_some(Proof::Relation);
     }
+    // `paged Xqzt Plugh`, not `with Xqzt Plugh`.
+    let people = known.is(Known::BEFORE.or(Known::ROLE)) && end - start > 2;
+    let link = ["with", "from", "for", "and"];
+    if people && !link.iter().any(|link| same(text, start, end, link)) && two_unknown(text, word) {
+        return Some(Proof::Relation);
+    }
     if known.is(Known::ROLE) {
         return Some(Proof::Role);
+    }
+    // `d/w Kowalski`.
+    let slashed = before(text, start) == b'/' && same(text, start, end, "w");
+    let told = start.checked_sub(2).map_or(0, |i| at(text, i)) | 0x20;
+    if slashed && matches!(told, b'd' | b's') {
+        return Some(Proof::Usual);
     }
     // `sister-in-law Anna`.
     if same(text, start, end, "law") && before(text, start) == b'-' {
         return Some(Proof::Relation);
     }
     // In the midst of a sentence.
-    let amid = lower && word.is(Known::GIVEN) && !same(text, start, end, "a");
+    let amid = lower && word.is(Known::GIVEN) && !word.is(Known::EPONYM);
     (amid || known.is(Known::BEFORE)).then_some(Proof::Usual)
+}
+
+/// Whether this is a word of no list in title case before another such word or a name.
+fn two_unknown(text: &[u8], word: &Word) -> bool {
+    let unknown = |word: &Word| word.known.is_nothing() && word.shape == Shape::Title;
+    let second = gap(text, word.end).and_then(|next| word_at(text, next));
+    unknown(word) && second.is_some_and(|second| unknown(&second) || second.is(Known::SURE))
 }
 
 /// What people do whose name stands behind `by`.
@@ -315,6 +334,14 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
     let first = after_initials(text, i);
     let start = after_particles(text, first);
     let word = word_at(text, start)?;
+    // `Ms. St. Clair`.
+    if proof == Proof::Title
+        && same(text, start, word.end, "st")
+        && at(text, word.end) == b'.'
+        && let Some(next) = gap(text, word.end + 1).and_then(|next| word_at(text, next))
+    {
+        return next.may_name().then_some(next.end);
+    }
     let initials = first > i;
     let unknown = word.known.is_nothing();
     let surname =
@@ -497,6 +524,8 @@ fn paired(text: &[u8], word: &Word) -> Option<usize> {
         let rare = maybe && !word.is(Known::PLAIN);
         let given = first.is(Known::GIVEN);
         let second = word.is(Known::GIVEN);
+        // `Passy Muir`, `Harris Benedict`.
+        let free = free && !(word.is(Known::EPONYM) && !given);
         let other = first.is(Known::SURNAME) || first.known.is_nothing();
         if first.may_name()
             && ((given && word.may_name())
@@ -682,12 +711,13 @@ fn turned(text: &[u8], word: &Word) -> Option<usize> {
         && at(text, word.end) == b'.'
         && !is_letter(at(text, word.end + 1));
     let sure = last.may_name() && last.is(Known::SURE);
+    let given = given && (sure || !word.is(Known::EPONYM));
     let like = match last.shape {
         Shape::Title => !last.is(Known::PLAIN) && !last.is(Known::CITY),
         Shape::Caps => last.may_name() || (last.known.is_nothing() && last.len() >= 4),
         _ => false,
     };
     let fits = (sure && ((given && word.may_name()) || initial))
-        || (like && word.is(Known::GIVEN) && word.may_name());
+        || (like && given && word.is(Known::GIVEN) && word.may_name());
     fits.then_some(last.start)
 }

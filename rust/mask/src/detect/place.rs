@@ -403,7 +403,7 @@ fn town_of_state(text: &[u8], word: &Word) -> Option<usize> {
 }
 
 /// A post code with letters behind a town that ends at `end`: `Sheffield S10 2QT`.
-fn code_behind(text: &[u8], end: usize) -> Option<(usize, usize)> {
+pub(super) fn code_behind(text: &[u8], end: usize) -> Option<(usize, usize)> {
     let comma = end + usize::from(at(text, end) == b',');
     let start = gap(text, comma)?;
     let end = zip::code(text, start)?;
@@ -459,10 +459,15 @@ fn before_state(text: &[u8], word: &Word) -> Option<(usize, usize)> {
 
 /// The end of the town that begins with this word, by what stands before it.
 fn town(text: &[u8], word: &Word) -> Option<usize> {
-    if !matches!(word.shape, Shape::Title | Shape::Caps) || word.len() < 3 {
+    if !matches!(word.shape, Shape::Title | Shape::Caps) || word.len() < 2 {
         return None;
     }
     let link_end = gap_before(text, word.start)?;
+    // `10969 Berlin`.
+    let coded = run_back_up_to(text, link_end, 6, |c| c.is_ascii_digit());
+    if link_end - coded == 5 && word.is(Known::CITY) && !is_word(before(text, coded)) {
+        return Some(word.end);
+    }
     let link = run_back_up_to(text, link_end, 8, is_letter);
     let letters = text.get(link..link_end)?;
     let of = |words: &[&str]| words.iter().any(|word| letters == word.as_bytes());
@@ -502,7 +507,7 @@ fn town(text: &[u8], word: &Word) -> Option<usize> {
             return None;
         }
         end = next.end;
-    } else if !(word.is(Known::CITY) || any) {
+    } else if !(word.is(Known::CITY) || any) || word.len() < 3 {
         return None;
     }
     for _ in 0..2 {

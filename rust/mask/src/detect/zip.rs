@@ -3,7 +3,7 @@
 
 use super::lexicon::Known;
 use super::lexis::{
-    at, before, group, is_blank, is_letter, is_space, is_word, run_back, run_up_to, same,
+    at, before, group, is_blank, is_letter, is_space, is_word, quantity, run_back, run_up_to, same,
 };
 use super::spelling::{Shape, Word, gap, gap_before, word_at, word_before};
 use super::{Kind, Span};
@@ -41,11 +41,8 @@ pub(crate) fn find(text: &[u8], at_digit: usize, spans: &mut Vec<Span>) {
 /// Whether a town that is nothing else stands before the digits, or right behind them: `Boston 02139`,
 /// `10969 Berlin`; or a state by its full name before them.
 pub(crate) fn beside_town(text: &[u8], start: usize, end: usize) -> bool {
-    let town = |word: Word| {
-        word.is(Known::CITY)
-            && !word.is(Known::PLAIN)
-            && matches!(word.shape, Shape::Title | Shape::Caps)
-    };
+    let town =
+        |word: Word| word.is(Known::CITY) && matches!(word.shape, Shape::Title | Shape::Caps);
     let last = gap_before(text, start).and_then(|end| {
         let end = end - usize::from(before(text, end) == b',');
         word_before(text, end)
@@ -58,7 +55,7 @@ pub(crate) fn beside_town(text: &[u8], start: usize, end: usize) -> bool {
                 .any(|name| letters.eq_ignore_ascii_case(name.as_bytes()))
     };
     let next = gap(text, end).and_then(|next| word_at(text, next));
-    if is_word(before(text, start)) {
+    if is_word(before(text, start)) || quantity(text, end) {
         return false;
     }
     last.is_some_and(|last| state(&last) || town(last)) || next.is_some_and(town)
@@ -183,7 +180,7 @@ pub(super) fn code(text: &[u8], i: usize) -> Option<usize> {
     let more = digits(sign, second);
     let coded = match (letters, second - sign - more) {
         // `394 13`, `53-320`, `02139-4307`.
-        (0, 0) => more >= 2 && more <= 4 && (3..=5).contains(&count),
+        (0, 0) => (2..=4).contains(&more) && (3..=5).contains(&count),
         // `7412 SL`.
         (0, 2) => {
             count == 4 && more == 0 && text.get(sign..second)?.iter().all(u8::is_ascii_uppercase)
