@@ -2,9 +2,9 @@
 //! `30-MAY-22`. The month alone, and the year alone, stay.
 //!
 //! `may`, `mar` and `march` are words too. In lower case and without a year or an ordinal they make no
-//! date with a number before them, nor do they behind a full stop (`on day 2. May shower`), nor with one after them that a word follows (`march 3 miles`),
-//! unless a word before announces a date (`seen may 5 for`). No day stands before a unit
-//! (`Dec 2 mg`).
+//! date with a number before them, nor with one after them that a word follows (`march 3 miles`),
+//! unless a word before announces a date (`seen may 5 for`); in any case none with a number and a full
+//! stop before them (`on day 2. May shower`). No day stands before a unit (`Dec 2 mg`).
 
 use super::date_digits::after_announcing_word;
 use super::lexis::{

@@ -3,7 +3,8 @@
 //!
 //! The lists beside this file are plain facts in lower case without accents. A name that is a plain
 //! word, a place or an eponym too (`Mark`, `Graves`, `Jordan`) stands in the list of such words, and only
-//! *may* be a name. A list alone makes no name: see `name` for what has to stand beside it.
+//! *may* be a name. A list alone makes no name (see `name` for what has to stand beside it) but of
+//! words that are nothing else and no eponyms (see `lone`).
 
 use std::sync::OnceLock;
 

@@ -7,7 +7,7 @@
 //! key are dropped before (see [`opaque`]).
 //!
 //! What is told is said at the head of each file. Names and places are told by what stands beside them
-//! (see `name` and `place`), never by a list alone; what the row itself tells is found in
+//! (see `name` and `place`), by a list alone where they are nothing else (see `lone`); what the row itself tells is found in
 //! [`crate::row`]; photographs and the like are not found.
 
 pub(crate) mod again;

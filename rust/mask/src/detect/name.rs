@@ -2,14 +2,16 @@
 //!
 //! - a title before it (`Mr. Smith`, `dr. garcia`, `Nurse Kowalski`);
 //! - a word before it that people's names follow: `name: X`, `my name is X`, `patient X`, `daughter X`,
-//!   `signed by X`, `dear X`; how much such a word proves is said in [`Proof`];
+//!   `husband (X)`, `signed by X`, `d/w X`, `dear X`; how much such a word proves is said in [`Proof`];
+//! - what somebody writes behind their name (`Anna Xqzt, MD`), or two words of no list that do what only
+//!   people do (`Xqzt Plugh denies pain`);
 //! - a second name beside it: given name and surname, either of them out of no list (`Anna Xqzt`,
 //!   `Xqzt Kowalski`), with initials between or before (`John Q. Public`, `J. R. Kowalski`), with
 //!   particles (`Anna van der Berg`), or the surname first and a comma (`Kowalski, Anna`).
 //!
 //! Left alone: plain words and eponyms without such proof (`Crohn disease`, `Will follow`), a pair before
 //! a word that makes it something else (`Anna Jaques Hospital`), names in small letters but after `mr`,
-//! `mrs`, `ms` and `dr`, and single names that nothing announces.
+//! `mrs`, `ms` and `dr` (see `again`), and single names that nothing announces (see `lone`).
 //!
 //! Asked where a word begins with a capital; looks a few words back and forth, never farther.
 

@@ -4,12 +4,15 @@
 //!   (`Via Roma 7`, `12 rue de la Paix` with a capital), a word that ends like a street and a number
 //!   (`Hauptstrasse 12`), with `Apt 4B` and the like behind it; after `lives at`, `address:` and the like
 //!   a number and words of any name;
+//! - a street without a number after `on`, `near` and the like (`on Sycamore Street`), `Interstate 80`;
 //! - `Suite 501`, `PO Box 123`;
 //! - a town: before a state's abbreviation (`Boston, MA`, any name before a ZIP code), a large one
-//!   after `in`, `from`, `to` or `near`, any name after `lives in`, `born in` and the like.
+//!   after `in`, `from`, `to` or `near`, any name after `lives in`, `born in` and the like; before a
+//!   state's name (`Xqzt, Ohio`), behind a street and before any state (`12 Main St, Xqzt, OH`); with
+//!   the post code behind it (`Sheffield S10 2QT`).
 //!
 //! States and countries stay (45 CFR 164.514(b)(2)(i)(B) speaks of subdivisions smaller than a state),
-//! and so do names of hospitals, and towns that nothing announces.
+//! and so do towns of no list that nothing announces. Institutions are in `facility`.
 
 use super::facility;
 use super::lexicon::{Known, known};
