@@ -4,15 +4,16 @@
 //!
 //! Kept for ever beside the fast path, which must find the same spans in every text.
 
+mod again;
 mod conditions;
 
+use again::{again, folded, small};
 use conditions::*;
 use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
 use regex_automata::{Anchored, Input, MatchKind};
 
 use crate::detect::lexis::quantity;
-use crate::detect::{Kind, again, capital, date_digits, date_words, name, phone, record, zip};
-use crate::fold::fold;
+use crate::detect::{Kind, capital, date_digits, date_words, name, phone, record, zip};
 
 /// A span in bytes of the text.
 pub(crate) type Found = (usize, usize, Kind);
@@ -83,29 +84,6 @@ fn ends(dfa: &DFA, text: &[u8], start: usize) -> Vec<usize> {
     }
     found.dedup();
     found
-}
-
-/// The folded text, and where each of its characters is in bytes.
-fn folded(text: &str) -> (Vec<u8>, Vec<(usize, usize)>) {
-    let folded = text.char_indices();
-    folded
-        .filter_map(|(start, c)| fold(c).map(|folded| (folded, (start, start + c.len_utf8()))))
-        .unzip()
-}
-
-/// Every word that is a part of a name among those found.
-fn again(text: &[u8], found: &[Found]) -> Vec<Found> {
-    let names = found.iter().filter(|(_, _, kind)| *kind == Kind::Name);
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for &(from, to, _) in names {
-        let words = again::words(text, from, to).filter(again::is_part);
-        parts.extend(words.map(|word| &text[word.start..word.end]));
-    }
-    let is_part = |word: &[u8]| parts.iter().any(|part| part.eq_ignore_ascii_case(word));
-    again::words(text, 0, text.len())
-        .filter(|word| is_part(&text[word.start..word.end]) && again::may_come_back(text, word))
-        .map(|word| (word.start, word.end, Kind::Name))
-        .collect()
 }
 
 impl Naive {
@@ -345,15 +323,7 @@ impl Naive {
             .map(|&(from, to, kind)| (place(from), place(to), kind))
             .collect();
         let mut names = Vec::new();
-        for span in (0..chars.len()).filter_map(|i| again::small(&chars, i)) {
-            let told = |&(from, _, kind): &Found| {
-                let near = (from.saturating_sub(again::BEFORE_RECORD)..from).contains(&span.start);
-                kind == Kind::Name || (kind == Kind::Mrn && near)
-            };
-            if candidates.iter().any(told) {
-                names.push((span.start, span.end, span.kind));
-            }
-        }
+        names.extend(small(&chars, &candidates));
         let all: Vec<Found> = candidates.iter().chain(&names).copied().collect();
         names.extend(again(&chars, &all));
         if !names.is_empty() {

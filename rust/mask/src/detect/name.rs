@@ -527,7 +527,7 @@ fn paired(text: &[u8], word: &Word) -> Option<usize> {
         let given = first.is(Known::GIVEN);
         let second = word.is(Known::GIVEN);
         // `Passy Muir`, `Harris Benedict`.
-        let free = free && !(word.is(Known::EPONYM) && !given);
+        let free = free && (given || !word.is(Known::EPONYM));
         let other = first.is(Known::SURNAME) || first.known.is_nothing();
         if first.may_name()
             && ((given && word.may_name())
