@@ -15,7 +15,7 @@ use crate::naive::Naive;
 use crate::scan::Scanner;
 
 /// Pieces of notes: with identifiers, without, and the stuff between.
-const PIECES: [&str; 225] = [
+const PIECES: [&str; 245] = [
     "123-45-6789",
     "123 45 6789",
     "123.45.6789",
@@ -241,6 +241,26 @@ const PIECES: [&str; 225] = [
     "Boston, MA 02139",
     "Via Roma 7",
     "from Seattle",
+    "zip code 35350",
+    "zip: 7412 SL",
+    "10969 Berlin",
+    "Mercy General Hospital",
+    "St. Mary's Medical Center",
+    "works at Xqzt Steel",
+    "on Maple Street",
+    "in Sheffield S10 2QT",
+    "Xqzt, MD",
+    "husband (Xqzt)",
+    "Kowalski agrees",
+    "Kalamazoo",
+    "Xqzt, Ohio",
+    "B. Xqzt",
+    "Seen by Xqzt,",
+    "anna kowalski",
+    "wife jennifer",
+    "Zoltan Qwrtz denies",
+    "kowalski",
+    "12 Main St, Xqzt, OH",
 ];
 
 const JOINTS: [&str; 14] = [

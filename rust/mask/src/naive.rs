@@ -4,15 +4,16 @@
 //!
 //! Kept for ever beside the fast path, which must find the same spans in every text.
 
+mod again;
 mod conditions;
 
+use again::{again, folded, small};
 use conditions::*;
 use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
 use regex_automata::{Anchored, Input, MatchKind};
 
 use crate::detect::lexis::quantity;
-use crate::detect::{Kind, capital, date_digits, date_words, name, phone, record};
-use crate::fold::fold;
+use crate::detect::{Kind, capital, date_digits, date_words, name, phone, record, zip};
 
 /// A span in bytes of the text.
 pub(crate) type Found = (usize, usize, Kind);
@@ -286,14 +287,12 @@ impl Naive {
 
     /// The spans of a text in bytes, sorted and apart.
     pub(crate) fn spans(&self, text: &str) -> Vec<Found> {
-        let mut chars = Vec::new();
-        let mut places = Vec::new();
-        for (start, c) in text.char_indices() {
-            if let Some(folded) = fold(c) {
-                chars.push(folded);
-                places.push((start, start + c.len_utf8()));
-            }
-        }
+        self.together(text, &self.told(text))
+    }
+
+    /// What is told of a text at each of its places, in bytes; names that come again not yet.
+    pub(crate) fn told(&self, text: &str) -> Vec<Found> {
+        let (chars, places) = folded(text);
         let keys = self.keys(&chars);
         let inside = |from: usize, to: usize| keys.iter().any(|key| key.0 <= from && to <= key.1);
         let mut candidates = Vec::new();
@@ -308,12 +307,32 @@ impl Naive {
             named.retain(|&(_, to, _)| !inside(start, to));
             candidates.extend(named);
         }
-        let candidates = candidates
+        candidates
             .into_iter()
             .map(|found| whole(&chars, found))
+            .map(|(from, to, kind)| (places[from].0, places[to - 1].1, kind))
+            .collect()
+    }
+
+    /// The spans of a text in which this is told.
+    pub(crate) fn together(&self, text: &str, told: &[Found]) -> Vec<Found> {
+        let (chars, places) = folded(text);
+        let place = |byte: usize| places.partition_point(|place| place.0 < byte);
+        let mut candidates: Vec<Found> = told
+            .iter()
+            .map(|&(from, to, kind)| (place(from), place(to), kind))
             .collect();
-        let merged = merge(candidates);
-        merged
+        let mut names = Vec::new();
+        names.extend(small(&chars, &candidates));
+        let all: Vec<Found> = candidates.iter().chain(&names).copied().collect();
+        names.extend(again(&chars, &all));
+        if !names.is_empty() {
+            let keys = self.keys(&chars);
+            let inside = |name: &Found| keys.iter().any(|key| key.0 <= name.0 && name.1 <= key.1);
+            names.retain(|name| !inside(name));
+            candidates.extend(names);
+        }
+        merge(candidates)
             .into_iter()
             .map(|(s, e, kind)| (places[s].0, places[e - 1].1, kind))
             .collect()
@@ -374,8 +393,14 @@ impl Naive {
                 }
             }
         }
+        let five = start + 5;
+        let digits = (start..five).all(|i| digit(text, i));
+        if digits && !word(text, five) && zip::beside_town(text, start, five) {
+            found.push((start, five, Kind::Zip));
+        }
         self.ages(text, start, found);
         let mut names = Vec::new();
+        zip::find_after_word(text, start, &mut names);
         capital::find(text, start, &mut names);
         name::find_after_title(text, start, &mut names);
         found.extend(names.iter().map(|span| (span.start, span.end, span.kind)));
@@ -500,7 +525,13 @@ impl Naive {
             for end in self.years(text, end, true) {
                 found.push((start, end, Kind::Date));
             }
-            if !plain(name, end) || between.iter().any(u8::is_ascii_alphabetic) {
+            let word = text[name..end].to_ascii_lowercase();
+            let doubled = date_words::MONTHS
+                .iter()
+                .any(|(month, plain)| *plain && month.as_bytes() == word);
+            let sentence =
+                doubled && is(text, back(name, 1), b" \t") && is(text, back(name, 2), b".");
+            if !sentence && (!plain(name, end) || between.iter().any(u8::is_ascii_alphabetic)) {
                 found.push((start, end, Kind::Date));
             }
         }

@@ -77,6 +77,7 @@ impl Triggers {
             (&months, date_words::find),
             (&["age", "aged"], age::find_after_word),
             (&age::WORDS, age::find_in_words),
+            (&zip::WORDS, zip::find_after_word),
         ] {
             for word in words {
                 begun.push(word);
