@@ -15,7 +15,7 @@ use crate::naive::Naive;
 use crate::scan::Scanner;
 
 /// Pieces of notes: with identifiers, without, and the stuff between.
-const PIECES: [&str; 245] = [
+const PIECES: [&str; 246] = [
     "123-45-6789",
     "123 45 6789",
     "123.45.6789",
@@ -124,6 +124,7 @@ const PIECES: [&str; 245] = [
     "Cambridge MA",
     "95 year old",
     "92yo",
+    "95 Y",
     "aged 93",
     "age: 97",
     "101F",
