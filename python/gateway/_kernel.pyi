@@ -21,13 +21,15 @@ of these forms of to_char, and the numbers of a JSON document, are spared by the
 "row", the index of the subject's column) | {"name": "fpe", "domain": str, "key_id": str, "radix": 10|36, "letters": "upper"|"lower",
 "separators": str} (the last three may be left out: 10, "upper", "") |
 {"name": "zip3", "census": 2000|2010|2020} | {"name": "bucket", "width": int, "origin": int} (the
-origin may be left out) | {"name": "bucket", "edges": [int]} | {"name": "scan"}.
+origin may be left out) | {"name": "bucket", "edges": [int]} | {"name": "scan", "detectors": [str]} (they
+may be left out: every one of DETECTORS).
 """
 
 from collections.abc import Sequence
 from typing import Self, final
 
 __all__ = [
+    "DETECTORS",
     "LABELS",
     "ArrowMasker",
     "Chunk",
@@ -38,6 +40,9 @@ __all__ = [
     "parts",
     "relations_named",
 ]
+
+DETECTORS: tuple[str, ...]
+"""The names of what `scan` tells: `name`, `date`, … Reports count by them, and by `row`."""
 
 LABELS: tuple[str, ...]
 """Everything that `scan` can write in the place of what it finds: `[NAME]`, `[DATE]`, …"""

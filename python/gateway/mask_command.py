@@ -213,6 +213,8 @@ def _summary(target: str, outcome: Outcome) -> None:
         words = "left out" if after is None else f"{cells:,}"
         table.add_row(Text(name), Text(treatment), Text(words))
     ERR.print(table)
+    for name, silent in outcome.left_out.items():
+        ERR.print(Text(f"{name}: not looked for: {', '.join(silent)}"), soft_wrap=True)
     ERR.print(
         f"{target}: {outcome.rows:,} rows, {outcome.bytes_in:,} bytes in, "
         f"{outcome.bytes_out:,} bytes out, {outcome.seconds:.2f} s, "

@@ -92,9 +92,12 @@ class Treatments(Generic[_Column]):
         """The range that a number lies in, as text: `[40,50)`."""
         return self._masked("bucket", width=width, origin=origin, edges=edges)
 
-    def scan(self) -> _Column:
-        """Free text, each identifier that a detector finds replaced by its label."""
-        return self._masked("scan")
+    def scan(
+        self, *, detectors: list[str] | None = None, without: list[str] | None = None
+    ) -> _Column:
+        """Free text, each identifier that a detector finds replaced by its label; by all
+        detectors, by those named alone, or by all but some."""
+        return self._masked("scan", detectors=detectors, without=without)
 
     def _masked(
         self, name: str, key: Key | None = None, key_id: str = "k1", **options: Any

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from gateway._kernel import DETECTORS
 from gateway.model import Treatment
 
 #: Options each treatment takes, with their types: an unknown option is an error at load.
@@ -26,7 +27,7 @@ OPTIONS: Mapping[str, Mapping[str, type]] = {
     "shift": {"subject": str, "days": int, "domain": str},
     "zip3": {"census": int},
     "bucket": {"width": int, "origin": int, "edges": list},
-    "scan": {"row": list},
+    "scan": {"row": list, "detectors": list, "without": list},
     "deny": {},
 }
 
@@ -72,6 +73,8 @@ def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
         _check_bucket(given)
     if name == "scan" and "row" in given:
         _check_row(given["row"])
+    if name == "scan":
+        _check_detectors(given)
     if name == "shift":
         _check_shift(given)
     if name == "partial":
@@ -88,6 +91,39 @@ def companions(treatment: Treatment) -> tuple[str, ...]:
     if treatment.name == "shift":
         return (treatment.options["subject"],)
     return tuple(treatment.options.get("row", ()))
+
+
+def asked(treatment: Treatment) -> tuple[str, ...]:
+    """The detectors that a scan asks, in the kernel's order."""
+    options = treatment.options
+    named = options.get("detectors", DETECTORS)
+    return tuple(name for name in named if name not in options.get("without", ()))
+
+
+def left_out(treatment: Treatment) -> tuple[str, ...]:
+    """The detectors that a scan does not ask: what they would find comes through."""
+    if treatment.name != "scan":
+        return ()
+    chosen = asked(treatment)
+    return tuple(name for name in DETECTORS if name not in chosen)
+
+
+def _check_detectors(given: dict[str, Any]) -> None:
+    """Puts names into the kernel's order. Raises ValueError for what names no choice of them."""
+    if "detectors" in given and "without" in given:
+        raise ValueError("scan takes detectors or without, not both")
+    for option in ("detectors", "without"):
+        names = given.get(option)
+        if names is None:
+            continue
+        for name in names:
+            if name not in DETECTORS:
+                raise ValueError(f"no detector {name!r}; there are {', '.join(DETECTORS)}")
+        if not 1 <= len(set(names)) == len(names):
+            raise ValueError(f"{option} names at least one detector, and each once")
+        if option == "without" and len(names) == len(DETECTORS):
+            raise ValueError("without leaves no detector: clear says that nothing is looked for")
+        given[option] = [name for name in DETECTORS if name in names]
 
 
 def _check_fpe(given: dict[str, Any]) -> None:

@@ -224,7 +224,13 @@ def options(path: Path) -> list[str]:
     return [
         f"connections.{name}.columns: {pattern} {allowed}"
         for name, policy in policies.items()
-        for pattern, allowed in policy.with_options().items()
+        for pattern, allowed in (
+            *policy.with_options().items(),
+            *(
+                (pattern, f"what these detectors would find: {silent}")
+                for pattern, silent in policy.with_detectors_left_out().items()
+            ),
+        )
     ]
 
 

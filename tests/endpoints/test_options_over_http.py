@@ -23,6 +23,10 @@ RULES = (
         '"public.patient.mrn" = "token"',
         '"public.patient.mrn" = { treatment = "token", lookup = { per_hour = 3 }, join = "mrn" }',
     )
+    .replace(
+        '"public.patient.notes" = "scan"',
+        '"public.patient.notes" = { treatment = "scan", without = ["place"] }',
+    )
     .replace('"public.encounter.*" = "clear"', '"public.encounter.*" = "clear"\nCOST')
     .replace("COST", '"public.encounter.cost" = { treatment = "redact", aggregate = 50 }')
 )
@@ -141,4 +145,6 @@ def test_check_names_every_rule_that_allows_something(optional: World) -> None:
         '{ show = ["group:auditors"] }',
         "allowed: connections.clinic.columns: public.patient.mrn "
         '{ lookup = { per_hour = 3 }, join = "mrn" }',
+        "allowed: connections.clinic.columns: public.patient.notes "
+        "what these detectors would find: place",
     ]

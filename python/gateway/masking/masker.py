@@ -24,6 +24,7 @@ from gateway.errors import ConfigurationError, InvalidRequest
 from gateway.masking.columns import ColumnRules, PolicyFile, Spec
 from gateway.masking.plan import DEFAULT_LABEL, TokenKey, kernel_treatment, read_token_key
 from gateway.model import Treatment
+from gateway.treatments import left_out
 
 #: Rows that are masked at once where the input may be cut. A cut costs a copy of what is unchanged,
 #: and results have offsets of 32 bits.
@@ -130,6 +131,12 @@ class Masker:
         Raises InvalidRequest for columns that the policy does not speak for.
         """
         return [treatment.name for treatment in self._rules.treatments(names)]
+
+    def left_out(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """The detectors that the scan of a column of a table with these names does not ask, for
+        columns where there are some."""
+        found = zip(names, map(left_out, self._rules.treatments(names)), strict=True)
+        return {name: list(silent) for name, silent in found if silent}
 
     def labels(self) -> frozenset[str]:
         """What `redact` writes by this policy."""

@@ -13,6 +13,7 @@ from typing import Any
 from gateway._kernel import MaskedStream
 from gateway.errors import ConfigurationError
 from gateway.model import Analysis, ColumnDecision, Decision, Treatment
+from gateway.treatments import asked, left_out
 
 _KEY_BYTES = 32
 
@@ -150,7 +151,8 @@ def kernel_treatment(
     elif name == "fpe":
         options = {"domain": domain, **options, "key_id": key.key_id}
     elif name == "scan":
-        options.pop("row", None)  # said by places, in the plan
+        # What stands beside it is said by places, in the plan.
+        options = {"detectors": list(asked(treatment))} if left_out(treatment) else {}
     elif name == "deny":
         raise ConfigurationError(f"column {column} is denied and reached the kernel")
     return {"name": name, **options}

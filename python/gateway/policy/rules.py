@@ -18,7 +18,7 @@ from blake3 import blake3
 from gateway.errors import ConfigurationError
 from gateway.model import Column, Treatment
 from gateway.policy.options import NONE, Options, split, toml
-from gateway.treatments import parse_treatment
+from gateway.treatments import left_out, parse_treatment
 
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
@@ -140,7 +140,8 @@ class Policy:
             chosen = Treatment("deny")
         elif unequal or (chosen.name not in _WHOLE and (made or own.protects)):
             chosen = Treatment("redact")
-        return chosen, f"{column} holds or is made from {other}, which is protected"
+        reason = f"{column} holds or is made from {other}, which is protected"
+        return chosen, reason + _narrowed(chosen)
 
     def shows(
         self,
@@ -196,6 +197,14 @@ class Policy:
             if rule.options != NONE
         }
 
+    def with_detectors_left_out(self) -> dict[str, str]:
+        """The detectors that rules of `scan` do not ask, by pattern."""
+        return {
+            rule.pattern: ", ".join(silent)
+            for rule in sorted(self._rules, key=lambda rule: rule.pattern)
+            if (silent := left_out(rule.treatment))
+        }
+
     def names(self, column: Column) -> bool:
         """Whether some rule names this column."""
         return self._rule(column) is not None
@@ -223,7 +232,7 @@ class Policy:
 
     def _worded(self, rule: Rule | None, column: Column) -> tuple[Treatment, str]:
         if rule is not None:
-            reason = f"rule {rule.pattern} = {rule.treatment.name}"
+            reason = f"rule {rule.pattern} = {rule.treatment.name}{_narrowed(rule.treatment)}"
             if shown := sorted(rule.options.show & self._groups):
                 reason += f", shown to group:{shown[0]}"
             return self._seen(rule), reason
@@ -272,3 +281,9 @@ class Policy:
             pairs = ", ".join(f"{key} = {toml(value)}" for key, value in options.items())
             lines.append(f"{json.dumps(rule.pattern, ensure_ascii=False)} = {{ {pairs} }}")
         return "\n".join(lines) + "\n"
+
+
+def _narrowed(treatment: Treatment) -> str:
+    """What a narrower scan does not look for, as part of a reason."""
+    silent = left_out(treatment)
+    return f" without {', '.join(silent)}" if silent else ""

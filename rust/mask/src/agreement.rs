@@ -9,8 +9,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::{ArrayRef, StringArray};
 use proptest::prelude::*;
 
+use crate::detect::kinds::Kinds;
 use crate::detect::triggers::Rules;
-use crate::detect::{date_words, name, phone, record};
+use crate::detect::{Kind, date_words, name, phone, record};
 use crate::naive::Naive;
 use crate::scan::Scanner;
 
@@ -307,7 +308,12 @@ fn note() -> impl Strategy<Value = String> {
     })
 }
 
-fn both(naive: &Naive, scanner: &mut Scanner, text: &str) -> [Vec<(usize, usize, String)>; 2] {
+fn both(
+    naive: &Naive,
+    scanner: &mut Scanner,
+    kinds: Kinds,
+    text: &str,
+) -> [Vec<(usize, usize, String)>; 2] {
     let name = |kind| format!("{kind:?}");
     let fast = scanner.find(text, Rules::All);
     let fast = fast
@@ -315,7 +321,7 @@ fn both(naive: &Naive, scanner: &mut Scanner, text: &str) -> [Vec<(usize, usize,
         .map(|s| (s.start, s.end, name(s.kind)))
         .collect();
     let slow = naive
-        .spans(text)
+        .spans_of(text, kinds)
         .into_iter()
         .map(|(s, e, kind)| (s, e, name(kind)))
         .collect();
@@ -329,7 +335,7 @@ thread_local! {
 /// Both find the same in this text.
 fn agree(text: &str) -> Result<(), TestCaseError> {
     NAIVE.with(|naive| {
-        let [fast, slow] = both(naive, &mut Scanner::new(false), text);
+        let [fast, slow] = both(naive, &mut Scanner::new(false), Kinds::ALL, text);
         prop_assert_eq!(fast, slow, "{:?}", text);
         Ok(())
     })
@@ -341,6 +347,30 @@ proptest! {
     #[test]
     fn fast_and_naive_agree_on_damaged_notes(text in note()) {
         agree(&text)?;
+    }
+
+    #[test]
+    fn fast_and_naive_agree_on_chosen_detectors(
+        texts in prop::collection::vec(note(), 1..6),
+        chosen in prop::collection::vec(prop::sample::select(&Kind::ALL[..]), 0..6),
+    ) {
+        let kinds = chosen.into_iter().fold(Kinds::of([]), Kinds::with);
+        let mut scanner = Scanner::new(false).choosing(kinds);
+        for text in &texts {
+            NAIVE.with(|naive| {
+                let [fast, slow] = both(naive, &mut scanner, kinds, text);
+                prop_assert_eq!(fast, slow, "{:?} {:?}", kinds, text);
+                Ok(())
+            })?;
+        }
+        // Many rows at once, with their neighbours.
+        let array: ArrayRef = Arc::new(StringArray::from_iter_values(&texts));
+        let (masked, _) = scanner.mask(&array, None).unwrap();
+        for (got, text) in masked.as_string::<i32>().iter().zip(&texts) {
+            let mut expected = Vec::new();
+            scanner.push_text(text, 1, &mut expected);
+            prop_assert_eq!(got.unwrap().as_bytes(), expected, "{:?} {:?}", kinds, text);
+        }
     }
 
     #[test]
@@ -395,8 +425,23 @@ fn fast_and_naive_agree_on_every_piece_alone() {
     let mut scanner = Scanner::new(false);
     NAIVE.with(|naive| {
         for piece in PIECES {
-            let [fast, slow] = both(naive, &mut scanner, piece);
+            let [fast, slow] = both(naive, &mut scanner, Kinds::ALL, piece);
             assert_eq!(fast, slow, "{piece:?}");
+        }
+    });
+}
+
+#[test]
+fn each_detector_alone_finds_what_the_oracle_finds() {
+    NAIVE.with(|naive| {
+        for kind in Kind::ALL {
+            let kinds = Kinds::of([kind]);
+            let mut scanner = Scanner::new(false).choosing(kinds);
+            for piece in PIECES {
+                let text = format!("{piece} {piece}, {piece}");
+                let [fast, slow] = both(naive, &mut scanner, kinds, &text);
+                assert_eq!(fast, slow, "{kind:?} {text:?}");
+            }
         }
     });
 }

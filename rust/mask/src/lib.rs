@@ -46,6 +46,11 @@ pub use masker::Masker;
 pub use report::{DetectorCounts, Report};
 pub use treatment::{DEFAULT_LABEL, Letters, Treatment};
 
+/// The names of the detectors, as rules choose among them and reports count by them.
+pub fn detectors() -> Vec<&'static str> {
+    detect::Kind::nameable().map(|kind| kind.name()).collect()
+}
+
 /// What `scan` can write in the place of what it finds.
 pub fn labels() -> Vec<&'static str> {
     detect::Kind::ALL

@@ -10,6 +10,7 @@ use conditions::*;
 use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
 use regex_automata::{Anchored, Input, MatchKind};
 
+use crate::detect::kinds::Kinds;
 use crate::detect::lexis::quantity;
 use crate::detect::{Kind, capital, date_digits, date_words, name, phone, record};
 use crate::fold::fold;
@@ -286,6 +287,11 @@ impl Naive {
 
     /// The spans of a text in bytes, sorted and apart.
     pub(crate) fn spans(&self, text: &str) -> Vec<Found> {
+        self.spans_of(text, Kinds::ALL)
+    }
+
+    /// Those of these kinds alone.
+    pub(crate) fn spans_of(&self, text: &str, kinds: Kinds) -> Vec<Found> {
         let mut chars = Vec::new();
         let mut places = Vec::new();
         for (start, c) in text.char_indices() {
@@ -308,6 +314,7 @@ impl Naive {
             named.retain(|&(_, to, _)| !inside(start, to));
             candidates.extend(named);
         }
+        candidates.retain(|&(_, _, kind)| kinds.hold(kind));
         let candidates = candidates
             .into_iter()
             .map(|found| whole(&chars, found))

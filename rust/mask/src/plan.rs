@@ -7,6 +7,7 @@ use arrow_schema::{DataType, Field};
 use crate::MaskError;
 use crate::bucket::Bucket;
 use crate::cells::{is_text_or_integer, is_text_or_number};
+use crate::detect::kinds::Kinds;
 use crate::detect::written::Form;
 use crate::dictionary::is_enum;
 use crate::fpe::{self, Fpe};
@@ -126,13 +127,16 @@ fn action(
         } else {
             (Action::Nulls, kept)
         }),
-        Treatment::Clear { .. } | Treatment::Made { .. } | Treatment::Scan
+        Treatment::Clear { .. }
+        | Treatment::Made { .. }
+        | Treatment::Scan
+        | Treatment::Chosen { .. }
             if data_type.is_nested() =>
         {
             nested(field, column, treatment, setting)?
         }
         Treatment::Clear { scan: false } => Some((Action::Own, kept)),
-        Treatment::Clear { scan: true } => Some(match scan(field, clear()) {
+        Treatment::Clear { scan: true } => Some(match scan(field, clear(), Kinds::ALL) {
             Some(action) => (action, kept),
             None => (Action::Own, kept),
         }),
@@ -147,12 +151,16 @@ fn action(
                 forms: forms.iter().filter_map(|form| Form::read(form)).collect(),
                 names: None,
             };
-            Some(match scan(field, spared) {
+            Some(match scan(field, spared, Kinds::ALL) {
                 Some(action) => (action, kept),
                 None => (Action::Own, kept),
             })
         }
-        Treatment::Scan => scan(field, Spared::default()).map(|action| (action, kept)),
+        Treatment::Scan => scan(field, Spared::default(), Kinds::ALL).map(|action| (action, kept)),
+        Treatment::Chosen { detectors } => {
+            let kinds = chosen(column, detectors)?;
+            scan(field, Spared::default(), kinds).map(|action| (action, kept))
+        }
         Treatment::Partial { .. }
         | Treatment::Token { .. }
         | Treatment::Fpe { .. }
@@ -293,11 +301,22 @@ fn clear() -> Spared {
     }
 }
 
-/// The scan of a text-like field: text, JSON, enums.
-fn scan(field: &Field, spared: Spared) -> Option<Action> {
+/// The detectors of these names. Err for one that is none.
+fn chosen(column: &str, detectors: &[String]) -> Result<Kinds, MaskError> {
+    Kinds::named(detectors).map_err(|unknown| MaskError::Option {
+        column: column.to_owned(),
+        detail: format!(
+            "there is no detector {unknown:?}; there are {}",
+            crate::detectors().join(", ")
+        ),
+    })
+}
+
+/// The scan of a text-like field by detectors of these kinds: text, JSON, enums.
+fn scan(field: &Field, spared: Spared, kinds: Kinds) -> Option<Action> {
     match field.data_type() {
         text if is_string(text) || is_enum(text) => {
-            let scanner = Scanner::new(is_json(field)).sparing(spared);
+            let scanner = Scanner::new(is_json(field)).choosing(kinds).sparing(spared);
             Some(Action::Scan(Box::new(scanner)))
         }
         _ => None,

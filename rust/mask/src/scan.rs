@@ -17,6 +17,7 @@ use arrow_schema::DataType;
 
 use crate::MaskError;
 use crate::detect::gates::Bitmaps;
+use crate::detect::kinds::Kinds;
 use crate::detect::lexis::is_space;
 use crate::detect::triggers::{Rules, Triggers};
 use crate::detect::written::Form;
@@ -91,7 +92,7 @@ impl Scanner {
         Self {
             json,
             spared: Spared::default(),
-            triggers: Triggers::new(),
+            triggers: Triggers::new(Kinds::ALL),
             spans: Vec::new(),
             folded: Folded::default(),
             bitmaps: Bitmaps::default(),
@@ -104,6 +105,12 @@ impl Scanner {
     /// The same, for a text in which some things are spared.
     pub(crate) fn sparing(self, spared: Spared) -> Self {
         Self { spared, ..self }
+    }
+
+    /// The same, for detectors of these kinds alone.
+    pub(crate) fn choosing(self, kinds: Kinds) -> Self {
+        let triggers = Triggers::new(kinds);
+        Self { triggers, ..self }
     }
 
     /// Whether values that stand beside the current text are looked for in it.

@@ -90,6 +90,11 @@ pub enum Treatment {
     },
     /// Text with every span that a detector finds replaced by the detector's label.
     Scan,
+    /// As `Scan`, by some of the detectors alone.
+    Chosen {
+        /// Their names, of [`crate::detectors`].
+        detectors: Vec<String>,
+    },
 }
 
 /// The letters of an alphabet of digits and letters.
@@ -117,7 +122,7 @@ impl Treatment {
             Self::Shift { .. } => "shift",
             Self::Zip3 { .. } => "zip3",
             Self::Bucket { .. } => "bucket",
-            Self::Scan => "scan",
+            Self::Scan | Self::Chosen { .. } => "scan",
         }
     }
 }
@@ -179,7 +184,9 @@ enum Wire {
         origin: Option<i64>,
         edges: Option<Vec<i64>>,
     },
-    Scan {},
+    Scan {
+        detectors: Option<Vec<String>>,
+    },
 }
 
 fn yes() -> bool {
@@ -259,7 +266,10 @@ impl From<Wire> for Treatment {
                 origin,
                 edges,
             },
-            Wire::Scan {} => Self::Scan,
+            Wire::Scan { detectors: None } => Self::Scan,
+            Wire::Scan {
+                detectors: Some(detectors),
+            } => Self::Chosen { detectors },
         }
     }
 }
@@ -310,6 +320,13 @@ mod tests {
                 days: 365
             }
         );
+        assert_eq!(read(r#"{"name":"scan"}"#).unwrap(), Treatment::Scan);
+        assert_eq!(
+            read(r#"{"name":"scan","detectors":["ssn"]}"#).unwrap(),
+            Treatment::Chosen {
+                detectors: vec!["ssn".into()]
+            }
+        );
         assert_eq!(
             read(r#"{"name":"zip3"}"#).unwrap(),
             Treatment::Zip3 { census: 2020 }
@@ -347,6 +364,8 @@ mod tests {
         for text in [
             r#"{"name":"null","label":"x"}"#,
             r#"{"name":"scan","first":1}"#,
+            r#"{"name":"scan","detectors":"ssn"}"#,
+            r#"{"name":"clear","detectors":["ssn"]}"#,
             r#"{"name":"year","scan":false}"#,
             r#"{"name":"clear","label":"x"}"#,
             r#"{"name":"Redact"}"#,

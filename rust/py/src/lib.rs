@@ -17,6 +17,7 @@ use pyo3::types::PyTuple;
 fn _kernel(m: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::quiet_panics();
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    m.add("DETECTORS", PyTuple::new(m.py(), mask::detectors())?)?;
     m.add("LABELS", PyTuple::new(m.py(), mask::labels())?)?;
     m.add_function(wrap_pyfunction!(lineage::lineage, m)?)?;
     m.add_function(wrap_pyfunction!(lineage::parts, m)?)?;

@@ -7,6 +7,7 @@
 //! the exception: a row's first character begins whatever it is part of.
 
 use super::classes::{AFTER, Block, Characters, Openings};
+use super::kinds::Wanted;
 use super::lexicon::{Beginnings, beginnings};
 use super::simd::{self, Engine, Job, Words};
 
@@ -157,6 +158,7 @@ fn gates<W: Words>(
     rows: [u64; 4],
     next_rows: [u64; 4],
     before_here: &mut Before<W>,
+    wanted: Wanted,
 ) -> ([Gates; 4], [u64; 4]) {
     let seen = |class: fn(&Group) -> [u64; 4]| {
         let here = W::load(class(here));
@@ -249,9 +251,17 @@ fn gates<W: Words>(
     let word_begins = begin(last_letters, letters.here);
     let words = word_begins.and(W::load(here.words));
     let second_capital = seen(|c| c.capitals).after::<1, 63>().here;
-    let (names, begins) = named(last, here, rows, word_begins, second_capital, before_here);
+    let none = W::load([0; 4]);
+    let (names, begins) = if wanted.capitals {
+        named(last, here, rows, word_begins, second_capital, before_here)
+    } else {
+        (none, none)
+    };
     let www = word_begins.and(W::load(here.www)).or(names);
     let signs = W::load(here.ats).or(colons).or(dashes).or(dots);
+    let only = |wanted: bool, bits: W| if wanted { bits } else { none };
+    let (numbers, tokens) = (only(wanted.numbers, numbers), only(wanted.tokens, tokens));
+    let signs = only(wanted.signs, signs);
     let alone = numbers.or(tokens).or(www).or(signs).store();
     let all = [numbers, tokens, words, www, signs, numeric.here].map(W::store);
     let lane = |at: fn([u64; 4]) -> u64| {
@@ -313,6 +323,7 @@ impl Bitmaps {
         text: &[u8],
         rows: impl Iterator<Item = usize>,
         openings: &Openings,
+        wanted: Wanted,
     ) {
         let count = text.len().div_ceil(GROUP);
         self.groups.clear();
@@ -332,6 +343,7 @@ impl Bitmaps {
             bitmaps: self,
             text,
             openings,
+            wanted,
         });
     }
 
@@ -444,6 +456,7 @@ struct Fill<'a> {
     bitmaps: &'a mut Bitmaps,
     text: &'a [u8],
     openings: &'a Openings,
+    wanted: Wanted,
 }
 
 impl Job for Fill<'_> {
@@ -456,6 +469,7 @@ impl Job for Fill<'_> {
             plain,
         } = self.bitmaps;
         let tables = E::tables(self.openings);
+        let wanted = self.wanted;
         let mut rest = self.text;
         while let Some(whole) = rest.first_chunk::<{ GROUP + AFTER }>() {
             groups.push(group::<E>(whole, &tables));
@@ -480,7 +494,7 @@ impl Job for Fill<'_> {
             groups.iter().zip(nexts).zip(rows.iter()).zip(next_rows)
         {
             let (mut gates, begins) =
-                gates::<E::Words>(last, here, next, *rows, *next_rows, &mut before);
+                gates::<E::Words>(last, here, next, *rows, *next_rows, &mut before, wanted);
             for (gates, begins) in gates.iter_mut().zip(begins) {
                 let given = given(self.text, start, begins, beginnings);
                 gates.www |= given;

@@ -18,6 +18,7 @@ pub(crate) mod date_words;
 pub(crate) mod device;
 pub(crate) mod email;
 pub(crate) mod gates;
+pub(crate) mod kinds;
 mod lexicon;
 pub(crate) mod lexis;
 pub(crate) mod long_number;
@@ -112,7 +113,12 @@ impl Kind {
         Self::Place,
     ];
 
-    /// The name in the report.
+    /// Those that a rule can name: what stands in the row is named by its columns.
+    pub(crate) fn nameable() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|kind| *kind != Self::Row)
+    }
+
+    /// The name in the report, and in rules.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Mrn => "mrn",

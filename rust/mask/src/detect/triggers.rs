@@ -8,11 +8,12 @@ use std::num::NonZeroU64;
 
 use super::classes::Openings;
 use super::gates::Bitmaps;
+use super::kinds::{Kinds, Wanted};
 use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run};
 use super::url::{self, Tails};
 use super::{
-    Find, Span, age, capital, date_digits, date_words, device, email, long_number, name, network,
-    phone, record, shapes, ssn, zip,
+    Find, Kind, Span, age, capital, date_digits, date_words, device, email, long_number, name,
+    network, phone, record, shapes, ssn, zip,
 };
 
 /// Which rules are asked.
@@ -65,6 +66,9 @@ impl Opened {
 
 /// The words that open rules.
 pub(crate) struct Triggers {
+    /// What is looked for.
+    kinds: Kinds,
+    wanted: Wanted,
     openings: Openings,
     /// For five bits of each of the first three letters which of `opened` they open.
     opens: Vec<u16>,
@@ -73,7 +77,8 @@ pub(crate) struct Triggers {
 }
 
 impl Triggers {
-    pub(crate) fn new() -> Self {
+    /// The words that open the rules of these kinds.
+    pub(crate) fn new(kinds: Kinds) -> Self {
         let mut opens = vec![0u16; 1 << 15];
         let mut opened = vec![Vec::new()];
         let mut open = |word: &str, rule: Rule| {
@@ -93,16 +98,29 @@ impl Triggers {
                 }
             }
         };
-        for keyword in &record::KEYWORDS {
+        let mut begun = Vec::new();
+        for keyword in record::KEYWORDS.iter().filter(|one| kinds.hold(one.kind)) {
+            begun.push(keyword.phrase);
             open(keyword.phrase, Rule::Record(keyword));
         }
-        for (words, find) in [
-            (phone::WORDS.as_slice(), phone::find_after_word as Find),
-            (&date_words::MONTHS.map(|(name, _)| name), date_words::find),
-            (&["age"], age::find_after_word),
-            (&age::WORDS, age::find_in_words),
-            (&name::TITLES, name::find_after_title),
+        let months = date_words::MONTHS.map(|(name, _)| name);
+        for (kind, words, find) in [
+            (
+                Kind::Phone,
+                phone::WORDS.as_slice(),
+                phone::find_after_word as Find,
+            ),
+            (Kind::Date, &months, date_words::find),
+            (Kind::Age, &["age"], age::find_after_word),
+            (Kind::Age, &age::WORDS, age::find_in_words),
+            (Kind::Name, &name::TITLES, name::find_after_title),
         ] {
+            if !kinds.hold(kind) {
+                continue;
+            }
+            if kind != Kind::Name {
+                begun.extend(words);
+            }
             for word in words {
                 // What begins with another word is asked there.
                 let shorter = |other: &&str| other != word && word.starts_with(*other);
@@ -111,16 +129,19 @@ impl Triggers {
                 }
             }
         }
-        open("www", Rule::Www);
-        let words = record::KEYWORDS.iter().map(|keyword| keyword.phrase);
-        let words = words.chain(phone::WORDS);
-        let words = words.chain(date_words::MONTHS.map(|(name, _)| name));
-        let words = words.chain(age::WORDS);
-        let openings = Openings::new(words.chain(["age", "www"]));
-        let openings = name::TITLE_BEGINNINGS
-            .into_iter()
-            .fold(openings, Openings::with);
+        if kinds.hold(Kind::Url) {
+            begun.push("www");
+            open("www", Rule::Www);
+        }
+        let mut openings = Openings::new(begun.into_iter());
+        if kinds.hold(Kind::Name) {
+            openings = name::TITLE_BEGINNINGS
+                .into_iter()
+                .fold(openings, Openings::with);
+        }
         Self {
+            kinds,
+            wanted: Wanted::by(kinds),
             openings,
             opens,
             opened,
@@ -134,7 +155,7 @@ impl Triggers {
         rows: impl Iterator<Item = usize>,
         bitmaps: &mut Bitmaps,
     ) {
-        bitmaps.set(text, rows, &self.openings);
+        bitmaps.set(text, rows, &self.openings, self.wanted);
     }
 
     /// Asks every rule at each of its triggers in a folded row, whose characters are those from
@@ -164,20 +185,25 @@ impl Triggers {
             if rules == Rules::Named {
                 continue;
             }
-            for place in ones(found.www) {
+            let capitals = if self.wanted.capitals { found.www } else { 0 };
+            for place in ones(capitals) {
                 capital::find(text, at(place), spans);
             }
             for place in ones(found.numbers) {
                 let i = at(place);
                 let (length, near) = bitmaps.digits(first + i, text.len().saturating_sub(i));
-                at_digits(text, i, length, near, spans);
+                at_digits(text, i, (length, near), self.kinds, spans);
             }
             for place in ones(found.tokens) {
                 at_token(text, at(place), spans);
             }
             for place in ones(found.signs) {
-                at_sign(text, at(place), &mut tails, spans);
+                at_sign(text, at(place), self.kinds, &mut tails, spans);
             }
+        }
+        if self.kinds != Kinds::ALL {
+            // Some rules tell several kinds.
+            spans.retain(|span| self.kinds.hold(span.kind));
         }
     }
 
@@ -247,34 +273,43 @@ fn at_token(text: &[u8], start: usize, spans: &mut Vec<Span>) {
 
 /// Asks the rules that begin with the run of digits at `start`: so many of them, 64 for any number from
 /// there on; `near` stand behind them with only separators of numbers between.
-fn at_digits(text: &[u8], start: usize, length: usize, near: usize, spans: &mut Vec<Span>) {
+fn at_digits(
+    text: &[u8],
+    start: usize,
+    (length, near): (usize, usize),
+    kinds: Kinds,
+    spans: &mut Vec<Span>,
+) {
     let end = start + length;
-    if may_be_age(text, start, end) {
+    if kinds.hold(Kind::Age) && may_be_age(text, start, end) {
         age::find(text, start, spans);
     }
     if length >= 9 {
         long_number::find(text, start, spans);
     }
-    if length == 5 {
+    if length == 5 && kinds.hold(Kind::Zip) {
         zip::find(text, start, spans);
     }
-    if length == 8 {
+    if length == 8 && kinds.hold(Kind::Date) {
         date_digits::find(text, start, end, spans);
     }
-    if length == 2 && at(text, end) == b')' {
+    if length == 2 && at(text, end) == b')' && kinds.hold(Kind::Device) {
         device::find_gs1(text, start, spans);
     }
     let total = length + near;
     if near == 0 && length < 7 {
         return;
     }
-    if total >= 7 {
+    if total >= 7 && kinds.hold(Kind::Phone) {
         phone::find(text, start, length, total, spans);
     }
-    if length == 3 && total >= 9 {
+    if length == 3 && total >= 9 && kinds.hold(Kind::Ssn) {
         ssn::find(text, start, spans);
     }
-    if matches!(length, 1 | 2 | 4) && (total >= 6 || may_be_short_date(text, end, total)) {
+    if matches!(length, 1 | 2 | 4)
+        && kinds.hold(Kind::Date)
+        && (total >= 6 || may_be_short_date(text, end, total))
+    {
         date_digits::find(text, start, end, spans);
     }
     if (length == 4 && total >= 13) || (length == 1 && total >= 9) {
@@ -305,14 +340,14 @@ fn may_be_short_date(text: &[u8], i: usize, total: usize) -> bool {
 }
 
 /// Asks the rules that a sign opens.
-fn at_sign(text: &[u8], i: usize, tails: &mut Tails, spans: &mut Vec<Span>) {
+fn at_sign(text: &[u8], i: usize, kinds: Kinds, tails: &mut Tails, spans: &mut Vec<Span>) {
     match at(text, i) {
-        b'@' => email::find(text, i, spans),
+        b'@' if kinds.hold(Kind::Email) => email::find(text, i, spans),
         b':' => {
             network::find_colons(text, i, spans);
             url::find_scheme(text, i, tails, spans);
         }
-        b'-' if is_word(before(text, i)) && is_word(at(text, i + 1)) => {
+        b'-' if kinds.hold(Kind::Mac) && is_word(before(text, i)) && is_word(at(text, i + 1)) => {
             network::find_dashed_mac(text, i, spans);
         }
         b'.' if is_word(at(text, i + 1)) => {
