@@ -21,8 +21,8 @@ of these forms of to_char, and the numbers of a JSON document, are spared by the
 "row", the index of the subject's column) | {"name": "fpe", "domain": str, "key_id": str, "radix": 10|36, "letters": "upper"|"lower",
 "separators": str} (the last three may be left out: 10, "upper", "") |
 {"name": "zip3", "census": 2000|2010|2020} | {"name": "bucket", "width": int, "origin": int} (the
-origin may be left out) | {"name": "bucket", "edges": [int]} | {"name": "scan", "detectors": [str]} (they
-may be left out: every one of DETECTORS).
+origin may be left out) | {"name": "bucket", "edges": [int]} | {"name": "scan", "detectors": [str],
+"patterns": [str]} (either may be left out: every one of DETECTORS, every name of the Patterns).
 """
 
 from collections.abc import Sequence
@@ -35,6 +35,7 @@ __all__ = [
     "Chunk",
     "MaskedBatch",
     "MaskedStream",
+    "Patterns",
     "__version__",
     "lineage",
     "parts",
@@ -112,6 +113,25 @@ def parts(tree: str) -> tuple[int, int]:
     does."""
 
 @final
+class Patterns:
+    """What a policy looks for in texts beside the detectors, compiled; streams share it.
+
+    `definitions` is a JSON list: {"name": str, "label": str, "clear": bool} with "regex": str or
+    "words": [str]. What `clear` is false for is not looked for under the treatment clear. Reports count by
+    name; `[LABEL]` stands in the place of what is found.
+
+    Raises gateway.errors.ConfigurationError, which begins with the name of the definition where it is
+    about one, and quotes no word.
+    """
+
+    def __new__(cls, definitions: str) -> Self: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """With their brackets."""
+
+@final
 class Chunk:
     """Bytes that may leave, with what the log must say of them."""
 
@@ -150,7 +170,7 @@ class MaskedStream:
     same again, while `rows` and `report` still tell what happened.
     """
 
-    def __new__(cls, plan: str, token_key: bytes) -> Self: ...
+    def __new__(cls, plan: str, token_key: bytes, patterns: Patterns | None = None) -> Self: ...
     def head(self) -> Chunk:
         """The bytes before the first row (Arrow schema message, CSV header, nothing for NDJSON)."""
 
@@ -192,7 +212,9 @@ class ArrowMasker:
     used by several threads; one batch is masked at a time.
     """
 
-    def __new__(cls, schema: object, plan: str, token_key: bytes) -> Self: ...
+    def __new__(
+        cls, schema: object, plan: str, token_key: bytes, patterns: Patterns | None = None
+    ) -> Self: ...
     def __arrow_c_schema__(self) -> object:
         """The schema of what comes out, each field with `maskgate.treatment` in its metadata."""
 

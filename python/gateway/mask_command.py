@@ -149,6 +149,9 @@ def mask(
         key=key or written.key,
         key_id=key_id or written.key_id,
         domain=domain or written.domain,
+        patterns=written.patterns,
+        dictionaries=written.dictionaries,
+        folder=written.folder,
     )
     with _stopping(), _bar(hidden=quiet or not ERR.is_terminal) as moved:
         outcome = mask_file(

@@ -38,6 +38,7 @@ from gateway.flows.session import Desk, close_left_over
 from gateway.grants import AccessRules, AutoApprove, ControlStore, Grants, Lookups, Sessions
 from gateway.identity import IssuerConfig, Verifier
 from gateway.masking import load_token_key
+from gateway.patterns import Definitions
 from gateway.policy import Policy, PolicyShelf
 from gateway.sessionlog import SessionLog
 from gateway.sql import Settings as AnalysisSettings
@@ -194,6 +195,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
 def build_policies(path: Path, configuration: Configuration) -> dict[str, Policy]:
     """One Policy a connection. Raises ConfigurationError with the line of the wrong rule."""
     policies = {}
+    definitions = _definitions(path, configuration)
     for name, settings in configuration.connections.items():
         try:
             policies[name] = Policy(
@@ -202,6 +204,7 @@ def build_policies(path: Path, configuration: Configuration) -> dict[str, Policy
                 unclassified=settings.unclassified,
                 expressions=settings.expressions,
                 text=settings.text,
+                definitions=definitions,
             )
         except ConfigurationError as error:
             named = [key for key in settings.columns if f"{key!r}" in error.detail]
@@ -209,6 +212,24 @@ def build_policies(path: Path, configuration: Configuration) -> dict[str, Policy
             with config.placed(path, "connections", name, "columns", *named[:1]):
                 raise ConfigurationError(error.detail) from None
     return policies
+
+
+def _definitions(path: Path, configuration: Configuration) -> Definitions:
+    """The patterns and dictionaries of every policy. Raises ConfigurationError with the line."""
+    sections = {
+        section: {name: one.model_dump(exclude_none=True) for name, one in found.items()}
+        for section, found in (
+            ("patterns", configuration.patterns),
+            ("dictionaries", configuration.dictionaries),
+        )
+    }
+    try:
+        return Definitions.parse(**sections, folder=path.parent)
+    except ConfigurationError as error:
+        # `patterns.NAME`, and perhaps a key of it
+        where, _, _ = error.detail.partition(":")
+        with config.placed(path, *where.partition(" ")[0].split(".")):
+            raise ConfigurationError(error.detail) from None
 
 
 def check(path: Path) -> Findings:

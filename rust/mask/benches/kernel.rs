@@ -90,7 +90,8 @@ fn ten() -> Treatment {
         "ssn", "phone", "email", "ip", "url", "date", "mrn", "zip", "card", "mbi",
     ];
     Treatment::Chosen {
-        detectors: names.map(str::to_owned).to_vec(),
+        detectors: Some(names.map(str::to_owned).to_vec()),
+        patterns: None,
     }
 }
 

@@ -29,6 +29,7 @@ mod masker;
 mod naive;
 mod owned;
 mod partial;
+mod patterns;
 mod plan;
 mod redact;
 mod report;
@@ -43,6 +44,7 @@ mod zip3;
 
 pub use error::MaskError;
 pub use masker::Masker;
+pub use patterns::{Definition, PatternError, Patterns};
 pub use report::{DetectorCounts, Report};
 pub use treatment::{DEFAULT_LABEL, Letters, Treatment};
 

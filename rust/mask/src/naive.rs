@@ -86,6 +86,19 @@ fn ends(dfa: &DFA, text: &[u8], start: usize) -> Vec<usize> {
     found
 }
 
+/// The folded characters of a text, and where each stood.
+pub(crate) fn folded(text: &str) -> (Vec<u8>, Vec<(usize, usize)>) {
+    text.char_indices()
+        .filter_map(|(start, c)| Some((fold(c)?, (start, start + c.len_utf8()))))
+        .unzip()
+}
+
+/// Spans of folded characters in the bytes that they stood at.
+pub(crate) fn in_bytes(places: &[(usize, usize)], spans: Vec<Found>) -> Vec<Found> {
+    let bytes = |(s, e, kind): Found| (places[s].0, places[e - 1].1, kind);
+    spans.into_iter().map(bytes).collect()
+}
+
 impl Naive {
     pub(crate) fn new() -> Self {
         let s = SEPARATOR;
@@ -292,38 +305,33 @@ impl Naive {
 
     /// Those of these kinds alone.
     pub(crate) fn spans_of(&self, text: &str, kinds: Kinds) -> Vec<Found> {
-        let mut chars = Vec::new();
-        let mut places = Vec::new();
-        for (start, c) in text.char_indices() {
-            if let Some(folded) = fold(c) {
-                chars.push(folded);
-                places.push((start, start + c.len_utf8()));
-            }
-        }
-        let keys = self.keys(&chars);
+        let (chars, places) = folded(text);
+        in_bytes(&places, self.in_folded(&chars, kinds))
+    }
+
+    /// The spans of a folded text in its characters.
+    pub(crate) fn in_folded(&self, chars: &[u8], kinds: Kinds) -> Vec<Found> {
+        let keys = self.keys(chars);
         let inside = |from: usize, to: usize| keys.iter().any(|key| key.0 <= from && to <= key.1);
         let mut candidates = Vec::new();
         for start in 0..chars.len() {
-            self.at(&chars, start, &mut candidates);
+            self.at(chars, start, &mut candidates);
         }
         candidates.retain(|&(from, to, _)| !inside(from, to));
         for start in 0..chars.len() {
             let mut named = Vec::new();
-            self.records(&chars, start, &mut named);
+            self.records(chars, start, &mut named);
             // The word that names it belongs to it.
             named.retain(|&(_, to, _)| !inside(start, to));
             candidates.extend(named);
         }
         candidates.retain(|&(_, _, kind)| kinds.hold(kind));
-        let candidates = candidates
-            .into_iter()
-            .map(|found| whole(&chars, found))
-            .collect();
-        let merged = merge(candidates);
-        merged
-            .into_iter()
-            .map(|(s, e, kind)| (places[s].0, places[e - 1].1, kind))
-            .collect()
+        merge(
+            candidates
+                .into_iter()
+                .map(|found| whole(chars, found))
+                .collect(),
+        )
     }
 
     /// The opaque keys: UUIDs, and words of the length of a digest with a letter.
@@ -723,7 +731,7 @@ fn whole(text: &[u8], (mut start, mut end, kind): Found) -> Found {
 }
 
 /// Joins candidates that share a character, under the kind of the longest, the first among equals.
-fn merge(candidates: Vec<Found>) -> Vec<Found> {
+pub(crate) fn merge(candidates: Vec<Found>) -> Vec<Found> {
     let mut clusters: Vec<(usize, usize, Vec<Found>)> = Vec::new();
     for found in candidates {
         let (mut start, mut end, mut members) = (found.0, found.1, vec![found]);

@@ -90,10 +90,12 @@ pub enum Treatment {
     },
     /// Text with every span that a detector finds replaced by the detector's label.
     Scan,
-    /// As `Scan`, by some of the detectors alone.
+    /// As `Scan`, by some of the detectors and of the policy's own patterns alone.
     Chosen {
-        /// Their names, of [`crate::detectors`].
-        detectors: Vec<String>,
+        /// The names of the detectors, of [`crate::detectors`]; else all.
+        detectors: Option<Vec<String>>,
+        /// The names of the patterns; else all.
+        patterns: Option<Vec<String>>,
     },
 }
 
@@ -186,6 +188,7 @@ enum Wire {
     },
     Scan {
         detectors: Option<Vec<String>>,
+        patterns: Option<Vec<String>>,
     },
 }
 
@@ -266,10 +269,17 @@ impl From<Wire> for Treatment {
                 origin,
                 edges,
             },
-            Wire::Scan { detectors: None } => Self::Scan,
             Wire::Scan {
-                detectors: Some(detectors),
-            } => Self::Chosen { detectors },
+                detectors: None,
+                patterns: None,
+            } => Self::Scan,
+            Wire::Scan {
+                detectors,
+                patterns,
+            } => Self::Chosen {
+                detectors,
+                patterns,
+            },
         }
     }
 }
@@ -324,7 +334,15 @@ mod tests {
         assert_eq!(
             read(r#"{"name":"scan","detectors":["ssn"]}"#).unwrap(),
             Treatment::Chosen {
-                detectors: vec!["ssn".into()]
+                detectors: Some(vec!["ssn".into()]),
+                patterns: None,
+            }
+        );
+        assert_eq!(
+            read(r#"{"name":"scan","patterns":[]}"#).unwrap(),
+            Treatment::Chosen {
+                detectors: None,
+                patterns: Some(vec![]),
             }
         );
         assert_eq!(

@@ -12,7 +12,8 @@ use mask::{Masker, Treatment};
 
 fn chosen(detectors: &[&str]) -> Treatment {
     Treatment::Chosen {
-        detectors: detectors.iter().map(|&name| name.to_owned()).collect(),
+        detectors: Some(detectors.iter().map(|&name| name.to_owned()).collect()),
+        patterns: None,
     }
 }
 

@@ -7,6 +7,7 @@ mod arrow_c;
 mod errors;
 mod lineage;
 mod masker;
+mod patterns;
 mod stream;
 
 use pyo3::prelude::*;
@@ -24,6 +25,7 @@ fn _kernel(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(lineage::relations_named, m)?)?;
     m.add_class::<masker::ArrowMasker>()?;
     m.add_class::<masker::MaskedBatch>()?;
+    m.add_class::<patterns::Patterns>()?;
     m.add_class::<stream::Chunk>()?;
     m.add_class::<stream::MaskedStream>()?;
     Ok(())

@@ -14,7 +14,7 @@ impl Kinds {
         let mut set = 0;
         let mut rest: &[Kind] = &kinds;
         while let [first, others @ ..] = rest {
-            set |= 1 << *first as u32;
+            set |= 1 << first.index();
             rest = others;
         }
         Self(set)
@@ -37,7 +37,7 @@ impl Kinds {
 
     #[inline(always)]
     pub(crate) fn hold(self, kind: Kind) -> bool {
-        self.0 >> kind as u32 & 1 != 0
+        self.0 >> kind.index() & 1 != 0
     }
 
     /// Whether some kind is in both.
