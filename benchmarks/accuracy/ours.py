@@ -36,6 +36,7 @@ SAYS: dict[str, frozenset[str]] = {
         "IBAN": "iban",
         "SSN": "ssn",
         "ITIN": "ssn",
+        "ITIN": "ssn",
         "IP": "ip",
         "LICENSE": "licence",
         "NPI": "licence",

@@ -16,7 +16,7 @@ use crate::naive::Naive;
 use crate::scan::Scanner;
 
 /// Pieces of notes: with identifiers, without, and the stuff between.
-const PIECES: [&str; 225] = [
+const PIECES: [&str; 247] = [
     "123-45-6789",
     "123 45 6789",
     "123.45.6789",
@@ -238,6 +238,28 @@ const PIECES: [&str; 225] = [
     "(17)141120(21)A1",
     "+H123PARTNO1234567890120/$$42L1",
     "lives at 12 Main St",
+    "912-78-1234",
+    "912 49 1234",
+    "1234567893",
+    "1234567894",
+    "itin",
+    "tax id",
+    "IBAN",
+    "iban no:",
+    "GB82 WEST 1234 5698 7654 33",
+    "DE89370400440532013001",
+    "license plate",
+    "plates:",
+    "AB12 CDE",
+    "KA 01 HH 1234",
+    "MAC address",
+    "tel. nr. 99 99 999",
+    "Fax no.",
+    "781 1704 office",
+    "(37) 788-063-Office",
+    "home",
+    "work,",
+    "001A2B3C4D5E",
     "Apt 4B",
     "Boston, MA 02139",
     "Via Roma 7",
@@ -450,7 +472,8 @@ fn each_detector_alone_finds_what_the_oracle_finds() {
 fn every_word_opens_its_rule() {
     let records = record::KEYWORDS.map(|keyword| keyword.phrase);
     let months = date_words::MONTHS.map(|(name, _)| name);
-    let words = records.iter().chain(&phone::WORDS).chain(&months);
+    let words = records.iter().chain(&phone::WORDS).chain(&phone::AFTER);
+    let words = words.chain(&months);
     for word in words
         .copied()
         .chain(["age", "aged", "www"])
@@ -461,6 +484,7 @@ fn every_word_opens_its_rule() {
                 format!("x {word} number 0012345"),
                 format!("{word}: 617 5551212"),
                 format!("on {word} 5, 2022 "),
+                format!("x 617 5551 {word}"),
                 format!("{word}.a/b"),
                 format!("{word} 93"),
                 format!("x {word} Kowalski"),

@@ -5,8 +5,10 @@
 //! Kept for ever beside the fast path, which must find the same spans in every text.
 
 mod conditions;
+mod phones;
 
 use conditions::*;
+use phones::opening;
 use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
 use regex_automata::{Anchored, Input, MatchKind};
 
@@ -41,6 +43,7 @@ pub(crate) struct Naive {
     key: DFA,
     groups: DFA,
     after_word: DFA,
+    before_word: DFA,
     day_after_month: DFA,
     day_before_month: DFA,
     month: DFA,
@@ -264,7 +267,11 @@ impl Naive {
             key: compile(KEY),
             groups: compile(r"[0-9]+(?:(?:\)[-. ]?\(?|[-. ]\(?|\()[0-9]+)*"),
             after_word: compile(&format!(
-                r"(?i:{words})\.?(?:[^0-9.;\r\n]{{0,30}}|[ \t:-]{{0,30}}[\r\n][ \t\r\n(+]{{0,29}})"
+                r"(?i:{words})\.?(?:[ \t]{{0,2}}(?i:no|nr|num)\.)?(?:[^0-9.;\r\n]{{0,30}}|[ \t:-]{{0,30}}[\r\n][ \t\r\n(+]{{0,29}})"
+            )),
+            before_word: compile(&format!(
+                r"[0-9]{{2,}}(?:(?:\)[-. ]?\(?|[-. ]\(?|\()[0-9]{{2,}})+[ (-]{{1,3}}(?i:{})[ \t]{{0,2}}",
+                phone::AFTER.join("|")
             )),
             day_after_month: compile(&format!(r"(?i:{months})\.?{MONTH_GAP}{d}(?i:st|nd|rd|th)?")),
             day_before_month: compile(&format!(
@@ -354,9 +361,13 @@ impl Naive {
         for shape in &self.shapes {
             for end in ends(&shape.pattern, text, start) {
                 if (shape.fits)(text, start, end) {
-                    let phone = shape.kind == Kind::Phone;
+                    let kind = match shape.kind {
+                        Kind::Ssn if itin(&text[start..end]) => Kind::Itin,
+                        kind => kind,
+                    };
+                    let phone = kind == Kind::Phone;
                     let from = if phone { opening(text, start).0 } else { start };
-                    found.push((from, end, shape.kind));
+                    found.push((from, end, kind));
                 }
             }
         }
@@ -394,47 +405,6 @@ impl Naive {
         capital::find(text, start, &mut names);
         name::find_after_title(text, start, &mut names);
         found.extend(names.iter().map(|span| (span.start, span.end, span.kind)));
-    }
-
-    fn phones(&self, text: &[u8], start: usize, found: &mut Vec<Found>) {
-        if digit(text, start) && !digit(text, back(start, 1)) {
-            let (from, plus) = opening(text, start);
-            let zero = text[start] == b'0' || is(text, back(start, 1), b"(");
-            for end in ends(&self.groups, text, start) {
-                let digits = text[start..end]
-                    .iter()
-                    .filter(|c| c.is_ascii_digit())
-                    .count();
-                let whole = !digit(text, end);
-                let international = plus && (8..=15).contains(&digits);
-                let national =
-                    !plus && zero && (9..=15).contains(&digits) && regular(&text[start..end]);
-                if whole && (international || national) {
-                    found.push((from, end, Kind::Phone));
-                }
-            }
-        }
-        if letter(text, start) && !letter(text, back(start, 1)) {
-            for number in ends(&self.after_word, text, start) {
-                let name_ends = (start..number)
-                    .find(|&i| !letter(text, i))
-                    .unwrap_or(number);
-                let name = text[start..name_ends].to_ascii_lowercase();
-                let named = phone::WORDS.iter().any(|w| w.as_bytes() == name);
-                if !named || !digit(text, number) {
-                    continue;
-                }
-                for end in ends(&self.groups, text, number) {
-                    let digits = text[number..end]
-                        .iter()
-                        .filter(|c| c.is_ascii_digit())
-                        .count();
-                    if (7..=15).contains(&digits) && !digit(text, end) {
-                        found.push((opening(text, number).0, end, Kind::Phone));
-                    }
-                }
-            }
-        }
     }
 
     /// Every end of a year that follows a month or a day which ends at `i`.
@@ -552,6 +522,10 @@ impl Naive {
                             marks.contains(&&*w) || w == "identifier"
                         });
                     if let Some(end) = self.values(text, value) {
+                        let end = match keyword.kind {
+                            Kind::Plate => plate(text, value, end),
+                            _ => end,
+                        };
                         let body = &text[value..end];
                         let words = (value..end).filter(|&i| word(text, i)).count();
                         let digits = body.iter().filter(|c| c.is_ascii_digit()).count();
@@ -673,44 +647,11 @@ fn over_89(text: &[u8], start: usize, end: usize) -> bool {
         && !(is(text, end, b".") && digit(text, end + 1))
 }
 
-/// Groups of two digits or more, two of them or more; the separators after the first are equal; after
-/// a dot as the first, three groups or more.
-fn regular(number: &[u8]) -> bool {
-    let groups = numbers(number);
-    let joints: Vec<Vec<u8>> = number
-        .split(u8::is_ascii_digit)
-        .filter(|joint| !joint.is_empty())
-        .map(|joint| {
-            joint
-                .iter()
-                .copied()
-                .filter(|c| b"-. ".contains(c))
-                .collect()
-        })
-        .collect();
-    groups.len() >= 2
-        && groups.iter().all(|group| group.len() >= 2)
-        && joints[1..].windows(2).all(|pair| pair[0] == pair[1])
-        && (joints[0] != b"." || groups.len() >= 3)
-}
-
-/// Where a number begins that has `+`, `(` or both before its first digit; whether there is a `+`.
-fn opening(text: &[u8], first: usize) -> (usize, bool) {
-    let start = first - usize::from(is(text, back(first, 1), b"("));
-    if is(text, back(start, 1), b"+") {
-        (start - 1, true)
-    } else if is(text, back(start, 1), b" ") && is(text, back(start, 2), b"+") {
-        (start - 2, true)
-    } else {
-        (start, false)
-    }
-}
-
 /// With up to four groups of digits on each side that hang on a number by dashes.
 fn whole(text: &[u8], (mut start, mut end, kind): Found) -> Found {
     if matches!(
         kind,
-        Kind::Card | Kind::Ssn | Kind::Phone | Kind::Zip | Kind::Id
+        Kind::Card | Kind::Ssn | Kind::Itin | Kind::Npi | Kind::Phone | Kind::Zip | Kind::Id
     ) {
         for _ in 0..4 {
             if is(text, end, b"-") && digit(text, end + 1) {

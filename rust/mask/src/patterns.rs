@@ -25,7 +25,7 @@ use shapes::Shapes;
 use words::Words;
 
 /// The most patterns and lists of one policy: what a scanner counts them in has room for no more.
-const MOST: usize = 100;
+const MOST: usize = 96;
 
 /// One pattern or list of words, as a policy words it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

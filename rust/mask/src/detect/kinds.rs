@@ -60,11 +60,13 @@ impl Wanted {
     /// By detectors of these kinds.
     pub(super) fn by(kinds: Kinds) -> Self {
         use Kind::{
-            Address, Age, Card, Date, Dea, Device, Email, Iban, Id, Ip, Mac, Mbi, Name, Phone,
-            Place, Ssn, Url, Vin, Zip,
+            Address, Age, Card, Date, Dea, Device, Email, Iban, Id, Ip, Itin, Mac, Mbi, Name, Npi,
+            Phone, Place, Ssn, Url, Vin, Zip,
         };
         Self {
-            numbers: kinds.meet(Kinds::of([Age, Ssn, Phone, Card, Id, Zip, Date, Device])),
+            numbers: kinds.meet(Kinds::of([
+                Age, Ssn, Itin, Npi, Phone, Card, Id, Zip, Date, Device,
+            ])),
             tokens: kinds.meet(Kinds::of([Device, Mbi, Dea, Vin, Iban])),
             signs: kinds.meet(Kinds::of([Email, Ip, Mac, Url])),
             capitals: kinds.meet(Kinds::of([Name, Address, Place])),

@@ -89,7 +89,7 @@ macro_rules! kinds {
 }
 
 /// How many kinds there are, but the policy's own.
-pub(crate) const KINDS: usize = 28;
+pub(crate) const KINDS: usize = 29;
 
 kinds! {
     Row "row" "[ROW]",
@@ -109,6 +109,7 @@ kinds! {
     Email "email" "[EMAIL]",
     Url "url" "[URL]",
     Card "card" "[CARD]",
+    Itin "itin" "[ITIN]",
     Ssn "ssn" "[SSN]",
     Zip "zip" "[ZIP]",
     Phone "phone" "[PHONE]",
@@ -132,7 +133,7 @@ impl Kind {
     fn is_dashed_number(self) -> bool {
         matches!(
             self,
-            Self::Card | Self::Ssn | Self::Phone | Self::Zip | Self::Id
+            Self::Card | Self::Ssn | Self::Itin | Self::Npi | Self::Phone | Self::Zip | Self::Id
         )
     }
 }

@@ -110,6 +110,7 @@ impl Triggers {
                 phone::WORDS.as_slice(),
                 phone::find_after_word as Find,
             ),
+            (Kind::Phone, &phone::AFTER, phone::find_before_word),
             (Kind::Date, &months, date_words::find),
             (Kind::Age, &["age"], age::find_after_word),
             (Kind::Age, &age::WORDS, age::find_in_words),
@@ -303,7 +304,7 @@ fn at_digits(
     if total >= 7 && kinds.hold(Kind::Phone) {
         phone::find(text, start, length, total, spans);
     }
-    if length == 3 && total >= 9 && kinds.hold(Kind::Ssn) {
+    if length == 3 && total >= 9 && (kinds.hold(Kind::Ssn) || kinds.hold(Kind::Itin)) {
         ssn::find(text, start, spans);
     }
     if matches!(length, 1 | 2 | 4)
