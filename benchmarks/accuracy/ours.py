@@ -36,7 +36,6 @@ SAYS: dict[str, frozenset[str]] = {
         "IBAN": "iban",
         "SSN": "ssn",
         "ITIN": "ssn",
-        "ITIN": "ssn",
         "IP": "ip",
         "LICENSE": "licence",
         "NPI": "licence",

@@ -210,7 +210,7 @@ impl Shapes {
         }
     }
 
-    /// For every place at which a chosen pattern's match ends the longest of them.
+    /// For every place at which matches of chosen patterns end the longest of them.
     pub(super) fn collect(
         &self,
         text: &[u8],
@@ -246,6 +246,8 @@ impl Shapes {
             return Ok(());
         }
         let mut state = OverlappingState::start();
+        let every = self.places.iter().all(|place| chosen >> place & 1 != 0);
+        let mut last = 0;
         loop {
             let cache = &mut caches.forwards;
             self.forwards
@@ -253,21 +255,38 @@ impl Shapes {
             let Some(end) = state.get_match() else {
                 return Ok(());
             };
-            let place = self.places.get(end.pattern().as_usize()).copied();
-            let Some(place) = place.filter(|place| chosen >> place & 1 != 0) else {
+            let (pattern, end) = (end.pattern(), end.offset());
+            // Of all patterns together one way back is enough; the first of equally long ones is told.
+            let back = if every {
+                if std::mem::replace(&mut last, end) == end {
+                    continue;
+                }
+                Anchored::Yes
+            } else {
+                Anchored::Pattern(pattern)
+            };
+            let is_chosen = |place: &&u8| chosen >> **place & 1 != 0;
+            if self
+                .places
+                .get(pattern.as_usize())
+                .filter(is_chosen)
+                .is_none()
+            {
+                continue;
+            }
+            let back = Input::new(text)
+                .range(end.saturating_sub(LONGEST)..end)
+                .anchored(back);
+            let cache = &mut caches.backwards;
+            let Some(start) = self.backwards.try_search_rev(cache, &back)? else {
                 continue;
             };
-            let back = Input::new(text)
-                .range(end.offset().saturating_sub(LONGEST)..end.offset())
-                .anchored(Anchored::Pattern(end.pattern()));
-            let cache = &mut caches.backwards;
-            if let Some(start) = self.backwards.try_search_rev(cache, &back)? {
-                spans.push(Span {
-                    start: start.offset(),
-                    end: end.offset(),
-                    kind: Kind::Pattern(place),
-                });
-            }
+            let place = self.places.get(start.pattern().as_usize());
+            spans.extend(place.map(|&place| Span {
+                start: start.offset(),
+                end,
+                kind: Kind::Pattern(place),
+            }));
         }
     }
 }
