@@ -77,6 +77,8 @@ class Measure:
     reference: str = OURS
     #: Whether a line takes together how ours stands beside the best peer and the limits.
     summed: bool = False
+    #: Another one of ours of which the same is told.
+    also: str = ""
 
     def table(self, results: Sequence[Result], absent: Sequence[Absent]) -> list[str]:
         """The lines of this measure at its largest size, best first within ours and theirs."""
@@ -98,7 +100,9 @@ class Measure:
                 f"{compared:<18}{_sized(result, shown)}{result.note}".rstrip()
             )
         out += [f"    {one.engine:<48}{'–':>12} {one.reason}" for one in missing]
-        return [*out, *self._summary(reference, shown), *growth(self.key, mine), ""]
+        other = next((one for one in shown if self.also and one.engine.startswith(self.also)), None)
+        sums = [*self._summary(reference, shown), *self._summary(other, shown)]
+        return [*out, *sums, *growth(self.key, mine), ""]
 
     def _summary(self, reference: Result | None, shown: Sequence[Result]) -> list[str]:
         """Ours beside the best peer and beside the limits, for measures that are asked that."""

@@ -21,13 +21,15 @@ of these forms of to_char, and the numbers of a JSON document, are spared by the
 "row", the index of the subject's column) | {"name": "fpe", "domain": str, "key_id": str, "radix": 10|36, "letters": "upper"|"lower",
 "separators": str} (the last three may be left out: 10, "upper", "") |
 {"name": "zip3", "census": 2000|2010|2020} | {"name": "bucket", "width": int, "origin": int} (the
-origin may be left out) | {"name": "bucket", "edges": [int]} | {"name": "scan"}.
+origin may be left out) | {"name": "bucket", "edges": [int]} | {"name": "scan", "detectors": [str],
+"patterns": [str]} (either may be left out: every one of DETECTORS, every name of the Patterns).
 """
 
 from collections.abc import Sequence
 from typing import Self, final
 
 __all__ = [
+    "DETECTORS",
     "LABELS",
     "ArrowMasker",
     "Chunk",
@@ -35,11 +37,15 @@ __all__ = [
     "CopyReader",
     "MaskedBatch",
     "MaskedStream",
+    "Patterns",
     "__version__",
     "lineage",
     "parts",
     "relations_named",
 ]
+
+DETECTORS: tuple[str, ...]
+"""The names of what `scan` tells: `name`, `date`, … Reports count by them, and by `row`."""
 
 LABELS: tuple[str, ...]
 """Everything that `scan` can write in the place of what it finds: `[NAME]`, `[DATE]`, …"""
@@ -107,6 +113,25 @@ def relations_named(tree: bytes) -> list[int]:
 def parts(tree: str) -> tuple[int, int]:
     """How many range table entries and how many queries a tree seems to hold; never fewer than it
     does."""
+
+@final
+class Patterns:
+    """What a policy looks for in texts beside the detectors, compiled; streams share it.
+
+    `definitions` is a JSON list: {"name": str, "label": str, "clear": bool} with "regex": str or
+    "words": [str]. What `clear` is false for is not looked for under the treatment clear. Reports count by
+    name; `[LABEL]` stands in the place of what is found.
+
+    Raises gateway.errors.ConfigurationError, which begins with the name of the definition where it is
+    about one, and quotes no word.
+    """
+
+    def __new__(cls, definitions: str) -> Self: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """With their brackets."""
 
 @final
 class Chunk:
@@ -190,7 +215,7 @@ class MaskedStream:
     same again, while `rows` and `report` still tell what happened.
     """
 
-    def __new__(cls, plan: str, token_key: bytes) -> Self: ...
+    def __new__(cls, plan: str, token_key: bytes, patterns: Patterns | None = None) -> Self: ...
     def head(self) -> Chunk:
         """The bytes before the first row (Arrow schema message, CSV header, nothing for NDJSON)."""
 
@@ -236,7 +261,9 @@ class ArrowMasker:
     used by several threads; one batch is masked at a time.
     """
 
-    def __new__(cls, schema: object, plan: str, token_key: bytes) -> Self: ...
+    def __new__(
+        cls, schema: object, plan: str, token_key: bytes, patterns: Patterns | None = None
+    ) -> Self: ...
     def __arrow_c_schema__(self) -> object:
         """The schema of what comes out, each field with `maskgate.treatment` in its metadata."""
 

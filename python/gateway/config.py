@@ -183,6 +183,23 @@ class ConnectionSettings(_Section):
     columns: dict[str, str | dict[str, Any]] = {}
 
 
+class PatternSettings(_Section):
+    regex: str
+    label: str | None = None
+    clear: bool = True  # also in text of clear columns
+
+
+class DictionarySettings(_Section):
+    words: list[str] | None = None
+    file: str | None = None
+    label: str | None = None
+    clear: bool = True
+
+
+#: What reports count by: no detector, no column could be taken for it.
+_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
 class Configuration(_Section):
     server: ServerSettings = ServerSettings()
     state: StateSettings = StateSettings()
@@ -191,6 +208,8 @@ class Configuration(_Section):
     limits: LimitSettings = LimitSettings()
     issuers: list[IssuerSettings]
     connections: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")], ConnectionSettings]
+    patterns: dict[_Name, PatternSettings] = {}
+    dictionaries: dict[_Name, DictionarySettings] = {}
 
 
 def load(path: Path) -> Configuration:

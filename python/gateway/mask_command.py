@@ -149,6 +149,9 @@ def mask(
         key=key or written.key,
         key_id=key_id or written.key_id,
         domain=domain or written.domain,
+        patterns=written.patterns,
+        dictionaries=written.dictionaries,
+        folder=written.folder,
     )
     with _stopping(), _bar(hidden=quiet or not ERR.is_terminal) as moved:
         outcome = mask_file(
@@ -213,6 +216,8 @@ def _summary(target: str, outcome: Outcome) -> None:
         words = "left out" if after is None else f"{cells:,}"
         table.add_row(Text(name), Text(treatment), Text(words))
     ERR.print(table)
+    for name, silent in outcome.left_out.items():
+        ERR.print(Text(f"{name}: not looked for: {', '.join(silent)}"), soft_wrap=True)
     ERR.print(
         f"{target}: {outcome.rows:,} rows, {outcome.bytes_in:,} bytes in, "
         f"{outcome.bytes_out:,} bytes out, {outcome.seconds:.2f} s, "

@@ -9,7 +9,7 @@ column's type cannot take when the query's schema is made out, before any row.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -92,15 +92,32 @@ class Treatments(Generic[_Column]):
         """The range that a number lies in, as text: `[40,50)`."""
         return self._masked("bucket", width=width, origin=origin, edges=edges)
 
-    def scan(self) -> _Column:
-        """Free text, each identifier that a detector finds replaced by its label."""
-        return self._masked("scan")
+    def scan(
+        self,
+        *,
+        detectors: list[str] | None = None,
+        without: list[str] | None = None,
+        patterns: Mapping[str, Mapping[str, Any]] | None = None,
+        dictionaries: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> _Column:
+        """Free text, each identifier that a detector finds replaced by its label; by all
+        detectors, by those named alone, or by all but some; and by patterns and dictionaries of
+        one's own, by name."""
+        own = {"patterns": patterns, "dictionaries": dictionaries}
+        return self._masked("scan", own=own, detectors=detectors, without=without)
 
     def _masked(
-        self, name: str, key: Key | None = None, key_id: str = "k1", **options: Any
+        self,
+        name: str,
+        key: Key | None = None,
+        key_id: str = "k1",
+        *,
+        own: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> _Column:
         given = {option: value for option, value in options.items() if value is not None}
-        masker = Masker({}, default={"treatment": name, **given}, key=key, key_id=key_id)
+        rule = {"treatment": name, **given}
+        masker = Masker({}, default=rule, key=key, key_id=key_id, **(own or {}))
         return self._apply(lambda series: _of_series(masker, series))
 
     @abstractmethod

@@ -8,10 +8,11 @@ know, and options that make no sense.
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from gateway._kernel import DETECTORS
 from gateway.model import Treatment
 
 #: Options each treatment takes, with their types: an unknown option is an error at load.
@@ -26,7 +27,7 @@ OPTIONS: Mapping[str, Mapping[str, type]] = {
     "shift": {"subject": str, "days": int, "domain": str},
     "zip3": {"census": int},
     "bucket": {"width": int, "origin": int, "edges": list},
-    "scan": {"row": list},
+    "scan": {"row": list, "detectors": list, "without": list, "patterns": list},
     "deny": {},
 }
 
@@ -53,8 +54,10 @@ _LEAST_DAYS = 7
 _MOST_DAYS = 3650
 
 
-def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
-    """A treatment from `"redact"` or `{ treatment = "partial", last = 4 }`. Raises ValueError."""
+def parse_treatment(value: str | Mapping[str, Any], patterns: Collection[str] = ()) -> Treatment:
+    """A treatment from `"redact"` or `{ treatment = "partial", last = 4 }`. Raises ValueError.
+
+    `patterns`: the names of the policy's own."""
     given: dict[str, Any] = {"treatment": value} if isinstance(value, str) else dict(value)
     name = given.pop("treatment", None)
     if not isinstance(name, str) or name not in OPTIONS:
@@ -72,6 +75,8 @@ def parse_treatment(value: str | Mapping[str, Any]) -> Treatment:
         _check_bucket(given)
     if name == "scan" and "row" in given:
         _check_row(given["row"])
+    if name == "scan":
+        _check_detectors(given, patterns)
     if name == "shift":
         _check_shift(given)
     if name == "partial":
@@ -88,6 +93,50 @@ def companions(treatment: Treatment) -> tuple[str, ...]:
     if treatment.name == "shift":
         return (treatment.options["subject"],)
     return tuple(treatment.options.get("row", ()))
+
+
+def asked(treatment: Treatment) -> tuple[str, ...]:
+    """The detectors that a scan asks, in the kernel's order."""
+    options = treatment.options
+    named = options.get("detectors", DETECTORS)
+    return tuple(name for name in named if name not in options.get("without", ()))
+
+
+def left_out(treatment: Treatment, patterns: Collection[str] = ()) -> tuple[str, ...]:
+    """The detectors, and the policy's own `patterns`, that a scan does not ask: what they would
+    find comes through."""
+    if treatment.name != "scan":
+        return ()
+    chosen = (*asked(treatment), *treatment.options.get("patterns", patterns))
+    return tuple(name for name in (*DETECTORS, *patterns) if name not in chosen)
+
+
+def _check_detectors(given: dict[str, Any], patterns: Collection[str]) -> None:
+    """Puts names into the kernel's order. Raises ValueError for what names no choice of them."""
+    if "detectors" in given and "without" in given:
+        raise ValueError("scan takes detectors or without, not both")
+    for option, known, thing in (
+        ("detectors", DETECTORS, "detector"),
+        ("without", DETECTORS, "detector"),
+        ("patterns", patterns, "pattern or dictionary"),
+    ):
+        names = given.get(option)
+        if names is None:
+            continue
+        for name in names:
+            if name not in known:
+                listed = ", ".join(known) or "none"
+                raise ValueError(f"no {thing} {name!r}; there are {listed}")
+        if len(set(names)) != len(names):
+            raise ValueError(f"{option} names each {thing} once")
+        given[option] = [name for name in known if name in names]
+    if not given.get("without", DETECTORS):
+        raise ValueError("without names at least one detector")
+    nothing = not given.get("detectors", DETECTORS) or len(given.get("without", ())) == len(
+        DETECTORS
+    )
+    if nothing and not given.get("patterns", patterns) and "row" not in given:
+        raise ValueError("this looks for nothing: clear says so")
 
 
 def _check_fpe(given: dict[str, Any]) -> None:

@@ -48,6 +48,7 @@ from gateway.grants import (
 )
 from gateway.identity import IssuerConfig, Verifier
 from gateway.masking import load_token_key
+from gateway.patterns import Definitions
 from gateway.policy import Policy, PolicyShelf
 from gateway.sessionlog import SessionLog
 from gateway.sql import Settings as AnalysisSettings
@@ -208,6 +209,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
 def build_policies(path: Path, configuration: Configuration) -> dict[str, Policy]:
     """One Policy a connection. Raises ConfigurationError with the line of the wrong rule."""
     policies = {}
+    definitions = _definitions(path, configuration)
     for name, settings in configuration.connections.items():
         try:
             policies[name] = Policy(
@@ -216,6 +218,7 @@ def build_policies(path: Path, configuration: Configuration) -> dict[str, Policy
                 unclassified=settings.unclassified,
                 expressions=settings.expressions,
                 text=settings.text,
+                definitions=definitions,
             )
         except ConfigurationError as error:
             named = [key for key in settings.columns if f"{key!r}" in error.detail]
@@ -223,6 +226,24 @@ def build_policies(path: Path, configuration: Configuration) -> dict[str, Policy
             with config.placed(path, "connections", name, "columns", *named[:1]):
                 raise ConfigurationError(error.detail) from None
     return policies
+
+
+def _definitions(path: Path, configuration: Configuration) -> Definitions:
+    """The patterns and dictionaries of every policy. Raises ConfigurationError with the line."""
+    sections = {
+        section: {name: one.model_dump(exclude_none=True) for name, one in found.items()}
+        for section, found in (
+            ("patterns", configuration.patterns),
+            ("dictionaries", configuration.dictionaries),
+        )
+    }
+    try:
+        return Definitions.parse(**sections, folder=path.parent)
+    except ConfigurationError as error:
+        # `patterns.NAME`, and perhaps a key of it
+        where, _, _ = error.detail.partition(":")
+        with config.placed(path, *where.partition(" ")[0].split(".")):
+            raise ConfigurationError(error.detail) from None
 
 
 def check(path: Path) -> Findings:
@@ -238,7 +259,13 @@ def options(path: Path) -> list[str]:
     return [
         f"connections.{name}.columns: {pattern} {allowed}"
         for name, policy in policies.items()
-        for pattern, allowed in policy.with_options().items()
+        for pattern, allowed in (
+            *policy.with_options().items(),
+            *(
+                (pattern, f"what these detectors would find: {silent}")
+                for pattern, silent in policy.with_detectors_left_out().items()
+            ),
+        )
     ]
 
 

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from gateway import config, errors
 from gateway.cli import app
+from gateway.patterns import Definitions
 from gateway.policy import Policy
 
 ROOT = Path(__file__).parents[2]
@@ -50,12 +51,15 @@ def test_the_configuration_of_the_readme_loads(tmp_path: Path) -> None:
     assert Policy("clinic", loaded.connections["clinic"].columns).text
 
 
-def test_the_rules_of_the_policy_page_load() -> None:
+def test_the_rules_of_the_policy_page_load(tmp_path: Path) -> None:
     import tomllib
 
-    (block,) = blocks(ROOT / "docs" / "policy.md", "toml")
-    columns = tomllib.loads(block)["connections"]["clinic"]["columns"]
-    assert Policy("clinic", columns).text
+    rules, own = blocks(ROOT / "docs" / "policy.md", "toml")
+    columns = tomllib.loads(rules)["connections"]["clinic"]["columns"]
+    (tmp_path / "staff.txt").write_text("Anna Berg\n")
+    definitions = Definitions.parse(**tomllib.loads(own), folder=tmp_path)
+    assert definitions.labels == ("[STUDY]", "[NAME]")
+    assert Policy("clinic", columns, definitions=definitions).text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

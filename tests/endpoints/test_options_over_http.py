@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,13 @@ RULES = (
         '"public.patient.mrn" = "token"',
         '"public.patient.mrn" = { treatment = "token", lookup = { per_hour = 3 }, join = "mrn" }',
     )
+    .replace(
+        '"public.patient.notes" = "scan"',
+        '"public.patient.notes" = { treatment = "scan", without = ["place"] }',
+    )
     .replace('"public.encounter.*" = "clear"', '"public.encounter.*" = "clear"\nCOST')
     .replace("COST", '"public.encounter.cost" = { treatment = "redact", aggregate = 50 }')
+    + '[dictionaries.visit]\nwords = ["SEEN  on"]\n[patterns.dial]\nregex = "call .{1,6}555"\n'
 )
 
 
@@ -126,6 +132,30 @@ def test_a_group_is_shown_the_values_and_nobody_else(optional: World) -> None:
     assert optional.rows(session, plain) == [{"full_name": "[REDACTED]"}]
 
 
+def test_patterns_of_the_policy_are_counted_by_name(optional: World, tmp_path: Path) -> None:
+    session = optional.session()
+    sql = "select notes, notes || ' in ' || city as made from patient where id = 7"
+    (row,) = optional.rows(session, sql)
+    assert row["notes"] is None  # used by an expression
+    (row,) = optional.rows(session, "select notes, 'seen on ' || city as made from patient limit 1")
+    assert row["notes"].startswith("[VISIT] [DATE], MRN: [MRN], [")
+    assert row["made"].startswith("[VISIT] ")
+    receipt = optional.call(AGENT, "GET", f"/v1/sessions/{session}/statements/2").json()
+    assert receipt["cells_masked"] == {"notes": {"scan": 1}, "made": {"scan": 1}}
+    (last,) = [r for r in optional.records(session) if r["type"] == "release"][1:]
+    assert last["detectors"]["made"] == {"visit": {"cells": 1, "spans": 1}}
+    assert {"visit", "mrn", "date"} <= set(last["detectors"]["notes"])
+    optional.close(session)
+    bundle = tmp_path / "session.zip"
+    bundle.write_bytes(optional.evidence(session))
+    assert verify(bundle, "--trust", str(optional.trust)).returncode == 0
+    with zipfile.ZipFile(bundle) as parts:
+        texts = {name.rpartition("/")[2]: parts.read(name).decode() for name in parts.namelist()}
+    assert "visit (cells 1, spans 1)" in texts["report.html"]
+    assert "[dictionaries.visit]" in texts["policy.toml"]
+    assert "SEEN" not in texts["policy.toml"]
+
+
 def test_check_names_every_rule_that_allows_something(optional: World) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "gateway", "check", "-c", str(optional.config)],
@@ -141,4 +171,6 @@ def test_check_names_every_rule_that_allows_something(optional: World) -> None:
         '{ show = ["group:auditors"] }',
         "allowed: connections.clinic.columns: public.patient.mrn "
         '{ lookup = { per_hour = 3 }, join = "mrn" }',
+        "allowed: connections.clinic.columns: public.patient.notes "
+        "what these detectors would find: place",
     ]

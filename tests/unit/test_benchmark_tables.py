@@ -52,5 +52,15 @@ def test_what_is_not_installed_stays_in_the_table() -> None:
     assert "4.00 × the best peer (a peer), 0.10 × memcpy, warm" in told
 
 
+def test_two_of_ours_are_summed_up() -> None:
+    ten = Result("scan", "maskgate, ten detectors", 100, 1600.0, "MB/s", 1.0)
+    measure = Measure(
+        "scan", "Scan", "fast", reference="maskgate, every", summed=True, also="maskgate, ten"
+    )
+    told = "\n".join(measure.table([PEER, OURS, ten, LIMIT], []))
+    assert "ten detectors is 8.00 × the best peer (a peer), 0.20 × memcpy, warm" in told
+    assert "every detector is 4.00 × the best peer" in told
+
+
 def test_a_measure_without_figures_has_no_table() -> None:
     assert Measure("token", "Token", "fast").table([OURS], []) == []

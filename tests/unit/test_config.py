@@ -266,5 +266,9 @@ def test_every_setting_has_a_heading_in_the_operating_page() -> None:
             section = config.IssuerSettings
         elif name == "connections":
             section = config.ConnectionSettings
+        elif name == "patterns":
+            section = config.PatternSettings
+        elif name == "dictionaries":
+            section = config.DictionarySettings
         expected |= {f"{name}.{key}" for key in section.model_fields}  # type: ignore[union-attr]
     assert headings == expected

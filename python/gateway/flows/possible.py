@@ -47,7 +47,7 @@ async def impossible(connection: Connection) -> list[str]:
             output = outputs[entry.column.name]
             decided = ColumnDecision(output.name, treatment, reason, (str(entry.column),))
             alone = replace(analysis, outputs=(output,))
-            said = _refused(alone, decided, connection.token_domain)
+            said = _refused(alone, decided, connection)
             for name in () if said else companions(treatment):
                 said = said or unreadable_beside(name, outputs.get(name))
             if said:
@@ -66,7 +66,7 @@ async def _analysed(connection: Connection, entries: list[Described]) -> Analysi
         return None
 
 
-def _refused(analysis: Analysis, decided: ColumnDecision, token_domain: str) -> str:
+def _refused(analysis: Analysis, decided: ColumnDecision, connection: Connection) -> str:
     """What the kernel says against the treatment; empty if nothing."""
     try:
         open_stream(
@@ -77,7 +77,8 @@ def _refused(analysis: Analysis, decided: ColumnDecision, token_domain: str) -> 
             metadata={},
             limit_rows=None,
             infinity="error",
-            token_domain=token_domain,
+            token_domain=connection.token_domain,
+            patterns=connection.policy.definitions.kernel,
         )
     except InvalidRequest as error:
         return error.detail

@@ -108,6 +108,7 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
                 limit_rows=limit_rows,
                 infinity=connection.infinity,
                 token_domain=connection.token_domain,
+                patterns=policy.definitions.kernel,
             )
 
             # (5) sessionlog: the intent is durable BEFORE the database is asked for a row

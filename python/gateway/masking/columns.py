@@ -15,6 +15,7 @@ from typing import Any
 
 from gateway.errors import ConfigurationError, InvalidRequest
 from gateway.model import Treatment
+from gateway.patterns import NONE, Definitions
 from gateway.treatments import KEYED, companions, parse_treatment
 
 Spec = str | Mapping[str, Any]
@@ -28,6 +29,8 @@ _SETTINGS: Mapping[str, type] = {
     "key_id": str,
     "columns": dict,
     "types": dict,
+    "patterns": dict,
+    "dictionaries": dict,
 }
 
 
@@ -40,6 +43,7 @@ class ColumnRules:
     default: Treatment | None = None
     scan_clear_text: bool = True
     absent_allowed: bool = False
+    definitions: Definitions = NONE
 
     @classmethod
     def parse(
@@ -49,15 +53,20 @@ class ColumnRules:
         default: Spec | None = None,
         text: str = "scan",
         absent: str = "refuse",
+        definitions: Definitions = NONE,
     ) -> ColumnRules:
         """From the words of a policy. Raises ConfigurationError with the rule that is wrong."""
-        rules = {name: _treatment(f"column {name!r}", spec) for name, spec in columns.items()}
+
+        def treatment(where: str, spec: Spec) -> Treatment:
+            return _treatment(where, spec, definitions.names)
+
+        rules = {name: treatment(f"column {name!r}", spec) for name, spec in columns.items()}
         if text not in ("scan", "clear"):
             raise ConfigurationError(f'text = {text!r}: write "scan" or "clear"')
         if absent not in ("refuse", "ignore"):
             raise ConfigurationError(f'absent = {absent!r}: write "refuse" or "ignore"')
-        unnamed = None if default is None else _treatment("default", default)
-        return cls(rules, unnamed, text == "scan", absent == "ignore")
+        unnamed = None if default is None else treatment("default", default)
+        return cls(rules, unnamed, text == "scan", absent == "ignore", definitions)
 
     def treatments(self, names: Sequence[str]) -> list[Treatment]:
         """One for each column of a table with these names.
@@ -127,6 +136,9 @@ class PolicyFile:
     key: Path | None = None
     key_id: str = "k1"
     types: Mapping[str, str] = field(default_factory=dict)
+    patterns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    dictionaries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    folder: Path = Path()
 
     @classmethod
     def load(cls, path: Path) -> PolicyFile:
@@ -158,7 +170,7 @@ class PolicyFile:
         if key is not None and not key.startswith("file:"):
             raise ConfigurationError(f"{path}: mask.key: write file:PATH")
         place = None if key is None else path.parent / key.removeprefix("file:")
-        return cls(**section, key=place)
+        return cls(**section, key=place, folder=path.parent)
 
 
 def check_types(types: Mapping[str, object]) -> None:
@@ -173,11 +185,11 @@ def check_types(types: Mapping[str, object]) -> None:
         raise ConfigurationError("types have one form with % at most: dates could be read by both")
 
 
-def _treatment(where: str, spec: Spec) -> Treatment:
+def _treatment(where: str, spec: Spec, patterns: Sequence[str]) -> Treatment:
     if not isinstance(spec, str | Mapping):
         raise ConfigurationError(f"{where}: write a treatment's name, or a table with its options")
     try:
-        return parse_treatment(spec)
+        return parse_treatment(spec, patterns)
     except ValueError as error:
         raise ConfigurationError(f"{where}: {error}") from None
 

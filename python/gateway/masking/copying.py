@@ -31,7 +31,8 @@ Moved = Callable[[int, int | None, int], None]
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What was done. `columns`: name, type before, type after (None for what was left out),
-    treatment, in the order of the input."""
+    treatment, in the order of the input. `left_out`: by column, the detectors that its scan did not
+    ask."""
 
     rows: int
     bytes_in: int
@@ -40,6 +41,7 @@ class Outcome:
     format_in: str
     format_out: str
     columns: tuple[tuple[str, str, str | None, str], ...]
+    left_out: dict[str, list[str]]
     counts: dict[str, Any]
     sample: dict[str, list[str]]
 
@@ -63,6 +65,7 @@ class Outcome:
             "megabytes_per_second": round(self.megabytes_per_second, 1),
             "rows_per_second": round(self.rows_per_second),
             "columns": [dict(zip(names, column, strict=True)) for column in self.columns],
+            "detectors_left_out": self.left_out,
             "cells_masked": self.counts["cells_masked"],
             "detectors": self.counts["detectors"],
             "sample": self.sample,
@@ -123,6 +126,7 @@ def mask_file(
                 table.format,
                 kind,
                 _columns(masker, table.schema, schema),
+                masker.left_out(table.schema.names),
                 masker.report(),
                 sample.shapes(),
             )

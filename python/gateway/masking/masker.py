@@ -24,6 +24,8 @@ from gateway.errors import ConfigurationError, InvalidRequest
 from gateway.masking.columns import ColumnRules, PolicyFile, Spec
 from gateway.masking.plan import DEFAULT_LABEL, TokenKey, kernel_treatment, read_token_key
 from gateway.model import Treatment
+from gateway.patterns import Definitions
+from gateway.treatments import left_out
 
 #: Rows that are masked at once where the input may be cut. A cut costs a copy of what is unchanged,
 #: and results have offsets of 32 bits.
@@ -40,7 +42,9 @@ class Masker:
     hexadecimal digits); `key_id` names the key of a file. `domain`: for those rules of them that
     name none. `absent`: "ignore" takes rules that name no column of the table; "refuse" does not,
     for a misspelt rule protects nothing. With the gateway's key, key id and domain (by default the
-    name of the connection) tokens are the gateway's.
+    name of the connection) tokens are the gateway's. `patterns` and `dictionaries`: what is looked
+    for in texts beside the detectors, by name, as docs/policy.md words them; paths of their files
+    begin in `folder`.
 
     One masker may be used by several threads at once. Raises ConfigurationError for a policy that
     makes no sense.
@@ -56,8 +60,14 @@ class Masker:
         key_id: str = "k1",
         domain: str | None = None,
         absent: str = "refuse",
+        patterns: Mapping[str, Mapping[str, Any]] | None = None,
+        dictionaries: Mapping[str, Mapping[str, Any]] | None = None,
+        folder: Path = Path(),
     ) -> None:
-        self._rules = ColumnRules.parse(columns, default=default, text=text, absent=absent)
+        definitions = Definitions.parse(patterns or {}, dictionaries or {}, folder)
+        self._rules = ColumnRules.parse(
+            columns, default=default, text=text, absent=absent, definitions=definitions
+        )
         self._key = _key(self._rules, key, key_id)
         if not domain and (name := self._rules.without_domain()):
             raise ConfigurationError(
@@ -79,6 +89,9 @@ class Masker:
             key=key if key is not None else policy.key,
             key_id=policy.key_id,
             domain=policy.domain,
+            patterns=policy.patterns,
+            dictionaries=policy.dictionaries,
+            folder=policy.folder,
         )
 
     def schema(self, schema: Any) -> pa.Schema:
@@ -131,14 +144,23 @@ class Masker:
         """
         return [treatment.name for treatment in self._rules.treatments(names)]
 
+    def left_out(self, names: Sequence[str]) -> dict[str, list[str]]:
+        """The detectors and patterns that the scan of a column of a table with these names does not
+        ask, for columns where there are some."""
+        patterns = self._rules.definitions.names
+        found = zip(names, self._rules.treatments(names), strict=True)
+        silent = {name: list(left_out(treatment, patterns)) for name, treatment in found}
+        return {name: left for name, left in silent.items() if left}
+
     def labels(self) -> frozenset[str]:
-        """What `redact` writes by this policy."""
+        """What `redact`, and `scan` for the policy's own patterns, write by this policy."""
         every = [*self._rules.columns.values(), self._rules.default]
-        return frozenset(
+        written = {
             one.options.get("label", DEFAULT_LABEL)
             for one in every
             if one is not None and one.name == "redact"
-        )
+        }
+        return frozenset(written | {*self._rules.definitions.labels})
 
     def report(self) -> dict[str, Any]:
         """What has been done so far, over all calls: `{"rows": n, "cells_masked": {column:
@@ -183,7 +205,8 @@ class _Run:
             for i in self._kept
         ]
         kept = pa.schema([schema.field(i) for i in self._kept])
-        self._kernel = ArrowMasker(kept, json.dumps(plan), masker._key.secret)
+        definitions = masker._rules.definitions
+        self._kernel = ArrowMasker(kept, json.dumps(plan), masker._key.secret, definitions.kernel)
         self.output: pa.Schema = pa.schema(self._kernel)
 
     def _words(self, treatment: Treatment, column: str) -> dict[str, Any] | None:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway._kernel import MaskedStream
+from gateway._kernel import MaskedStream, Patterns
 from gateway.errors import ConfigurationError
 from gateway.model import Analysis, ColumnDecision, Decision, Treatment
+from gateway.treatments import asked, left_out
 
 _KEY_BYTES = 32
 
@@ -77,8 +78,10 @@ def open_stream(
     limit_rows: int | None,
     infinity: str,
     token_domain: str,
+    patterns: Patterns | None = None,
 ) -> MaskedStream:
-    """The kernel stream for one statement. `encoding` is arrow, ndjson or csv.
+    """The kernel stream for one statement. `encoding` is arrow, ndjson or csv. `patterns`: the
+    policy's own.
 
     Raises InvalidRequest when a treatment cannot be applied to a column's type.
     """
@@ -111,7 +114,7 @@ def open_stream(
         "limit_rows": limit_rows,
         "columns": columns,
     }
-    return MaskedStream(json.dumps(plan), key.secret)
+    return MaskedStream(json.dumps(plan), key.secret, patterns)
 
 
 def _as_written(column_type: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -150,7 +153,10 @@ def kernel_treatment(
     elif name == "fpe":
         options = {"domain": domain, **options, "key_id": key.key_id}
     elif name == "scan":
-        options.pop("row", None)  # said by places, in the plan
+        # What stands beside it is said by places, in the plan.
+        options = {key: value for key, value in options.items() if key == "patterns"}
+        if left_out(treatment):
+            options["detectors"] = list(asked(treatment))
     elif name == "deny":
         raise ConfigurationError(f"column {column} is denied and reached the kernel")
     return {"name": name, **options}

@@ -17,8 +17,10 @@ from blake3 import blake3
 
 from gateway.errors import ConfigurationError
 from gateway.model import Column, Treatment
+from gateway.patterns import NONE as NO_PATTERNS
+from gateway.patterns import Definitions
 from gateway.policy.options import NONE, Options, split, toml
-from gateway.treatments import parse_treatment
+from gateway.treatments import left_out, parse_treatment
 
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 
@@ -100,10 +102,12 @@ class Policy:
         unclassified: str = "redact",
         expressions: str = "mask-at-source",
         text: str = "scan",
+        definitions: Definitions = NO_PATTERNS,
     ) -> None:
         self.connection = connection
         self.scan_clear_text = text == "scan"
         self.expressions = expressions
+        self.definitions = definitions
         self._unclassified = Treatment(unclassified)
         self._groups: frozenset[str] = frozenset()
         self._seen_by: dict[frozenset[str], Policy] = {}
@@ -173,7 +177,8 @@ class Policy:
             chosen = Treatment("deny")
         elif unequal or (chosen.name not in _WHOLE and (made or own.protects)):
             chosen = Treatment("redact")
-        return chosen, f"{column} holds or is made from {other}, which is protected"
+        reason = f"{column} holds or is made from {other}, which is protected"
+        return chosen, reason + self._narrowed(chosen)
 
     def shows(
         self,
@@ -229,6 +234,14 @@ class Policy:
             if rule.options != NONE
         }
 
+    def with_detectors_left_out(self) -> dict[str, str]:
+        """The detectors that rules of `scan` do not ask, by pattern."""
+        return {
+            rule.pattern: ", ".join(silent)
+            for rule in sorted(self._rules, key=lambda rule: rule.pattern)
+            if (silent := left_out(rule.treatment, self.definitions.names))
+        }
+
     def names(self, column: Column) -> bool:
         """Whether some rule names this column."""
         return self._rule(column) is not None
@@ -257,7 +270,7 @@ class Policy:
 
     def _worded(self, rule: Rule | None, column: Column) -> tuple[Treatment, str]:
         if rule is not None:
-            reason = f"rule {rule.pattern} = {rule.treatment.name}"
+            reason = f"rule {rule.pattern} = {rule.treatment.name}{self._narrowed(rule.treatment)}"
             if shown := sorted(rule.options.show & self._groups):
                 reason += f", shown to group:{shown[0]}"
             return self._seen(rule), reason
@@ -269,7 +282,7 @@ class Policy:
         for pattern, value in columns.items():
             try:
                 options, rest = split(value)
-                treatment = parse_treatment(rest)
+                treatment = parse_treatment(rest, self.definitions.names)
                 rules.append(Rule(pattern, parse_pattern(pattern), treatment, options))
             except ValueError as error:
                 raise ConfigurationError(
@@ -305,4 +318,11 @@ class Policy:
             options = {**treatment, **rule.options.worded()}
             pairs = ", ".join(f"{key} = {toml(value)}" for key, value in options.items())
             lines.append(f"{json.dumps(rule.pattern, ensure_ascii=False)} = {{ {pairs} }}")
+        if self.definitions.text:
+            lines += ["", self.definitions.text.rstrip("\n")]
         return "\n".join(lines) + "\n"
+
+    def _narrowed(self, treatment: Treatment) -> str:
+        """What a narrower scan does not look for, as part of a reason."""
+        silent = left_out(treatment, self.definitions.names)
+        return f" without {', '.join(silent)}" if silent else ""

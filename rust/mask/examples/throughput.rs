@@ -1,4 +1,4 @@
-//! Megabytes a second on one core: `scan` over notes, `token` over 16-byte values, `redact`.
+//! Megabytes a second on one core: `scan` over notes, with patterns of a policy and without, `token` over 16-byte values, `redact`.
 //!
 //! `cargo run --release -p mask --example throughput [rows]`
 
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::{DataType, Field};
-use mask::{Masker, Treatment};
+use mask::{Definition, Masker, Patterns, Treatment};
 
 /// Notes without identifiers.
 const CLEAN: [&str; 4] = [
@@ -59,8 +59,10 @@ fn notes(rows: usize) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(notes))
 }
 
-/// The best of `runs` passes over `array` in batches of 16,384 rows: seconds.
-fn best(array: &ArrayRef, treatment: &Treatment, runs: usize) -> f64 {
+const RUNS: usize = 5;
+
+/// The best of [`RUNS`] passes over `array` in batches of 16,384 rows: seconds.
+fn best(array: &ArrayRef, treatment: &Treatment, patterns: &[Definition]) -> f64 {
     const BATCH: usize = 16_384;
     // Batches of their own, as a decoder gives them.
     let batches: Vec<ArrayRef> = (0..array.len())
@@ -73,7 +75,9 @@ fn best(array: &ArrayRef, treatment: &Treatment, runs: usize) -> f64 {
         .collect();
     let field = Field::new("c", DataType::Utf8, false);
     let columns = [(field, treatment.clone())];
-    let mut masker = Masker::new(&columns, &[7; 32]).expect("a possible treatment");
+    let patterns = Patterns::compile(patterns).expect("patterns");
+    let masker = Masker::with_patterns(&columns, &[7; 32], Some(&patterns));
+    let mut masker = masker.expect("a possible treatment");
     let pass = |masker: &mut Masker| {
         let start = Instant::now();
         for batch in &batches {
@@ -81,9 +85,35 @@ fn best(array: &ArrayRef, treatment: &Treatment, runs: usize) -> f64 {
         }
         start.elapsed().as_secs_f64()
     };
-    (0..runs)
+    (0..RUNS)
         .map(|_| pass(&mut masker))
         .fold(f64::INFINITY, f64::min)
+}
+
+fn definition(name: String, regex: Option<String>, words: Option<Vec<String>>) -> Definition {
+    Definition {
+        name,
+        label: "OWN".to_owned(),
+        clear: true,
+        regex,
+        words,
+    }
+}
+
+/// Patterns of a policy: such that begin or end with letters, such that do not, and words that no note has.
+fn patterns() -> [(&'static str, Vec<Definition>); 3] {
+    let regex = |i: usize, regex: String| definition(format!("p{i}"), Some(regex), None);
+    let literal = (0..20).map(|i| regex(i, format!(r"\bS{i:02}-[0-9]{{6}}\b")));
+    let loose = (0..20).map(|i| regex(i, format!(r"\b[A-Z]{{2}}[0-9]{{4}}{i:02}[0-9]\b")));
+    let words = (0..10_000).map(|i| format!("Qx{} Zy{i}", i / 7)).collect();
+    [
+        ("20 patterns with letters", literal.collect()),
+        ("20 without", loose.collect()),
+        (
+            "10,000 words",
+            vec![definition("w".to_owned(), None, Some(words))],
+        ),
+    ]
 }
 
 fn main() {
@@ -103,27 +133,46 @@ fn main() {
     );
     let report = |name: &str, seconds: f64| {
         println!(
-            "{name:<24} {:>8.0} MB/s {:>8.2} M rows/s",
+            "{name:<34} {:>8.0} MB/s {:>8.2} M rows/s",
             megabytes / seconds,
             rows as f64 / seconds / 1e6
         );
     };
-    report("scan, every detector", best(&notes, &Treatment::Scan, 5));
+    report("scan, every detector", best(&notes, &Treatment::Scan, &[]));
+    let ten = [
+        "ssn", "phone", "email", "ip", "url", "date", "mrn", "zip", "card", "mbi",
+    ];
+    let ten = Treatment::Chosen {
+        detectors: Some(ten.map(str::to_owned).to_vec()),
+        patterns: None,
+    };
+    report("scan, ten detectors", best(&notes, &ten, &[]));
+    for (name, patterns) in patterns() {
+        report(
+            &format!("scan and {name}"),
+            best(&notes, &Treatment::Scan, &patterns),
+        );
+        let none = Treatment::Chosen {
+            detectors: Some(Vec::new()),
+            patterns: None,
+        };
+        report(&format!("{name} alone"), best(&notes, &none, &patterns));
+    }
     report(
         "clear without scan",
-        best(&notes, &Treatment::Clear { scan: false }, 5),
+        best(&notes, &Treatment::Clear { scan: false }, &[]),
     );
     let redact = Treatment::Redact {
         label: "[REDACTED]".to_owned(),
     };
-    report("redact", best(&notes, &redact, 5));
+    report("redact", best(&notes, &redact, &[]));
     let values = (0..rows).map(|i| format!("{i:016}"));
     let values: ArrayRef = Arc::new(StringArray::from_iter_values(values));
     let token = Treatment::Token {
         domain: "mrn".to_owned(),
         key_id: "k1".to_owned(),
     };
-    let seconds = best(&values, &token, 5);
+    let seconds = best(&values, &token, &[]);
     println!(
         "token, 16-byte values    {:>22.2} M values/s",
         rows as f64 / seconds / 1e6

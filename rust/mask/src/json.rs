@@ -35,7 +35,8 @@ pub(crate) fn push(scanner: &mut Scanner, text: &str, out: &mut Vec<u8>) -> bool
         let rules = match token.what {
             What::Integer if token.key.is_none() || scanner.spares_numbers() => {
                 // Not even a clear column's number may be one of the row's own.
-                if !scanner.knows_row() {
+                let own = scanner.has_patterns() && !scanner.spares_numbers();
+                if !scanner.knows_row() && !own {
                     continue;
                 }
                 scratch.push_str(raw);
@@ -52,10 +53,11 @@ pub(crate) fn push(scanner: &mut Scanner, text: &str, out: &mut Vec<u8>) -> bool
         };
         let mut result = String::new();
         let mut taken = context;
-        let spans = match rules {
+        match rules {
             Some(rules) => scanner.find(&scratch, rules),
-            None => scanner.find_row_only(&scratch),
+            None => scanner.find_in_number(&scratch, !scanner.spares_numbers()),
         };
+        let spans = scanner.spans();
         if !spans.iter().any(|span| span.end > context) {
             continue;
         }
@@ -65,7 +67,7 @@ pub(crate) fn push(scanner: &mut Scanner, text: &str, out: &mut Vec<u8>) -> bool
                     .get(taken..span.start.max(context))
                     .unwrap_or_default(),
             );
-            result.push_str(span.kind.label());
+            result.push_str(scanner.label(span));
             taken = span.end;
         }
         result.push_str(scratch.get(taken..).unwrap_or_default());

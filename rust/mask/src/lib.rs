@@ -29,6 +29,7 @@ mod masker;
 mod naive;
 mod owned;
 mod partial;
+mod patterns;
 mod plan;
 mod redact;
 mod report;
@@ -43,8 +44,14 @@ mod zip3;
 
 pub use error::MaskError;
 pub use masker::Masker;
+pub use patterns::{Definition, PatternError, Patterns};
 pub use report::{DetectorCounts, Report};
 pub use treatment::{DEFAULT_LABEL, Letters, Treatment};
+
+/// The names of the detectors, as rules choose among them and reports count by them.
+pub fn detectors() -> Vec<&'static str> {
+    detect::Kind::nameable().map(|kind| kind.name()).collect()
+}
 
 /// What `scan` can write in the place of what it finds.
 pub fn labels() -> Vec<&'static str> {

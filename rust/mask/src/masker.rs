@@ -7,6 +7,7 @@ use arrow_schema::{DataType, Field};
 use crate::calendar::current_year;
 use crate::cells::to_text;
 use crate::dictionary::{self, is_enum};
+use crate::patterns::Patterns;
 use crate::plan::{Action, Plan, Setting, is_json};
 use crate::report::{Report, unique_names};
 use crate::row::{Beside, Columns, can_stand_beside, rows_of_elements};
@@ -44,6 +45,26 @@ impl Masker {
         Self::with_reference_year(columns, token_key, current_year()?)
     }
 
+    /// As [`Masker::new`], with what the policy looks for in texts beside the detectors, if anything.
+    ///
+    /// # Errors
+    ///
+    /// As [`Masker::new`]; a treatment that chooses a pattern which there is not.
+    pub fn with_patterns(
+        columns: &[(Field, Treatment)],
+        token_key: &[u8; 32],
+        patterns: Option<&Patterns>,
+    ) -> Result<Self, MaskError> {
+        Self::planned(
+            columns,
+            &Setting {
+                token_key,
+                reference_year: current_year()?,
+                patterns,
+            },
+        )
+    }
+
     /// As [`Masker::new`], with the year in which ages are counted.
     ///
     /// # Errors
@@ -54,15 +75,22 @@ impl Masker {
         token_key: &[u8; 32],
         reference_year: i64,
     ) -> Result<Self, MaskError> {
-        let setting = Setting {
-            token_key,
-            reference_year,
-        };
+        Self::planned(
+            columns,
+            &Setting {
+                token_key,
+                reference_year,
+                patterns: None,
+            },
+        )
+    }
+
+    fn planned(columns: &[(Field, Treatment)], setting: &Setting) -> Result<Self, MaskError> {
         let keys = unique_names(columns.iter().map(|(field, _)| field.name().as_str()));
         let mut planned = Vec::with_capacity(columns.len());
         for ((field, treatment), key) in columns.iter().zip(keys) {
             planned.push(Column {
-                plan: Plan::new(field, treatment, &setting)?,
+                plan: Plan::new(field, treatment, setting)?,
                 key,
                 cells: 0,
                 beside: Vec::new(),

@@ -6,14 +6,18 @@
 
 mod again;
 mod conditions;
+mod phones;
 
-use again::{again, folded, small};
+use again::{again, small};
 use conditions::*;
+use phones::opening;
 use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
 use regex_automata::{Anchored, Input, MatchKind};
 
+use crate::detect::kinds::Kinds;
 use crate::detect::lexis::quantity;
 use crate::detect::{Kind, capital, date_digits, date_words, name, phone, record, zip};
+use crate::fold::fold;
 
 /// A span in bytes of the text.
 pub(crate) type Found = (usize, usize, Kind);
@@ -41,6 +45,7 @@ pub(crate) struct Naive {
     key: DFA,
     groups: DFA,
     after_word: DFA,
+    before_word: DFA,
     day_after_month: DFA,
     day_before_month: DFA,
     month: DFA,
@@ -84,6 +89,19 @@ fn ends(dfa: &DFA, text: &[u8], start: usize) -> Vec<usize> {
     }
     found.dedup();
     found
+}
+
+/// The folded characters of a text, and where each stood.
+pub(crate) fn folded(text: &str) -> (Vec<u8>, Vec<(usize, usize)>) {
+    text.char_indices()
+        .filter_map(|(start, c)| Some((fold(c)?, (start, start + c.len_utf8()))))
+        .unzip()
+}
+
+/// Spans of folded characters in the bytes that they stood at.
+pub(crate) fn in_bytes(places: &[(usize, usize)], spans: Vec<Found>) -> Vec<Found> {
+    let bytes = |(s, e, kind): Found| (places[s].0, places[e - 1].1, kind);
+    spans.into_iter().map(bytes).collect()
 }
 
 impl Naive {
@@ -251,7 +269,11 @@ impl Naive {
             key: compile(KEY),
             groups: compile(r"[0-9]+(?:(?:\)[-. ]?\(?|[-. ]\(?|\()[0-9]+)*"),
             after_word: compile(&format!(
-                r"(?i:{words})\.?(?:[^0-9.;\r\n]{{0,30}}|[ \t:-]{{0,30}}[\r\n][ \t\r\n(+]{{0,29}})"
+                r"(?i:{words})\.?(?:[ \t]{{0,2}}(?i:no|nr|num)\.)?(?:[^0-9.;\r\n]{{0,30}}|[ \t:-]{{0,30}}[\r\n][ \t\r\n(+]{{0,29}})"
+            )),
+            before_word: compile(&format!(
+                r"[0-9]{{2,}}(?:(?:\)[-. ]?\(?|[-. ]\(?|\()[0-9]{{2,}})+[ (-]{{1,3}}(?i:{})[ \t]{{0,2}}",
+                phone::AFTER.join("|")
             )),
             day_after_month: compile(&format!(r"(?i:{months})\.?{MONTH_GAP}{d}(?i:st|nd|rd|th)?")),
             day_before_month: compile(&format!(
@@ -285,57 +307,69 @@ impl Naive {
         }
     }
 
-    /// The spans of a text in bytes, sorted and apart.
-    pub(crate) fn spans(&self, text: &str) -> Vec<Found> {
-        self.together(text, &self.told(text))
+    /// The spans of a text in bytes, sorted and apart, by detectors of these kinds.
+    pub(crate) fn spans_of(&self, text: &str, kinds: Kinds) -> Vec<Found> {
+        let (chars, places) = folded(text);
+        in_bytes(&places, self.in_folded(&chars, kinds))
+    }
+
+    /// The spans of a folded text in its characters.
+    pub(crate) fn in_folded(&self, chars: &[u8], kinds: Kinds) -> Vec<Found> {
+        self.united(chars, self.each(chars, kinds), kinds)
     }
 
     /// What is told of a text at each of its places, in bytes; names that come again not yet.
     pub(crate) fn told(&self, text: &str) -> Vec<Found> {
         let (chars, places) = folded(text);
-        let keys = self.keys(&chars);
-        let inside = |from: usize, to: usize| keys.iter().any(|key| key.0 <= from && to <= key.1);
-        let mut candidates = Vec::new();
-        for start in 0..chars.len() {
-            self.at(&chars, start, &mut candidates);
-        }
-        candidates.retain(|&(from, to, _)| !inside(from, to));
-        for start in 0..chars.len() {
-            let mut named = Vec::new();
-            self.records(&chars, start, &mut named);
-            // The word that names it belongs to it.
-            named.retain(|&(_, to, _)| !inside(start, to));
-            candidates.extend(named);
-        }
-        candidates
-            .into_iter()
-            .map(|found| whole(&chars, found))
-            .map(|(from, to, kind)| (places[from].0, places[to - 1].1, kind))
-            .collect()
+        in_bytes(&places, self.each(&chars, Kinds::ALL))
     }
 
     /// The spans of a text in which this is told.
     pub(crate) fn together(&self, text: &str, told: &[Found]) -> Vec<Found> {
         let (chars, places) = folded(text);
         let place = |byte: usize| places.partition_point(|place| place.0 < byte);
-        let mut candidates: Vec<Found> = told
+        let told = told
             .iter()
             .map(|&(from, to, kind)| (place(from), place(to), kind))
             .collect();
-        let mut names = Vec::new();
-        names.extend(small(&chars, &candidates));
-        let all: Vec<Found> = candidates.iter().chain(&names).copied().collect();
-        names.extend(again(&chars, &all));
-        if !names.is_empty() {
-            let keys = self.keys(&chars);
-            let inside = |name: &Found| keys.iter().any(|key| key.0 <= name.0 && name.1 <= key.1);
-            names.retain(|name| !inside(name));
-            candidates.extend(names);
+        in_bytes(&places, self.united(&chars, told, Kinds::ALL))
+    }
+
+    fn each(&self, chars: &[u8], kinds: Kinds) -> Vec<Found> {
+        let keys = self.keys(chars);
+        let inside = |from: usize, to: usize| keys.iter().any(|key| key.0 <= from && to <= key.1);
+        let mut candidates = Vec::new();
+        for start in 0..chars.len() {
+            self.at(chars, start, &mut candidates);
         }
-        merge(candidates)
+        candidates.retain(|&(from, to, _)| !inside(from, to));
+        for start in 0..chars.len() {
+            let mut named = Vec::new();
+            self.records(chars, start, &mut named);
+            // The word that names it belongs to it.
+            named.retain(|&(_, to, _)| !inside(start, to));
+            candidates.extend(named);
+        }
+        candidates.retain(|&(_, _, kind)| kinds.hold(kind));
+        candidates
             .into_iter()
-            .map(|(s, e, kind)| (places[s].0, places[e - 1].1, kind))
+            .map(|found| whole(chars, found))
             .collect()
+    }
+
+    /// With the names that come again, if names are looked for.
+    fn united(&self, chars: &[u8], mut told: Vec<Found>, kinds: Kinds) -> Vec<Found> {
+        if kinds.hold(Kind::Name) {
+            let mut names = small(chars, &told);
+            let all: Vec<Found> = told.iter().chain(&names).copied().collect();
+            names.extend(again(chars, &all));
+            if !names.is_empty() {
+                let keys = self.keys(chars);
+                names.retain(|name| !keys.iter().any(|key| key.0 <= name.0 && name.1 <= key.1));
+                told.extend(names);
+            }
+        }
+        merge(told)
     }
 
     /// The opaque keys: UUIDs, and words of the length of a digest with a letter.
@@ -358,9 +392,13 @@ impl Naive {
         for shape in &self.shapes {
             for end in ends(&shape.pattern, text, start) {
                 if (shape.fits)(text, start, end) {
-                    let phone = shape.kind == Kind::Phone;
+                    let kind = match shape.kind {
+                        Kind::Ssn if itin(&text[start..end]) => Kind::Itin,
+                        kind => kind,
+                    };
+                    let phone = kind == Kind::Phone;
                     let from = if phone { opening(text, start).0 } else { start };
-                    found.push((from, end, shape.kind));
+                    found.push((from, end, kind));
                 }
             }
         }
@@ -404,47 +442,6 @@ impl Naive {
         capital::find(text, start, &mut names);
         name::find_after_title(text, start, &mut names);
         found.extend(names.iter().map(|span| (span.start, span.end, span.kind)));
-    }
-
-    fn phones(&self, text: &[u8], start: usize, found: &mut Vec<Found>) {
-        if digit(text, start) && !digit(text, back(start, 1)) {
-            let (from, plus) = opening(text, start);
-            let zero = text[start] == b'0' || is(text, back(start, 1), b"(");
-            for end in ends(&self.groups, text, start) {
-                let digits = text[start..end]
-                    .iter()
-                    .filter(|c| c.is_ascii_digit())
-                    .count();
-                let whole = !digit(text, end);
-                let international = plus && (8..=15).contains(&digits);
-                let national =
-                    !plus && zero && (9..=15).contains(&digits) && regular(&text[start..end]);
-                if whole && (international || national) {
-                    found.push((from, end, Kind::Phone));
-                }
-            }
-        }
-        if letter(text, start) && !letter(text, back(start, 1)) {
-            for number in ends(&self.after_word, text, start) {
-                let name_ends = (start..number)
-                    .find(|&i| !letter(text, i))
-                    .unwrap_or(number);
-                let name = text[start..name_ends].to_ascii_lowercase();
-                let named = phone::WORDS.iter().any(|w| w.as_bytes() == name);
-                if !named || !digit(text, number) {
-                    continue;
-                }
-                for end in ends(&self.groups, text, number) {
-                    let digits = text[number..end]
-                        .iter()
-                        .filter(|c| c.is_ascii_digit())
-                        .count();
-                    if (7..=15).contains(&digits) && !digit(text, end) {
-                        found.push((opening(text, number).0, end, Kind::Phone));
-                    }
-                }
-            }
-        }
     }
 
     /// Every end of a year that follows a month or a day which ends at `i`.
@@ -568,6 +565,10 @@ impl Naive {
                             marks.contains(&&*w) || w == "identifier"
                         });
                     if let Some(end) = self.values(text, value) {
+                        let end = match keyword.kind {
+                            Kind::Plate => plate(text, value, end),
+                            _ => end,
+                        };
                         let body = &text[value..end];
                         let words = (value..end).filter(|&i| word(text, i)).count();
                         let digits = body.iter().filter(|c| c.is_ascii_digit()).count();
@@ -689,44 +690,11 @@ fn over_89(text: &[u8], start: usize, end: usize) -> bool {
         && !(is(text, end, b".") && digit(text, end + 1))
 }
 
-/// Groups of two digits or more, two of them or more; the separators after the first are equal; after
-/// a dot as the first, three groups or more.
-fn regular(number: &[u8]) -> bool {
-    let groups = numbers(number);
-    let joints: Vec<Vec<u8>> = number
-        .split(u8::is_ascii_digit)
-        .filter(|joint| !joint.is_empty())
-        .map(|joint| {
-            joint
-                .iter()
-                .copied()
-                .filter(|c| b"-. ".contains(c))
-                .collect()
-        })
-        .collect();
-    groups.len() >= 2
-        && groups.iter().all(|group| group.len() >= 2)
-        && joints[1..].windows(2).all(|pair| pair[0] == pair[1])
-        && (joints[0] != b"." || groups.len() >= 3)
-}
-
-/// Where a number begins that has `+`, `(` or both before its first digit; whether there is a `+`.
-fn opening(text: &[u8], first: usize) -> (usize, bool) {
-    let start = first - usize::from(is(text, back(first, 1), b"("));
-    if is(text, back(start, 1), b"+") {
-        (start - 1, true)
-    } else if is(text, back(start, 1), b" ") && is(text, back(start, 2), b"+") {
-        (start - 2, true)
-    } else {
-        (start, false)
-    }
-}
-
 /// With up to four groups of digits on each side that hang on a number by dashes.
 fn whole(text: &[u8], (mut start, mut end, kind): Found) -> Found {
     if matches!(
         kind,
-        Kind::Card | Kind::Ssn | Kind::Phone | Kind::Zip | Kind::Id
+        Kind::Card | Kind::Ssn | Kind::Itin | Kind::Npi | Kind::Phone | Kind::Zip | Kind::Id
     ) {
         for _ in 0..4 {
             if is(text, end, b"-") && digit(text, end + 1) {
@@ -747,7 +715,7 @@ fn whole(text: &[u8], (mut start, mut end, kind): Found) -> Found {
 }
 
 /// Joins candidates that share a character, under the kind of the longest, the first among equals.
-fn merge(candidates: Vec<Found>) -> Vec<Found> {
+pub(crate) fn merge(candidates: Vec<Found>) -> Vec<Found> {
     let mut clusters: Vec<(usize, usize, Vec<Found>)> = Vec::new();
     for found in candidates {
         let (mut start, mut end, mut members) = (found.0, found.1, vec![found]);

@@ -7,12 +7,14 @@ use arrow_schema::{DataType, Field};
 use crate::MaskError;
 use crate::bucket::Bucket;
 use crate::cells::{is_text_or_integer, is_text_or_number};
+use crate::detect::kinds::Kinds;
 use crate::detect::written::Form;
 use crate::dictionary::is_enum;
 use crate::fpe::{self, Fpe};
 use crate::json::quoted;
 use crate::owned::can_own;
 use crate::partial::Partial;
+use crate::patterns::{Patterns, Search};
 use crate::redact::Label;
 use crate::scan::{Scanner, Spared};
 use crate::shift::Shift;
@@ -62,6 +64,8 @@ pub(crate) struct Plan {
 pub(crate) struct Setting<'a> {
     pub(crate) token_key: &'a [u8; 32],
     pub(crate) reference_year: i64,
+    /// What the policy looks for beside the detectors.
+    pub(crate) patterns: Option<&'a Patterns>,
 }
 
 impl Plan {
@@ -114,6 +118,7 @@ fn action(
     }
     let kept = field.clone();
     let text = || as_text(field);
+    let for_clear = || (Kinds::ALL, setting.patterns.and_then(Patterns::for_clear));
     let answer = match treatment {
         // NULL throughout: there is nothing to take out, and nothing to tell.
         _ if data_type == &DataType::Null => Some((Action::Own, kept)),
@@ -126,13 +131,16 @@ fn action(
         } else {
             (Action::Nulls, kept)
         }),
-        Treatment::Clear { .. } | Treatment::Made { .. } | Treatment::Scan
+        Treatment::Clear { .. }
+        | Treatment::Made { .. }
+        | Treatment::Scan
+        | Treatment::Chosen { .. }
             if data_type.is_nested() =>
         {
             nested(field, column, treatment, setting)?
         }
         Treatment::Clear { scan: false } => Some((Action::Own, kept)),
-        Treatment::Clear { scan: true } => Some(match scan(field, clear()) {
+        Treatment::Clear { scan: true } => Some(match scan(field, clear(), for_clear()) {
             Some(action) => (action, kept),
             None => (Action::Own, kept),
         }),
@@ -147,12 +155,22 @@ fn action(
                 forms: forms.iter().filter_map(|form| Form::read(form)).collect(),
                 names: None,
             };
-            Some(match scan(field, spared) {
+            Some(match scan(field, spared, for_clear()) {
                 Some(action) => (action, kept),
                 None => (Action::Own, kept),
             })
         }
-        Treatment::Scan => scan(field, Spared::default()).map(|action| (action, kept)),
+        Treatment::Scan => {
+            let every = (Kinds::ALL, setting.patterns.and_then(Patterns::all));
+            scan(field, Spared::default(), every).map(|action| (action, kept))
+        }
+        Treatment::Chosen {
+            detectors,
+            patterns,
+        } => {
+            let chosen = chosen(column, detectors.as_deref(), patterns.as_deref(), setting)?;
+            scan(field, Spared::default(), chosen).map(|action| (action, kept))
+        }
         Treatment::Partial { .. }
         | Treatment::Token { .. }
         | Treatment::Fpe { .. }
@@ -293,11 +311,42 @@ fn clear() -> Spared {
     }
 }
 
-/// The scan of a text-like field: text, JSON, enums.
-fn scan(field: &Field, spared: Spared) -> Option<Action> {
+/// The detectors and the policy's patterns of these names, or all. Err for a name of none.
+fn chosen(
+    column: &str,
+    detectors: Option<&[String]>,
+    patterns: Option<&[String]>,
+    setting: &Setting,
+) -> Result<(Kinds, Option<Search>), MaskError> {
+    let refused = |detail: String| MaskError::Option {
+        column: column.to_owned(),
+        detail,
+    };
+    let kinds = detectors.map_or(Ok(Kinds::ALL), Kinds::named);
+    let kinds = kinds.map_err(|unknown| {
+        let known = crate::detectors().join(", ");
+        refused(format!(
+            "there is no detector {unknown:?}; there are {known}"
+        ))
+    })?;
+    let search = match (setting.patterns, patterns) {
+        (Some(all), Some(names)) => all.named(names),
+        (Some(all), None) => Ok(all.all()),
+        (None, Some([name, ..])) => Err(name.as_str()),
+        (None, _) => Ok(None),
+    };
+    let unknown = |name: &str| refused(format!("the policy has no pattern {name:?}"));
+    Ok((kinds, search.map_err(unknown)?))
+}
+
+/// The scan of a text-like field, of text, JSON, enums, by these detectors and patterns.
+fn scan(field: &Field, spared: Spared, (kinds, search): (Kinds, Option<Search>)) -> Option<Action> {
     match field.data_type() {
         text if is_string(text) || is_enum(text) => {
-            let scanner = Scanner::new(is_json(field)).sparing(spared);
+            let scanner = Scanner::new(is_json(field))
+                .choosing(kinds)
+                .sparing(spared)
+                .looking_for(search);
             Some(Action::Scan(Box::new(scanner)))
         }
         _ => None,

@@ -17,6 +17,7 @@ use arrow_schema::DataType;
 
 use crate::MaskError;
 use crate::detect::gates::Bitmaps;
+use crate::detect::kinds::Kinds;
 use crate::detect::lexis::is_space;
 use crate::detect::triggers::{Rules, Triggers};
 use crate::detect::written::Form;
@@ -25,6 +26,7 @@ use crate::dictionary::{self, is_enum};
 use crate::fold::{Folded, is_plain};
 use crate::json;
 use crate::owned::{compact, owned};
+use crate::patterns::Search;
 use crate::report::DetectorCounts;
 use crate::row::{Beside, RowRule};
 use crate::text::{TextBuilder, build, for_each_text};
@@ -80,9 +82,12 @@ pub(crate) struct Scanner {
     /// The triggers of many rows, and of a text by itself.
     bitmaps: Bitmaps,
     lone: Bitmaps,
+    /// What the policy looks for beside the detectors.
+    search: Option<Box<Search>>,
     /// The values that stand beside the current text.
     row: RowRule,
-    found: [DetectorCounts; KINDS],
+    /// By [`Kind::index`].
+    found: Vec<DetectorCounts>,
 }
 
 impl Scanner {
@@ -91,19 +96,41 @@ impl Scanner {
         Self {
             json,
             spared: Spared::default(),
-            triggers: Triggers::new(),
+            triggers: Triggers::new(Kinds::ALL),
             spans: Vec::new(),
             folded: Folded::default(),
             bitmaps: Bitmaps::default(),
             lone: Bitmaps::default(),
+            search: None,
             row: RowRule::default(),
-            found: [DetectorCounts::default(); KINDS],
+            found: vec![DetectorCounts::default(); KINDS],
         }
     }
 
     /// The same, for a text in which some things are spared.
     pub(crate) fn sparing(self, spared: Spared) -> Self {
         Self { spared, ..self }
+    }
+
+    /// The same, for detectors of these kinds alone.
+    pub(crate) fn choosing(self, kinds: Kinds) -> Self {
+        let triggers = Triggers::new(kinds);
+        Self { triggers, ..self }
+    }
+
+    /// The same, with what the policy looks for beside the detectors.
+    pub(crate) fn looking_for(self, search: Option<Search>) -> Self {
+        let kinds = search.as_ref().map_or(KINDS, Search::kinds);
+        Self {
+            search: search.map(Box::new),
+            found: vec![DetectorCounts::default(); kinds],
+            ..self
+        }
+    }
+
+    /// Whether the policy looks for something beside the detectors.
+    pub(crate) fn has_patterns(&self) -> bool {
+        self.search.is_some()
     }
 
     /// Whether values that stand beside the current text are looked for in it.
@@ -117,11 +144,19 @@ impl Scanner {
     }
 
     /// What each detector found so far, for those that found something.
-    pub(crate) fn found(&self) -> impl Iterator<Item = (&'static str, DetectorCounts)> {
-        let found = Kind::ALL.into_iter().zip(self.found);
-        found
+    pub(crate) fn found<'a>(&'a self) -> impl Iterator<Item = (&'a str, DetectorCounts)> {
+        let search = self.search.iter();
+        let own = search.flat_map(|search| (KINDS..search.kinds()).map(|i| search.name(i)));
+        let names = Kind::ALL.into_iter().map(|kind| -> &'a str { kind.name() });
+        let names = names.chain(own);
+        names
+            .zip(self.found.iter().copied())
             .filter(|(_, counts)| counts.spans > 0)
-            .map(|(kind, counts)| (kind.name(), counts))
+    }
+
+    /// What stands in the place of a span.
+    pub(crate) fn label(&self, span: &Span) -> &str {
+        label(self.search.as_deref(), span)
     }
 
     /// The scanned array, in the same layout, and how many of its cells changed; what stands `beside`
@@ -217,13 +252,26 @@ impl Scanner {
         let begins = offsets.iter().map(|o| o.as_usize() - start);
         self.triggers.find(text, begins, &mut self.bitmaps);
         let plain = self.bitmaps.plain();
+        let edge = |i: usize| {
+            let offset = |o: &O| o.as_usize().saturating_sub(start);
+            offsets.binary_search_by_key(&i, offset).is_ok()
+        };
+        if let Some(search) = &mut self.search {
+            search.begin();
+        }
         let mut row = 0;
         while row < count {
             if plain && beside.is_none() {
                 // On to the row that has the next trigger.
-                let Some(next) = self.bitmaps.next(place(row) - start) else {
-                    break;
-                };
+                let from = place(row) - start;
+                let mut next = self.bitmaps.next(from);
+                if let Some(search) = &mut self.search {
+                    next = [next, search.next(text, from, edge)]
+                        .into_iter()
+                        .flatten()
+                        .min();
+                }
+                let Some(next) = next else { break };
                 while place(row + 1) - start <= next {
                     row += 1;
                 }
@@ -234,6 +282,11 @@ impl Scanner {
                 let (bitmaps, spans) = (&self.bitmaps, &mut self.spans);
                 let (triggers, spared) = (&self.triggers, &self.spared);
                 collect(triggers, bytes, bitmaps, from, Rules::All, spared, spans);
+                if let Some(search) = &mut self.search
+                    && search.next(text, from, edge).is_some_and(|next| next < to)
+                {
+                    search.collect(bytes, spans);
+                }
             } else {
                 // Arrow has checked it; were it not UTF-8, building the result would fail.
                 self.find_folded(&String::from_utf8_lossy(bytes), Rules::All);
@@ -253,7 +306,7 @@ impl Scanner {
             }
             if !self.spans.is_empty() {
                 self.count(1);
-                rewritten.replace(first + row, &self.spans)?;
+                rewritten.replace(first + row, &self.spans, self.search.as_deref())?;
             }
             row += 1;
         }
@@ -290,7 +343,7 @@ impl Scanner {
         let mut copied = 0;
         for span in &self.spans {
             out.extend_from_slice(text.as_bytes().get(copied..span.start).unwrap_or_default());
-            out.extend_from_slice(span.kind.label().as_bytes());
+            out.extend_from_slice(self.label(span).as_bytes());
             copied = span.end;
         }
         out.extend_from_slice(text.as_bytes().get(copied..).unwrap_or_default());
@@ -313,6 +366,9 @@ impl Scanner {
                 spared,
                 &mut self.spans,
             );
+            if let Some(search) = &mut self.search {
+                search.collect(text, &mut self.spans);
+            }
         } else {
             self.find_folded(text, rules);
         }
@@ -320,10 +376,20 @@ impl Scanner {
         &self.spans
     }
 
-    /// What stands beside `text` and in it, and nothing else.
-    pub(crate) fn find_row_only(&mut self, text: &str) -> &[Span] {
+    /// What the policy looks for, if `patterns` says so, and what stands beside `number`, a plain text.
+    pub(crate) fn find_in_number(&mut self, number: &str, patterns: bool) -> &[Span] {
         self.spans.clear();
-        self.find_row(text);
+        if let Some(search) = &mut self.search
+            && patterns
+        {
+            search.collect(number.as_bytes(), &mut self.spans);
+        }
+        self.find_row(number);
+        &self.spans
+    }
+
+    /// What was found last.
+    pub(crate) fn spans(&self) -> &[Span] {
         &self.spans
     }
 
@@ -356,6 +422,9 @@ impl Scanner {
             spared,
             &mut self.spans,
         );
+        if let Some(search) = &mut self.search {
+            search.collect(chars, &mut self.spans);
+        }
         for span in &mut self.spans {
             (span.start, span.end) = self.folded.original(span.start, span.end);
         }
@@ -368,12 +437,12 @@ impl Scanner {
 
     /// Adds the current spans, which stand for `uses` cells, to the counts.
     pub(crate) fn count(&mut self, uses: u64) {
-        let mut seen = 0u32;
+        let mut seen = 0u128;
         for span in &self.spans {
-            let bit = 1u32 << (span.kind as u8);
+            let bit = 1u128 << span.kind.index();
             let repeated = seen & bit != 0;
             seen |= bit;
-            if let Some(counts) = self.found.get_mut(usize::from(span.kind as u8)) {
+            if let Some(counts) = self.found.get_mut(span.kind.index()) {
                 counts.spans = counts.spans.saturating_add(uses);
                 counts.cells = counts.cells.saturating_add(if repeated { 0 } else { uses });
             }
@@ -414,7 +483,12 @@ impl<'a, O: OffsetSizeTrait> Rewritten<'a, O> {
     }
 
     /// Labels in the place of the spans of a row that comes after all before.
-    fn replace(&mut self, row: usize, spans: &[Span]) -> Result<(), MaskError> {
+    fn replace(
+        &mut self,
+        row: usize,
+        spans: &[Span],
+        search: Option<&Search>,
+    ) -> Result<(), MaskError> {
         if self.cells == 0 {
             let size = self.data.len().saturating_sub(self.copied);
             self.out.reserve(size.saturating_add(size / 16));
@@ -426,7 +500,7 @@ impl<'a, O: OffsetSizeTrait> Rewritten<'a, O> {
         for span in spans {
             let kept = self.data.get(self.copied..start + span.start);
             self.out.extend_from_slice(kept.unwrap_or_default());
-            self.out.extend_from_slice(span.kind.label().as_bytes());
+            self.out.extend_from_slice(label(search, span).as_bytes());
             self.copied = start + span.end;
         }
         Ok(())
@@ -460,6 +534,11 @@ fn narrow<O: OffsetSizeTrait>(offset: usize) -> Result<O, MaskError> {
     O::from_usize(offset).ok_or(MaskError::TooLarge)
 }
 
+/// What stands in the place of a span.
+fn label<'a>(search: Option<&'a Search>, span: &Span) -> &'a str {
+    search.map_or(span.kind.label(), |search| search.label(span.kind))
+}
+
 /// The spans of a folded text whose characters are those from `first` on in `bitmaps`.
 fn collect(
     triggers: &Triggers,
@@ -473,16 +552,16 @@ fn collect(
     spans.clear();
     triggers.collect(text, bitmaps, first, rules, spans);
     if !spans.is_empty() {
-        settle(text, spans, spared);
+        settle(text, spans, spared, triggers.names());
     }
 }
 
-/// Nothing inside opaque keys or what is spared, names wherever they come again, whole numbers, then the
-/// union.
-fn settle(text: &[u8], spans: &mut Vec<Span>, spared: &Spared) {
+/// Nothing inside opaque keys or what is spared, names wherever they come again (if they are looked for),
+/// whole numbers, then the union.
+fn settle(text: &[u8], spans: &mut Vec<Span>, spared: &Spared, names: bool) {
     let kept = |span: &Span| !(opaque::hides(text, *span) || spared.holds(text, *span));
     spans.retain(kept);
-    if again::find(text, spans) {
+    if names && again::find(text, spans) {
         spans.retain(kept);
     }
     for span in spans.iter_mut() {

@@ -90,6 +90,13 @@ pub enum Treatment {
     },
     /// Text with every span that a detector finds replaced by the detector's label.
     Scan,
+    /// As `Scan`, by some of the detectors and of the policy's own patterns alone.
+    Chosen {
+        /// The names of the detectors, of [`crate::detectors`]; else all.
+        detectors: Option<Vec<String>>,
+        /// The names of the patterns; else all.
+        patterns: Option<Vec<String>>,
+    },
 }
 
 /// The letters of an alphabet of digits and letters.
@@ -117,7 +124,7 @@ impl Treatment {
             Self::Shift { .. } => "shift",
             Self::Zip3 { .. } => "zip3",
             Self::Bucket { .. } => "bucket",
-            Self::Scan => "scan",
+            Self::Scan | Self::Chosen { .. } => "scan",
         }
     }
 }
@@ -179,7 +186,10 @@ enum Wire {
         origin: Option<i64>,
         edges: Option<Vec<i64>>,
     },
-    Scan {},
+    Scan {
+        detectors: Option<Vec<String>>,
+        patterns: Option<Vec<String>>,
+    },
 }
 
 fn yes() -> bool {
@@ -259,7 +269,17 @@ impl From<Wire> for Treatment {
                 origin,
                 edges,
             },
-            Wire::Scan {} => Self::Scan,
+            Wire::Scan {
+                detectors: None,
+                patterns: None,
+            } => Self::Scan,
+            Wire::Scan {
+                detectors,
+                patterns,
+            } => Self::Chosen {
+                detectors,
+                patterns,
+            },
         }
     }
 }
@@ -310,6 +330,21 @@ mod tests {
                 days: 365
             }
         );
+        assert_eq!(read(r#"{"name":"scan"}"#).unwrap(), Treatment::Scan);
+        assert_eq!(
+            read(r#"{"name":"scan","detectors":["ssn"]}"#).unwrap(),
+            Treatment::Chosen {
+                detectors: Some(vec!["ssn".into()]),
+                patterns: None,
+            }
+        );
+        assert_eq!(
+            read(r#"{"name":"scan","patterns":[]}"#).unwrap(),
+            Treatment::Chosen {
+                detectors: None,
+                patterns: Some(vec![]),
+            }
+        );
         assert_eq!(
             read(r#"{"name":"zip3"}"#).unwrap(),
             Treatment::Zip3 { census: 2020 }
@@ -347,6 +382,8 @@ mod tests {
         for text in [
             r#"{"name":"null","label":"x"}"#,
             r#"{"name":"scan","first":1}"#,
+            r#"{"name":"scan","detectors":"ssn"}"#,
+            r#"{"name":"clear","detectors":["ssn"]}"#,
             r#"{"name":"year","scan":false}"#,
             r#"{"name":"clear","label":"x"}"#,
             r#"{"name":"Redact"}"#,

@@ -51,7 +51,7 @@ const TOLD: [(&str, &str); 237] = [
     ("123–45–6789 and 123 45 6789", "[SSN] and [SSN]"),
     ("１２３-４５-６７８９", "[SSN]"),
     ("12\u{200b}3-45-6789", "[SSN]"),
-    ("ITIN 912-70-1234", "ITIN [SSN]"),
+    ("ITIN 912-70-1234", "ITIN [ITIN]"),
     ("last 4 of SSN 6789", "last 4 of SSN [SSN]"),
     ("SSN ending in 6789", "SSN ending in [SSN]"),
     ("SSN# 123 - 45 - 6789", "SSN# [SSN]"),

@@ -1,5 +1,6 @@
 //! One enum, one conversion: the exception classes belong to `gateway.errors`, Rust imports them.
 
+use mask::PatternError;
 use pgtree::TreeError;
 use pyo3::PyErr;
 use pyo3::exceptions::PyRuntimeError;
@@ -14,6 +15,8 @@ pub enum KernelError {
     Tree(TreeError),
     /// A plan that cannot be carried out: `gateway.errors.InvalidRequest`.
     InvalidRequest(String),
+    /// A policy's pattern that cannot be used: `gateway.errors.ConfigurationError`.
+    Pattern(PatternError),
     /// A value has no Arrow form: `gateway.errors.Unrepresentable`.
     Unrepresentable {
         /// What is wrong, naming the column, never the value.
@@ -33,6 +36,10 @@ impl KernelError {
             Self::Tree(TreeError::NotPlainSelect(text)) => ("StatementRefused", text, None),
             Self::Tree(TreeError::NotUnderstood(text)) => ("NotUnderstood", text, None),
             Self::InvalidRequest(text) => ("InvalidRequest", text, None),
+            Self::Pattern(error) if error.name.is_empty() => {
+                ("ConfigurationError", error.detail, None)
+            }
+            Self::Pattern(error) => ("ConfigurationError", error.to_string(), None),
             Self::Unrepresentable { detail, hint } => ("Unrepresentable", detail, Some(hint)),
             Self::UpstreamFailed(text) => ("UpstreamFailed", text, None),
             Self::Internal(text) => ("MaskgateError", text, None),

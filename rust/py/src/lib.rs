@@ -8,6 +8,7 @@ mod errors;
 mod lineage;
 mod masker;
 mod messages;
+mod patterns;
 mod reader;
 #[allow(unsafe_code)]
 mod socket;
@@ -21,6 +22,7 @@ use pyo3::types::PyTuple;
 fn _kernel(m: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::quiet_panics();
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    m.add("DETECTORS", PyTuple::new(m.py(), mask::detectors())?)?;
     m.add("LABELS", PyTuple::new(m.py(), mask::labels())?)?;
     m.add_function(wrap_pyfunction!(lineage::lineage, m)?)?;
     m.add_function(wrap_pyfunction!(lineage::parts, m)?)?;
@@ -29,6 +31,7 @@ fn _kernel(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<masker::MaskedBatch>()?;
     m.add_class::<messages::CopyMessages>()?;
     m.add_class::<reader::CopyReader>()?;
+    m.add_class::<patterns::Patterns>()?;
     m.add_class::<stream::Chunk>()?;
     m.add_class::<stream::MaskedStream>()?;
     Ok(())

@@ -7,6 +7,7 @@
 
 use crate::arrow_c::{self, Broken};
 use crate::errors::KernelError;
+use crate::patterns::Patterns;
 use arrow_array::{Array, ArrayRef, StructArray};
 use arrow_data::ffi::FFI_ArrowArray;
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema};
@@ -52,7 +53,13 @@ pub struct ArrowMasker {
 #[pymethods]
 impl ArrowMasker {
     #[new]
-    fn new(schema: &Bound<'_, PyAny>, plan: &str, token_key: &[u8]) -> PyResult<Self> {
+    #[pyo3(signature = (schema, plan, token_key, patterns=None))]
+    fn new(
+        schema: &Bound<'_, PyAny>,
+        plan: &str,
+        token_key: &[u8],
+        patterns: Option<&Patterns>,
+    ) -> PyResult<Self> {
         let schema = quiet(|| arrow_c::schema_of(schema))?;
         let schema = schema.map_err(|_| invalid("the Arrow schema cannot be read"))?;
         let plan: Vec<Planned> = serde_json::from_str(plan)
@@ -74,7 +81,9 @@ impl ArrowMasker {
             }
         }
         let refused = |error: MaskError| invalid(&error.to_string());
-        let mut masker = Masker::new(&columns, token_key).map_err(refused)?;
+        let mut masker =
+            Masker::with_patterns(&columns, token_key, patterns.map(Patterns::shared).as_ref())
+                .map_err(refused)?;
         for (i, column) in shown.iter().enumerate() {
             if column.beside.is_empty() && !masker.needs_beside(i) {
                 continue;

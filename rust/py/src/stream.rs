@@ -4,6 +4,7 @@
 //! It refuses to go on after an error, and it turns a panic into an error that says nothing of data.
 
 use crate::errors::KernelError;
+use crate::patterns::Patterns;
 use crate::reader::CopyReader;
 use arrow_array::ArrayRef;
 use arrow_schema::Field;
@@ -109,9 +110,11 @@ pub struct MaskedStream {
 #[pymethods]
 impl MaskedStream {
     #[new]
-    fn new(plan: &str, token_key: &[u8]) -> PyResult<Self> {
+    #[pyo3(signature = (plan, token_key, patterns=None))]
+    fn new(plan: &str, token_key: &[u8], patterns: Option<&Patterns>) -> PyResult<Self> {
+        let patterns = patterns.map(Patterns::shared);
         Ok(Self {
-            pipeline: Pipeline::new(plan, token_key)?,
+            pipeline: Pipeline::new(plan, token_key, patterns.as_ref())?,
             dead: None,
         })
     }
@@ -233,7 +236,11 @@ struct Pipeline {
 }
 
 impl Pipeline {
-    fn new(plan: &str, token_key: &[u8]) -> Result<Self, KernelError> {
+    fn new(
+        plan: &str,
+        token_key: &[u8],
+        patterns: Option<&mask::Patterns>,
+    ) -> Result<Self, KernelError> {
         let plan: Plan = serde_json::from_str(plan).map_err(|error| {
             KernelError::InvalidRequest(format!("the plan is not valid: {error}"))
         })?;
@@ -271,7 +278,7 @@ impl Pipeline {
             let detail = "every column is hidden: at least one must be shown";
             return Err(KernelError::InvalidRequest(detail.to_owned()));
         }
-        let mut masker = Masker::new(&treated, token_key).map_err(invalid)?;
+        let mut masker = Masker::with_patterns(&treated, token_key, patterns).map_err(invalid)?;
         let mut fields = Vec::with_capacity(shown.len());
         for (i, column) in shown.iter().enumerate() {
             let mut field = masker.output_field(i).clone();

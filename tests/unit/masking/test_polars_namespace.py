@@ -35,6 +35,8 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     ("note", "scan", {}, {}),
     ("notes", "scan", {}, {}),
     ("kind", "scan", {}, {}),
+    ("note", "scan", {"detectors": ["date", "phone"]}, {"detectors": ["phone", "date"]}),
+    ("note", "scan", {"without": ["phone"]}, {"without": ["phone"]}),
     ("note", "redact", {}, {}),
     ("age", "redact", {}, {}),
     ("kind", "redact", {"label": "[K]"}, {"label": "[K]"}),

@@ -7,6 +7,7 @@
 //! the exception: a row's first character begins whatever it is part of.
 
 use super::classes::{AFTER, GROUP, Group, Openings};
+use super::kinds::Wanted;
 use super::sieve::Sieve;
 use super::simd::{self, Engine, Job, Words};
 use super::words::Opening;
@@ -104,6 +105,21 @@ fn bits_from(bits: &[[u64; 4]], start: usize) -> u64 {
 pub(super) type Gated = Gates<[u64; 4]>;
 
 impl Gated {
+    /// Takes out what opens rules of what is not looked for; of words none of them are known.
+    fn keep(&mut self, wanted: Wanted) {
+        for (is_wanted, bits) in [
+            (wanted.capitals, &mut self.capitals),
+            (wanted.capitals, &mut self.begins),
+            (wanted.numbers, &mut self.numbers),
+            (wanted.tokens, &mut self.tokens),
+            (wanted.signs, &mut self.signs),
+        ] {
+            if !is_wanted {
+                *bits = [0; 4];
+            }
+        }
+    }
+
     /// All of its triggers.
     #[inline(always)]
     fn any(&self) -> [u64; 4] {
@@ -450,6 +466,7 @@ impl Bitmaps {
         text: &[u8],
         rows: impl Iterator<Item = usize>,
         opening: &Opening,
+        wanted: Wanted,
     ) {
         let count = text.len().div_ceil(GROUP);
         self.gates.clear();
@@ -471,6 +488,11 @@ impl Bitmaps {
             text,
             beginnings: &opening.beginnings,
         });
+        if wanted != Wanted::ALL {
+            for gated in &mut self.gates {
+                gated.keep(wanted);
+            }
+        }
         self.sieve.sift(text, &mut self.gates, &self.runs, opening);
         self.open.extend(self.gates.iter().map(Gated::any));
     }

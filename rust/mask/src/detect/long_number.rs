@@ -1,7 +1,8 @@
 //! Long numbers: nine bare digits or more are an identifier of somebody or something, and payment
 //! cards in their printed groups.
 //!
-//! Bare: 9 digits `[SSN]`, 10 or 11 from 1 on `[PHONE]`, 13 to 19 that pass Luhn `[CARD]`, others
+//! Bare: 9 digits `[SSN]`, 10 that begin with 1 and pass the check of an NPI `[NPI]`, other 10 and 11
+//! from 1 on `[PHONE]`, 13 to 19 that pass Luhn `[CARD]`, others
 //! `[ID]`. One or two letters that hang on it belong to it. The digits after a decimal point are no
 //! identifier. Spelled out: nine single digits with separators between. Grouped: 4-4-4-1..7 and 4-6-4..5
 //! digits with one dash, dot or blank between, whatever Luhn says.
@@ -56,6 +57,8 @@ pub(crate) fn find(text: &[u8], at: usize, spans: &mut Vec<Span>) {
 fn kind_of(number: &[u8]) -> Kind {
     match number.len() {
         9 => Kind::Ssn,
+        // No telephone number begins with 1.
+        10 if number.first() == Some(&b'1') && npi(number) => Kind::Npi,
         10 => Kind::Phone,
         11 if number.first() == Some(&b'1') => Kind::Phone,
         13..=19 if luhn(number) => Kind::Card,
@@ -98,6 +101,16 @@ fn gap(text: &[u8], i: usize) -> Option<usize> {
 
 /// The check of ISO/IEC 7812-1.
 pub(crate) fn luhn(number: &[u8]) -> bool {
+    luhn_sum(number).is_multiple_of(10)
+}
+
+/// The same with 80840 before, which is health's in the United States (45 CFR 162.406).
+fn npi(number: &[u8]) -> bool {
+    const PREFIX: u32 = 24;
+    (PREFIX + luhn_sum(number)).is_multiple_of(10)
+}
+
+fn luhn_sum(number: &[u8]) -> u32 {
     let mut sum = 0u32;
     for (place, &c) in number.iter().rev().enumerate() {
         let digit = u32::from(c & 15);
@@ -110,5 +123,5 @@ pub(crate) fn luhn(number: &[u8]) -> bool {
             doubled
         };
     }
-    sum.is_multiple_of(10)
+    sum
 }

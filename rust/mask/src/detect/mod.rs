@@ -21,6 +21,7 @@ pub(crate) mod email;
 mod endings;
 mod facility;
 pub(crate) mod gates;
+pub(crate) mod kinds;
 mod lexicon;
 pub(crate) mod lexis;
 mod lone;
@@ -47,150 +48,98 @@ use lexis::{at, before, digits, run_back};
 #[cfg(test)]
 pub(crate) use simd::{narrowly, plainly};
 
-/// What a span is. The order decides between candidates of equal length: what the row says before what
-/// a context word says, and that before what a shape says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub(crate) enum Kind {
-    Row,
-    Mrn,
-    Account,
-    Member,
-    Policy,
-    Case,
-    Npi,
-    Dea,
-    Mbi,
-    License,
-    Plate,
-    Device,
-    Vin,
-    Iban,
-    Email,
-    Url,
-    Card,
-    Ssn,
-    Zip,
-    Phone,
-    Date,
-    Ip,
-    Mac,
-    Age,
-    Id,
-    Name,
-    Address,
-    Place,
+/// The kinds of spans, each with the name that reports and rules have for it, and what stands in its place.
+macro_rules! kinds {
+    ($($kind:ident $name:literal $label:literal,)*) => {
+        /// What a span is. The order decides between candidates of equal length: what the policy or the
+        /// row says before what a context word says, and that before what a shape says.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum Kind {
+            /// One of the policy's own patterns, by its place among them.
+            Pattern(u8),
+            $($kind,)*
+        }
+
+        impl Kind {
+            /// Every kind in order, but the policy's own.
+            pub(crate) const ALL: [Self; KINDS] = [$(Self::$kind,)*];
+
+            /// The place in [`Kind::ALL`]; the policy's own come behind.
+            pub(crate) const fn index(self) -> usize {
+                enum Order {
+                    $($kind,)*
+                }
+                match self {
+                    $(Self::$kind => Order::$kind as usize,)*
+                    Self::Pattern(place) => KINDS + place as usize,
+                }
+            }
+
+            /// The name in the report, and in rules; the policy's own have theirs elsewhere.
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                    Self::Pattern(_) => "own",
+                }
+            }
+
+            /// What stands in the place of a span; of the policy's own, if nobody knows better.
+            pub(crate) fn label(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $label,)*
+                    Self::Pattern(_) => crate::DEFAULT_LABEL,
+                }
+            }
+        }
+    };
 }
 
-/// How many kinds there are.
-pub(crate) const KINDS: usize = 28;
+/// How many kinds there are, but the policy's own.
+pub(crate) const KINDS: usize = 29;
+
+kinds! {
+    Row "row" "[ROW]",
+    Mrn "mrn" "[MRN]",
+    Account "account" "[ACCOUNT]",
+    Member "member" "[MEMBER]",
+    Policy "policy" "[POLICY]",
+    Case "case" "[CASE]",
+    Npi "npi" "[NPI]",
+    Dea "dea" "[DEA]",
+    Mbi "mbi" "[MBI]",
+    License "license" "[LICENSE]",
+    Plate "plate" "[PLATE]",
+    Device "device" "[DEVICE]",
+    Vin "vin" "[VIN]",
+    Iban "iban" "[IBAN]",
+    Email "email" "[EMAIL]",
+    Url "url" "[URL]",
+    Card "card" "[CARD]",
+    Itin "itin" "[ITIN]",
+    Ssn "ssn" "[SSN]",
+    Zip "zip" "[ZIP]",
+    Phone "phone" "[PHONE]",
+    Date "date" "[DATE]",
+    Ip "ip" "[IP]",
+    Mac "mac" "[MAC]",
+    Age "age" "[AGE]",
+    Id "id" "[ID]",
+    Name "name" "[NAME]",
+    Address "address" "[ADDRESS]",
+    Place "place" "[PLACE]",
+}
 
 impl Kind {
-    /// Every kind in order.
-    pub(crate) const ALL: [Self; KINDS] = [
-        Self::Row,
-        Self::Mrn,
-        Self::Account,
-        Self::Member,
-        Self::Policy,
-        Self::Case,
-        Self::Npi,
-        Self::Dea,
-        Self::Mbi,
-        Self::License,
-        Self::Plate,
-        Self::Device,
-        Self::Vin,
-        Self::Iban,
-        Self::Email,
-        Self::Url,
-        Self::Card,
-        Self::Ssn,
-        Self::Zip,
-        Self::Phone,
-        Self::Date,
-        Self::Ip,
-        Self::Mac,
-        Self::Age,
-        Self::Id,
-        Self::Name,
-        Self::Address,
-        Self::Place,
-    ];
-
-    /// The name in the report.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Mrn => "mrn",
-            Self::Account => "account",
-            Self::Member => "member",
-            Self::Policy => "policy",
-            Self::Case => "case",
-            Self::Npi => "npi",
-            Self::Dea => "dea",
-            Self::Mbi => "mbi",
-            Self::License => "license",
-            Self::Plate => "plate",
-            Self::Device => "device",
-            Self::Vin => "vin",
-            Self::Iban => "iban",
-            Self::Email => "email",
-            Self::Url => "url",
-            Self::Card => "card",
-            Self::Ssn => "ssn",
-            Self::Phone => "phone",
-            Self::Date => "date",
-            Self::Ip => "ip",
-            Self::Mac => "mac",
-            Self::Zip => "zip",
-            Self::Age => "age",
-            Self::Id => "id",
-            Self::Name => "name",
-            Self::Address => "address",
-            Self::Place => "place",
-            Self::Row => "row",
-        }
-    }
-
-    /// What stands in the place of a span.
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Mrn => "[MRN]",
-            Self::Account => "[ACCOUNT]",
-            Self::Member => "[MEMBER]",
-            Self::Policy => "[POLICY]",
-            Self::Case => "[CASE]",
-            Self::Npi => "[NPI]",
-            Self::Dea => "[DEA]",
-            Self::Mbi => "[MBI]",
-            Self::License => "[LICENSE]",
-            Self::Plate => "[PLATE]",
-            Self::Device => "[DEVICE]",
-            Self::Vin => "[VIN]",
-            Self::Iban => "[IBAN]",
-            Self::Email => "[EMAIL]",
-            Self::Url => "[URL]",
-            Self::Card => "[CARD]",
-            Self::Ssn => "[SSN]",
-            Self::Phone => "[PHONE]",
-            Self::Date => "[DATE]",
-            Self::Ip => "[IP]",
-            Self::Mac => "[MAC]",
-            Self::Zip => "[ZIP]",
-            Self::Age => "[AGE]",
-            Self::Id => "[ID]",
-            Self::Name => "[NAME]",
-            Self::Address => "[ADDRESS]",
-            Self::Place => "[PLACE]",
-            Self::Row => "[ROW]",
-        }
+    /// Those that a rule can name: what stands in the row is named by its columns.
+    pub(crate) fn nameable() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|kind| *kind != Self::Row)
     }
 
     /// Whether a dash and more digits beside a span belong to the same number.
     fn is_dashed_number(self) -> bool {
         matches!(
             self,
-            Self::Card | Self::Ssn | Self::Phone | Self::Zip | Self::Id
+            Self::Card | Self::Ssn | Self::Itin | Self::Npi | Self::Phone | Self::Zip | Self::Id
         )
     }
 }

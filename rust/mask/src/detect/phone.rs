@@ -6,16 +6,19 @@
 //!   or more of two digits or more, one kind of separator between all after the first.
 //! - `555` and four digits; `ddd-ddd-ddd`, `ddd.ddd.ddd`, `dd-dd-dd-dd`.
 //! - After a word that announces a number, 7 to 15 digits in groups.
+//! - Before a word that says whose it is and ends its line or piece of it (`781 1704 office`), 7 to 15
+//!   digits in groups of two or more.
 //!
 //! Ten bare digits are told by `long_number`.
 
 use super::lexis::{
-    at, before, digits, group, is_blank, is_letter, is_space, run, run_up_to, separator, word,
+    at, before, digits, group, is_blank, is_letter, is_space, run, run_back_up_to, run_up_to,
+    separator, word,
 };
 use super::{Kind, Span};
 
 /// Words that announce a number.
-pub(crate) const WORDS: [&str; 19] = [
+pub(crate) const WORDS: [&str; 31] = [
     "answering",
     "message",
     "messages",
@@ -30,11 +33,28 @@ pub(crate) const WORDS: [&str; 19] = [
     "called",
     "cell",
     "mobile",
+    "cellphone",
+    "landline",
     "fax",
+    "faxed",
+    "facsimile",
+    "voicemail",
+    "hotline",
+    "beeper",
+    "whatsapp",
+    "sms",
+    "texted",
+    "phoned",
+    "dialed",
     "pager",
     "contact",
     "dial",
     "reach",
+];
+
+/// Words that say of the number before them what it is for.
+pub(crate) const AFTER: [&str; 8] = [
+    "office", "fax", "mobile", "cell", "pager", "home", "work", "direct",
 ];
 
 /// The farthest that a number may stand from the word which announces it.
@@ -110,11 +130,58 @@ pub(crate) fn find_after_word(text: &[u8], at_word: usize, spans: &mut Vec<Span>
     }
 }
 
-/// Where the number should stand that the word ending at `i` announces: after a full stop perhaps,
-/// then behind the line's end when nothing else is on the line, else behind up to thirty characters
+/// 7 to 15 digits in two groups or more of two or more, up to three blanks, dashes or parentheses, the word,
+/// and the end of the line or of a piece of it.
+pub(crate) fn find_before_word(text: &[u8], at_word: usize, spans: &mut Vec<Span>) {
+    let word_end = run(text, at_word, is_letter);
+    let known = AFTER
+        .iter()
+        .any(|word| super::lexis::same(text, at_word, word_end, word));
+    let next = at(text, run_up_to(text, word_end, 2, is_blank));
+    let ends = matches!(next, 0 | b'\r' | b'\n' | b',' | b';' | b')' | b'\\');
+    if !known || !ends {
+        return;
+    }
+    let end = run_back_up_to(text, at_word, 3, |c| matches!(c, b' ' | b'-' | b'('));
+    if end == at_word {
+        return;
+    }
+    let (mut first, mut stop) = (end, end);
+    let (mut total, mut groups) = (0, 0);
+    loop {
+        let start = run_back_up_to(text, stop, 16, |c| c.is_ascii_digit());
+        let length = stop - start;
+        if length < 2 || total + length > 15 {
+            break;
+        }
+        first = start;
+        total += length;
+        groups += 1;
+        let mut joint = start - usize::from(before(text, start) == b'(');
+        joint -= usize::from(matches!(before(text, joint), b'-' | b'.' | b' '));
+        joint -= usize::from(before(text, joint) == b')');
+        if joint == start {
+            break;
+        }
+        stop = joint;
+    }
+    if groups >= 2 && total >= 7 {
+        let (start, _) = opening(text, first);
+        let kind = Kind::Phone;
+        spans.push(Span { start, end, kind });
+    }
+}
+
+/// Where the number should stand that the word ending at `i` announces: after a full stop perhaps, and an
+/// abbreviation of `number` with one, then behind the line's end when nothing else is on the line, else behind up to thirty characters
 /// of the same line and sentence.
 fn announced(text: &[u8], i: usize) -> usize {
     let i = i + usize::from(at(text, i) == b'.');
+    let next = run_up_to(text, i, 2, is_blank);
+    let number = ["no.", "nr.", "num."]
+        .iter()
+        .find_map(|short| word(text, next, short));
+    let i = number.unwrap_or(i);
     let signs = run_up_to(text, i, REACH, |c| is_blank(c) || matches!(c, b':' | b'-'));
     if matches!(at(text, signs), b'\r' | b'\n') {
         return run_up_to(text, signs, REACH, |c| {

@@ -59,7 +59,7 @@ const fn marked(phrase: &'static str, kind: Kind) -> Keyword {
 }
 
 /// Every keyword. Where one is the beginning of another both are tried.
-pub(crate) const KEYWORDS: [Keyword; 75] = [
+pub(crate) const KEYWORDS: [Keyword; 89] = [
     strong("m.r.n", Kind::Mrn),
     strong("mrn", Kind::Mrn),
     strong("mrns", Kind::Mrn),
@@ -85,7 +85,10 @@ pub(crate) const KEYWORDS: [Keyword; 75] = [
     strong("social security", Kind::Ssn),
     strong("soc sec", Kind::Ssn),
     marked("ss", Kind::Ssn),
-    marked("itin", Kind::Ssn),
+    strong("itin", Kind::Itin),
+    strong("taxpayer id", Kind::Itin),
+    strong("taxpayer identification", Kind::Itin),
+    weak("tax id", Kind::Itin),
     weak("account", Kind::Account),
     weak("acct", Kind::Account),
     weak("a/c", Kind::Account),
@@ -119,10 +122,14 @@ pub(crate) const KEYWORDS: [Keyword; 75] = [
     marked("ref", Kind::Case),
     marked("rx", Kind::Case),
     strong("npi", Kind::Npi),
+    strong("national provider", Kind::Npi),
     marked("dea", Kind::Dea),
     weak("license", Kind::License),
     weak("licence", Kind::License),
     weak("passport", Kind::License),
+    weak("national id", Kind::License),
+    weak("student id", Kind::License),
+    weak("voter id", Kind::License),
     weak("certificate", Kind::License),
     marked("dl", Kind::License),
     marked("state id", Kind::License),
@@ -130,11 +137,18 @@ pub(crate) const KEYWORDS: [Keyword; 75] = [
     marked("badge", Kind::License),
     strong("license plate", Kind::Plate),
     marked("plate", Kind::Plate),
+    marked("plates", Kind::Plate),
+    marked("registration", Kind::Plate),
     weak("imei", Kind::Device),
     weak("udi", Kind::Device),
     weak("serial", Kind::Device),
+    weak("s/n", Kind::Device),
     marked("device", Kind::Device),
     strong("vin", Kind::Vin),
+    strong("vehicle identification", Kind::Vin),
+    strong("vehicle id", Kind::Vin),
+    weak("mac address", Kind::Mac),
+    weak("sort code", Kind::Account),
 ];
 
 /// Fillers that mark what follows as a number.
@@ -177,7 +191,7 @@ pub(crate) fn find(
         return;
     }
     if let Some(end) = phrase(text, at_word, word_end, keyword.phrase)
-        && let Some((start, end)) = numbered(text, end, keyword.weight)
+        && let Some((start, end)) = numbered(text, end, keyword)
     {
         spans.push(Span {
             start,
@@ -230,7 +244,8 @@ const INITIALS: u32 = initials(&MARKS) | initials(&LINKS);
 const FAR_INITIALS: u32 = INITIALS | initials(&FAR_LINKS);
 
 /// The value after a keyword that ends at `i`.
-fn numbered(text: &[u8], i: usize, weight: Weight) -> Option<(usize, usize)> {
+fn numbered(text: &[u8], i: usize, keyword: &Keyword) -> Option<(usize, usize)> {
+    let weight = keyword.weight;
     let mut i = i;
     let (mut mark, mut hint) = (false, false);
     let initials = match weight {
@@ -265,7 +280,7 @@ fn numbered(text: &[u8], i: usize, weight: Weight) -> Option<(usize, usize)> {
         }
         i = end;
     }
-    let (end, counts) = value(text, i)?;
+    let (end, counts) = value(text, i, keyword.kind)?;
     let long =
         counts.digits >= 5 || (counts.word >= 5 && (3..counts.word).contains(&counts.digits));
     // `Ref: 135-145` gives limits, not a number.
@@ -299,8 +314,8 @@ const LONGEST: usize = 128;
 
 /// A value at `i`: letters and digits with single dashes or underscores inside, at least one digit.
 /// When it is two or three capitals a blank and three digits or more belong to it; when it is four
-/// digits or fewer, groups of two to four digits that a blank sets apart.
-fn value(text: &[u8], i: usize) -> Option<(usize, Counts)> {
+/// digits or fewer, groups of two to four digits that a blank sets apart; of a plate, what [`plate`] says.
+fn value(text: &[u8], i: usize, kind: Kind) -> Option<(usize, Counts)> {
     let mut end = joined(text, i)?;
     if (2..=3).contains(&(end - i))
         && text
@@ -321,6 +336,9 @@ fn value(text: &[u8], i: usize) -> Option<(usize, Counts)> {
             end = stop;
         }
     }
+    if kind == Kind::Plate {
+        end = plate(text, i, end);
+    }
     let body = text.get(i..end).unwrap_or_default();
     let counts = Counts {
         word: body.iter().filter(|&&c| is_word(c)).count(),
@@ -328,6 +346,27 @@ fn value(text: &[u8], i: usize) -> Option<(usize, Counts)> {
     };
     let fraction = matches!(at(text, end), b'/' | b'.') && at(text, end + 1).is_ascii_digit();
     (counts.digits > 0 && !(fraction && counts.word <= 3)).then_some((end, counts))
+}
+
+/// The letters and digits of the longest plates.
+const PLATE: usize = 7;
+
+/// The end of a plate at `i` whose first group ends at `end`: further groups of up to four capitals and
+/// digits, each behind one blank, until there are seven.
+fn plate(text: &[u8], i: usize, mut end: usize) -> usize {
+    let of_plate = |c: u8| c.is_ascii_uppercase() || c.is_ascii_digit();
+    let count = |end| {
+        let body = text.get(i..end).unwrap_or_default();
+        body.iter().filter(|&&c| is_word(c)).count()
+    };
+    while count(end) < PLATE && is_blank(at(text, end)) {
+        let stop = run_up_to(text, end + 1, 5, of_plate);
+        if !(1..=4).contains(&(stop - end - 1)) || is_word(at(text, stop)) {
+            break;
+        }
+        end = stop;
+    }
+    end
 }
 
 /// The end of letters and digits with single dashes or underscores inside.

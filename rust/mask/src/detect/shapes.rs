@@ -1,8 +1,9 @@
 //! Identifiers of mixed letters and digits that their shape or their check digit tells:
 //! MBI (11 characters, no check digit), DEA (check digit), VIN (17 characters, mod 11), IBAN (mod 97,
-//! in groups of four or together). NPI is told by its word, in `record`.
+//! in groups of four or together; behind its word whatever the check says). NPI is told by its word, in
+//! `record`, or by its check, in `long_number`.
 
-use super::lexis::{at, before, is_word, run, run_back};
+use super::lexis::{at, before, is_word, run, run_back, run_back_up_to, same};
 use super::{Kind, Span, device};
 
 pub(crate) fn find(text: &[u8], at_digit: usize, spans: &mut Vec<Span>) {
@@ -138,12 +139,13 @@ fn iban(text: &[u8], start: usize) -> Option<usize> {
     let together = run(text, start, |c| c.is_ascii_alphanumeric());
     if together - start > 4 {
         let token = text.get(start..together)?;
-        return ((15..=34).contains(&token.len()) && !is_word(at(text, together)) && mod_97(token))
-            .then_some(together);
+        let ends = (15..=34).contains(&token.len()) && !is_word(at(text, together));
+        return (ends && (mod_97(token) || after_word(text, start))).then_some(together);
     }
     // Printed: groups of four, the last may be shorter. The longest that passes the check is it.
     let mut plain = text.get(start..together)?.to_vec();
     let (mut end, mut found) = (together, None);
+    let named = after_word(text, start);
     while at(text, end) == b' ' && plain.len() < 34 && plain.len() % 4 == 0 {
         let stop = run(text, end + 1, |c| c.is_ascii_alphanumeric());
         if !(1..=4).contains(&(stop - end - 1)) {
@@ -151,11 +153,21 @@ fn iban(text: &[u8], start: usize) -> Option<usize> {
         }
         plain.extend_from_slice(text.get(end + 1..stop)?);
         end = stop;
-        if (15..=34).contains(&plain.len()) && !is_word(at(text, end)) && mod_97(&plain) {
+        let ends = (15..=34).contains(&plain.len()) && !is_word(at(text, end));
+        if ends && (mod_97(&plain) || named) {
             found = Some(end);
         }
     }
     found
+}
+
+/// Whether `IBAN` stands before `i`, with blanks and signs between.
+fn after_word(text: &[u8], i: usize) -> bool {
+    let end = run_back_up_to(text, i, 4, |c| {
+        matches!(c, b' ' | b'\t' | b':' | b'#' | b'=' | b'.' | b'-')
+    });
+    let start = run_back_up_to(text, end, 5, is_word);
+    start < i && same(text, start, end, "iban")
 }
 
 /// ISO 13616: the first four characters at the end, letters as 10 to 35, the whole mod 97 is 1.

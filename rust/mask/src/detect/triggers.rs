@@ -6,12 +6,13 @@
 
 use super::classes::Openings;
 use super::gates::Bitmaps;
+use super::kinds::{Kinds, Wanted};
 use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run, run_up_to};
 use super::url::{self, Tails};
 use super::words::{COMPARED, Opening, Words, letters};
 use super::{
-    Find, Span, age, capital, date_digits, date_words, device, email, long_number, name, network,
-    phone, record, shapes, ssn, zip,
+    Find, Kind, Span, age, capital, date_digits, date_words, device, email, long_number, name,
+    network, phone, record, shapes, ssn, zip,
 };
 
 /// Which rules are asked.
@@ -41,13 +42,17 @@ struct Word {
 
 /// The words that open rules.
 pub(crate) struct Triggers {
+    /// What is looked for.
+    kinds: Kinds,
+    wanted: Wanted,
     opening: Opening,
     /// For each of the words what it opens.
     opened: Vec<Vec<Rule>>,
 }
 
 impl Triggers {
-    pub(crate) fn new() -> Self {
+    /// The words that open the rules of these kinds.
+    pub(crate) fn new(kinds: Kinds) -> Self {
         let mut begun = Vec::new();
         let mut known: Vec<Word> = Vec::new();
         let mut open = |phrase: &str, alone: bool, rule: Rule| {
@@ -65,39 +70,58 @@ impl Triggers {
                 }),
             }
         };
-        for keyword in &record::KEYWORDS {
+        for keyword in record::KEYWORDS.iter().filter(|one| kinds.hold(one.kind)) {
             begun.push(keyword.phrase);
             let second = keyword.phrase.split(' ').nth(1);
             let second = second.and_then(|word| word.bytes().next());
             open(keyword.phrase, false, Rule::Record(keyword, second));
         }
         let months = date_words::MONTHS.map(|(name, _)| name);
-        for (words, find) in [
-            (phone::WORDS.as_slice(), phone::find_after_word as Find),
-            (&months, date_words::find),
-            (&["age", "aged"], age::find_after_word),
-            (&age::WORDS, age::find_in_words),
-            (&zip::WORDS, zip::find_after_word),
+        for (kind, words, find) in [
+            (
+                Kind::Phone,
+                phone::WORDS.as_slice(),
+                phone::find_after_word as Find,
+            ),
+            (Kind::Phone, &phone::AFTER, phone::find_before_word),
+            (Kind::Date, &months, date_words::find),
+            (Kind::Age, &["age", "aged"], age::find_after_word),
+            (Kind::Age, &age::WORDS, age::find_in_words),
+            (Kind::Zip, &zip::WORDS, zip::find_after_word),
         ] {
+            if !kinds.hold(kind) {
+                continue;
+            }
             for word in words {
                 begun.push(word);
                 open(word, false, Rule::Other(find));
             }
         }
-        begun.push("www");
-        open("www", true, Rule::Www);
-        for title in name::TITLES {
-            begun.push(title);
-            open(title, true, Rule::Other(name::find_after_title));
+        if kinds.hold(Kind::Url) {
+            begun.push("www");
+            open("www", true, Rule::Www);
+        }
+        if kinds.hold(Kind::Name) {
+            for title in name::TITLES {
+                begun.push(title);
+                open(title, true, Rule::Other(name::find_after_title));
+            }
         }
         let beginnings = Openings::new(begun.into_iter());
         known.sort_by_key(|word| word.alone);
         let letters: Vec<u64> = known.iter().map(|word| word.letters).collect();
         let words = Words::new(&letters, known.partition_point(|word| !word.alone));
         Self {
+            kinds,
+            wanted: Wanted::by(kinds),
             opening: Opening { beginnings, words },
             opened: known.into_iter().map(|word| word.rules).collect(),
         }
+    }
+
+    /// Whether names are looked for.
+    pub(crate) fn names(&self) -> bool {
+        self.kinds.hold(Kind::Name)
     }
 
     /// The triggers of a folded text of rows that begin at `rows` and at its first character.
@@ -107,7 +131,7 @@ impl Triggers {
         rows: impl Iterator<Item = usize>,
         bitmaps: &mut Bitmaps,
     ) {
-        bitmaps.set(text, rows, &self.opening);
+        bitmaps.set(text, rows, &self.opening, self.wanted);
     }
 
     /// Asks every rule at each of its triggers in a folded row, whose characters are those from
@@ -144,14 +168,18 @@ impl Triggers {
             }
             if found.numbers != 0 {
                 let (length, near) = bitmaps.digits(place);
-                at_digits(text, i, length, near, spans);
+                at_digits(text, i, (length, near), self.kinds, spans);
             }
             if found.tokens != 0 {
                 at_token(text, i, spans);
             }
             if found.signs != 0 {
-                at_sign(text, i, &mut tails, spans);
+                at_sign(text, i, self.kinds, &mut tails, spans);
             }
+        }
+        if self.kinds != Kinds::ALL {
+            // Some rules tell several kinds.
+            spans.retain(|span| self.kinds.hold(span.kind));
         }
     }
 
@@ -188,34 +216,43 @@ fn at_token(text: &[u8], start: usize, spans: &mut Vec<Span>) {
 
 /// Asks the rules that begin with the run of digits at `start`: so many of them, 64 for any number from
 /// there on; `near` stand behind them with only separators of numbers between.
-fn at_digits(text: &[u8], start: usize, length: usize, near: usize, spans: &mut Vec<Span>) {
+fn at_digits(
+    text: &[u8],
+    start: usize,
+    (length, near): (usize, usize),
+    kinds: Kinds,
+    spans: &mut Vec<Span>,
+) {
     let end = start + length;
-    if may_be_age(text, start, end) {
+    if kinds.hold(Kind::Age) && may_be_age(text, start, end) {
         age::find(text, start, spans);
     }
     if length >= 9 {
         long_number::find(text, start, spans);
     }
-    if length == 5 {
+    if length == 5 && kinds.hold(Kind::Zip) {
         zip::find(text, start, spans);
     }
-    if length == 8 {
+    if length == 8 && kinds.hold(Kind::Date) {
         date_digits::find(text, start, end, spans);
     }
-    if length == 2 && at(text, end) == b')' {
+    if length == 2 && at(text, end) == b')' && kinds.hold(Kind::Device) {
         device::find_gs1(text, start, spans);
     }
     let total = length + near;
     if near == 0 && length < 7 {
         return;
     }
-    if total >= 7 {
+    if total >= 7 && kinds.hold(Kind::Phone) {
         phone::find(text, start, length, total, spans);
     }
-    if length == 3 && total >= 9 {
+    if length == 3 && total >= 9 && (kinds.hold(Kind::Ssn) || kinds.hold(Kind::Itin)) {
         ssn::find(text, start, spans);
     }
-    if matches!(length, 1 | 2 | 4) && (total >= 6 || may_be_short_date(text, end, total)) {
+    if matches!(length, 1 | 2 | 4)
+        && kinds.hold(Kind::Date)
+        && (total >= 6 || may_be_short_date(text, end, total))
+    {
         date_digits::find(text, start, end, spans);
     }
     if (length == 4 && total >= 13) || (length == 1 && total >= 9) {
@@ -246,14 +283,14 @@ fn may_be_short_date(text: &[u8], i: usize, total: usize) -> bool {
 }
 
 /// Asks the rules that a sign opens.
-fn at_sign(text: &[u8], i: usize, tails: &mut Tails, spans: &mut Vec<Span>) {
+fn at_sign(text: &[u8], i: usize, kinds: Kinds, tails: &mut Tails, spans: &mut Vec<Span>) {
     match at(text, i) {
-        b'@' => email::find(text, i, spans),
+        b'@' if kinds.hold(Kind::Email) => email::find(text, i, spans),
         b':' => {
             network::find_colons(text, i, spans);
             url::find_scheme(text, i, tails, spans);
         }
-        b'-' if is_word(before(text, i)) && is_word(at(text, i + 1)) => {
+        b'-' if kinds.hold(Kind::Mac) && is_word(before(text, i)) && is_word(at(text, i + 1)) => {
             network::find_dashed_mac(text, i, spans);
         }
         b'.' if is_word(at(text, i + 1)) => {

@@ -2,15 +2,6 @@
 
 use super::Found;
 use crate::detect::{Kind, again};
-use crate::fold::fold;
-
-/// The folded text, and where each of its characters is in bytes.
-pub(super) fn folded(text: &str) -> (Vec<u8>, Vec<(usize, usize)>) {
-    let folded = text.char_indices();
-    folded
-        .filter_map(|(start, c)| fold(c).map(|folded| (folded, (start, start + c.len_utf8()))))
-        .unzip()
-}
 
 /// Every word that is a part of a name among those found.
 pub(super) fn again(text: &[u8], found: &[Found]) -> Vec<Found> {

@@ -58,6 +58,7 @@ pub(super) fn long_kind(number: &[u8]) -> Kind {
     });
     match number.len() {
         9 => Kind::Ssn,
+        10 if number[0] == b'1' && (luhn + 24) % 10 == 0 => Kind::Npi,
         10 => Kind::Phone,
         11 if number[0] == b'1' => Kind::Phone,
         13..=19 if luhn % 10 == 0 => Kind::Card,
@@ -276,5 +277,39 @@ pub(super) fn iban(text: &[u8], start: usize, end: usize) -> bool {
         let value = char::from(c).to_digit(36).unwrap();
         rest = (if value > 9 { rest * 100 } else { rest * 10 } + value) % 97;
     }
-    token(text, start, end) && (15..=34).contains(&plain.len()) && rest == 1
+    let before = text[..start].to_ascii_lowercase();
+    let signs = before.iter().rev().take(4);
+    let signs = signs.take_while(|c| b" \t:#=.-".contains(c)).count();
+    let word_before = &before[..start - signs];
+    let named = signs > 0
+        && word_before.ends_with(b"iban")
+        && !word(word_before, back(word_before.len(), 5));
+    token(text, start, end) && (15..=34).contains(&plain.len()) && (rest == 1 || named)
+}
+
+/// Whether a number of the shape of an SSN is one that the IRS gives out.
+pub(super) fn itin(number: &[u8]) -> bool {
+    let digits: Vec<u8> = number.iter().copied().filter(u8::is_ascii_digit).collect();
+    let middle = (digits[3] - b'0') * 10 + digits[4] - b'0';
+    let groups = (50..=65).chain(70..=88).chain(90..=92).chain(94..=99);
+    let printed = digits.starts_with(b"98765432");
+    digits[0] == b'9' && !printed && groups.into_iter().any(|group| group == middle)
+}
+
+/// Every end of a plate at `start` whose first group ends at `end`.
+pub(super) fn plate(text: &[u8], start: usize, mut end: usize) -> usize {
+    loop {
+        let words = (start..end).filter(|&i| word(text, i)).count();
+        let group = (end + 1..=end + 5)
+            .take_while(|&i| {
+                text.get(i)
+                    .is_some_and(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+            })
+            .count();
+        let next = end + 1 + group;
+        if words >= 7 || !is(text, end, b" \t") || !(1..=4).contains(&group) || word(text, next) {
+            return end;
+        }
+        end = next;
+    }
 }
