@@ -466,6 +466,14 @@ proptest! {
         agree(&text)?;
     }
 
+    /// The shortest dates, which no other gate lets through.
+    #[test]
+    fn fast_and_naive_agree_on_short_dates(
+        text in "[ x]?([1-9]|[12][0-9])[-/.]([1-9]|0[1-9])[-/.](19[0-9]{2}|20[0-9]{2}|[0-9]{2})[a-z ,;]{0,2}",
+    ) {
+        agree(&text)?;
+    }
+
     /// What they ask of letters and digits joined, and of dots.
     #[test]
     fn fast_and_naive_agree_on_joined_letters_and_digits(

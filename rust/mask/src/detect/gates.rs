@@ -3,8 +3,8 @@
 //!
 //! Every gate is implied by the rules behind it: it may let too much through, never too little. Rows
 //! lie end to end, so what a gate sees behind a character may belong to the next row; it only ever asks
-//! whether something is there, and so a neighbour can open it and never close it. What begins where is
-//! the exception: a row's first character begins whatever it is part of.
+//! whether something is there, and so a neighbour can open it and never close it. Where it asks that
+//! nothing follows, or where something begins, it is told where rows end.
 
 use super::classes::{AFTER, GROUP, Group, Openings};
 use super::kinds::Wanted;
