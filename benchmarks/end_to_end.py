@@ -135,6 +135,7 @@ class House:
     session: str
     gateway: str  # host:port
     gateway_pid: int
+    postmaster: int  # its children are the data's and the control store's sessions
 
 
 @dataclass(slots=True)
@@ -192,7 +193,8 @@ def house(folder: Path, rows: int = ROWS) -> Iterator[House]:
         grant = agent.post("/v1/grants", wanted)["id"]
         steward.post(f"/v1/grants/{grant}/approve", {"reason": "benchmark"})
         session = agent.post("/v1/sessions", {"connection": "bench", "grant": grant})["id"]
-        yield House(dsn, agent, session, listen, gateway.pid)
+        postmaster = int((folder / "postgres" / "postmaster.pid").read_text().split()[0])
+        yield House(dsn, agent, session, listen, gateway.pid, postmaster)
 
 
 async def load(dsn: str, rows: int) -> None:

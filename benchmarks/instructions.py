@@ -24,6 +24,8 @@ BASELINE = TREE / "benchmarks" / "instructions.toml"
 #: Name -> (package, argument of its example `instructions`).
 WORK = {
     "scan": ("mask", "scan"),
+    "scan-clean": ("mask", "scan-clean"),
+    "scan-phi": ("mask", "scan-phi"),
     "token": ("mask", "token"),
     "redact": ("mask", "redact"),
     "decode": ("pgcopy", ""),
@@ -94,12 +96,12 @@ def main() -> int:
     tolerance = float(known.get("tolerance", TOLERANCE))
     before = known.get("instructions", {})
     grown = []
-    print(f"{'':<10}{'recorded':>14}{'now':>14}{'change':>9}")
+    print(f"{'':<12}{'recorded':>14}{'now':>14}{'change':>9}")
     for name, count in counts.items():
         recorded = before.get(name)
         change = count / recorded - 1 if recorded else 0.0
         was = f"{recorded:,}" if recorded else "–"
-        print(f"{name:<10}{was:>14}{count:>14,}{change:>9.1%}")
+        print(f"{name:<12}{was:>14}{count:>14,}{change:>9.1%}")
         if recorded is None or change > tolerance:
             grown.append(name)
     if options.update:

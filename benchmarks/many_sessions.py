@@ -22,6 +22,7 @@ import uvloop
 
 from end_to_end import House, house
 from memory import resident
+from processor import Spent
 from results import Result, write
 from small_query import ROWS, Agent
 
@@ -36,7 +37,9 @@ async def measure(built: House, sessions: int, seconds: int) -> list[Result]:
         Agent(built, str(built.agent.post("/v1/sessions", asked)["id"])) for _ in range(sessions)
     ]
     taken: list[float] = []
+    served = [0] * sessions
     refused = 0
+    spent = Spent(built.gateway_pid, built.postmaster)
     begin = time.perf_counter() + 1
 
     async def one(place: int, agent: Agent) -> None:
@@ -54,10 +57,12 @@ async def measure(built: House, sessions: int, seconds: int) -> list[Result]:
                 if refused == 1:
                     print(f"the first refusal: {str(failure)[:300]}")
             else:
+                served[place] += 1
                 taken.append((time.perf_counter() - started) * 1000)
 
     await asyncio.gather(*(one(place, agent) for place, agent in enumerate(agents)))
     lasted = time.perf_counter() - begin
+    cost = spent.each(max(1, len(taken) + refused))
     grown = (resident(built.gateway_pid) - idle) / 1e6
     for agent in agents:
         agent.close()
@@ -67,6 +72,8 @@ async def measure(built: House, sessions: int, seconds: int) -> list[Result]:
     print(
         f"{sessions:,} sessions, {seconds} s: {note}; {rate:,.0f}/s; {grown:.0f} MB more resident"
     )
+    print(f"each session was served {min(served)} to {max(served)} times")
+    print(f"processor time of a statement: {cost}")
     p50, p99 = statistics.median(taken), statistics.quantiles(taken, n=100)[-1]
     return [
         Result("sessions", "maskgate, statements", sessions, rate, "statements/s", note=note),

@@ -22,6 +22,7 @@ import asyncpg
 import uvloop
 
 from end_to_end import House, house
+from processor import Spent
 
 ROWS = 10_000
 SESSIONS = 32
@@ -113,11 +114,18 @@ async def measure(built: House, queries: int, rate: float) -> None:
             await alone(one.ask, 5)
     print(f"one row by its key, {queries} queries, milliseconds")
     print(f"{'':>28}{'p50':>8}{'p99':>8}{'direct p50':>12}{'p99':>8}{'added p50':>12}{'p99':>8}")
-    ours, theirs = await alone(agents[0].ask, queries), await alone(directs[0].ask, queries)
-    line("1 session", ours, theirs)
+    spent = Spent(built.gateway_pid, built.postmaster)
+    ours = await alone(agents[0].ask, queries)
+    alone_ms = spent.each(queries)
+    line("1 session", ours, await alone(directs[0].ask, queries))
+    for agent in agents:
+        await alone(agent.ask, 1)  # the gateway closes a connection that is idle for long
+    spent = Spent(built.gateway_pid, built.postmaster)
     ours = await together([agent.ask for agent in agents], queries, rate)
+    together_ms = spent.each(queries)
     theirs = await together([direct.ask for direct in directs], queries, rate)
     line(f"{SESSIONS} sessions, {rate:g} a second", ours, theirs)
+    print(f"processor time of a query, 1 session: {alone_ms}; {SESSIONS} sessions: {together_ms}")
     for agent in agents:
         agent.close()
     for connection in connections:

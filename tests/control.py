@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 
 import servers
-from gateway.grants import AccessRules, ControlStore, Grants, Sessions
+from gateway.grants import AccessRules, ControlStore, Grants, Sessions, Standing
 from gateway.model import Grant, Identity
 
 ISSUER = "https://idp.example.org"
@@ -78,6 +78,7 @@ class Desk:
     store: ControlStore
     grants: Grants
     sessions: Sessions
+    standing: Standing
     clock: Clock
     ledger: Ledger
     dsn: str
@@ -116,6 +117,14 @@ async def open_desk(dsn: str, rules: AccessRules = RULES) -> AsyncIterator[Desk]
     async with await ControlStore.connect(dsn) as store:
         grants = Grants(store, rules, ledger, clock)
         try:
-            yield Desk(store, grants, Sessions(store, rules, clock), clock, ledger, dsn)
+            yield Desk(
+                store,
+                grants,
+                Sessions(store, rules, clock),
+                Standing(store, grants, clock),
+                clock,
+                ledger,
+                dsn,
+            )
         finally:
             await grants.close()

@@ -33,6 +33,8 @@ __all__ = [
     "LABELS",
     "ArrowMasker",
     "Chunk",
+    "CopyMessages",
+    "CopyReader",
     "MaskedBatch",
     "MaskedStream",
     "Patterns",
@@ -144,6 +146,49 @@ class Chunk:
         """BLAKE3 of `data`, hex."""
 
 @final
+class CopyMessages:
+    """What the server sends from a COPY's query to its ReadyForQuery, cut anywhere.
+
+    `most_of_a_row` and `most_of_another` are bytes of one message's body. Rows are not held: what
+    has come of one is given on.
+    """
+
+    def __new__(cls, most_of_a_row: int, most_of_another: int) -> Self: ...
+    def receive(self, data: bytes) -> tuple[bytes, list[tuple[int, bytes]], int]:
+        """The rows' bytes in `data`, joined; the other messages that became whole, each with its
+        kind; and how many bytes of `data` were read, which is all unless the end is among them.
+
+        Raises gateway.errors.UpstreamFailed for what is no message, is too long, or is a row where
+        none may be; nothing more is read then."""
+
+    @property
+    def ended(self) -> bool:
+        """ReadyForQuery has come."""
+
+    @property
+    def row_too_long(self) -> bool:
+        """It was a row that was too long."""
+
+@final
+class CopyReader:
+    """A thread that reads the rows of a COPY from their socket while nobody else does.
+
+    `socket` is a file descriptor of a stream socket that is given away: nobody else closes it or
+    reads from what it stands for meanwhile, and the messages are read by nobody else either. The
+    socket blocks until `join`, and does not afterwards.
+    """
+
+    def __new__(cls, socket: int, messages: CopyMessages) -> Self: ...
+    def stop(self) -> None:
+        """Nothing more is read or taken. From any thread, any number of times."""
+
+    def join(self) -> tuple[list[tuple[int, bytes]], bytes, bool]:
+        """Stop, and wait for the thread: once. The other messages that came, what came after the
+        end, and whether the session has ended.
+
+        Raises gateway.errors.UpstreamFailed as `CopyMessages.receive` does."""
+
+@final
 class MaskedStream:
     """COPY BINARY bytes in, masked and encoded chunks out; raw values exist only inside.
 
@@ -181,6 +226,10 @@ class MaskedStream:
 
     def feed_all(self, pieces: Sequence[bytes | bytearray]) -> list[Chunk]:
         """As `feed` of one after the other, without taking the GIL in between."""
+
+    def feed_from(self, reader: CopyReader) -> list[Chunk]:
+        """As `feed` of what the reader reads, until a chunk is full; none when no more come, the
+        reader was stopped or the row limit is reached. Blocks without the GIL."""
 
     def finish(self) -> list[Chunk]:
         """The rest and the end-of-stream marker; an error if the COPY trailer has not come and the

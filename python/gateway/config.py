@@ -159,6 +159,7 @@ class LimitSettings(_Section):
     statements_per_session: int = Field(default=100_000, ge=1)
     concurrent_statements: int = Field(default=8, ge=1)  # an identity
     pool: int = Field(default=16, ge=1, le=500)  # connections to one database
+    waiting: int = Field(default=1024, ge=0, le=100_000)  # statements that wait for one of them
 
 
 class ConnectionSettings(_Section):

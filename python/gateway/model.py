@@ -221,8 +221,6 @@ class Analysis:
     # System catalogs read; each column used is on the list of sql/catalogs.py and appears in no
     # output's `columns`, as no policy rules it.
     catalogs: tuple[str, ...] = ()
-    # Its functions may make the server send notices between the rows.
-    talks: bool = True
     filled_text: str = ""  # parameters inlined, no casts to text yet
     references: tuple[Reference, ...] = ()
     equalities: tuple[Equality, ...] = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -32,10 +33,19 @@ from gateway.doors.http import BoundedProtocol, create_app
 from gateway.errors import ConfigurationError, MaskgateError
 from gateway.flows import floor, health
 from gateway.flows.floor import Findings
+from gateway.flows.gate import Gate
 from gateway.flows.house import Connection, House, Limits
 from gateway.flows.possible import impossible
 from gateway.flows.session import Desk, close_left_over
-from gateway.grants import AccessRules, AutoApprove, ControlStore, Grants, Lookups, Sessions
+from gateway.grants import (
+    AccessRules,
+    AutoApprove,
+    ControlStore,
+    Grants,
+    Lookups,
+    Sessions,
+    Standing,
+)
 from gateway.identity import IssuerConfig, Verifier
 from gateway.masking import load_token_key
 from gateway.patterns import Definitions
@@ -85,6 +95,9 @@ async def _serve(path: Path, configuration: Configuration) -> None:
             _LOG.warning("not ready: %s", sentence)
         sys.stdout.write(json.dumps({"maskgate": house.version, "url": url}) + "\n")
         sys.stdout.flush()
+        # What is there by now stays: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         await server.serve(sockets=[listener])
 
 
@@ -157,6 +170,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             rules=rules,
             grants=grants,
             sessions=Sessions(store, rules, _now),
+            standing=Standing(store, grants, _now),
             lookups=Lookups(store),
             log=log,
             connections=connections,
@@ -351,6 +365,7 @@ async def _connection(
         infinity=settings.infinity,
         token_domain=settings.token_domain or name,
         quiet_server_log=settings.quiet_server_log,
+        gate=Gate(limits.pool, limits.waiting),
     )
 
 
@@ -403,6 +418,7 @@ async def _clock(house: House) -> None:
         try:
             await house.grants.expire_due(house.now())
             await house.desk.close_ended(house)
+            await house.desk.tell_counts(house)
         except (MaskgateError, OSError) as error:
             _LOG.warning("the clock could not run: %s", type(error).__name__)
 

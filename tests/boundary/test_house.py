@@ -88,16 +88,17 @@ def test_the_mask_crate_is_unsafe_in_its_engines_with_a_reason_for_each_block() 
     assert all("// SAFETY:" in before for blocks in unsafe.values() for before in blocks)
 
 
-def test_the_binding_crate_has_one_unsafe_file_with_a_reason_for_each_block() -> None:
+def test_the_binding_crate_has_two_unsafe_files_with_a_reason_for_each_block() -> None:
     sources = ROOT / "rust" / "py" / "src"
     assert "#![deny(unsafe_code)]" in (sources / "lib.rs").read_text()
     unsafe = {path.name for path in sources.glob("*.rs") if "unsafe {" in path.read_text()}
-    assert unsafe == {"arrow_c.rs"}
-    text = (sources / "arrow_c.rs").read_text()
-    for found in re.finditer(r"^.*\bunsafe \{", text, re.M):
-        before = text[: found.start()].rstrip().splitlines()
-        comment = [line.strip() for line in before[-4:]]
-        assert any(line.startswith("// SAFETY:") for line in comment), found[0]
+    assert unsafe == {"arrow_c.rs", "socket.rs"}
+    for name in unsafe:
+        text = (sources / name).read_text()
+        for found in re.finditer(r"^.*\bunsafe \{", text, re.M):
+            before = text[: found.start()].rstrip().splitlines()
+            comment = [line.strip() for line in before[-4:]]
+            assert any(line.startswith("// SAFETY:") for line in comment), found[0]
 
 
 def test_nothing_names_this_machine_or_a_registry() -> None:

@@ -6,7 +6,6 @@ identity and a grant that are always good, and a record that is kept in memory i
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,15 +16,14 @@ from typing import Any, cast
 from gateway.errors import MaskgateError
 from gateway.flows.house import Connection, House
 from gateway.flows.query import Ask, Head, walk
-from gateway.masking import TokenKey
 from gateway.model import Analysis, Decision, Grant, GrantState, Identity
 from gateway.policy import Policy
 from gateway.sql import Settings
 from gateway.upstream import Database, UpstreamSettings
 from noninterference.relations import TABLES
+from noninterference.twins import KEY
 
 FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
-KEY = TokenKey(bytes(range(32)), "k1")
 #: Rows one statement may give; more tells nothing that these do not.
 MOST_ROWS = 400
 IDENTITY = Identity("https://idp", "fuzz", "fuzz", frozenset(), None, "00" * 32, FOREVER)
@@ -127,12 +125,9 @@ def _house(record: _Record) -> House:
     async def establish(_: str | None) -> Identity:
         return IDENTITY
 
-    async def in_force(*_: object, **__: object) -> Grant:
-        return GRANT
-
     @contextlib.asynccontextmanager
-    async def watch(_: str) -> AsyncIterator[Any]:
-        yield SimpleNamespace(wait=asyncio.Event().wait)
+    async def hold(*_: object) -> AsyncIterator[Grant]:
+        yield GRANT
 
     @contextlib.asynccontextmanager
     async def statement(*_: object) -> AsyncIterator[_Record]:
@@ -147,7 +142,7 @@ def _house(record: _Record) -> House:
         SimpleNamespace(
             lookups=SimpleNamespace(charge=charge),
             identity=SimpleNamespace(establish=establish),
-            grants=SimpleNamespace(in_force=in_force, watch=watch),
+            standing=SimpleNamespace(hold=hold),
             desk=SimpleNamespace(statement=statement),
             limits=SimpleNamespace(statement_seconds=60.0, client_stall_seconds=60.0),
             token_key=KEY,

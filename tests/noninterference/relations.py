@@ -11,7 +11,7 @@ _TABLES = {
     "nums ints, place addr, raw bytes, gap gap, next_n int | name text, mrn text, ssn text, "
     "pin text, code text, mood risk, home_zip text, age int, account big, score num, "
     "weight float, alive bool, dob date, born ts, key uuid, doc json, aliases texts, marks ints, "
-    "home addr, photo bytes, notes text, wait gap, initial text",
+    "home addr, photo bytes, notes text, wait gap, diary text, moved date, initial text",
     "visit": "id int, person_id int, kind text, cost num, at ts, room int, ok bool | mrn text, "
     "fee num, reason text, seen date, grade int",
     "event": "id int, day date, level int | secret text, points int",

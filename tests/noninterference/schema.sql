@@ -15,7 +15,7 @@ CREATE TABLE person (
   name text, mrn text NOT NULL UNIQUE, ssn varchar(11), pin char(4), code text, mood risk,
   home_zip zip_code, age int, account bigint UNIQUE, score numeric(8, 2), weight float8, alive bool,
   dob date, born timestamptz, key uuid, doc jsonb, aliases text[], marks int[], home address,
-  photo bytea, notes text, wait interval,
+  photo bytea, notes text, wait interval, diary text, moved date,
   initial text GENERATED ALWAYS AS (left(name, 1)) STORED,
   next_n int GENERATED ALWAYS AS (n + 1) STORED
 );

@@ -22,6 +22,9 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import pyarrow as pa
+
+from gateway.masking import Masker, TokenKey
 
 SCHEMA = (Path(__file__).parent / "schema.sql").read_text()
 LOGIN, READER = "twin_login", "twin_reader"
@@ -51,6 +54,8 @@ PROTECTED: dict[str, Any] = {
     "public.person.photo": "null",
     "public.person.notes": "scan",
     "public.person.wait": "null",
+    "public.person.diary": {"treatment": "scan", "row": ["name", "mrn"]},
+    "public.person.moved": {"treatment": "shift", "subject": "mrn"},
     "public.visit.mrn": "token",
     "public.visit.fee": "redact",
     "public.visit.reason": "redact",
@@ -66,6 +71,8 @@ CLEAR = {f"public.{table}.*": "clear" for table in (
     "person", "visit", "event", "staff", "doctor", "v_clear", "v_sum", "m_copy", "m_calc", "m_pick",
 )}  # fmt: skip
 RULES: dict[str, Any] = {**CLEAR, **PROTECTED}
+#: Of the tokens and offsets of both sides, whose connection has the name of the domain.
+KEY, DOMAIN = TokenKey(bytes(range(32)), "k1"), "twin"
 
 
 @dataclass(frozen=True)
@@ -154,7 +161,23 @@ class Side:
             self.number(row, "photo", 0, 2**62).to_bytes(8, "big"),
             f"Told by {word(row, 'mail', 5, 8)}@example.org that all is well",
             timedelta(minutes=self.number(row, "wait", 0, 5000)),
+            self._diary(row),
+            self._moved(row),
         )
+
+    def _diary(self, row: int) -> str:
+        """A text that says what else stands in its row, and that is masked there."""
+        name = "nobody" if self.null(row, "name") else self.word(row, "name").upper()
+        return f"Told {name} ({self.mrn(row)}) that all is well, and {name} will call"
+
+    def _moved(self, row: int) -> date:
+        """What has to stand here for the same date to come out, whatever the subject's offset."""
+        shown = date(2020, 1, 1) + timedelta(random.Random(f"moved{row}").randint(0, 900))
+        table = pa.table({"mrn": [self.mrn(row)], "moved": pa.array([shown], pa.date32())})
+        rules = {name.rsplit(".", 1)[1]: rule for name, rule in PROTECTED.items()}
+        kept = {name: rules[name] for name in table.column_names}
+        shifted = Masker(kept, key=KEY, domain=DOMAIN).mask(table)["moved"][0].as_py()
+        return shown - (shifted - shown)
 
     def visits(self) -> Iterator[tuple[Any, ...]]:
         for row in range(VISITS):

@@ -143,31 +143,30 @@ async def test_a_session_belongs_to_who_opened_it(desk: Desk) -> None:
         grant.id,
         grant.expires_at,
     )
-    assert await desk.sessions.next_statement(opened.id, AGENT) == 1
-    assert await desk.sessions.next_statement(opened.id, AGENT) == 2
+    await desk.sessions.count({opened.id: 2})
+    await desk.sessions.count({opened.id: 1})  # told late
     for stranger in (BILLING, DANA):
-        for call in (
-            desk.sessions.get_session,
-            desk.sessions.next_statement,
-            desk.sessions.close_session,
-        ):
+        for call in (desk.sessions.get_session, desk.sessions.close_session):
             with pytest.raises(NotFound):
                 await call(opened.id, stranger)
+        with pytest.raises(NotFound):
+            await desk.standing.grant(opened.id, stranger, "clinic", grant.id)
         assert await desk.sessions.list_sessions(stranger) == []
     assert (await desk.sessions.get_session(opened.id, AMIR)).statements == 2
     assert len(await desk.sessions.list_sessions(AMIR)) == 1
-    for call in (desk.sessions.next_statement, desk.sessions.close_session):
-        with pytest.raises(NotFound):
-            await call(opened.id, AMIR)
+    with pytest.raises(NotFound):
+        await desk.sessions.close_session(opened.id, AMIR)
 
 
 async def test_a_closed_session_takes_no_statement(desk: Desk) -> None:
-    opened = await desk.sessions.open_session(AGENT, "clinic", await desk.active())
-    closed = await desk.sessions.close_session(opened.id, AGENT)
+    grant = await desk.active()
+    opened = await desk.sessions.open_session(AGENT, "clinic", grant)
+    closed = await desk.sessions.close_session(opened.id, AGENT, statements=7)
+    assert closed.statements == 7
     desk.clock.turn(5)
     assert await desk.sessions.close_session(opened.id, AGENT) == closed
     with pytest.raises(Conflict, match="closed"):
-        await desk.sessions.next_statement(opened.id, AGENT)
+        await desk.standing.grant(opened.id, AGENT, "clinic", grant.id)
 
 
 async def test_no_session_without_a_grant_in_force(desk: Desk) -> None:

@@ -102,7 +102,6 @@ class Clinic:
                 analysis.server_tree,
                 analysis.relations,
                 raw=decision.raw,
-                talks=analysis.talks,
             )
             rows = corpus.rows(b"".join([piece async for piece in pieces]))
         masked = [column.treatment.name != "clear" for column in decision.columns]

@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gateway.errors import NotFound
+from gateway.flows.gate import Gate
 from gateway.masking import TokenKey
 from gateway.policy import Policy, PolicyShelf
 from gateway.sql import Settings as AnalysisSettings
 
 if TYPE_CHECKING:
     from gateway.flows.session import Desk
-    from gateway.grants import AccessRules, ControlStore, Grants, Lookups, Sessions
+    from gateway.grants import AccessRules, ControlStore, Grants, Lookups, Sessions, Standing
     from gateway.identity import Verifier
     from gateway.model import Decision
     from gateway.sessionlog import SessionLog
@@ -34,6 +35,7 @@ class Connection:
     infinity: str
     token_domain: str
     quiet_server_log: bool = False
+    gate: Gate = field(default_factory=Gate, compare=False, repr=False)
 
     def role_of(self, decision: Decision) -> str | None:
         """The role that a statement so decided runs under; None is the login's own rights."""
@@ -78,6 +80,7 @@ class House:
     rules: AccessRules
     grants: Grants
     sessions: Sessions
+    standing: Standing
     lookups: Lookups
     log: SessionLog
     connections: Mapping[str, Connection]

@@ -65,20 +65,16 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
     # (1) identity.establish(credential) → Identity | refused
     identity = await establish(house, ask.credential, ask.client)
 
-    async with house.desk.statement(house, identity, ask) as statement:
+    async with (
+        house.desk.statement(house, identity, ask) as statement,
         # (2) grants.in_force(identity, connection, now) → Grant | refused
-        grant = await house.grants.in_force(
-            identity, statement.connection.name, house.now(), grant_id=statement.grant_id
-        )
+        watched(house, identity, statement) as watch,
+    ):
+        grant, connection = watch.grant, statement.connection
         if ask.malformed is not None:
             raise InvalidRequest(ask.malformed)
         limit_rows, limited_by_grant = _row_limit(grant, ask.max_rows)
-        connection = statement.connection
-
-        async with (
-            watched(house, grant, statement) as watch,
-            connection.upstream.transaction(statement.session) as transaction,
-        ):
+        async with connection.upstream.transaction(statement.session) as transaction:
             # (3) sql.analyse(text, params, upstream) → Analysis (lineage) | refused
             analysis = await analyse(ask.sql, ask.params, transaction, connection.analysis)
 
@@ -128,7 +124,7 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
                         analysis.server_tree,
                         analysis.relations,
                         raw=decision.raw,
-                        talks=analysis.talks,
+                        lend=True,
                     )
                 ) as copy,
                 # (7) kernel: bytes → masked Arrow batch → the door's encoding;
@@ -154,11 +150,12 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             # record: who holds it can ask for the receipt at once.
             last = prelude + kernel.finish()
             await statement.finish(last, kernel.report(), truncated=kernel.truncated)
-            if prelude:
-                yield head
-            for chunk in last:
-                with watch.waiting_for_client():
-                    yield chunk.data
+        # The database is free by now, whatever time the client takes.
+        if prelude:
+            yield head
+        for chunk in last:
+            with watch.waiting_for_client():
+                yield chunk.data
     # finally: `desk.statement` has closed the statement's record, also on a panic, a timeout, a
     # vanished client
 

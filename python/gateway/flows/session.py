@@ -10,8 +10,9 @@ import asyncio
 import itertools
 import json
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from gateway.errors import (
 from gateway.flows.entrance import establish
 from gateway.flows.house import Connection, House
 from gateway.flows.statement import Statement, receipt_of, recordable, statement_words
+from gateway.grants import SessionRow
 from gateway.model import Grant, GrantState, Identity
 
 if TYPE_CHECKING:
@@ -49,12 +51,14 @@ class LiveSession:
     grant_id: str
     opened_at: datetime
     expires_at: datetime
+    ended: Callable[[str], None]  # of a statement, with the key of the identity
     statements: int = 0
     closing: bool = False
     recorded: bool = False  # its `close` record is durable
     running: set[Statement] = field(default_factory=set)
     receipts: dict[int, dict[str, Any]] = field(default_factory=dict)
     idle: asyncio.Event = field(default_factory=asyncio.Event)  # set while nothing runs
+    told: int = 0  # statements that the control store knows of
 
     def __post_init__(self) -> None:
         self.idle.set()
@@ -67,6 +71,7 @@ class LiveSession:
         self.running.discard(statement)
         if not self.running:
             self.idle.set()
+        self.ended(self.identity.key)
 
 
 class Desk:
@@ -74,6 +79,7 @@ class Desk:
 
     def __init__(self) -> None:
         self._live: dict[str, LiveSession] = {}
+        self._busy: Counter[str] = Counter()  # statements that run or wait, by identity
         self._background: set[asyncio.Future[None]] = set()
 
     def find(self, session_id: str, identity: Identity) -> LiveSession:
@@ -95,40 +101,71 @@ class Desk:
         self, house: House, identity: Identity, ask: Ask
     ) -> AsyncIterator[Statement]:
         """The numbered statement an Ask becomes, in its session or in one made for it alone."""
-        own = ask.session is None
+        if ask.session is None:
+            async with (
+                self._of_its_own(house, identity, ask) as session,
+                self._numbered(house, session, ask) as statement,
+            ):
+                yield statement
+            return
         try:
-            session = await self._session(house, identity, ask)
+            session = self._session(ask.session, identity, ask)
         except Refusal as refusal:
-            # There is no session to record it in: the gateway's own session takes it.
             await house.log.event("refused", _refused(house, identity, ask, refusal))
             raise
+        async with (
+            self._numbered(house, session, ask) as statement,
+            session.connection.gate.place(identity.key),
+        ):
+            yield statement
+
+    @asynccontextmanager
+    async def _numbered(
+        self, house: House, session: LiveSession, ask: Ask
+    ) -> AsyncIterator[Statement]:
+        """The session's next statement, from its number to its last record."""
         try:
+            statement = self._next(house, session, ask)
+        except Refusal as refusal:
+            await house.log.event("refused", _refused(house, session.identity, ask, refusal))
+            raise
+        async with statement:
             try:
-                statement = self._next(house, session, ask)
+                yield statement
+            except OutOfScope as refusal:
+                refusal.hint = await _with_other_grants(house, session, refusal.hint)
+                raise
+
+    @asynccontextmanager
+    async def _of_its_own(
+        self, house: House, identity: Identity, ask: Ask
+    ) -> AsyncIterator[LiveSession]:
+        """A session for one statement, opened when the statement has its place."""
+        async with AsyncExitStack() as place:
+            try:
+                if ask.malformed is not None:
+                    raise InvalidRequest(ask.malformed)
+                if ask.connection is None:
+                    raise InvalidRequest('the body needs "connection"')
+                self._check_busy(house, identity)
+                connection = house.connection(ask.connection)
+                self._busy[identity.key] += 1  # until the session counts its statement
+                try:
+                    await place.enter_async_context(connection.gate.place(identity.key))
+                    session = await self.open(house, identity, ask.client, connection, None)
+                finally:
+                    self._ended(identity.key)
             except Refusal as refusal:
+                # There is no session to record it in: the gateway's own session takes it.
                 await house.log.event("refused", _refused(house, identity, ask, refusal))
                 raise
-            async with statement:
-                await house.sessions.next_statement(session.id, session.identity)
-                try:
-                    yield statement
-                except OutOfScope as refusal:
-                    refusal.hint = await _with_other_grants(house, session, refusal.hint)
-                    raise
-        finally:
-            if own:
+            try:
+                yield session
+            finally:
                 await asyncio.shield(self.close(house, session, "one-statement session"))
 
-    async def _session(self, house: House, identity: Identity, ask: Ask) -> LiveSession:
-        if ask.session is None:
-            if ask.malformed is not None:
-                raise InvalidRequest(ask.malformed)
-            if ask.connection is None:
-                raise InvalidRequest('the body needs "connection"')
-            self._check_busy(house, identity)
-            connection = house.connection(ask.connection)
-            return await self.open(house, identity, ask.client, connection, None)
-        session = self.find(ask.session, identity)
+    def _session(self, session_id: str, identity: Identity, ask: Ask) -> LiveSession:
+        session = self.find(session_id, identity)
         if ask.connection not in (None, session.connection.name):
             raise InvalidRequest(
                 f"the session is on {session.connection.name!r}, not {ask.connection!r}",
@@ -144,15 +181,17 @@ class Desk:
             raise LimitExceeded("the session has had its statements", hint="open a new session")
         session.statements += 1
         statement = Statement(house, session, session.statements, ask)
+        self._busy[session.identity.key] += 1
         session.begin(statement)
         return statement
 
+    def _ended(self, identity: str) -> None:
+        self._busy[identity] -= 1
+        if not self._busy[identity]:
+            del self._busy[identity]
+
     def _check_busy(self, house: House, identity: Identity) -> None:
-        busy = sum(
-            len(other.running)
-            for other in self._live.values()
-            if other.identity.key == identity.key
-        )
+        busy = self._busy[identity.key]
         if busy >= house.limits.concurrent_statements:
             raise LimitExceeded(
                 f"{busy} statements of this identity are running",
@@ -186,7 +225,7 @@ class Desk:
         if expires is None:
             raise Conflict("the grant has no end and is not in force")
         session = LiveSession(
-            str(uuid.uuid4()), identity, connection, grant.id, house.now(), expires
+            str(uuid.uuid4()), identity, connection, grant.id, house.now(), expires, self._ended
         )
         await house.log.open_session(
             session.id, _open_record(house, identity, client, connection, grant)
@@ -226,8 +265,24 @@ class Desk:
 
     async def _forget(self, house: House, session: LiveSession) -> None:
         """The control store follows the log; the clock tries again when it cannot now."""
-        await house.sessions.close_session(session.id, session.identity)
+        await house.sessions.close_session(
+            session.id, session.identity, statements=session.statements
+        )
         self._live.pop(session.id, None)
+
+    def statements_of(self, session_id: str) -> int:
+        """How many statements an open session has had; 0 for any other."""
+        session = self._live.get(session_id)
+        return 0 if session is None else session.statements
+
+    async def tell_counts(self, house: House) -> None:
+        """Let the control store know how many statements its sessions have had; called by the
+        gateway's clock. What a crash leaves untold is in the log."""
+        now = {one: one.statements for one in self._live.values() if one.statements > one.told}
+        if now:
+            await house.sessions.count({one.id: count for one, count in now.items()})
+            for one, count in now.items():
+                one.told = count
 
     async def close_ended(self, house: House) -> None:
         """Close each session whose grant's time is over; called by the gateway's clock."""
@@ -283,7 +338,7 @@ async def list_sessions(house: House, credential: str | None, client: str) -> li
     identity = await establish(house, credential, client)
     if house.rules.audits(identity):
         await house.log.event("review", {"identity": identity.key, "what": "sessions"})
-    return [asdict(row) for row in await house.sessions.list_sessions(identity)]
+    return [_shown(house, row) for row in await house.sessions.list_sessions(identity)]
 
 
 async def show_session(
@@ -291,7 +346,13 @@ async def show_session(
 ) -> dict[str, Any]:
     """One session that the caller may see. Raises NotFound otherwise."""
     identity = await establish(house, credential, client)
-    return asdict(await house.sessions.get_session(session_id, identity))
+    return _shown(house, await house.sessions.get_session(session_id, identity))
+
+
+def _shown(house: House, row: SessionRow) -> dict[str, Any]:
+    """A session as the control store has it. Of one that is open here the number of statements is
+    known to the last."""
+    return asdict(row) | {"statements": max(row.statements, house.desk.statements_of(row.id))}
 
 
 async def receipt(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -47,14 +48,15 @@ class Statement:
         self._notes: list[str] = []
         self._released = False
         self._intended = False
-        self._writing: asyncio.Future[None] | None = None
+        self._writing: asyncio.Future[RecordRef | None] | None = None  # the last record
+        self._charging: asyncio.Future[None] | None = None
 
     @property
     def session(self) -> str:
         return self._session.id
 
     @property
-    def grant_id(self) -> str | None:
+    def grant_id(self) -> str:
         return self._session.grant_id
 
     @property
@@ -63,62 +65,11 @@ class Statement:
 
     async def intent(self, grant: Grant, analysis: Analysis, decision: Decision) -> None:
         """Durable on return: what will be asked of the database, and why each column may leave."""
-        await self._settled(self._intent(grant, analysis, decision))
-
-    async def result(self, chunk: Chunk) -> None:
-        """Durable on return: the digest of bytes that may leave now. Charges the grant's rows."""
-        await self._settled(self._result(chunk))
-
-    async def finish(self, last: Sequence[Chunk], report: str, *, truncated: bool) -> None:
-        """Durable on return: the digests of the last chunks, and the statement's totals, which are
-        also its receipt."""
-        await self._settled(self._finish(last, report, truncated=truncated))
-
-    async def _settled(self, writing: Coroutine[Any, Any, None]) -> None:
-        """Write to the end even if the caller is cancelled: a record that was begun and what this
-        object believes of it must never differ. `_ended` waits for it."""
-        self._writing = asyncio.ensure_future(writing)
-        await asyncio.shield(self._writing)
-
-    async def _intent(self, grant: Grant, analysis: Analysis, decision: Decision) -> None:
         self._grant = grant
-        ref = await self._append(
-            "intent",
-            {
-                "statement": self._ask.sql,
-                "params": _params(self._ask.params),
-                "server_text": analysis.server_text,
-                "analysis": _analysis(analysis),
-                "decision": [
-                    {
-                        "column": column.name,
-                        "treatment": column.treatment.name,
-                        "reason": column.reason,
-                        "columns": list(column.columns),
-                        "masked_at_source": list(column.masked_at_source),
-                    }
-                    for column in decision.columns
-                ],
-                "policy_hash": decision.policy_hash,
-                "grant": grant.id,
-                "format": self._ask.encoding,
-                "role": self.connection.role_of(decision),
-                "database_floor": self.connection.database_floor,
-                "masked_at_source": _hidden(analysis),
-                "permitted": [
-                    {
-                        "option": use.option,
-                        "columns": list(use.columns),
-                        "rule": use.rule,
-                        "parameter": use.parameter,
-                    }
-                    for use in decision.permitted
-                ],
-                "notes": list(decision.notes),
-            },
-        )
         self._notes = list(decision.notes)
-        self._intended = True
+        written = self._put("intent", self._intent(grant, analysis, decision))
+        written.add_done_callback(self._intent_written)
+        ref = await self._durable(written)
         # The grant may have ended while the statement was analysed, and the gateway that approved
         # it may have another clock; what the record says counts.
         moment = datetime.fromisoformat(ref.ts)
@@ -127,13 +78,25 @@ class Statement:
         if grant.not_before is None or moment < grant.not_before:
             raise GrantExpired("the grant has not begun by this gateway's clock", hint="try again")
 
-    async def _result(self, chunk: Chunk) -> None:
-        await self._charge(chunk.rows)
-        await self._append("result", self._counted(chunk))
+    async def result(self, chunk: Chunk) -> None:
+        """Durable on return: the digest of bytes that may leave now. Charges the grant's rows."""
+        await self._charged(chunk.rows, partial(self._put_result, chunk))
 
-    async def _finish(self, last: Sequence[Chunk], report: str, *, truncated: bool) -> None:
-        await self._charge(sum(chunk.rows for chunk in last))
-        results = [self._counted(chunk) for chunk in last]
+    async def finish(self, last: Sequence[Chunk], report: str, *, truncated: bool) -> None:
+        """Durable on return: the digests of the last chunks, and the statement's totals, which are
+        also its receipt."""
+        rows = sum(chunk.rows for chunk in last)
+        await self._charged(rows, partial(self._put_last, last, report, truncated))
+
+    def _put_result(self, chunk: Chunk) -> asyncio.Future[RecordRef | None]:
+        return self._put("result", self._counted(chunk))
+
+    def _put_last(
+        self, last: Sequence[Chunk], report: str, truncated: bool
+    ) -> asyncio.Future[RecordRef | None]:
+        for chunk in last:
+            # Taken by the log in this order and made durable by one sync: the last one's will do.
+            self._put_result(chunk).add_done_callback(_heard)
         masked = json.loads(report)
         body = {
             "rows": self._rows,
@@ -145,16 +108,85 @@ class Statement:
             "digest": self._digests.hexdigest(),
             "notes": self._notes,
         }
-        # Taken by the log in this order and made durable by one sync.
-        *_, ref = await asyncio.gather(
-            *(self._append("result", result) for result in results), self._append("release", body)
-        )
-        self._released = True
-        self._session.receipts[self.number] = receipt_of(self.session, self.number, ref.hash, body)
+        written = self._put("release", body)
+        written.add_done_callback(partial(self._release_written, body))
+        return written
 
-    async def _charge(self, rows: int) -> None:
-        if self._grant is not None and self._grant.max_rows is not None and rows:
-            await self._house.grants.charge_rows(self._grant.id, rows)
+    async def _charged(
+        self, rows: int, put: Callable[[], asyncio.Future[RecordRef | None]]
+    ) -> None:
+        """Count the rows against a grant that has a limit, then record them; once it has begun to
+        the end, even if the caller is cancelled, so that no rows are counted and not recorded."""
+        if self._grant is None or self._grant.max_rows is None or not rows:
+            await self._durable(put())
+            return
+        self._charging = asyncio.ensure_future(self._charge(self._grant.id, rows, put))
+        await asyncio.shield(self._charging)
+
+    async def _charge(
+        self, grant_id: str, rows: int, put: Callable[[], asyncio.Future[RecordRef | None]]
+    ) -> None:
+        await self._house.grants.charge_rows(grant_id, rows)
+        await self._durable(put())
+
+    def _put(self, kind: str, body: dict[str, Any]) -> asyncio.Future[RecordRef | None]:
+        """Given to the log: it will be written, whatever happens to the caller meanwhile. What this
+        object believes of it follows the log, and `_ended` waits for it."""
+        written = self._house.log.put(self._session.id, kind, {"statement_no": self.number, **body})
+        self._writing = written
+        return written
+
+    async def _durable(self, written: asyncio.Future[RecordRef | None]) -> RecordRef:
+        ref = await asyncio.shield(written)
+        if ref is None:
+            raise LogUnavailable("the session log gave no place to a record")
+        return ref
+
+    def _intent_written(self, written: asyncio.Future[RecordRef | None]) -> None:
+        self._intended = _heard(written) is not None
+
+    def _release_written(
+        self, body: dict[str, Any], written: asyncio.Future[RecordRef | None]
+    ) -> None:
+        ref = _heard(written)
+        if ref is not None:
+            self._released = True
+            receipt = receipt_of(self.session, self.number, ref.hash, body)
+            self._session.receipts[self.number] = receipt
+
+    def _intent(self, grant: Grant, analysis: Analysis, decision: Decision) -> dict[str, Any]:
+        return {
+            "statement": self._ask.sql,
+            "params": _params(self._ask.params),
+            "server_text": analysis.server_text,
+            "analysis": _analysis(analysis),
+            "decision": [
+                {
+                    "column": column.name,
+                    "treatment": column.treatment.name,
+                    "reason": column.reason,
+                    "columns": list(column.columns),
+                    "masked_at_source": list(column.masked_at_source),
+                }
+                for column in decision.columns
+            ],
+            "policy_hash": decision.policy_hash,
+            "grant": grant.id,
+            "format": self._ask.encoding,
+            "role": self.connection.role_of(decision),
+            "database_floor": self.connection.database_floor,
+            "masked_at_source": _hidden(analysis),
+            "permitted": [
+                {
+                    "option": use.option,
+                    "columns": list(use.columns),
+                    "rule": use.rule,
+                    "parameter": use.parameter,
+                }
+                for use in decision.permitted
+            ],
+            "notes": list(decision.notes),
+        }
 
     def _counted(self, chunk: Chunk) -> dict[str, Any]:
         """The body of a chunk's result record, which is appended next."""
@@ -171,7 +203,8 @@ class Statement:
         return body
 
     def stop(self, because: Refusal) -> None:
-        """End the statement from outside; its record and its client will be told why."""
+        """End the statement from outside, wherever it is; its record and its client will be told
+        why."""
         if self.stopped_by is None and self._driver is not None:
             self.stopped_by = because
             self._driver.cancel()
@@ -186,6 +219,9 @@ class Statement:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._released and self._writing is not None and self._writing.done():
+            self._session.end(self)
+            return
         # The task may be cancelled, and more than once: the record is written all the same, and
         # only then is the statement over.
         ending = asyncio.ensure_future(self._end(error))
@@ -198,6 +234,11 @@ class Statement:
         ending.result()
         if again is not None and error is None:
             raise again
+        if self.stopped_by is not None and isinstance(error, asyncio.CancelledError):
+            # The cancellation was `stop`'s; another's passes through.
+            if self._driver is not None:
+                self._driver.uncancel()
+            raise self.stopped_by from None
 
     async def _end(self, error: BaseException | None) -> None:
         try:
@@ -209,8 +250,9 @@ class Statement:
     async def _ended(self, error: BaseException | None) -> None:
         """The statement's last record: what never reached its intent was refused, for whatever
         reason; after it, a stop from outside is a cancel and anything else an error."""
-        if self._writing is not None:
-            await asyncio.wait({self._writing})
+        under_way = {one for one in (self._writing, self._charging) if one is not None}
+        if under_way:
+            await asyncio.wait(under_way)
         if self._released:
             return
         stopped = self.stopped_by
@@ -233,10 +275,15 @@ class Statement:
         else:
             await self._append("error", {"code": code, "detail": detail, "rows": self._rows})
 
-    async def _append(self, kind: str, body: dict[str, Any]) -> RecordRef:
-        return await self._house.log.append(
-            self._session.id, kind, {"statement_no": self.number, **body}
-        )
+    async def _append(self, kind: str, body: dict[str, Any]) -> None:
+        await self._durable(self._put(kind, body))
+
+
+def _heard(written: asyncio.Future[RecordRef | None]) -> RecordRef | None:
+    """Where the record stands, or None when it does not; the log tells every caller why."""
+    if written.cancelled() or written.exception() is not None:
+        return None
+    return written.result()
 
 
 def receipt_of(

@@ -9,72 +9,64 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 
-from gateway.errors import LimitExceeded, Refusal
-from gateway.flows.house import House
+from gateway.errors import LimitExceeded
+from gateway.flows.house import House, Limits
 from gateway.flows.statement import Statement
-from gateway.model import Grant
+from gateway.model import Grant, Identity
 
-#: How often the clocks are looked at, seconds: revocation must act within one.
+#: How often the clocks are looked at, seconds.
 _TICK = 0.2
 
 
 class Watch:
-    """Knows how long the corridor has been waiting for the client to take a chunk."""
+    """Looks at two clocks: the statement's, and that of a client who is to take a chunk."""
 
-    def __init__(self) -> None:
-        self.waiting_since: float | None = None
+    def __init__(self, grant: Grant, statement: Statement, limits: Limits) -> None:
+        self.grant = grant
+        self._statement = statement
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._deadline = time.monotonic() + limits.statement_seconds
+        self._waiting_since: float | None = None
+        self._next = self._loop.call_later(_TICK, self._look)
 
     @contextmanager
     def waiting_for_client(self) -> Iterator[None]:
-        self.waiting_since = time.monotonic()
+        self._waiting_since = time.monotonic()
         try:
             yield
         finally:
-            self.waiting_since = None
+            self._waiting_since = None
+
+    def end(self) -> None:
+        self._next.cancel()
+
+    def _look(self) -> None:
+        limits = self._limits
+        now = time.monotonic()
+        since = self._waiting_since
+        if now > self._deadline:
+            took = f"{limits.statement_seconds:g} s"
+            self._statement.stop(LimitExceeded(f"the statement ran longer than {took}"))
+        elif since is not None and now - since > limits.client_stall_seconds:
+            stall = f"{limits.client_stall_seconds:g} s"
+            self._statement.stop(LimitExceeded(f"the client took nothing for {stall}"))
+        else:
+            self._next = self._loop.call_later(_TICK, self._look)
 
 
 @asynccontextmanager
-async def watched(house: House, grant: Grant, statement: Statement) -> AsyncIterator[Watch]:
-    """Stop the statement when the grant ends or a limit of time is passed.
-
-    Turns the cancellation that this causes into the refusal; another's cancellation passes through.
-    """
-    watch = Watch()
-    async with house.grants.watch(grant.id) as subscription:
-        ended = asyncio.create_task(subscription.wait())
-        guard = asyncio.create_task(_guard(house, statement, watch, ended))
+async def watched(house: House, identity: Identity, statement: Statement) -> AsyncIterator[Watch]:
+    """The grant of the statement's session, in force, and its end: the statement is stopped when
+    the grant ends or a limit of time is passed."""
+    held = house.standing.hold(
+        statement.session, identity, statement.connection.name, statement.grant_id, statement.stop
+    )
+    async with held as grant:
+        watch = Watch(grant, statement, house.limits)
         try:
             yield watch
-        except asyncio.CancelledError:
-            if statement.stopped_by is None:
-                raise
-            current = asyncio.current_task()
-            if current is not None:
-                current.uncancel()
-            raise statement.stopped_by from None
         finally:
-            for task in (guard, ended):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-
-
-async def _guard(
-    house: House, statement: Statement, watch: Watch, ended: asyncio.Task[Refusal]
-) -> None:
-    limits = house.limits
-    deadline = time.monotonic() + limits.statement_seconds
-    while True:
-        await asyncio.wait([ended], timeout=_TICK)
-        now = time.monotonic()
-        since = watch.waiting_since
-        if ended.done():
-            return statement.stop(ended.result())
-        if now > deadline:
-            took = f"{limits.statement_seconds:g} s"
-            return statement.stop(LimitExceeded(f"the statement ran longer than {took}"))
-        if since is not None and now - since > limits.client_stall_seconds:
-            stall = f"{limits.client_stall_seconds:g} s"
-            return statement.stop(LimitExceeded(f"the client took nothing for {stall}"))
+            watch.end()

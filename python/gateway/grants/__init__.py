@@ -11,6 +11,7 @@ from gateway.grants.access import AccessRules, AutoApprove
 from gateway.grants.lifecycle import Grants
 from gateway.grants.lookups import Lookups
 from gateway.grants.sessions import SessionRow, Sessions
+from gateway.grants.standing import Standing
 from gateway.grants.store import ControlStore
 from gateway.grants.watch import Watch
 
@@ -22,5 +23,6 @@ __all__ = [
     "Lookups",
     "SessionRow",
     "Sessions",
+    "Standing",
     "Watch",
 ]

@@ -7,12 +7,12 @@ not one's own does not exist, except for auditors, who may look.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway.errors import Conflict, NoGrant, NotFound
+from gateway.errors import NoGrant, NotFound
 from gateway.grants import requests
 from gateway.grants.access import AccessRules, actor_key
 from gateway.grants.store import ControlStore
@@ -27,13 +27,18 @@ SELECT $1, identity, $2, connection, id, $3, expires_at FROM maskgate.grants
    AND state = 'active' AND expires_at > $3
 RETURNING *"""
 
+# Numbers only grow, whichever of two gateways' answers comes first.
 _COUNT = """
-UPDATE maskgate.sessions SET statements = statements + 1
- WHERE id = $1 AND identity = $2 AND closed_at IS NULL RETURNING *"""
+UPDATE maskgate.sessions s SET statements = u.statements
+  FROM ROWS FROM (
+    pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.int8[])
+  ) AS u (id, statements)
+ WHERE s.id = u.id AND s.statements < u.statements"""
 
 _CLOSE = """
-UPDATE maskgate.sessions SET closed_at = $3
- WHERE id = $1 AND identity = $2 AND closed_at IS NULL RETURNING *"""
+UPDATE maskgate.sessions
+   SET closed_at = coalesce(closed_at, $3), statements = greatest(statements, $4)
+ WHERE id = $1 AND identity = $2 RETURNING *"""
 
 _ONE = """
 SELECT * FROM maskgate.sessions WHERE id = $1 AND ($2::text IS NULL OR identity = $2)"""
@@ -101,20 +106,20 @@ class Sessions:
             raise _not_found()
         return _session(row)
 
-    async def next_statement(self, session_id: str, by: Identity) -> int:
-        """The number of the session's next statement, from 1; only its owner, only while open."""
-        known = requests.is_id(session_id)
-        row = await self._store.fetchrow(_COUNT, session_id, by.key) if known else None
-        if row is None:
-            await self._own(session_id, by)
-            raise Conflict("The session is closed.", hint="Open another session.")
-        return int(row["statements"])
+    async def count(self, statements: Mapping[str, int]) -> None:
+        """Write down how many statements each of these sessions has had."""
+        await self._store.fetch(_COUNT, list(statements), list(statements.values()))
 
-    async def close_session(self, session_id: str, by: Identity) -> SessionRow:
-        """Close one's own session; closing it again is harmless."""
-        await self._own(session_id, by)
-        await self._store.fetchrow(_CLOSE, session_id, by.key, self._clock())
-        return await self._own(session_id, by)
+    async def close_session(
+        self, session_id: str, by: Identity, *, statements: int = 0
+    ) -> SessionRow:
+        """Close one's own session, which had so many statements; closing it again is harmless."""
+        row = None
+        if requests.is_id(session_id):
+            row = await self._store.fetchrow(_CLOSE, session_id, by.key, self._clock(), statements)
+        if row is None:
+            raise _not_found()
+        return _session(row)
 
     async def close_where(self, ended: Callable[[str], bool]) -> int:
         """Close the open sessions that the caller's log says have ended; returns how many. Those of
@@ -128,12 +133,6 @@ class Sessions:
         whose = None if self._rules.audits(by) else by.key
         rows = await self._store.fetch(_LIST, whose, max(1, min(limit, LIST_LIMIT)))
         return [_session(row) for row in rows]
-
-    async def _own(self, session_id: str, by: Identity) -> SessionRow:
-        row = await self._one(session_id, by.key)
-        if row is None:
-            raise _not_found()
-        return _session(row)
 
     async def _one(self, session_id: str, whose: str | None) -> Any:
         if not requests.is_id(session_id):

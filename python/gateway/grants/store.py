@@ -38,6 +38,7 @@ class ControlStore:
     def __init__(self, dsn: str, pool: Any) -> None:
         self._dsn = dsn
         self._pool = pool
+        self._asking: Any = None
 
     @classmethod
     async def connect(cls, dsn: str, *, max_connections: int = 8) -> ControlStore:
@@ -70,6 +71,7 @@ class ControlStore:
 
     async def close(self) -> None:
         """Close the connections; one that hangs is cut off."""
+        self._stop_asking()
         try:
             with _unavailable():
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -101,6 +103,31 @@ class ControlStore:
     async def fetchrow(self, sql: str, *arguments: Any) -> Any:
         with _unavailable():
             return await self._pool.fetchrow(sql, *arguments)
+
+    async def ask(self, sql: str, *arguments: Any) -> list[Any]:
+        """`fetch` on a connection beside the pool, for one caller at a time."""
+        with _unavailable():
+            if self._pool.is_closing():
+                raise asyncpg.InterfaceError("the store is closed")
+            try:
+                if self._asking is None or self._asking.is_closed():
+                    self._asking = await asyncpg.connect(
+                        self._dsn,
+                        timeout=CONNECT_TIMEOUT_S,
+                        command_timeout=COMMAND_TIMEOUT_S,
+                        server_settings=_SETTINGS,
+                    )
+                rows: list[Any] = await self._asking.fetch(sql, *arguments)
+            except BaseException:
+                self._stop_asking()  # lost, late, or left in the middle of an answer
+                raise
+        return rows
+
+    def _stop_asking(self) -> None:
+        asking, self._asking = self._asking, None
+        if asking is not None:
+            with contextlib.suppress(asyncpg.InterfaceError, OSError):
+                asking.terminate()
 
     async def check(self) -> None:
         """For `/readyz`: raises StoreUnavailable while the store does not answer."""

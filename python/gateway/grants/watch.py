@@ -27,9 +27,14 @@ RELISTEN_S = 0.25
 class Watch:
     """`async with grants.watch(id) as watch:` — then `await watch.wait()` beside the stream."""
 
-    def __init__(self, watcher: Watcher, grant_id: str) -> None:
+    def __init__(
+        self, watcher: Watcher, grant_id: str, told: Callable[[Refusal], None] | None = None
+    ) -> None:
+        """`told` is called once, when the grant ends after the watch has begun."""
         self.grant_id = grant_id
         self._watcher = watcher
+        self._told = told
+        self._begun = False
         self._over = asyncio.Event()
         self._state: GrantState | None = None
         self._expires_at: datetime | None = None
@@ -40,6 +45,18 @@ class Watch:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self.remove()
+
+    def register(self) -> None:
+        """From here on every end of the grant is heard. Before the grant is read."""
+        self._watcher.register(self)
+
+    def take(self, grant: Grant) -> None:
+        """Begin with the grant as it was read since. Raises when it is not in force."""
+        self._watcher.take(self, grant)
+        self._begun = True
+
+    def remove(self) -> None:
         self._watcher.remove(self)
 
     @property
@@ -85,6 +102,8 @@ class Watch:
         if self._state is None:
             self._state = state
             self._over.set()
+            if self._told is not None and self._begun:
+                self._told(self._refusal())
 
 
 class Watcher:
@@ -108,20 +127,26 @@ class Watcher:
         self._tasks: list[asyncio.Task[None]] = []
         self._missed = asyncio.Event()  # a new listener: look at everything once
 
-    def watch(self, grant_id: str) -> Watch:
-        return Watch(self, grant_id)
+    def watch(self, grant_id: str, told: Callable[[Refusal], None] | None = None) -> Watch:
+        return Watch(self, grant_id, told)
+
+    def register(self, watch: Watch) -> None:
+        self._start()
+        self._watches.setdefault(watch.grant_id, set()).add(watch)
+
+    def take(self, watch: Watch, grant: Grant) -> None:
+        watch.begin(grant, self._clock(), self._monotonic())
+        watch.tick(self._clock(), self._monotonic())
+        watch.check()
 
     async def add(self, watch: Watch) -> None:
         """Register first, read afterwards: a change in between is in one of the two."""
-        self._start()
-        self._watches.setdefault(watch.grant_id, set()).add(watch)
+        self.register(watch)
         try:
             row = await self._store.fetchrow(records.ONE, watch.grant_id)
             if row is None:
                 raise NoGrant(f"There is no grant {watch.grant_id}.")
-            watch.begin(records.grant(row), self._clock(), self._monotonic())
-            watch.tick(self._clock(), self._monotonic())
-            watch.check()
+            self.take(watch, records.grant(row))
         except BaseException:
             self.remove(watch)
             raise

@@ -19,6 +19,7 @@ from gateway.model import Identity
 LEEWAY = timedelta(seconds=60)  # between this gateway's clock and the issuer's
 MAX_NAME_CHARS = 255  # OpenID Connect Core, section 2, for `sub`
 MAX_GROUPS = 1000
+TIMES = ("exp", "nbf", "iat")  # the claims that `check_times` reads
 
 
 def read_identity(
@@ -26,7 +27,7 @@ def read_identity(
 ) -> Identity:
     """The identity a verified token of this issuer stands for at `now`, or Unauthenticated."""
     _check_audience(claims, config.audience)
-    expires_at = _check_times(claims, now)
+    expires_at = check_times(claims, now)
     if "cnf" in claims:
         # RFC 9449 section 7.1, RFC 8705 section 3: a bound token is not a bearer token.
         raise Unauthenticated(
@@ -73,7 +74,8 @@ def _check_audience(claims: Mapping[str, Any], audience: str) -> None:
         )
 
 
-def _check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
+def check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
+    """The token's expiry, or Unauthenticated when `now` is not within its times."""
     if "exp" not in claims:
         raise Unauthenticated("The token has no expiry (exp); tokens that never end are refused.")
     expires_at = _time(claims["exp"], "exp")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
@@ -19,13 +20,26 @@ from joserfc import jws
 from joserfc.errors import JoseError, UnsupportedAlgorithmError
 
 from gateway.errors import ConfigurationError, IssuerUnavailable, Unauthenticated
-from gateway.identity.claims import read_identity
+from gateway.identity.claims import TIMES, check_times, read_identity
 from gateway.identity.issuers import IssuerConfig
 from gateway.identity.keys import IssuerKeys, PublishedKey
 from gateway.identity.tokens import ALGORITHMS, MAX_TOKEN_BYTES, Token, bearer, parse
 from gateway.model import Identity
 
 Clock = Callable[[], datetime]
+
+_MOST_KNOWN = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    """What is kept of a token that passed every check; not the token itself."""
+
+    kid: str | None
+    algorithm: str
+    times: Mapping[str, Any]  # its claims
+    key: PublishedKey  # that its signature was checked with
+    identity: Identity
 
 
 def utc_now() -> datetime:
@@ -53,6 +67,7 @@ class Verifier:
         self._own_http = http is None
         self._http = http if http is not None else _client()
         self._clock = clock
+        self._known: dict[str, _Verified] = {}  # by fingerprint, the latest at the end
         self._keys = {
             config.issuer: IssuerKeys(config, self._http, monotonic) for config in issuers
         }
@@ -61,12 +76,29 @@ class Verifier:
         """The identity behind this Authorization header. Raises Unauthenticated with the reason,
         or IssuerUnavailable when the token cannot be checked now."""
         text = bearer(authorization_header)
+        fingerprint = blake3.blake3(text.encode("utf-8", "surrogatepass")).hexdigest()
+        known = self._known.get(fingerprint)
+        if known is not None:
+            # Of a token that was good once two things can change: whether its issuer publishes the
+            # key, which is asked first, and the time.
+            key = await self._keys[known.identity.issuer].find(known.kid, known.algorithm)
+            if key is known.key:
+                check_times(known.times, self._clock())
+                return known.identity
+            self._known.pop(fingerprint, None)
+        return await self._verify(text, fingerprint)
+
+    async def _verify(self, text: str, fingerprint: str) -> Identity:
         token = parse(text)
         config = self._issuer_of(token)
         key = await self._keys[config.issuer].find(token.kid, token.algorithm)
         _verify_signature(token, key)
-        fingerprint = blake3.blake3(text.encode("ascii")).hexdigest()
-        return read_identity(token.claims, config, self._clock(), fingerprint)
+        identity = read_identity(token.claims, config, self._clock(), fingerprint)
+        times = {name: token.claims[name] for name in TIMES if name in token.claims}
+        self._known[fingerprint] = _Verified(token.kid, token.algorithm, times, key, identity)
+        if len(self._known) > _MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        return identity
 
     async def unreachable(self) -> list[str]:
         """A sentence for each issuer whose tokens could not be checked now."""

@@ -7,13 +7,14 @@ not read stops the database, and memory stays what it is.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
 
-from gateway._kernel import Chunk, MaskedStream
+from gateway._kernel import Chunk, CopyReader, MaskedStream
 
 #: Bytes below which going to another thread costs more than masking here.
 _SMALL = 16 * 1024
@@ -21,15 +22,18 @@ _SMALL = 16 * 1024
 _BEFORE = 2 << 20
 _TOLD = 1 << 19
 #: Answers of the kernel that may wait to be recorded.
-_BEHIND = 3
+_BEHIND = 4
 
 
-async def masked(kernel: MaskedStream, copy: AsyncIterator[bytes]) -> AsyncGenerator[Chunk, None]:
+async def masked(
+    kernel: MaskedStream, copy: AsyncIterator[bytes | CopyReader]
+) -> AsyncGenerator[Chunk, None]:
     """The chunks that COPY bytes become, in order, until the bytes or the row limit end.
 
     The kernel works in a thread of its own, which goes from one piece to the next without asking
-    the event loop (it holds no lock of Python meanwhile). The kernel is at rest when the generator
-    has ended by itself. Raises what the kernel or the upstream raises.
+    the event loop (it holds no lock of Python meanwhile), and reads what it is lent itself. The
+    kernel is at rest when the generator has ended by itself. Raises what the kernel or the upstream
+    raises.
     """
     beside = _Beside(kernel)
     feeding = asyncio.create_task(beside.feed(copy))
@@ -37,8 +41,7 @@ async def masked(kernel: MaskedStream, copy: AsyncIterator[bytes]) -> AsyncGener
     try:
         while True:
             while beside.ready:
-                chunks, truncated = beside.ready.popleft()
-                beside.room.set()
+                chunks, truncated = beside.take()
                 for chunk in chunks:
                     yield chunk
                 if truncated:
@@ -65,7 +68,11 @@ class _Beside:
     def __init__(self, kernel: MaskedStream) -> None:
         self._kernel = kernel
         self._loop = asyncio.get_running_loop()
-        self._pieces: SimpleQueue[bytes | None] = SimpleQueue()
+        self._pieces: SimpleQueue[bytes | CopyReader | None] = SimpleQueue()
+        self._reader: CopyReader | None = None
+        self._read = asyncio.Event()  # the reader gives no more
+        self._answers = 0  # that were not taken yet
+        self._room = threading.Condition()
         self._before = 0  # bytes given to the thread that it has not spoken of
         self._stopping = False
         self.thread: asyncio.Future[None] | None = None
@@ -74,12 +81,16 @@ class _Beside:
         self.came = asyncio.Event()
         self.room = asyncio.Event()
 
-    async def feed(self, copy: AsyncIterator[bytes]) -> None:
+    async def feed(self, copy: AsyncIterator[bytes | CopyReader]) -> None:
         """Every piece of `copy`; at rest on return. Cancelled, it leaves out what waits."""
         try:
             async for piece in copy:
-                if self.thread is None and len(piece) < _SMALL:
-                    self._deliver(0, self._kernel.feed(piece), self._kernel.truncated)
+                if not isinstance(piece, bytes):
+                    await self._beside(piece)
+                elif self.thread is None and len(piece) < _SMALL:
+                    chunks, truncated = self._kernel.feed(piece), self._kernel.truncated
+                    self._count(chunks, truncated)
+                    self._deliver(0, chunks, truncated)
                 else:
                     self._before += len(piece)
                     self._pieces.put(piece)
@@ -88,11 +99,32 @@ class _Beside:
                     self.room.clear()
                     await self.room.wait()
         except asyncio.CancelledError:
-            self._stopping = True
+            self._stop()
             raise
         finally:
             self._pieces.put(None)
             await self.rest()
+
+    async def _beside(self, reader: CopyReader) -> None:
+        self._reader = reader
+        self._pieces.put(reader)
+        self.thread = self.thread or self._start()
+        await self._read.wait()
+
+    def _stop(self) -> None:
+        self._stopping = True
+        with self._room:
+            self._room.notify()
+        if self._reader is not None:
+            self._reader.stop()
+
+    def take(self) -> tuple[list[Chunk], bool]:
+        """The next of `ready`."""
+        with self._room:
+            self._answers -= 1
+            self._room.notify()
+        self.room.set()
+        return self.ready.popleft()
 
     async def rest(self) -> None:
         """Wait for the thread, which has been told to end. Raises what the kernel raised."""
@@ -119,10 +151,25 @@ class _Beside:
             taken += sum(map(len, pieces))
             truncated = self._kernel.truncated
             if chunks or truncated or taken >= _TOLD:
-                self._loop.call_soon_threadsafe(self._deliver, taken, chunks, truncated)
+                self._answer(taken, chunks, truncated)
                 taken = 0
+        if self._reader is not None:
+            self._read_on(self._reader)
         if not self._stopping:
             self._kernel.feed_all(())  # raises an error that full chunks went out ahead of
+
+    def _read_on(self, reader: CopyReader) -> None:
+        """In the thread: all that the reader gives."""
+        try:
+            while chunks := self._kernel.feed_from(reader):
+                self._answer(0, chunks, False)
+                with self._room:
+                    while self._answers >= _BEHIND and not self._stopping:
+                        self._room.wait()
+            if self._kernel.truncated:
+                self._answer(0, [], True)
+        finally:
+            self._loop.call_soon_threadsafe(self._read.set)
 
     def _waiting(self) -> list[bytes]:
         """The next piece and what waits behind it, not much at once; nothing at the end."""
@@ -130,12 +177,22 @@ class _Beside:
         size = 0
         while size < _TOLD and not (pieces and self._pieces.empty()):
             piece = self._pieces.get()
-            if piece is None or self._stopping:
+            if not isinstance(piece, bytes) or self._stopping:
                 self._pieces.put(None)  # the end is found again behind these
                 break
             pieces.append(piece)
             size += len(piece)
         return [] if self._stopping else pieces
+
+    def _answer(self, taken: int, chunks: list[Chunk], truncated: bool) -> None:
+        """In the thread: tell the loop."""
+        self._count(chunks, truncated)
+        self._loop.call_soon_threadsafe(self._deliver, taken, chunks, truncated)
+
+    def _count(self, chunks: list[Chunk], truncated: bool) -> None:
+        if chunks or truncated:
+            with self._room:
+                self._answers += 1
 
     def _deliver(self, taken: int, chunks: list[Chunk], truncated: bool) -> None:
         self._before -= taken

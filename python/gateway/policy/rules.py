@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from blake3 import blake3
 
@@ -23,6 +23,10 @@ from gateway.policy.options import NONE, Options, split, toml
 from gateway.treatments import left_out, parse_treatment
 
 _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
+
+K = TypeVar("K")
+V = TypeVar("V")
+_MOST_KEPT = 16_384  # answers of one kind
 
 #: Treatments that let nothing of a value through, whatever was made of it.
 _WHOLE = frozenset({"redact", "null", "deny"})
@@ -75,6 +79,14 @@ def parse_pattern(pattern: str) -> tuple[str, str, str]:
     return parts[0], parts[1], parts[2]
 
 
+def _keep(answers: dict[K, V], question: K, answer: V) -> V:
+    """Remember an answer that follows from its question; of many, the last ones."""
+    if len(answers) >= _MOST_KEPT:
+        answers.clear()
+    answers[question] = answer
+    return answer
+
+
 class Policy:
     """The classification of one connection.
 
@@ -98,15 +110,25 @@ class Policy:
         self.definitions = definitions
         self._unclassified = Treatment(unclassified)
         self._groups: frozenset[str] = frozenset()
+        self._seen_by: dict[frozenset[str], Policy] = {}
+        self._named: dict[tuple[str, str, str], Rule | None] = {}
+        self._treated: dict[Column, tuple[Treatment, str]] = {}
         self._rules = sorted(self._parse(columns), key=lambda rule: rule.reach)
+        self._shown_to = frozenset().union(*(rule.options.show for rule in self._rules))
         self._check_disagreement()
         self.text = self._canonical(unclassified, expressions, text)
         self.hash = blake3(self.text.encode()).hexdigest()
 
     def for_groups(self, groups: Collection[str]) -> Policy:
         """The same policy as somebody in these groups meets it: what is shown to them is clear."""
-        seen = copy.copy(self)
-        seen._groups = frozenset(groups)
+        # The others of his groups say nothing here.
+        some = self._shown_to.intersection(groups)
+        seen = self._seen_by.get(some)
+        if seen is None:
+            seen = copy.copy(self)
+            seen._groups = some
+            seen._treated = {}
+            _keep(self._seen_by, some, seen)
         return seen
 
     def treatment_of(
@@ -124,6 +146,17 @@ class Policy:
         let through: it is redacted.
         """
         related = tuple(related)
+        if related:
+            return self._closed(column, related, inherited)
+        # Follows from the rules and the column, which do not change: most columns are met often.
+        known = self._treated.get(column)
+        if known is None:
+            known = _keep(self._treated, column, self._closed(column, (), ()))
+        return known
+
+    def _closed(
+        self, column: Column, related: tuple[Column, ...], inherited: Collection[Column]
+    ) -> tuple[Treatment, str]:
         rule = self._governing(column, related, inherited)
         own, reason = self._worded(rule, column)
         if own.name in _WHOLE or (own.protects and rule is not None and rule.reach == 0):
@@ -215,10 +248,11 @@ class Policy:
 
     def _rule(self, column: Column) -> Rule | None:
         """The narrowest rule that names the column itself."""
-        for rule in self._rules:
-            if rule.matches(column.schema, column.table, column.name):
-                return rule
-        return None
+        name = (column.schema, column.table, column.name)
+        if name not in self._named:
+            found = next((rule for rule in self._rules if rule.matches(*name)), None)
+            return _keep(self._named, name, found)
+        return self._named[name]
 
     def _governing(
         self, column: Column, related: Iterable[Column], inherited: Collection[Column]

@@ -15,12 +15,13 @@ from gateway.errors import InvalidRequest
 
 INTEGER_LIMIT = 1 << 53
 DEPTH_LIMIT = 64
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def encode(value: Any) -> bytes:
     """The one spelling of `value`, UTF-8. Raises InvalidRequest for what has none."""
     ordered = _checked(value, 0)
-    text = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(ordered)
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -42,14 +43,23 @@ def _checked(value: Any, depth: int) -> Any:
         raise InvalidRequest("an integer of 2^53 or more must be written as a string")
     if depth >= DEPTH_LIMIT:
         raise InvalidRequest(f"a record nests deeper than {DEPTH_LIMIT} levels")
-    if isinstance(value, Mapping):
-        keys = list(value)
-        for key in keys:
-            if not isinstance(key, str):
-                raise InvalidRequest(f"an object's key must be a string, got {type(key).__name__}")
-        # Below the surrogates code points and code units sort alike.
-        keys.sort(key=None if all(map(str.isascii, keys)) else _utf16)
-        return {key: _checked(value[key], depth + 1) for key in keys}
+    depth += 1
+    # Most of a record are texts, which need no call of their own.
     if isinstance(value, list | tuple):
-        return [_checked(item, depth + 1) for item in value]
+        return [one if type(one) is str else _checked(one, depth) for one in value]
+    if isinstance(value, Mapping):
+        return {
+            key: one if type(one := value[key]) is str else _checked(one, depth)
+            for key in _ordered(value)
+        }
     raise InvalidRequest(f"a record cannot hold a {type(value).__name__}")
+
+
+def _ordered(value: Mapping[Any, Any]) -> list[str]:
+    keys = list(value)
+    for key in keys:
+        if not isinstance(key, str):
+            raise InvalidRequest(f"an object's key must be a string, got {type(key).__name__}")
+    # Below the surrogates code points and code units sort alike.
+    keys.sort(key=None if "".join(keys).isascii() else _utf16)
+    return keys

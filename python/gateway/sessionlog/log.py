@@ -113,14 +113,20 @@ class SessionLog:
 
     async def append(self, session_id: str, type: str, body: dict[str, Any]) -> RecordRef:
         """Add a record to an open session; durable on return."""
+        return _ref(await self.put(session_id, type, body))
+
+    def put(
+        self, session_id: str, type: str, body: dict[str, Any]
+    ) -> asyncio.Future[RecordRef | None]:
+        """Add a record to an open session, behind all that were put before. It is durable when the
+        future is done; whoever stops waiting shields it, for the record is written all the same."""
         if type not in SESSION_TYPES:
             raise InvalidRequest(
                 f"{type!r} is not a type of record; one of {sorted(SESSION_TYPES)}"
             )
         with self._commits.lock:
             self._accepting()
-            waiter = self._commits.put(_recorded(self._live(session_id), type, body))
-        return _ref(await waiter)
+            return self._commits.put(_recorded(self._live(session_id), type, body))
 
     async def close_session(self, session_id: str, body: dict[str, Any]) -> RecordRef:
         """End a session: `close` record, its leaf and a checkpoint are durable on return."""

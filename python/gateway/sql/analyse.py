@@ -149,7 +149,6 @@ async def attempt(
         catalogs=reading.catalogs,
         related=_related(used, protected, settings.names),
         inherited=protected.inherited(),
-        talks=allowed.talk(tree.found.functions, tree.found.operators),
         filled_text=filled_text,
         references=reading.references,
         equalities=_with_parameters(reading.equalities, compared),

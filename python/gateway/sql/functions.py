@@ -8,7 +8,6 @@ function runs only when the configuration declares it pure; it then carries all 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -95,10 +94,6 @@ _OF_RIGHTS = {
     "pg_has_role": 2,
 }
 
-# Text search tells of words that are too long or stop words. A function in SQL (prolang 14) prints
-# its tree when it first runs, as every statement of a session does that is being analysed.
-_WARNS = re.compile("tsquery|tsvector|ts_headline|ts_match|^xml|_xml|xpath")
-
 _OWN = (
     "write the expression with PostgreSQL's own functions of text, numbers, dates, arrays and json"
 )
@@ -141,25 +136,16 @@ class Functions:
     allowed: frozenset[int]
     operators: frozenset[int]
     guarded: Mapping[int, str]  # those of `allowed` that `guards` limits, by name
-    # Functions and operators that make the server send notices while rows flow.
-    talking: frozenset[int]
-    talking_operators: frozenset[int]
     telling: frozenset[int]  # those of `allowed` whose result the catalog or a setting holds
 
     def tell(self, called: Collection[int]) -> bool:
         """Whether a text that one of these gives may come from elsewhere than its arguments."""
         return any(oid in self.telling or oid >= FIRST_USER_OID for oid in called)
 
-    def talk(self, called: Collection[int], operators: Collection[int]) -> bool:
-        """Whether notices may stand between the rows of a statement that calls these."""
-        return any(oid in self.talking or oid >= FIRST_USER_OID for oid in called) or any(
-            oid in self.talking_operators or oid >= FIRST_USER_OID for oid in operators
-        )
-
 
 _ALL = """
 SELECT p.oid, p.proname, p.provolatile::pg_catalog.text AS volatility, n.nspname AS schema,
-       p.prolang = 14 AS in_sql, p.prorettype AS result,
+       p.prorettype AS result,
        p.proargtypes::pg_catalog.oid[] AS arguments
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
 WHERE p.oid < 16384 AND n.nspname IN ('pg_catalog', 'information_schema')
@@ -185,15 +171,10 @@ async def load(server: Server) -> Functions:
     every = await server.fetch(_ALL)
     allowed = frozenset(row["oid"] for row in every if _harmless(row))
     operators = await server.fetch(_OPERATORS)
-    talking = frozenset(
-        row["oid"] for row in every if row["in_sql"] or _WARNS.search(row["proname"])
-    )
     return Functions(
         allowed,
         frozenset(row["oid"] for row in operators if row["function"] in allowed),
         {row["oid"]: row["proname"] for row in every if row["proname"] in guards.GUARDED},
-        talking,
-        frozenset(row["oid"] for row in operators if row["function"] in talking),
         frozenset(row["oid"] for row in every if row["proname"] in _OF_CATALOGS | guards.NAMES),
     )
 

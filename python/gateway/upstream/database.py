@@ -19,6 +19,8 @@ import asyncpg
 from gateway.errors import ConfigurationError, LimitExceeded, UpstreamFailed
 from gateway.upstream import failures, versions
 from gateway.upstream.exchange import Guesses
+from gateway.upstream.facts import Facts
+from gateway.upstream.pool import Pool
 from gateway.upstream.transaction import Session, Transaction
 from gateway.upstream.witness import Witness
 
@@ -51,26 +53,14 @@ class Database:
     def __init__(self, settings: UpstreamSettings) -> None:
         self._settings = settings
         self._preamble = _preamble(settings)
-        self._pool: Any = None
+        self._pool: Pool | None = None
         self._witness = Witness(self._beside)
         self._guesses = Guesses()
+        self._facts = Facts()
 
     async def open(self) -> None:
         """Make the pool; sessions are opened when first needed."""
-        try:
-            self._pool = await asyncpg.create_pool(
-                self._settings.dsn,
-                min_size=0,
-                max_size=self._settings.max_connections,
-                timeout=self._settings.connect_timeout,
-                connect=self._connect,
-                connection_class=Session,
-                init=self._check,
-                reset=_nothing,  # SET LOCAL and ROLLBACK leave nothing to reset
-                max_cached_statement_lifetime=0,
-            )
-        except ValueError as wrong:
-            raise ConfigurationError(f"dsn: not an address of PostgreSQL: {wrong}") from None
+        self._pool = Pool(self._beside, self._settings.max_connections)
 
     async def close(self) -> None:
         """End every session, running ones too."""
@@ -107,8 +97,8 @@ class Database:
     async def try_role(self, role: str) -> None:
         """Take `role` as a statement would, and give it back. Raises UpstreamFailed."""
         quoted(role)
-        async with self._begun("BEGIN READ ONLY", role=role, role_before_parse=True):
-            pass
+        async with self._begun("BEGIN READ ONLY", role=role, role_before_parse=True) as transaction:
+            await transaction.begun()
 
     @contextlib.asynccontextmanager
     async def transaction(self, session_id: str) -> AsyncIterator[Transaction]:
@@ -121,6 +111,9 @@ class Database:
             clear_role=self._settings.clear_role,
             role_before_parse=self._settings.role_before_parse,
         ) as transaction:
+            if self._settings.quiet_server_log:
+                # A statement that met a server without that setting would stand in its log.
+                await transaction.begun()
             yield transaction
 
     @contextlib.asynccontextmanager
@@ -142,31 +135,41 @@ class Database:
             terminate=self._terminate,
             grown=self._witness.grown,
             guesses=self._guesses,
+            facts=self._facts,
         )
         try:
-            await transaction.begin()
+            transaction.begin()
             yield transaction
         finally:
-            await asyncio.shield(self._give_back(session, transaction))
+            if transaction.is_over():
+                self._release(session)
+            else:
+                await asyncio.shield(self._give_back(session, transaction))
 
     @contextlib.asynccontextmanager
-    async def _own(self) -> AsyncIterator[Any]:
+    async def _own(self) -> AsyncIterator[Session]:
         """A session for the gateway's own questions."""
         session = await self._acquire()
         try:
             yield session
-        except (asyncpg.PostgresError, *failures.LOST) as error:
+        except asyncpg.PostgresError as error:
             raise failures.lost(error) from None
+        except BaseException as error:
+            session.terminate()  # it may be in the middle of an answer
+            if isinstance(error, failures.LOST):
+                raise failures.lost(error) from None
+            raise
         finally:
-            await asyncio.shield(self._give_back(session, None))
+            self._release(session)
 
-    async def _acquire(self) -> Any:
-        if self._pool is None:
+    async def _acquire(self) -> Session:
+        pool = self._pool
+        if pool is None:
             raise UpstreamFailed("the connection to the database is not open")
         try:
-            return await self._pool.acquire(timeout=self._settings.acquire_timeout)
+            return await pool.take(self._settings.acquire_timeout)
         except TimeoutError:
-            if self._pool.get_size() - self._pool.get_idle_size() >= self._settings.max_connections:
+            if pool.full:
                 raise LimitExceeded("too many statements run on this connection") from None
             raise UpstreamFailed("the database did not answer in time") from None
         except OSError:
@@ -174,15 +177,18 @@ class Database:
         except (asyncpg.PostgresError, *failures.LOST) as error:
             raise failures.lost(error) from None
 
-    async def _give_back(self, session: Any, transaction: Transaction | None) -> None:
-        """Roll back, then release; one that died is dropped by the pool, its error was told."""
+    async def _give_back(self, session: Session, transaction: Transaction) -> None:
+        """Roll back, then release; of one that died the error was told."""
         try:
-            if transaction is not None:
-                await transaction.end()
+            await transaction.end()
         finally:
-            with contextlib.suppress(asyncpg.PostgresError, *failures.LOST):
-                if self._pool is not None:
-                    await self._pool.release(session)
+            self._release(session)
+
+    def _release(self, session: Session) -> None:
+        if self._pool is None:
+            session.terminate()
+        else:
+            self._pool.give_back(session)
 
     async def _check(self, session: Session) -> None:
         session.meter.limit = self._settings.max_row_bytes
@@ -239,10 +245,6 @@ def _unwanted(opening: asyncio.Task[Session]) -> None:
     """End the session that was opened for somebody who has left."""
     if not opening.cancelled() and opening.exception() is None:
         opening.result().terminate()
-
-
-async def _nothing(session: Any) -> None:
-    """Asked of the pool in place of its RESET ALL round trip."""
 
 
 # Printing is switched on last: from then on every statement of the transaction prints its tree.

@@ -16,6 +16,8 @@ from struct import Struct, error, pack
 from gateway import _kernel
 from gateway.errors import NotUnderstood
 from gateway.model import Question
+from gateway.upstream import messages
+from gateway.upstream.messages import Unexpected, written
 
 _HEADER = Struct("!BI")  # the kind of a message, then its length without the kind
 _LENGTH = Struct("!i")
@@ -24,10 +26,6 @@ _COLUMN = Struct("!6xI8x")  # of a RowDescription, after the name: the type
 _SYNC = b"S\0\0\0\4"
 _FLUSH = b"H\0\0\0\4"
 _ASYNCHRONOUS = b"SA"  # ParameterStatus, NotificationResponse: the driver's at any time
-
-
-class Unexpected(Exception):
-    """The server said what has no place in this exchange."""
 
 
 class Exchange:
@@ -63,8 +61,8 @@ class Exchange:
         self.finished = False
         self.others = bytearray()  # messages for the driver
         self._tree: str | None = None
-        parse = _message(b"P", b"\0" + text.encode() + b"\0" + pack("!h", 0))
-        self.opening = parse + _message(b"D", b"S\0") + self._next()
+        parse = written(b"P", b"\0" + text.encode() + b"\0" + pack("!h", 0))
+        self.opening = parse + written(b"D", b"S\0") + self._next()
 
     @property
     def asked(self) -> frozenset[int]:
@@ -100,11 +98,11 @@ class Exchange:
         self.known = self._prepared
         query = question.query.encode() + b"\0"
         # Who has left an exchange does not learn that the question was prepared in it.
-        anew = _message(b"C", b"S" + name) + _message(b"P", name + query + pack("!h", 0))
+        anew = written(b"C", b"S" + name) + written(b"P", name + query + pack("!h", 0))
         return (
             (b"" if self._prepared else anew)
-            + _message(b"B", b"\0" + name + pack("!hhi", 0, 1, len(oids)) + oids + pack("!h", 0))
-            + _message(b"E", b"\0" + pack("!i", 0))
+            + written(b"B", b"\0" + name + pack("!hhi", 0, 1, len(oids)) + oids + pack("!h", 0))
+            + written(b"E", b"\0" + pack("!i", 0))
             + _SYNC
         )
 
@@ -163,12 +161,12 @@ class Exchange:
             case "2" | "3" | "C":
                 pass
             case "E":
-                self.error = self.error or _error(data, at, end)
+                self.error = self.error or messages.error(data, at, end)
                 return self._sync()
             case "Z":
                 self.finished = True
             case "S" | "A":
-                self.others += _message(bytes([kind]), data[at:end])
+                self.others += written(bytes([kind]), data[at:end])
             case _:
                 raise Unexpected
         return b""
@@ -181,14 +179,12 @@ class Exchange:
         return _SYNC
 
     def _notice(self, data: bytes, at: int, end: int) -> bytes:
-        """Trees are known by untranslated fields; lc_messages is not ours to set."""
         if self.parsed:
             return b""
-        fields = dict(_fields(data, at, end))
-        severity = fields.get(ord("V"), fields.get(ord("S")))
-        if severity != b"LOG" or fields.get(ord("R")) != b"elog_node_display":
+        tree = messages.tree(data, at, end)
+        if tree is None:
             return b""
-        self.trees.append(fields.get(ord("D"), b""))
+        self.trees.append(tree)
         if len(self.trees) > 1:
             return b""
         self.named = frozenset(_kernel.relations_named(self.trees[0]))
@@ -228,24 +224,6 @@ class Guesses:
 
     def _without_literals(self, text: str) -> bytes:
         return self._STRING.sub("''", text).encode().translate(None, b"0123456789")
-
-
-def _message(kind: bytes, body: bytes) -> bytes:
-    return kind + pack("!I", len(body) + 4) + body
-
-
-def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """The fields of the error or the notice data[at:end], by the codes of their letters."""
-    if data[max(at, end - 1) : end] != b"\0":
-        raise ValueError
-    while data[at]:
-        stop = data.index(0, at, end)
-        yield data[at], data[at + 1 : stop]
-        at = stop + 1
-
-
-def _error(data: bytes, at: int, end: int) -> dict[str, str]:
-    return {chr(letter): said.decode(errors="replace") for letter, said in _fields(data, at, end)}
 
 
 def _columns(body: bytes) -> Iterator[tuple[str, int]]:

@@ -16,40 +16,53 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from typing import Any, TypeVar, cast
 
 import asyncpg
+from asyncpg import connect_utils
 
 from gateway import _kernel
+from gateway._kernel import CopyReader
 from gateway.errors import (
     InvalidRequest,
     LimitExceeded,
-    MaskgateError,
     NotUnderstood,
     UpstreamFailed,
 )
 from gateway.model import Parsed, Question
 from gateway.upstream import failures
+from gateway.upstream.copying import Copying
+from gateway.upstream.errand import Errand
 from gateway.upstream.exchange import Exchange, Guesses
-from gateway.upstream.frames import Frames
-from gateway.upstream.handoff import Handoff
+from gateway.upstream.facts import WHO, Facts
 from gateway.upstream.meter import Meter
 
 T = TypeVar("T")
+_NEVER = 86_400.0  # seconds; the settings of the session end what hangs
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
-_MOMENT = 0.25  # seconds until a cancellation that may have met the last bytes is repeated
+_MOMENT = 0.25  # seconds until a cancellation that may have come too early is repeated
+_MOST_OF_A_ROW = (1 << 30) - 1  # the server makes none that is longer
 _MOST_OF_A_TREE = 20 << 20  # bytes the server may send about one statement before it runs
-_TREES_KEPT = 2  # those of a COPY
-_TRAILER = b"\xff\xff"  # the end of COPY BINARY; other bytes can look like it
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]
-    """A pooled session; `facts` are what cannot change while it lives."""
+    """A pooled session; of `server`, once that is known. It knows the questions `prepared`."""
 
-    __slots__ = ("facts", "meter")
+    __slots__ = ("meter", "prepared", "server")
 
     def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:
         super().__init__(protocol, transport, *rest)
-        self.facts: dict[Any, Any] = {}
+        self.prepared: set[Question] = set()
+        self.server = ""
         self.meter = Meter(protocol, transport)
         transport.set_protocol(self.meter)
+
+    async def cancel(self) -> None:
+        """Ask the server, on a connection of its own, to stop what runs on this session."""
+        await connect_utils._cancel(
+            loop=self._loop,
+            addr=self._addr,
+            params=self._params,
+            backend_pid=self._protocol.backend_pid,
+            backend_secret=self._protocol.backend_secret,
+        )
 
 
 class Transaction:
@@ -66,15 +79,18 @@ class Transaction:
         terminate: Callable[[int], Awaitable[None]],
         grown: Callable[[Collection[int], int, Collection[int]], Awaitable[bool]],
         guesses: Guesses,
+        facts: Facts,
     ) -> None:
         self._session = session
         # Of the session itself: a pool that is closed takes it away from under `session`.
         self._meter: Meter = session.meter
-        self._facts: dict[Any, Any] = session.facts
+        self._prepared: set[Question] = session.prepared
+        self._facts = facts
         self._opening = opening
         self._role = role
         self._clear_role = clear_role
         self._role_before_parse = role_before_parse
+        self._taken = role
         self._terminate = terminate
         self._grown = grown
         self._guesses = guesses
@@ -82,38 +98,62 @@ class Transaction:
         self._held: frozenset[int] = frozenset()
         self._held_at_mark: frozenset[int] = frozenset()
         self._before_rows: list[str] = []  # SET LOCAL, along with the role
-        self._trees: list[str] | None = None  # None: nobody waits for a tree
-        self._copy: asyncio.Task[None] | None = None
-        self._flowing = False  # rows have come from the COPY that runs
-        self._interrupted = False  # and the server has said something since
+        self._began: Errand | None = None
+        self._roled: Errand | None = None
+        self._ended: Errand | None = None
+        self._left = False  # the driver was left in the middle of what it does
+        self._copy: Copying | None = None
 
     @property
     def server_major(self) -> int:
         return int(self._session.get_server_version().major)
 
-    async def begin(self) -> None:
-        """One round trip: BEGIN and every setting."""
-        self._session.add_log_listener(self._notice)
+    def begin(self) -> None:
+        """Send BEGIN and every setting; what is asked next waits for the answer to both. If one of
+        them is not taken, what is asked next is not answered either. Raises UpstreamFailed."""
+        self._began = self._send(self._opening)
+        if self._role_before_parse and self._role is not None:
+            self._roled = self._send(f"SET LOCAL ROLE {_quoted(self._role)}")
+
+    async def begun(self) -> None:
+        """Wait until the transaction is there. Raises UpstreamFailed."""
+        await self._meter.answered(_NEVER)
+        self._check_errands()
+
+    def _send(self, query: str) -> Errand:
         try:
-            await self._session.execute(self._opening)
-            if self._role_before_parse:
-                await self._take_role(self._role)
-        except asyncpg.PostgresError as error:
-            if (error.sqlstate or "")[:2] in ("08", "57"):
-                raise failures.while_running(error) from None
-            raise UpstreamFailed(
-                "the database did not accept the settings of a read-only transaction "
-                f"(class {(error.sqlstate or '??')[:2]})",
-                sqlstate_class=(error.sqlstate or "")[:2],
-            ) from None
+            return self._meter.send(query)
         except failures.LOST as error:
             raise failures.lost(error) from None
+
+    def _check_errands(self) -> None:
+        """Raise why what was sent along was not done; nothing that came after it counts."""
+        for errand, refused in (
+            (self._began, _settings_refused),
+            (self._roled, self._role_refused),
+        ):
+            if errand is None:
+                continue
+            if errand.error is not None:
+                error = asyncpg.PostgresError.new(errand.error)
+                if (error.sqlstate or "")[:2] in ("08", "57"):
+                    raise failures.while_running(error) from None
+                raise refused((error.sqlstate or "??")[:2]) from None
+            if not errand.finished:
+                raise failures.lost(ConnectionError()) from None
+
+    def is_over(self) -> bool:
+        """Whether the server has rolled it back already, and nothing is under way; then there is
+        nothing left to do for `end`."""
+        ended = self._ended
+        if ended is None or not ended.finished or ended.error is not None or self._left:
+            return False
+        return self._copy is None and not self._session.is_closed()
 
     async def end(self) -> None:
         """Stop what runs and roll back; a backend that does not heed is ended."""
         await self._stop_copy()
         with contextlib.suppress(asyncpg.InterfaceError):  # the pool let go of one that died
-            self._session.remove_log_listener(self._notice)
             if not self._session.is_closed():
                 await self._roll_back()
 
@@ -122,8 +162,14 @@ class Transaction:
         try:
             if not await self._meter.settled(_GRACE):
                 raise TimeoutError
-            async with asyncio.timeout(_GRACE):
-                await self._session.execute("ROLLBACK")
+            if self._left:
+                self._meter.flush()
+                async with asyncio.timeout(_GRACE):
+                    await self._session.execute("ROLLBACK")
+                return
+            ended = self._ended or self._meter.send("ROLLBACK")
+            if not await self._meter.answered(_GRACE) or not ended.finished or ended.error:
+                raise TimeoutError
         except (asyncpg.PostgresError, *failures.LOST):
             with contextlib.suppress(asyncpg.InterfaceError):
                 self._session.terminate()
@@ -170,7 +216,7 @@ class Transaction:
         exchange = Exchange(
             text,
             question,
-            prepared=question in self._facts,
+            prepared=question in self._prepared,
             guess=self._guesses.of(text) if question is not None else (),
         )
         meter = self._meter
@@ -184,12 +230,14 @@ class Transaction:
                     "what the server says of the statement is too large to be read",
                     hint="write it in parts",
                 ) from None
+            self._check_errands()
             if exchange.error is None:
                 raise failures.lost(error) from None
         finally:
             meter.limit = of_rows
+        self._check_errands()
         if question is not None and exchange.known:
-            self._facts[question] = True
+            self._prepared.add(question)
         if exchange.error is not None:
             said = asyncpg.PostgresError.new(exchange.error)
             raise failures.while_running(said) if exchange.parsed else failures.at_parse(said, text)
@@ -199,11 +247,17 @@ class Transaction:
         """Rows of one of the gateway's own look-ups; never an agent's text."""
         self._meter.held = 0
         try:
-            return cast(list[Any], await self._session.fetch(query, *args))
+            self._meter.flush()
+            self._left = True
+            rows = cast(list[Any], await self._session.fetch(query, *args))
         except asyncpg.PostgresError as error:
+            self._check_errands()
             raise failures.while_running(error) from None
         except failures.LOST as error:
             raise failures.lost(error) from None
+        self._left = False
+        self._check_errands()
+        return rows
 
     def before_rows(self, *settings: str) -> None:
         """Settings ("name = value") for the rest of the transaction, made before rows are asked
@@ -221,11 +275,12 @@ class Transaction:
         self._held = self._held_at_mark
 
     async def once(self, load: Callable[[Any], Awaitable[T]]) -> T:
-        """What `load` finds out about the server: asked once a session, kept while it lives."""
-        facts = self._facts
-        if load not in facts:
-            facts[load] = await load(self)
-        return cast(T, facts[load])
+        """What `load` finds out about the server: see `Facts`."""
+        session = self._session
+        if not session.server:
+            (row,) = await self.fetch(WHO)
+            session.server = row["server"]
+        return await self._facts.once(session.server, load, self)
 
     async def stream(
         self,
@@ -234,88 +289,63 @@ class Transaction:
         relations: Collection[int],
         *,
         raw: bool = True,
-        talks: bool = True,
-    ) -> AsyncGenerator[bytes, None]:
-        """The rows of `text` in COPY BINARY, in pieces as they come; the sink waits for the caller.
+        lend: bool = False,
+    ) -> AsyncGenerator[bytes | CopyReader, None]:
+        """The rows of `text` in COPY BINARY, in pieces as they come; the server waits for it.
 
         `digest` is that of the approved tree, `relations` are the OIDs of all that it may read.
         Unless `raw` is set, no protected value is meant to come out, and the role is the one that
-        has the right to none. `talks`: its functions may make the server speak between rows; if it
-        speaks unexpectedly, rows may be lost, and the stream fails. Closing the iterator cancels
-        the COPY.
+        has the right to none. Closing the iterator cancels the COPY.
+
+        With `lend`, the last piece may be a `CopyReader` of all that comes next. Asking for what
+        follows it, or closing the iterator, ends its reading.
         """
         narrow = not raw and self._clear_role is not None
         role = self._clear_role if narrow else self._role
-        await self._take_role(None if self._role_before_parse else role, *self._before_rows)
-        handoff = Handoff()
-        trees: list[str] = []
-        self._trees = trees
-        meter = self._meter
-        meter.held = 0
-        meter.frames = Frames() if talks else None
-        self._interrupted = False
-        checked = False
-        stopped: BaseException | None = None
-
-        async def sink(data: bytes) -> None:
-            nonlocal checked, stopped
-            meter.held = 0
-            if stopped is not None:
-                raise stopped
-            try:
-                if not checked:
-                    await self._compare(trees, digest, relations)
-                    checked = self._flowing = True
-                self._check_interrupted()
-                await handoff.put(data)
-            except (MaskgateError, asyncio.CancelledError) as error:
-                # asyncpg waits for ever for the end of a COPY that it cancels after its end. These
-                # may be the last bytes, so the error waits for the next ones, or for the end.
-                if not data.endswith(_TRAILER):
-                    raise
-                stopped = error
-
-        async def pump() -> None:
-            # On lines of its own: a comment at the end of the text ends there. Never arguments:
-            # the driver would replace $n inside literals too.
-            await self._session.copy_from_query(f"\n{text}\n", output=sink, format="binary")
-            if stopped is not None:
-                raise stopped
-            self._check_interrupted()
-            if not checked:
-                await self._compare(trees, digest, relations)
-
-        copy = self._copy = asyncio.create_task(pump())
-        copy.add_done_callback(lambda _: handoff.end())
+        self._take_role(None if self._role_before_parse else role, *self._before_rows)
+        most = self._meter.limit or _MOST_OF_A_ROW
+        copy = Copying(text, most_of_a_row=most, most_of_a_tree=_MOST_OF_A_TREE)
         try:
-            while (data := await handoff.take()) is not None:
+            self._meter.copy(copy)
+            self._copy = copy
+            await copy.begun()
+            if copy.error is None and not copy.lost:
+                await self._compare(copy.trees, digest, relations)
+            while (data := await copy.take()) is not None:
                 yield data
-            await copy
-        except (asyncpg.PostgresError, *failures.LOST) as error:
-            if meter.exceeded:
+                if lend and (reader := copy.lend()) is not None:
+                    yield reader
+                    await self._meter.take_back()
+            self._check_errands()
+            if copy.error is not None:
+                raise failures.while_running(asyncpg.PostgresError.new(copy.error)) from None
+            if not copy.whole:
+                raise ConnectionError
+            # Nothing more is asked: the server ends it while the last chunks are recorded.
+            self._ended = self._send("ROLLBACK")
+            self._meter.flush()
+        except failures.LOST as error:
+            if copy.row_too_long:
                 raise LimitExceeded(
-                    f"a row of the result is larger than {meter.limit:,} bytes",
+                    f"a row of the result is larger than {most:,} bytes",
                     hint="select fewer or shorter values a row",
                 ) from None
-            raise failures.while_streaming(error) from None
+            raise failures.lost(error) from None
         finally:
-            self._trees = None
-            self._flowing = False
             await self._stop_copy()
 
-    def _check_interrupted(self) -> None:
-        """The driver loses rows around a notice (see `frames`)."""
-        if self._interrupted:
-            raise NotUnderstood("the database spoke between the rows, and some may be lost")
-
-    async def _compare(self, trees: list[str], digest: str, relations: Collection[int]) -> None:
+    async def _compare(self, trees: list[bytes], digest: str, relations: Collection[int]) -> None:
         """COPY parses again: its own tree (a utility), then the one of the rows it will send.
 
         What comes after belongs to the bodies of SQL functions, printed when they are planned.
         """
-        if len(trees) < _TREES_KEPT:
-            raise NotUnderstood("the server did not show the tree of the rows it was to send")
-        inner = json.loads(_kernel.lineage(trees[1], self.server_major))
+        try:
+            _, rows = (tree.decode() for tree in trees)
+        except ValueError:  # not two of them, or a character that was cut
+            raise NotUnderstood(
+                "the server did not show the tree of the rows it was to send"
+            ) from None
+        inner = json.loads(_kernel.lineage(rows, self.server_major))
         if inner["digest"] != digest:
             raise NotUnderstood(
                 "the statement meant something else when it was run than when it was analysed",
@@ -334,49 +364,37 @@ class Transaction:
         copy, self._copy = self._copy, None
         if copy is None:
             return
+        await self._meter.take_back()
+        copy.drop()
         for patience in (_MOMENT, _GRACE):
-            if not copy.done():
-                await self._cancel(copy)
-                await asyncio.wait({copy}, timeout=patience)
-        if copy.done() and not copy.cancelled():
-            copy.exception()  # told to the caller already, or the caller has gone
+            if not copy.over:
+                with contextlib.suppress(*failures.LOST):
+                    async with asyncio.timeout(patience):
+                        await self._session.cancel()
+                await copy.end(patience)
 
-    async def _cancel(self, copy: asyncio.Task[None]) -> None:
-        """asyncpg sends a cancel request and drains what still comes; not so when the cancellation
-        finds it between a piece that came and the sink. So it is given nothing until it waits."""
-        with self._meter.keeping():
-            try:
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
-            finally:
-                copy.cancel()
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-
-    async def _take_role(self, role: str | None, *settings: str) -> None:
-        """One round trip for the settings and the role."""
+    def _take_role(self, role: str | None, *settings: str) -> None:
+        """Sent along with what comes next, which fails if this does."""
         sets = [f"SET LOCAL {setting}" for setting in settings]
         if role is not None:
-            name = role.replace('"', '""')
-            sets.append(f'SET LOCAL ROLE "{name}"')
-        if not sets:
-            return
-        try:
-            await self._session.execute(";".join(sets))
-        except asyncpg.PostgresError as error:
-            raise UpstreamFailed(
-                f"the login may not take the role {role}",
-                sqlstate_class=(error.sqlstate or "")[:2],
-            ) from None
-        except failures.LOST as error:
-            raise failures.lost(error) from None
+            self._taken = role
+            sets.append(f"SET LOCAL ROLE {_quoted(role)}")
+        if sets:
+            self._roled = self._send(";".join(sets))
 
-    def _notice(self, _session: Any, message: Any) -> None:
-        """Trees are known by untranslated fields; lc_messages is not ours to set."""
-        self._interrupted = self._interrupted or self._flowing
-        if self._trees is None or len(self._trees) >= _TREES_KEPT:
-            return
-        if (message.severity_en or message.severity) != "LOG":
-            return
-        if message.server_source_function == "elog_node_display":
-            self._trees.append(str(message.detail or ""))
+    def _role_refused(self, state: str) -> UpstreamFailed:
+        return UpstreamFailed(
+            f"the login may not take the role {self._taken}", sqlstate_class=state
+        )
+
+
+def _settings_refused(state: str) -> UpstreamFailed:
+    return UpstreamFailed(
+        f"the database did not accept the settings of a read-only transaction (class {state})",
+        sqlstate_class=state,
+    )
+
+
+def _quoted(role: str) -> str:
+    name = role.replace('"', '""')
+    return f'"{name}"'

@@ -78,8 +78,11 @@ impl Ipc {
         self.writer.finish().map_err(refused)
     }
 
+    /// What has been written; the next chunk is taken to be as large.
     pub(crate) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(self.writer.get_mut())
+        let out = self.writer.get_mut();
+        let room = out.len();
+        std::mem::replace(out, Vec::with_capacity(room))
     }
 }
 

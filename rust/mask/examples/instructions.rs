@@ -1,6 +1,6 @@
 //! A treatment's work on fixed rows, for counting instructions: `make bench-check`.
 //!
-//! `instructions scan | token | redact`
+//! `instructions scan | scan-clean | scan-phi | token | redact`
 
 // A measurement that cannot go on should panic.
 #![allow(clippy::expect_used, clippy::panic)]
@@ -27,6 +27,9 @@ const NOTES: [&str; 10] = [
     "Card 4111 1111 1111 1111 and mail to jdoe@example.org, SSN 123-45-6789; portal from 10.20.30.40.",
 ];
 
+/// Those of the notes that have one.
+const WITH_PHI: [usize; 3] = [3, 6, 9];
+
 /// What is counted: callgrind is told this name.
 #[inline(never)]
 fn counted(masker: &mut Masker, rows: &ArrayRef) -> ArrayRef {
@@ -36,7 +39,7 @@ fn counted(masker: &mut Masker, rows: &ArrayRef) -> ArrayRef {
 fn main() {
     let what = std::env::args().nth(1).unwrap_or_default();
     let treatment = match what.as_str() {
-        "scan" => Treatment::Scan,
+        "scan" | "scan-clean" | "scan-phi" => Treatment::Scan,
         "token" => Treatment::Token {
             domain: "mrn".to_owned(),
             key_id: "k1".to_owned(),
@@ -44,11 +47,18 @@ fn main() {
         "redact" => Treatment::Redact {
             label: "[REDACTED]".to_owned(),
         },
-        other => panic!("scan, token or redact, not {other:?}"),
+        other => panic!("a treatment of the list above, not {other:?}"),
     };
-    let rows: ArrayRef = if what == "scan" {
+    let rows: ArrayRef = if treatment == Treatment::Scan {
+        let chosen = |i: &usize| match what.as_str() {
+            "scan-clean" => !WITH_PHI.contains(i),
+            "scan-phi" => WITH_PHI.contains(i),
+            _ => true,
+        };
+        let notes = NOTES.iter().enumerate().filter(|(i, _)| chosen(i));
+        let notes: Vec<&str> = notes.map(|(_, note)| *note).collect();
         Arc::new(StringArray::from_iter_values(
-            NOTES.iter().cycle().take(ROWS),
+            notes.into_iter().cycle().take(ROWS),
         ))
     } else {
         let values = (0..ROWS).map(|i| format!("{i:016}"));

@@ -436,6 +436,44 @@ proptest! {
         agree(&text)?;
     }
 
+    /// What the gates ask of numbers: how long, in which groups, what stands before and behind.
+    #[test]
+    fn fast_and_naive_agree_on_short_numbers(
+        text in "((seen|DOB:|on|visit|Reports|at|x|tel|[.]|\\() ?)?\
+            [0-9]{1,5}([ \t]?[-/. ][ \t]?[0-9]{1,5}){0,3}( ?(yo|M|F|m|mg|years|mL|%|tabs|,|[.]))?( [A-Za-z0-9]{1,3})?",
+    ) {
+        agree(&text)?;
+    }
+
+    /// What they ask of letters and digits joined, and of dots.
+    #[test]
+    fn fast_and_naive_agree_on_joined_letters_and_digits(
+        text in "[a-z]{0,2}[ +]?([A-Z]{1,2}[0-9]{1,9}|[A-HJ-NPR-Z0-9]{9,18}|[A-Z]{14,16}[0-9]|[a-z]{8} [0-9])[ .-]?[A-Z0-9]{0,4}([.][a-z0-9]{1,4}){0,4}",
+    ) {
+        agree(&text)?;
+    }
+
+    /// What the sieve asks of words: whole ones, in any case, at the end and before anything.
+    #[test]
+    fn fast_and_naive_agree_on_words(
+        words in prop::collection::vec(
+            prop_oneof![
+                3 => prop::sample::select(record::KEYWORDS.map(|keyword| keyword.phrase).to_vec()),
+                1 => prop::sample::select(phone::WORDS.to_vec()),
+                1 => prop::sample::select(date_words::MONTHS.map(|(name, _)| name).to_vec()),
+                1 => prop::sample::select(vec!["Anna", "Jo-Ann", "Maria", "Li-Mei", "D'Angelo", "mr", "Dr", "www.a", "age"]),
+            ], 1..4),
+        upper in any::<bool>(),
+        joints in prop::collection::vec("[ :#.,'(\u{e9}-]{0,2}(is |no |reports )?[0-9]{0,6}[a-z]?", 3),
+    ) {
+        let mut text = String::new();
+        for (word, joint) in words.iter().zip(&joints) {
+            text.push_str(&if upper { word.to_uppercase() } else { (*word).to_owned() });
+            text.push_str(joint);
+        }
+        agree(&text)?;
+    }
+
     #[test]
     fn fast_and_naive_agree_on_noise(text in "[0-9 .:/@()#a-fMRNxmay+,'-]{0,40}") {
         agree(&text)?;

@@ -550,9 +550,7 @@ fn collect(
     spans: &mut Vec<Span>,
 ) {
     spans.clear();
-    if bitmaps.may_hold(first, first + text.len()) {
-        triggers.collect(text, bitmaps, first, rules, spans);
-    }
+    triggers.collect(text, bitmaps, first, rules, spans);
     if !spans.is_empty() {
         settle(text, spans, spared);
     }

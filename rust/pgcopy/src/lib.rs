@@ -9,6 +9,7 @@
 mod column;
 mod decoder;
 mod error;
+mod messages;
 mod numeric;
 mod print;
 mod reader;
@@ -17,5 +18,6 @@ mod types;
 pub use column::DecodedColumn;
 pub use decoder::{Decoder, MAX_CELL, Progress};
 pub use error::CopyError;
+pub use messages::{Message, MessageError, Messages};
 pub use reader::Reader;
 pub use types::{ColumnPlan, ColumnType, EXTENSION_METADATA, EXTENSION_NAME, Infinity};

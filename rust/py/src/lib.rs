@@ -1,13 +1,17 @@
 //! `gateway._kernel`: a table of contents. Each module holds one thing Python may call.
 
-#![deny(unsafe_code)] // allowed in arrow_c.rs alone
+#![deny(unsafe_code)] // allowed in arrow_c.rs and socket.rs alone
 
 #[allow(unsafe_code)]
 mod arrow_c;
 mod errors;
 mod lineage;
 mod masker;
+mod messages;
 mod patterns;
+mod reader;
+#[allow(unsafe_code)]
+mod socket;
 mod stream;
 
 use pyo3::prelude::*;
@@ -26,6 +30,8 @@ fn _kernel(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<masker::ArrowMasker>()?;
     m.add_class::<masker::MaskedBatch>()?;
     m.add_class::<patterns::Patterns>()?;
+    m.add_class::<messages::CopyMessages>()?;
+    m.add_class::<reader::CopyReader>()?;
     m.add_class::<stream::Chunk>()?;
     m.add_class::<stream::MaskedStream>()?;
     Ok(())

@@ -5,6 +5,7 @@
 
 use crate::errors::KernelError;
 use crate::patterns::Patterns;
+use crate::reader::CopyReader;
 use arrow_array::ArrayRef;
 use arrow_schema::Field;
 use encode::{EncodeError, Encoder, Format, Pace};
@@ -142,6 +143,14 @@ impl MaskedStream {
 
     fn feed_all(&mut self, py: Python<'_>, pieces: Vec<PyBackedBytes>) -> PyResult<Vec<Chunk>> {
         let sealed = self.guarded(py, |pipeline| pipeline.feed_all(&pieces))?;
+        Ok(sealed
+            .into_iter()
+            .map(|chunk| chunk.into_chunk(py))
+            .collect())
+    }
+
+    fn feed_from(&mut self, py: Python<'_>, reader: &CopyReader) -> PyResult<Vec<Chunk>> {
+        let sealed = self.guarded(py, |pipeline| pipeline.feed_from(reader))?;
         Ok(sealed
             .into_iter()
             .map(|chunk| chunk.into_chunk(py))
@@ -333,6 +342,25 @@ impl Pipeline {
         let outcome = pieces
             .iter()
             .try_for_each(|piece| self.take_rows(&mut piece.as_ref(), &mut full));
+        self.after(full, outcome)
+    }
+
+    /// Takes pieces until a chunk is full or no more come.
+    fn feed_from(&mut self, reader: &CopyReader) -> Result<Vec<Sealed>, KernelError> {
+        self.expect_rows()?;
+        let mut full = Vec::new();
+        let mut used = Vec::new();
+        let mut outcome = Ok(());
+        while full.is_empty() && outcome.is_ok() && !self.truncated {
+            let mut pieces = reader.take(&mut used);
+            if pieces.is_empty() {
+                break;
+            }
+            outcome = pieces
+                .iter()
+                .try_for_each(|piece| self.take_rows(&mut piece.as_slice(), &mut full));
+            used.extend(pieces.drain(..));
+        }
         self.after(full, outcome)
     }
 

@@ -155,3 +155,27 @@ def test_a_deny_among_the_sources_denies() -> None:
     rules = policy({"public.mix.*": "clear", "public.mix.name": "deny", "public.mix.note": "scan"})
     sources = [column("note", table="mix"), column("name", table="mix")]
     assert rules.treatment_of(column("label", table="mix"), sources)[0].name == "deny"
+
+
+def test_what_is_remembered_of_a_column_is_remembered_of_one_group_alone() -> None:
+    policy = Policy(
+        "c", {"a.b.name": {"treatment": "redact", "show": ["group:clinicians"]}, "a.b.*": "clear"}
+    )
+    name = Column(1, 1, "a", "b", "name", 25)
+    for _ in range(2):
+        assert policy.treatment_of(name)[0].name == "redact"
+        assert policy.for_groups({"clinicians"}).treatment_of(name)[0].name == "clear"
+        assert policy.for_groups({"others"}).treatment_of(name)[0].name == "redact"
+    other = Column(1, 2, "a", "b", "name", 25)  # renamed: another column has its name
+    parent = Column(2, 1, "a", "parent", "name", 25)
+    assert policy.treatment_of(other, (parent,), {parent})[0].name == "redact"
+
+
+def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.policy.rules._MOST_KEPT", 4)
+    policy = Policy("c", {"a.b.*": "clear"})
+    for number in range(20):
+        column = Column(1, number, "a", "b", f"c{number}", 25)
+        assert policy.treatment_of(column)[0].name == "clear"
+    assert len(policy._treated) <= 4
+    assert len(policy._named) <= 4

@@ -33,3 +33,8 @@ def problem(error: MaskgateError, *, status: int | None = None) -> JSONResponse:
         headers=headers,
         media_type="application/problem+json",
     )
+
+
+def gateway_failed(error: Exception) -> MaskgateError:
+    """What a client is told of a mistake in the gateway: the kind of it, and no word more."""
+    return MaskgateError(f"the gateway failed: {type(error).__name__}")

@@ -20,8 +20,8 @@ from gateway.doors.http.body import read_json
 from gateway.doors.http.caller import caller
 from gateway.doors.http.formats import MEDIA_TYPES, negotiate
 from gateway.doors.http.metrics import OUTCOMES
-from gateway.doors.http.problem import problem
-from gateway.doors.http.protocol import PARTS
+from gateway.doors.http.problem import gateway_failed, problem
+from gateway.doors.http.protocol import PARTS, Parts
 from gateway.errors import InvalidRequest, MaskgateError, NotAcceptable
 from gateway.flows.house import House
 from gateway.flows.query import Ask, Head, walk
@@ -55,23 +55,32 @@ class QueryAnswer(Response):
             OUTCOMES.labels(error.code).inc()
             await problem(error)(scope, receive, send)
             return
-        listener = asyncio.create_task(self._listen(receive, driver))
+        # Any server will do; ours takes parts as they are, and says when its client has gone.
+        parts = scope.get("extensions", {}).get(PARTS, {}).get("send")
+        listener = None
+        if parts is not None:
+            parts.when_gone(lambda: self._leave(driver))
+        else:
+            listener = asyncio.create_task(self._listen(receive, driver))
         try:
-            await self._drive(ask, scope, receive, send)
+            await self._drive(ask, scope, receive, send, parts)
         except asyncio.CancelledError:
             if not self._gone:
                 raise
             driver.uncancel()
             OUTCOMES.labels("client_gone").inc()
         finally:
-            listener.cancel()
-            with suppress(asyncio.CancelledError):
-                await listener
+            if parts is not None:
+                parts.when_gone(None)
+            if listener is not None:
+                listener.cancel()
+                with suppress(asyncio.CancelledError):
+                    await listener
 
-    async def _drive(self, ask: Ask, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _drive(
+        self, ask: Ask, scope: Scope, receive: Receive, send: Send, parts: Parts | None
+    ) -> None:
         started = False
-        # Any server will do; ours takes parts as they are.
-        parts = scope.get("extensions", {}).get(PARTS, {}).get("send")
         try:
             async with aclosing(walk(self._house, ask)) as corridor:
                 async for item in corridor:
@@ -92,10 +101,18 @@ class QueryAnswer(Response):
             _LOG.info("stream broken: %s", error.code)
         except OSError:
             OUTCOMES.labels("client_gone").inc()
+        except Exception as error:
+            OUTCOMES.labels(MaskgateError.code).inc()
+            if not started:
+                await problem(gateway_failed(error))(scope, receive, send)
+            raise  # to be written to the server's own log
 
     async def _listen(self, receive: Receive, driver: asyncio.Task[Any]) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
+        self._leave(driver)
+
+    def _leave(self, driver: asyncio.Task[Any]) -> None:
         self._gone = True
         driver.cancel()
 

@@ -16,7 +16,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use super::{NAIVE, PIECES, note};
-use crate::detect::plainly;
+use crate::detect::{narrowly, plainly};
 use crate::scan::Scanner;
 
 /// A text and what the oracle makes of it.
@@ -86,18 +86,17 @@ fn texts<'a>(rows: impl IntoIterator<Item = Option<&'a str>>) -> Vec<Option<Stri
     rows.into_iter().map(|row| row.map(str::to_owned)).collect()
 }
 
-/// Fails unless the rows become what is expected of each, on the best engine and on the plain one.
+/// Fails unless the rows become what is expected of each, on every engine of this machine.
 fn check(array: &ArrayRef, expected: &[Option<&Note>]) {
-    for plain in [false, true] {
-        let got = if plain {
-            plainly(|| masked(array))
-        } else {
-            masked(array)
+    for engine in ["best", "narrow", "plain"] {
+        let got = match engine {
+            "best" => masked(array),
+            "narrow" => narrowly(|| masked(array)),
+            _ => plainly(|| masked(array)),
         };
         assert_eq!(got.len(), expected.len());
         for (i, (got, note)) in got.iter().zip(expected).enumerate() {
             let want = note.map(|note| note.masked.as_str());
-            let engine = if plain { "plain" } else { "best" };
             let text = note.map(|note| &note.text);
             assert_eq!(
                 got.as_deref(),

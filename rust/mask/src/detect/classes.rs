@@ -22,15 +22,16 @@ pub(super) struct Characters<T> {
     pub(super) ats: T,
     /// What else may stand between the groups of a number: blanks, line ends, parentheses, `_`.
     pub(super) gaps: T,
-    /// The first letters of units of age: `y`, `f`, `m`.
-    pub(super) ages: T,
+    /// The first letters of units of age: `y`; `f` and `m`.
+    pub(super) years: T,
+    pub(super) sexes: T,
     /// What is not its own folding: controls, and everything that is not ASCII.
     pub(super) strange: T,
-    /// What a word that opens a rule may begin with, by it and the characters after it; see
-    /// [`Openings`]. Many of these are no such word.
+    /// What a word of four letters or more that opens a rule may begin with, by it and the characters
+    /// after it; see [`Openings`]. Some of these are no such word.
     pub(super) words: T,
-    /// Likewise for `www` and for titles.
-    pub(super) www: T,
+    /// Likewise for words of up to three letters, whose end is not looked at.
+    pub(super) brief: T,
 }
 
 impl<T> Characters<T> {
@@ -47,16 +48,55 @@ impl<T> Characters<T> {
             colons: join(&self.colons, &other.colons),
             ats: join(&self.ats, &other.ats),
             gaps: join(&self.gaps, &other.gaps),
-            ages: join(&self.ages, &other.ages),
+            years: join(&self.years, &other.years),
+            sexes: join(&self.sexes, &other.sexes),
             strange: join(&self.strange, &other.strange),
             words: join(&self.words, &other.words),
-            www: join(&self.www, &other.www),
+            brief: join(&self.brief, &other.brief),
         }
     }
 }
 
+/// Characters of a group of four blocks.
+pub(super) const GROUP: usize = 256;
+/// Four blocks, class by class.
+pub(super) type Group = Characters<[u64; 4]>;
+
+impl Group {
+    /// Puts what is known of a block into its place among the four.
+    #[inline(always)]
+    pub(super) fn put(&mut self, lane: usize, block: &Characters<u64>) {
+        let put = |four: &mut [u64; 4], bits: u64| {
+            if let Some(place) = four.get_mut(lane) {
+                *place = bits;
+            }
+        };
+        put(&mut self.letters, block.letters);
+        put(&mut self.capitals, block.capitals);
+        put(&mut self.digits, block.digits);
+        put(&mut self.dots, block.dots);
+        put(&mut self.dashes, block.dashes);
+        put(&mut self.slashes, block.slashes);
+        put(&mut self.colons, block.colons);
+        put(&mut self.ats, block.ats);
+        put(&mut self.gaps, block.gaps);
+        put(&mut self.years, block.years);
+        put(&mut self.sexes, block.sexes);
+        put(&mut self.strange, block.strange);
+        put(&mut self.words, block.words);
+        put(&mut self.brief, block.brief);
+    }
+}
+
+/// The four blocks of a group, each with what follows it.
+#[inline(always)]
+pub(super) fn blocks(text: &[u8; GROUP + AFTER]) -> impl Iterator<Item = (usize, &Block)> {
+    let block = |start: usize| text.get(start..).and_then(|rest| rest.first_chunk());
+    (0..4).filter_map(move |lane| block(lane * 64).map(|block| (lane, block)))
+}
+
 /// Characters after a block that say of its last ones what they open.
-pub(super) const AFTER: usize = 2;
+pub(super) const AFTER: usize = 3;
 /// A block and what follows it.
 pub(super) type Block = [u8; 64 + AFTER];
 
@@ -85,11 +125,10 @@ const CLASSES: [(u8, &[u8]); 8] = [
 const FIRST_LETTERS: u8 = 1; // to `o`
 const LAST_LETTERS: u8 = 1 << 1;
 const OTHER_LETTER: u8 = 1 << 2;
-const YEARS: u8 = 1 << 3;
-const SEXES: u8 = 1 << 4;
+pub(super) const YEARS: u8 = 1 << 3;
+pub(super) const SEXES: u8 = 1 << 4;
 const LOW_LINE: u8 = 1 << 5;
 pub(super) const LETTERS: [u8; 3] = [FIRST_LETTERS, LAST_LETTERS, OTHER_LETTER];
-pub(super) const AGES: [u8; 2] = [YEARS, SEXES];
 /// Of the first table and of the second.
 pub(super) const GAPS: ([u8; 2], u8) = ([GAP, LINE], LOW_LINE);
 
@@ -117,7 +156,7 @@ impl Halves {
         self
     }
 
-    fn of(&self, byte: u8) -> u8 {
+    pub(super) fn of(&self, byte: u8) -> u8 {
         let half = |table: &[u8; 16], i: u8| table.get(usize::from(i)).copied().unwrap_or(0);
         half(&self.low, byte & 15) & half(&self.high, byte >> 4)
     }
@@ -145,21 +184,20 @@ const fn classed(classes: &[(u8, &[u8])]) -> Halves {
     halves
 }
 
-/// The first three characters of the words that open rules, in eight groups of like words: what a
+/// The first four characters of the words that open rules, in eight groups of like words: what a
 /// group may begin with is, a character a table, the product of halves that its words have.
 #[derive(Debug, Default)]
 pub(super) struct Openings {
     places: [Halves; 1 + AFTER],
 }
 
-/// The group of `www` and of titles before names, and of short words.
-pub(super) const WWW: u8 = 1 << 7;
-const SHORT: u8 = 1 << 6;
-/// The group of words with a sign inside, as `a/c`.
-const SIGNED: u8 = 1 << 5;
-/// Of all other words by their third letters: together, these let the fewest others through that
+/// The groups of words of up to three letters.
+pub(super) const BRIEF: u8 = 0b1100_0000;
+/// Of them by their third letters, if they have one.
+const THIRDS: [&[u8]; 2] = [b" flp", b""];
+/// Of all other words by their first letters: together, these let the fewest others through that
 /// clinical notes are full of.
-const OTHERS: [&[u8]; 5] = [b"acgl", b"eiu", b"bdfn", b"psvxy", b"mort"];
+const FIRSTS: [&[u8]; 6] = [b"cg", b"deo", b"mnp", b"abfj", b"rst", b""];
 
 /// What is looked up: a character's classes, and what a word may have in its first places.
 #[derive(Debug, Clone, Copy)]
@@ -178,47 +216,37 @@ impl Openings {
         }
     }
 
-    /// Of these phrases, in lower case.
+    /// Of the first words of these phrases, in lower case.
     pub(super) fn new<'a>(phrases: impl Iterator<Item = &'a str>) -> Self {
         let mut openings = Self::default();
         for phrase in phrases {
             let phrase = phrase.as_bytes();
-            match phrase
-                .iter()
-                .take(3)
-                .take_while(|c| c.is_ascii_lowercase())
-                .count()
-            {
-                3 if phrase.starts_with(b"www") => openings.add(phrase, WWW),
-                3 => {
-                    let alike = |group: &&[u8]| phrase.get(2).is_some_and(|c| group.contains(c));
-                    let group = OTHERS.iter().position(alike).unwrap_or(0);
-                    openings.add(phrase, 1 << group);
-                }
-                2 => openings.add(phrase, SHORT),
-                _ => openings.add(phrase, SIGNED),
+            let letters = phrase.iter().take_while(|c| c.is_ascii_lowercase()).count();
+            let group = |groups: &[&[u8]], c: u8| {
+                let of = groups.iter().position(|group| group.contains(&c));
+                of.unwrap_or(groups.len() - 1)
+            };
+            if letters <= AFTER {
+                // What is behind a word may be anything; `a/c` is longer than its first word.
+                let fixed = phrase.split(|&c| c == b' ').next().unwrap_or_default();
+                let fixed = fixed.get(..AFTER).unwrap_or(fixed);
+                let third = fixed.get(2).copied().unwrap_or(b' ');
+                openings.add(fixed, 1 << (FIRSTS.len() + group(&THIRDS, third)));
+            } else {
+                let first = phrase.first().copied().unwrap_or(0);
+                openings.add(phrase, 1 << group(&FIRSTS, first));
             }
         }
         openings
     }
 
-    /// With these three characters, letters small, in the group of `www`.
-    pub(super) fn with(mut self, three: &[u8; 3]) -> Self {
-        for (place, &c) in self.places.iter_mut().zip(three) {
-            *place = place.with(WWW, c).with(WWW, c.to_ascii_uppercase());
-        }
-        self
-    }
-
-    fn add(&mut self, phrase: &[u8], group: u8) {
+    fn add(&mut self, fixed: &[u8], group: u8) {
         for (i, place) in self.places.iter_mut().enumerate() {
-            match phrase.get(i) {
-                Some(c) if c.is_ascii_lowercase() => {
+            match fixed.get(i) {
+                Some(c) => {
                     *place = place.with(group, *c).with(group, c.to_ascii_uppercase());
                 }
-                Some(c) if *c != b' ' => *place = place.with(group, *c),
-                // Behind a short word may stand anything.
-                _ => (0..16).for_each(|half| *place = place.with(group, half << 4 | half)),
+                None => (0..16).for_each(|half| *place = place.with(group, half << 4 | half)),
             }
         }
     }
@@ -227,11 +255,13 @@ impl Openings {
 /// One character after the other.
 pub(super) fn plain(block: &Block, tables: &Tables) -> Characters<u64> {
     let mut found = Characters::default();
-    let [first, second, third] = &tables.openings;
-    for (i, three) in block.windows(1 + AFTER).enumerate() {
-        let &[c, next, after] = three else { continue };
+    let [first, second, third, fourth] = &tables.openings;
+    for (i, four) in block.windows(1 + AFTER).enumerate() {
+        let &[c, next, after, last] = four else {
+            continue;
+        };
         let class = tables.classes.of(c);
-        let opens = first.of(c) & second.of(next) & third.of(after);
+        let opens = first.of(c) & second.of(next) & third.of(after) & fourth.of(last);
         let lower = c | 0x20;
         let put = |bits: &mut u64, is: bool| *bits |= u64::from(is) << i;
         put(
@@ -246,13 +276,14 @@ pub(super) fn plain(block: &Block, tables: &Tables) -> Characters<u64> {
         put(&mut found.colons, class & COLON != 0);
         put(&mut found.ats, class & AT != 0);
         put(&mut found.gaps, class & (GAP | LINE) != 0 || c == b'_');
-        put(&mut found.ages, matches!(lower, b'y' | b'f' | b'm'));
+        put(&mut found.years, lower == b'y');
+        put(&mut found.sexes, matches!(lower, b'f' | b'm'));
         put(
             &mut found.strange,
             !(b' '..0x7f).contains(&c) && class & LINE == 0,
         );
-        put(&mut found.words, opens & !WWW != 0);
-        put(&mut found.www, opens & WWW != 0);
+        put(&mut found.words, opens & !BRIEF != 0);
+        put(&mut found.brief, opens & BRIEF != 0);
     }
     found
 }

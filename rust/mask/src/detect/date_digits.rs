@@ -142,7 +142,8 @@ fn before_range(text: &[u8], i: usize) -> bool {
 /// Whether the word before `i` announces a date.
 pub(crate) fn after_announcing_word(text: &[u8], i: usize) -> bool {
     let stop = run_back(text, i, |c| is_blank(c) || c == b':' || c == b'(');
-    if stop == i || !ends_announcing(text, stop) {
+    let last = [before(text, stop.saturating_sub(1)), before(text, stop)];
+    if stop == i || !ends_announcing(last) {
         return false;
     }
     let start = run_back(text, stop, is_letter);
@@ -150,33 +151,32 @@ pub(crate) fn after_announcing_word(text: &[u8], i: usize) -> bool {
     words.iter().any(|word| same(text, start, stop, word))
 }
 
-/// Whether the two letters before `i` are the last ones of an announcing word.
-fn ends_announcing(text: &[u8], i: usize) -> bool {
-    let last = [
-        before(text, i.saturating_sub(1)) | 0x20,
-        before(text, i) | 0x20,
-    ];
-    matches!(
-        &last,
-        b"on"
-            | b"ob"
-            | b"ue"
-            | b"os"
-            | b"rn"
-            | b"te"
-            | b"ll"
-            | b"en"
-            | b"pt"
-            | b"ru"
-            | b"ce"
-            | b"ed"
-            | b"il"
-            | b"it"
-            | b"gh"
-            | b"ng"
-            | b"ve"
-            | b"nt"
-    )
+/// The last two letters of announcing words: for each last one those before it, `a` the lowest bit.
+const ENDINGS: [u32; 32] = endings();
+
+#[allow(clippy::indexing_slicing)] // evaluated by the compiler: out of bounds would not compile
+const fn endings() -> [u32; 32] {
+    let mut endings = [0; 32];
+    let mut length = 2;
+    while length < ANNOUNCING.len() {
+        let mut i = 0;
+        while i < ANNOUNCING[length].len() {
+            let word = ANNOUNCING[length][i].as_bytes();
+            let (before, last) = (word[length - 2] & 31, word[length - 1] & 31);
+            endings[last as usize] |= 1 << before;
+            i += 1;
+        }
+        length += 1;
+    }
+    endings
+}
+
+/// Whether the last two letters of an announcing word are these, whatever their case; what is no letter
+/// may be taken for one.
+#[inline(always)]
+pub(super) fn ends_announcing([before, last]: [u8; 2]) -> bool {
+    let endings = ENDINGS.get(usize::from(last & 31)).copied().unwrap_or(0);
+    endings >> (before & 31) & 1 == 1
 }
 
 /// Four digits first: the year, then month and perhaps day.
@@ -261,8 +261,10 @@ mod tests {
         for (length, words) in ANNOUNCING.iter().enumerate() {
             for word in *words {
                 assert_eq!(word.len(), length, "{word}");
-                assert!(ends_announcing(word.as_bytes(), length), "{word}");
-                assert!(ends_announcing(word.to_uppercase().as_bytes(), length));
+                for word in [(*word).to_owned(), word.to_uppercase()] {
+                    let last = *word.as_bytes().last_chunk().unwrap();
+                    assert!(ends_announcing(last), "{word}");
+                }
             }
         }
     }

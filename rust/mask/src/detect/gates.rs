@@ -6,34 +6,144 @@
 //! whether something is there, and so a neighbour can open it and never close it. What begins where is
 //! the exception: a row's first character begins whatever it is part of.
 
-use super::classes::{AFTER, Block, Characters, Openings};
+use super::classes::{AFTER, GROUP, Group, Openings};
 use super::kinds::Wanted;
-use super::lexicon::{Beginnings, beginnings};
+use super::sieve::Sieve;
 use super::simd::{self, Engine, Job, Words};
+use super::words::Opening;
 
-/// The triggers of 64 characters, the first in the lowest bit.
+/// The triggers of 64 characters, the first in the lowest bit, or of four times as many.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Gates {
-    /// All of these but words and digits: what opens something by itself.
-    alone: u64,
+pub(super) struct Gates<T> {
+    /// First letters of words that open a rule and need a number near them.
+    pub(super) words: T,
+    /// First letters of words that need none: `www` and titles. Until they are sifted they are among
+    /// `words`.
+    pub(super) titles: T,
+    /// Capitals that may begin or end a name.
+    pub(super) capitals: T,
     /// First digits of numbers.
-    pub(super) numbers: u64,
+    pub(super) numbers: T,
     /// First characters of letters and digits joined.
-    pub(super) tokens: u64,
-    /// First letters of words that may need a number near them.
-    pub(super) words: u64,
-    /// First letters of words that need none: `www`, titles, and capitals that may begin or end a name.
-    pub(super) www: u64,
+    pub(super) tokens: T,
     /// `@`, colons, dots and dashes.
-    pub(super) signs: u64,
-    /// All digits: without one in its row a word opens nothing.
-    pub(super) digits: u64,
-    /// Digits and what may stand between the groups of a number.
-    numeric: u64,
+    pub(super) signs: T,
+    /// Capitals behind a gap or at a row's beginning, which make a name only of a given one. They are
+    /// among `capitals` once they are sifted.
+    pub(super) begins: T,
 }
 
-/// Four blocks, class by class.
-type Group = Characters<[u64; 4]>;
+/// What goes on from one character to the next, and where it ends: for a group each.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    /// All digits: without one in its row a word opens nothing.
+    digits: Vec<[u64; 4]>,
+    /// Where no letter goes on a word: no letter, or another row's.
+    no_letter: Vec<[u64; 4]>,
+    /// Likewise digits, and what may stand in and between the groups of a number.
+    no_digit: Vec<[u64; 4]>,
+    no_number: Vec<[u64; 4]>,
+}
+
+impl Runs {
+    fn clear(&mut self) {
+        let all = [&mut self.digits, &mut self.no_letter];
+        for bits in all
+            .into_iter()
+            .chain([&mut self.no_digit, &mut self.no_number])
+        {
+            bits.clear();
+            bits.shrink_to(KEPT);
+        }
+    }
+
+    /// Behind the text nothing goes on.
+    fn end(&mut self) {
+        self.digits.push([0; 4]);
+        for bits in [&mut self.no_letter, &mut self.no_digit, &mut self.no_number] {
+            bits.push([u64::MAX; 4]);
+        }
+    }
+
+    /// How many letters the word has that begins at `i`, 64 for any number from there on.
+    #[inline(always)]
+    pub(super) fn letters(&self, i: usize) -> usize {
+        // A row may begin here.
+        (bits_from(&self.no_letter, i) & !1).trailing_zeros() as usize
+    }
+
+    /// How many digits go on at `i`.
+    #[inline(always)]
+    pub(super) fn more_digits(&self, i: usize) -> usize {
+        bits_from(&self.no_digit, i).trailing_zeros() as usize
+    }
+
+    /// How many digits stand from character `i` on, and how many behind them before anything that is no
+    /// part of a number or another row's. Only 64 characters are looked at.
+    #[inline(always)]
+    pub(super) fn digits(&self, i: usize) -> (usize, usize) {
+        let length = (bits_from(&self.no_digit, i) & !1).trailing_zeros() as usize;
+        let ends = bits_from(&self.no_number, i) & !1;
+        // The characters up to the first that is no part of the number.
+        let part = ends.wrapping_sub(1) & !ends;
+        let digits = (bits_from(&self.digits, i) & part).count_ones() as usize;
+        (length, digits.saturating_sub(length))
+    }
+}
+
+/// 64 bits from `start` on.
+#[inline(always)]
+fn bits_from(bits: &[[u64; 4]], start: usize) -> u64 {
+    let (i, shift) = (start / 64, start % 64);
+    match bits.as_flattened().get(i..i.wrapping_add(2)) {
+        Some(&[here, next]) => here >> shift | next << 1 << (63 - shift),
+        _ => 0,
+    }
+}
+
+/// The triggers of a group: see [`Gates`].
+pub(super) type Gated = Gates<[u64; 4]>;
+
+impl Gated {
+    /// Forgets what nobody asks at.
+    fn keep(&mut self, wanted: Wanted) {
+        let Wanted {
+            numbers,
+            tokens,
+            signs,
+            capitals,
+        } = wanted;
+        for (bits, wanted) in [
+            (&mut self.numbers, numbers),
+            (&mut self.tokens, tokens),
+            (&mut self.signs, signs),
+            (&mut self.capitals, capitals),
+            (&mut self.begins, capitals),
+        ] {
+            if !wanted {
+                *bits = [0; 4];
+            }
+        }
+    }
+
+    /// All of its triggers.
+    #[inline(always)]
+    fn any(&self) -> [u64; 4] {
+        let mut any = self.words;
+        for bits in [
+            &self.titles,
+            &self.capitals,
+            &self.numbers,
+            &self.tokens,
+            &self.signs,
+        ] {
+            any.iter_mut()
+                .zip(bits)
+                .for_each(|(any, bits)| *any |= bits);
+        }
+        any
+    }
+}
 
 /// Bits and, to be seen when they are moved down, those of the following blocks.
 #[derive(Clone, Copy)]
@@ -43,6 +153,15 @@ struct Seen<W> {
 }
 
 impl<W: Words> Seen<W> {
+    #[inline(always)]
+    fn of(here: &[u64; 4], next: &[u64; 4]) -> Self {
+        let here = W::load(*here);
+        Self {
+            here,
+            next: here.following(W::load(*next)),
+        }
+    }
+
     #[inline(always)]
     fn and(self, other: Self) -> Self {
         Self {
@@ -59,6 +178,14 @@ impl<W: Words> Seen<W> {
         }
     }
 
+    #[inline(always)]
+    fn without(self, other: Self) -> Self {
+        Self {
+            here: self.here.without(other.here),
+            next: self.next.without(other.next),
+        }
+    }
+
     /// At each character whether the one `N` after it is here. `REST` is 64 less `N`.
     #[inline(always)]
     fn after<const N: i32, const REST: i32>(self) -> Self {
@@ -68,6 +195,12 @@ impl<W: Words> Seen<W> {
             next: self.next.down::<N>(),
         }
     }
+}
+
+/// Whether the character before is here, or in the last group for the first.
+#[inline(always)]
+fn after_one<W: Words>(last: W, here: W) -> W {
+    here.up::<1>().or(here.preceding(last).down::<63>())
 }
 
 /// What of the characters before matters to capitals (see [`named`]).
@@ -121,21 +254,22 @@ fn named<W: Words>(
     second_capital: W,
     before: &mut Before<W>,
 ) -> (W, W) {
-    let after = |last: W, here: W| here.up::<1>().or(here.preceding(last).down::<63>());
     let starts = word_begins.and(W::load(here.capitals));
     let runs = ends(here.letters, starts.store(), &mut before.run);
     let gaps = W::load(here.gaps);
     let opened = W::load(runs).or(W::load(here.colons));
-    let near = after(before.opened, opened);
+    let near = after_one(before.opened, opened);
     let first = near.and(gaps);
-    let next = after(before.first, first);
+    let next = after_one(before.first, first);
     let second = next.and(gaps);
-    let far = after(before.second, second);
+    let far = after_one(before.second, second);
     let words = W::load(here.letters).or(W::load(here.digits));
     let last_words = W::load(last.letters).or(W::load(last.digits));
-    let gap = after(last_words, words).and(gaps);
-    let apart = after(before.gap, gap).without(second_capital);
-    let begin = after(before.gaps, gaps).or(rows).without(second_capital);
+    let gap = after_one(last_words, words).and(gaps);
+    let apart = after_one(before.gap, gap).without(second_capital);
+    let begin = after_one(before.gaps, gaps)
+        .or(rows)
+        .without(second_capital);
     *before = Before {
         run: before.run,
         opened,
@@ -148,6 +282,13 @@ fn named<W: Words>(
     (close, starts.and(begin).without(close))
 }
 
+/// Behind one digit or two, perhaps a blank between.
+#[inline(always)]
+fn close<W: Words>(mark: Seen<W>, two: Seen<W>, gaps: Seen<W>) -> Seen<W> {
+    let mark = mark.or(gaps.and(mark.after::<1, 63>()));
+    mark.after::<1, 63>().or(two.and(mark.after::<2, 62>()))
+}
+
 /// The triggers of the characters `here`, between `last` and `next`; at `rows` rows begin, and at
 /// `next_rows` in the next group.
 #[inline(always)]
@@ -158,145 +299,153 @@ fn gates<W: Words>(
     rows: [u64; 4],
     next_rows: [u64; 4],
     before_here: &mut Before<W>,
-    wanted: Wanted,
-) -> ([Gates; 4], [u64; 4]) {
-    let seen = |class: fn(&Group) -> [u64; 4]| {
-        let here = W::load(class(here));
-        Seen {
-            here,
-            next: here.following(W::load(class(next))),
-        }
-    };
-    let rows = W::load(rows);
-    // The last characters of rows: the usual full stop opens nothing.
-    let ends = rows
-        .down::<1>()
-        .or(rows.following(W::load(next_rows)).up::<63>());
+    runs: &mut Runs,
+) -> Gated {
+    let begins = Seen::<W>::of(&rows, &next_rows);
+    let rows = begins.here;
+    // The last characters of rows: what stands behind them is of another one.
+    let ends = begins.after::<1, 63>();
     // Whether the character before is of the class, in the same row.
-    let before = |last: W, here: W| {
-        here.up::<1>()
-            .or(here.preceding(last).down::<63>())
-            .without(rows)
-    };
-    let begin = |last: W, here: W| here.without(before(last, here));
-    let (digits, letters) = (seen(|c| c.digits), seen(|c| c.letters));
-    let (dots, dashes) = (seen(|c| c.dots), seen(|c| c.dashes));
-    let (slashes, colons) = (seen(|c| c.slashes), seen(|c| c.colons));
-    let (gaps, ages) = (seen(|c| c.gaps), seen(|c| c.ages));
+    let (digits, letters) = (
+        Seen::<W>::of(&here.digits, &next.digits),
+        Seen::<W>::of(&here.letters, &next.letters),
+    );
+    let (dots, dashes) = (
+        Seen::<W>::of(&here.dots, &next.dots),
+        Seen::<W>::of(&here.dashes, &next.dashes),
+    );
+    let (slashes, colons) = (
+        Seen::<W>::of(&here.slashes, &next.slashes),
+        Seen::<W>::of(&here.colons, &next.colons),
+    );
+    let (gaps, years, sexes) = (
+        Seen::<W>::of(&here.gaps, &next.gaps),
+        Seen::<W>::of(&here.years, &next.years),
+        Seen::<W>::of(&here.sexes, &next.sexes),
+    );
     let (last_digits, last_letters) = (W::load(last.digits), W::load(last.letters));
     let words = letters.or(digits);
+    let behind = gaps.or(dots);
     let last_words = last_letters.or(last_digits);
 
     let two = digits.and(digits.after::<1, 63>());
+    let three = two.and(digits.after::<2, 62>());
     let four = two.and(two.after::<2, 62>());
     let five = four.and(digits.after::<4, 60>());
-    // Seven characters of numbers and of what separates their groups: the fewest that can hold six
-    // digits in groups. As many digits alone are five at least.
+    // Digits in groups and what separates them. Of three digits at first, no number has fewer than nine
+    // characters but `555-1212`; of one, two or four no date with dots or blanks fewer than eight, and
+    // no other number fewer than nine. As many digits alone are five at least.
     let mark = slashes.or(dashes);
     let numeric = digits.or(gaps).or(dots).or(mark);
     let number = numeric.and(numeric.after::<1, 63>());
     let number = number.and(number.after::<2, 62>());
-    let seven = number.and(number.after::<3, 61>());
-    // A short date: one, two or four digits, perhaps a blank, a slash or dash.
-    let mark = mark.or(gaps.and(mark.after::<1, 63>()));
-    let date = mark
-        .after::<1, 63>()
-        .or(two.and(mark.after::<2, 62>()))
-        .or(four.and(mark.after::<4, 60>()));
-    // An age: two or three digits, the first letter of a unit close behind.
-    let unit = ages.or(ages.after::<1, 63>());
+    let eight = number.and(number.after::<4, 60>());
+    let nine = eight.and(numeric.after::<8, 56>());
+    let grouped = nine
+        .or(eight.without(three).or(eight.and(four)))
+        .or(three.and(four.after::<4, 60>()));
+    // A date with slashes: one or two digits, perhaps a blank, a slash. With dashes it has two of them,
+    // or four digits behind the first. The year first: at least a month of two digits behind it.
+    let pair = dashes.or(dashes.after::<1, 63>());
+    let second = pair.or(pair.after::<2, 62>()).or(pair.after::<4, 60>());
+    let year = four.or(four.after::<1, 63>());
+    let year = year.or(year.after::<2, 62>());
+    let dashed = close(dashes, two, gaps).and(second.after::<3, 61>().or(year.after::<2, 62>()));
+    let year_first = four.and(mark.after::<4, 60>()).and(two.after::<5, 59>());
+    let date = close(slashes, two, gaps).or(dashed).or(year_first);
+    // An age: two or three digits, a unit close behind. `f` and `m` are letters by themselves.
+    let unit = years.or(sexes.without(letters.after::<1, 63>().without(ends)));
+    let unit = unit.or(unit.after::<1, 63>());
     let old = digits.after::<2, 62>().and(unit.after::<3, 61>());
     let age = two.and(unit.after::<2, 62>().or(old));
-    let numbers = five.or(seven).or(date).or(age);
-    let numbers = begin(last_digits, digits.here).and(numbers.here);
+    let numbers = five.or(grouped).or(date).or(age);
+    let numbers = digits
+        .here
+        .without(after_one(last_digits, digits.here).without(rows))
+        .and(numbers.here);
 
-    // Nine letters and digits with a digit among the first seventeen; a printed MBI; the beginning of
-    // a printed IBAN.
-    let joined = words.and(words.after::<1, 63>());
-    let joined = joined.and(joined.after::<2, 62>());
-    let joined = joined
-        .and(joined.after::<4, 60>())
-        .and(words.after::<8, 56>());
-    let some = digits.or(digits.after::<1, 63>());
-    let some = some.or(some.after::<2, 62>());
-    let some = some.or(some.after::<4, 60>());
-    let some = some.or(some.after::<8, 56>()).or(digits.after::<16, 48>());
+    // Nine letters and digits with a digit among the first seventeen of them; a printed MBI; the
+    // beginning of a printed IBAN.
+    let joined2 = words.and(words.after::<1, 63>());
+    let joined4 = joined2.and(joined2.after::<2, 62>());
+    let joined8 = joined4.and(joined4.after::<4, 60>());
+    let some2 = digits.or(words.and(digits.after::<1, 63>()));
+    let some4 = some2.or(joined2.and(some2.after::<2, 62>()));
+    let some8 = some4.or(joined4.and(some4.after::<4, 60>()));
+    let some16 = some8.or(joined8.and(some8.after::<8, 56>()));
+    let joined16 = joined8.and(joined8.after::<8, 56>());
+    let some = some16.or(joined16.and(digits.after::<16, 48>()));
+    let joined = joined8.and(words.after::<8, 56>());
     let mbi = dashes.after::<4, 60>().and(dashes.after::<8, 56>());
     let iban = letters.and(letters.after::<1, 63>());
     let iban = iban.and(two.after::<2, 62>()).and(gaps.after::<4, 60>());
     let tokens = joined.and(some).or(mbi).or(iban);
-    let tokens = begin(last_words, words.here).and(tokens.here);
+    let tokens = words
+        .here
+        .without(after_one(last_words, words.here).without(rows))
+        .and(tokens.here);
 
     // `: ` opens nothing; a MAC has dashes three apart.
     let opened = words.or(colons).or(slashes).after::<1, 63>();
-    let colons = colons.and(opened).here.without(ends);
-    let dashes = dashes
+    let opening_colons = colons.and(opened).without(ends).here;
+    let macs = dashes
         .and(dashes.after::<3, 61>())
         .and(dashes.after::<6, 58>())
         .here;
     // A dotted address has two dots close to each other, each before a letter or digit; a domain has
     // letters behind its dot and something before it.
-    let dots = dots.and(words.after::<1, 63>());
-    let second = dots
-        .after::<2, 62>()
-        .or(dots.after::<3, 61>())
-        .or(dots.after::<4, 60>())
-        .or(dots.after::<5, 59>());
+    let dots = dots.and(words.after::<1, 63>()).without(ends);
+    let second = dots.after::<2, 62>().or(dots.after::<3, 61>());
+    let second = second.or(second.after::<2, 62>());
     let domain = letters
         .after::<1, 63>()
         .here
-        .and(before(last_words, words.here));
-    let dots = dots.here.and(second.here.or(domain)).without(ends);
+        .and(after_one(last_words, words.here).without(rows));
+    let dots = dots.here.and(second.here.or(domain));
 
-    let word_begins = begin(last_letters, letters.here);
-    let words = word_begins.and(W::load(here.words));
-    let second_capital = seen(|c| c.capitals).after::<1, 63>().here;
-    let none = W::load([0; 4]);
-    let (names, begins) = if wanted.capitals {
-        named(last, here, rows, word_begins, second_capital, before_here)
-    } else {
-        (none, none)
-    };
-    let www = word_begins.and(W::load(here.www)).or(names);
-    let signs = W::load(here.ats).or(colons).or(dashes).or(dots);
-    let only = |wanted: bool, bits: W| if wanted { bits } else { none };
-    let (numbers, tokens) = (only(wanted.numbers, numbers), only(wanted.tokens, tokens));
-    let signs = only(wanted.signs, signs);
-    let alone = numbers.or(tokens).or(www).or(signs).store();
-    let all = [numbers, tokens, words, www, signs, numeric.here].map(W::store);
-    let lane = |at: fn([u64; 4]) -> u64| {
-        let [numbers, tokens, words, www, signs, numeric] = all.map(at);
-        Gates {
-            alone: at(alone),
-            numbers,
-            tokens,
-            words,
-            www,
-            signs,
-            digits: at(here.digits),
-            numeric,
-        }
-    };
-    let gates = [
-        lane(|[a, _, _, _]| a),
-        lane(|[_, b, _, _]| b),
-        lane(|[_, _, c, _]| c),
-        lane(|[_, _, _, d]| d),
-    ];
-    (gates, begins.store())
-}
-
-/// Of the words that begin at `begins` in the block from `start` on those that begin like a given name.
-#[inline(always)]
-fn given(text: &[u8], start: usize, begins: u64, beginnings: &Beginnings) -> u64 {
-    let (mut left, mut found) = (begins, 0);
-    while left != 0 {
-        let place = left.trailing_zeros();
-        let begin = start + place as usize;
-        found |= u64::from(beginnings.hold(text, begin)) << place;
-        left &= left - 1;
+    let word_begins = letters
+        .here
+        .without(after_one(last_letters, letters.here).without(rows));
+    // Words of four letters or more, and of fewer.
+    let more = letters.after::<1, 63>().without(ends);
+    let two_more = more.and(more.after::<1, 63>());
+    let three_more = two_more.and(more.after::<2, 62>()).here;
+    let openers = W::load(here.words)
+        .and(three_more)
+        .or(W::load(here.brief).without(three_more))
+        .and(word_begins);
+    let second_capital = Seen::<W>::of(&here.capitals, &next.capitals)
+        .after::<1, 63>()
+        .here;
+    // No word has a digit behind its first letter.
+    let numbered = digits.after::<1, 63>().without(ends).here;
+    let capital_begins = word_begins.without(numbered);
+    let (capitals, name_begins) = named(
+        last,
+        here,
+        rows,
+        capital_begins,
+        second_capital,
+        before_here,
+    );
+    // No word of fewer than four letters is a name by itself.
+    let short = behind.after::<1, 63>().here;
+    let short = short.or(more.and(behind.after::<2, 62>()).here);
+    let short = short.or(two_more.and(behind.after::<3, 61>()).here);
+    let signs = W::load(here.ats).or(opening_colons).or(macs).or(dots);
+    runs.digits.push(here.digits);
+    runs.no_letter.push(rows.or_not(letters.here).store());
+    runs.no_digit.push(rows.or_not(digits.here).store());
+    runs.no_number.push(rows.or_not(numeric.here).store());
+    Gates {
+        words: openers.store(),
+        titles: [0; 4],
+        capitals: capitals.store(),
+        numbers: numbers.store(),
+        tokens: tokens.store(),
+        signs: signs.store(),
+        begins: name_begins.without(short).store(),
     }
-    found
 }
 
 /// Blocks that are kept for the next text; what a larger one needed is given back.
@@ -305,15 +454,15 @@ const KEPT: usize = 1 << 12;
 /// The triggers of a text, kept to be filled again.
 #[derive(Debug, Default)]
 pub(crate) struct Bitmaps {
-    groups: Vec<Group>,
     /// Where rows begin.
     rows: Vec<[u64; 4]>,
-    gates: Vec<[Gates; 4]>,
+    gates: Vec<Gated>,
+    /// Where any of the gates is open.
+    open: Vec<[u64; 4]>,
+    runs: Runs,
+    sieve: Sieve,
     plain: bool,
 }
-
-/// Characters of a group.
-const GROUP: usize = 256;
 
 impl Bitmaps {
     /// The triggers of `text` in the place of what was here; rows begin at `rows` and at its first
@@ -322,14 +471,15 @@ impl Bitmaps {
         &mut self,
         text: &[u8],
         rows: impl Iterator<Item = usize>,
-        openings: &Openings,
+        opening: &Opening,
         wanted: Wanted,
     ) {
         let count = text.len().div_ceil(GROUP);
-        self.groups.clear();
-        self.groups.shrink_to(KEPT);
         self.gates.clear();
         self.gates.shrink_to(KEPT);
+        self.open.clear();
+        self.open.shrink_to(KEPT);
+        self.runs.clear();
         self.rows.clear();
         self.rows.shrink_to(KEPT);
         self.rows.resize(count, [0; 4]);
@@ -342,9 +492,13 @@ impl Bitmaps {
         simd::best(Fill {
             bitmaps: self,
             text,
-            openings,
-            wanted,
+            beginnings: &opening.beginnings,
         });
+        if wanted != Wanted::ALL {
+            self.gates.iter_mut().for_each(|gates| gates.keep(wanted));
+        }
+        self.sieve.sift(text, &mut self.gates, &self.runs, opening);
+        self.open.extend(self.gates.iter().map(Gated::any));
     }
 
     /// Whether all of the text is its own folding, were it not folded yet.
@@ -353,101 +507,56 @@ impl Bitmaps {
     }
 
     /// The first trigger from character `start` on.
-    pub(crate) fn next(&self, start: usize) -> Option<usize> {
-        let rest = self.gates.as_flattened().get(start / 64..)?;
-        let mut bits = u64::MAX << (start % 64);
-        for (i, block) in rest.iter().enumerate() {
-            let found = (block.alone | block.words) & bits;
-            if found != 0 {
-                let place = usize::try_from(found.trailing_zeros()).unwrap_or(0);
-                return Some((start / 64 + i) * 64 + place);
-            }
-            bits = u64::MAX;
-        }
-        None
-    }
-
-    /// How many digits stand from character `start` on, `most` at most, and how many behind them before
-    /// anything that is no part of a number. Only 64 characters are looked at, and those behind may
-    /// be of the next row.
-    pub(super) fn digits(&self, start: usize, most: usize) -> (usize, usize) {
-        let blocks = self.gates.as_flattened();
-        let block = |i: usize| blocks.get(i).copied().unwrap_or_default();
-        let (here, next) = (block(start / 64), block(start / 64 + 1));
-        let from = |here: u64, next: u64| match start % 64 {
-            0 => here,
-            shift => here >> shift | next << (64 - shift),
-        };
-        let digits = from(here.digits, next.digits);
-        let length = (digits.trailing_ones() as usize).min(most);
-        if length == 64 {
-            return (length, 0);
-        }
-        let numeric = from(here.numeric, next.numeric) >> length;
-        // The characters up to the first that is no part of a number.
-        let part = numeric & !numeric.wrapping_add(1);
-        let near = (digits >> length) & part;
-        (length, near.count_ones() as usize)
-    }
-
-    /// Whether anything can be found in characters `start..end`: most words alone open nothing, for
-    /// whatever they name has a digit in it.
-    pub(crate) fn may_hold(&self, start: usize, end: usize) -> bool {
-        let blocks = self.gates.as_flattened().get(start / 64..end.div_ceil(64));
-        let Some((last, before)) = blocks.and_then(<[Gates]>::split_last) else {
-            return false;
-        };
-        let mut bits = u64::MAX << (start % 64);
-        let (mut alone, mut words, mut digits) = (0, 0, 0);
-        let mut add = |block: &Gates, bits: u64| {
-            alone |= block.alone & bits;
-            words |= block.words & bits;
-            digits |= block.digits & bits;
-        };
-        for block in before {
-            add(block, bits);
-            bits = u64::MAX;
-        }
-        add(last, bits & (u64::MAX >> (end.wrapping_neg() % 64)));
-        alone != 0 || (words != 0 && digits != 0)
-    }
-
-    /// Whether there is a digit among characters `start..end`, or near them.
-    pub(super) fn numbered(&self, start: usize, end: usize) -> bool {
-        let blocks = self.gates.as_flattened().get(start / 64..end.div_ceil(64));
-        let blocks = blocks.unwrap_or_default();
-        blocks.iter().fold(0, |all, block| all | block.digits) != 0
-    }
-
-    /// The triggers of characters `start..end`, block by block of those that have any: the block's
-    /// first character, and what begins in it.
     #[inline(always)]
-    pub(super) fn row(&self, start: usize, end: usize) -> impl Iterator<Item = (usize, Gates)> {
-        let first = start & !63;
-        let blocks = self.gates.as_flattened();
-        let blocks = blocks.get(start / 64..end.div_ceil(64));
-        let mut base = first.wrapping_sub(64);
-        // Ones at the row's characters.
-        let mut rest = u64::MAX << (start % 64);
-        blocks.into_iter().flatten().filter_map(move |block| {
-            base = base.wrapping_add(64);
-            let mut bits = std::mem::replace(&mut rest, u64::MAX);
-            if end < base.saturating_add(64) {
-                bits &= u64::MAX >> (end.wrapping_neg() % 64);
+    pub(crate) fn next(&self, start: usize) -> Option<usize> {
+        let (mut i, mut bits) = (start / 64, u64::MAX << (start % 64));
+        let blocks = self.open.as_flattened();
+        loop {
+            let found = blocks.get(i)? & bits;
+            if found != 0 {
+                return Some(i * 64 + found.trailing_zeros() as usize);
             }
-            if (block.alone | block.words) & bits == 0 {
-                return None;
+            (i, bits) = (i + 1, u64::MAX);
+        }
+    }
+
+    /// What the trigger at `i` is, each a bit in the lowest place.
+    #[inline(always)]
+    pub(super) fn at(&self, i: usize) -> Gates<u64> {
+        let Some(gates) = self.gates.get(i / GROUP) else {
+            return Gates::default();
+        };
+        let bit = |bits: &[u64; 4]| bits.get(i / 64 % 4).map_or(0, |bits| bits >> (i % 64) & 1);
+        Gates {
+            words: bit(&gates.words),
+            titles: bit(&gates.titles),
+            capitals: bit(&gates.capitals),
+            numbers: bit(&gates.numbers),
+            tokens: bit(&gates.tokens),
+            signs: bit(&gates.signs),
+            begins: 0,
+        }
+    }
+
+    /// See [`Runs::digits`].
+    pub(super) fn digits(&self, start: usize) -> (usize, usize) {
+        self.runs.digits(start)
+    }
+
+    /// Whether there is a digit among characters `start..end`.
+    pub(super) fn numbered(&self, start: usize, end: usize) -> bool {
+        let blocks = self.runs.digits.as_flattened();
+        let mut bits = u64::MAX << (start % 64);
+        for i in start / 64..end.div_ceil(64) {
+            if i == end / 64 {
+                bits &= !(u64::MAX << (end % 64));
             }
-            let found = Gates {
-                numbers: block.numbers & bits,
-                tokens: block.tokens & bits,
-                words: block.words & bits,
-                www: block.www & bits,
-                signs: block.signs & bits,
-                ..*block
-            };
-            Some((base, found))
-        })
+            if blocks.get(i).is_some_and(|block| block & bits != 0) {
+                return true;
+            }
+            bits = u64::MAX;
+        }
+        false
     }
 }
 
@@ -455,71 +564,62 @@ impl Bitmaps {
 struct Fill<'a> {
     bitmaps: &'a mut Bitmaps,
     text: &'a [u8],
-    openings: &'a Openings,
-    wanted: Wanted,
+    beginnings: &'a Openings,
 }
 
 impl Job for Fill<'_> {
     #[inline(always)]
     fn run<E: Engine>(self) {
         let Bitmaps {
-            groups,
             rows,
             gates: found,
+            runs,
             plain,
+            ..
         } = self.bitmaps;
-        let tables = E::tables(self.openings);
-        let wanted = self.wanted;
-        let mut rest = self.text;
-        while let Some(whole) = rest.first_chunk::<{ GROUP + AFTER }>() {
-            groups.push(group::<E>(whole, &tables));
-            rest = rest.get(GROUP..).unwrap_or_default();
-        }
-        // The last ones from a copy with blanks behind.
-        let mut strange = 0;
-        while !rest.is_empty() {
-            let mut last = [b' '; GROUP + AFTER];
-            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            groups.push(group::<E>(&last, &tables));
-            rest = rest.get(GROUP..).unwrap_or_default();
-        }
-        let nothing = Group::default();
-        let mut last = &nothing;
+        let tables = E::tables(self.beginnings);
+        let mut strange = [0; 4];
         let mut before = Before::nothing();
-        let beginnings = beginnings();
-        let mut start = 0;
-        let nexts = groups.iter().skip(1).chain([&nothing]);
+        let mut rest = self.text;
+        let mut groups = [Group::default(); 3];
+        let [last, here, next] = &mut groups;
+        let (mut last, mut here, mut next) = (last, here, next);
+        classify::<E>(&mut rest, &tables, next);
         let next_rows = rows.iter().skip(1).chain([&[0; 4]]);
-        for (((here, next), rows), next_rows) in
-            groups.iter().zip(nexts).zip(rows.iter()).zip(next_rows)
-        {
-            let (mut gates, begins) =
-                gates::<E::Words>(last, here, next, *rows, *next_rows, &mut before, wanted);
-            for (gates, begins) in gates.iter_mut().zip(begins) {
-                let given = given(self.text, start, begins, beginnings);
-                gates.www |= given;
-                gates.alone |= given;
-                start += 64;
+        for (rows, next_rows) in rows.iter().zip(next_rows) {
+            (last, here, next) = (here, next, last);
+            classify::<E>(&mut rest, &tables, next);
+            found.push(gates::<E::Words>(
+                last,
+                here,
+                next,
+                *rows,
+                *next_rows,
+                &mut before,
+                runs,
+            ));
+            for (all, bits) in strange.iter_mut().zip(here.strange) {
+                *all |= bits;
             }
-            found.push(gates);
-            strange |= here.strange.iter().fold(0, |all, bits| all | bits);
-            last = here;
         }
-        *plain = strange == 0;
+        runs.end();
+        *plain = strange == [0; 4];
     }
 }
 
+/// The next group of `rest`, with blanks behind the last; nothing where there is none.
 #[inline(always)]
-fn group<E: Engine>(text: &[u8; GROUP + AFTER], tables: &E::Tables) -> Group {
-    let block = |start: usize| {
-        let block = text
-            .get(start..)
-            .and_then(|rest| rest.first_chunk::<{ size_of::<Block>() }>());
-        block.map_or_else(Characters::default, |block| E::classify(block, tables))
-    };
-    let (first, second) = (block(0), block(64));
-    let (third, fourth) = (block(128), block(192));
-    let low = first.with(&second, |a, b| [*a, *b]);
-    let high = third.with(&fourth, |a, b| [*a, *b]);
-    low.with(&high, |[a, b], [c, d]| [*a, *b, *c, *d])
+fn classify<E: Engine>(rest: &mut &[u8], tables: &E::Tables, group: &mut Group) {
+    if let Some(whole) = rest.first_chunk::<{ GROUP + AFTER }>() {
+        E::classify(whole, tables, group);
+    } else if rest.is_empty() {
+        *group = Group::default();
+    } else {
+        let mut last = [b' '; GROUP + AFTER];
+        last.iter_mut()
+            .zip(*rest)
+            .for_each(|(to, from)| *to = *from);
+        E::classify(&last, tables, group);
+    }
+    *rest = rest.get(GROUP..).unwrap_or_default();
 }

@@ -57,6 +57,13 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
+    pub(super) const ALL: Self = Self {
+        numbers: true,
+        tokens: true,
+        signs: true,
+        capitals: true,
+    };
+
     /// By detectors of these kinds.
     pub(super) fn by(kinds: Kinds) -> Self {
         use Kind::{

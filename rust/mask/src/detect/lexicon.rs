@@ -142,7 +142,7 @@ impl Lexicon {
     fn new() -> Self {
         let mut lexicon = Self {
             slots: vec![Slot::default(); SLOTS],
-            given: Beginnings(vec![0; BEGINNINGS / 64]),
+            given: Beginnings(Box::new([0; BEGINNINGS / 64])),
         };
         for (list, known) in LISTS {
             for word in list.split_ascii_whitespace() {
@@ -218,13 +218,12 @@ fn hash(head: u64, length: usize) -> usize {
     (mixed >> 50) as usize % SLOTS
 }
 
-/// How many hashes of four letters there are.
+/// How many hashes of first letters there are.
 const BEGINNINGS: usize = 1 << 16;
 
-/// Of the first four letters, the fourth a blank where there are three.
+/// Of the first letters.
 fn beginning(head: u64) -> usize {
-    let four = (head as u32 | 0x2020_2020).wrapping_mul(0x9e37_79b9);
-    (four >> 16) as usize % BEGINNINGS
+    (head.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as usize % BEGINNINGS
 }
 
 fn lexicon() -> &'static Lexicon {
@@ -232,8 +231,8 @@ fn lexicon() -> &'static Lexicon {
     LEXICON.get_or_init(Lexicon::new)
 }
 
-/// What given names begin with: a bit for each hash of four letters.
-pub(crate) struct Beginnings(Vec<u64>);
+/// What given names begin with: a bit for each hash of their first letters.
+pub(crate) struct Beginnings(Box<[u64; BEGINNINGS / 64]>);
 
 impl Beginnings {
     fn add(&mut self, beginning: usize) {
@@ -242,15 +241,12 @@ impl Beginnings {
         }
     }
 
-    /// Whether the four characters at `i` may begin a given name of four letters or more.
+    /// Whether a word with these first letters, as `words::letters` has them, may be a given name.
     #[inline(always)]
-    pub(crate) fn hold(&self, text: &[u8], i: usize) -> bool {
-        let four = text.get(i..).and_then(|rest| rest.first_chunk::<4>());
-        four.is_some_and(|four| {
-            let beginning = beginning(u64::from(u32::from_le_bytes(*four)));
-            let bits = self.0.get(beginning / 64);
-            bits.is_some_and(|bits| bits >> (beginning % 64) & 1 == 1)
-        })
+    pub(crate) fn hold(&self, letters: u64) -> bool {
+        let beginning = beginning(letters);
+        let bits = self.0.get(beginning / 64);
+        bits.is_some_and(|bits| bits >> (beginning % 64) & 1 == 1)
     }
 }
 

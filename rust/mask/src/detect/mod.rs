@@ -30,17 +30,19 @@ mod place;
 pub(crate) mod record;
 pub(crate) mod server_time;
 pub(crate) mod shapes;
+mod sieve;
 pub(crate) mod simd;
 mod spelling;
 pub(crate) mod ssn;
 pub(crate) mod triggers;
 pub(crate) mod url;
+mod words;
 pub(crate) mod written;
 pub(crate) mod zip;
 
 use lexis::{at, before, digits, run_back};
 #[cfg(test)]
-pub(crate) use simd::plainly;
+pub(crate) use simd::{narrowly, plainly};
 
 /// The kinds of spans, each with the name that reports and rules have for it, and what stands in its place.
 macro_rules! kinds {

@@ -39,11 +39,6 @@ pub(crate) enum Proof {
 /// Titles that are asked whatever their case; `find_after_title` begins at them.
 pub(crate) const TITLES: [&str; 5] = ["mr", "mrs", "ms", "dr", "drs"];
 
-/// How these begin, a blank or full stop after two letters.
-pub(crate) const TITLE_BEGINNINGS: [&[u8; 3]; 8] = [
-    b"mr ", b"mr.", b"mrs", b"ms ", b"ms.", b"dr ", b"dr.", b"drs",
-];
-
 /// Words of a name, its first one not counted.
 const MORE: usize = 4;
 /// Initials in a row.

@@ -14,6 +14,7 @@
 use super::lexis::{
     at, before, digits, is_blank, is_letter, is_word, quantity, run, run_up_to, same,
 };
+use super::words::COMPARED;
 use super::{Kind, Span};
 
 /// How much a keyword proves.
@@ -176,14 +177,20 @@ const LONGEST_FILLER: usize = 10;
 /// The most fillers between a keyword and its number.
 const FILLERS: usize = 6;
 
-/// Asked for a keyword of [`KEYWORDS`] where its first letters stand.
-pub(crate) fn find(text: &[u8], at_word: usize, keyword: &Keyword, spans: &mut Vec<Span>) {
+/// Asked for a keyword of [`KEYWORDS`] where its first letters stand; the word there ends at `word_end`.
+pub(crate) fn find(
+    text: &[u8],
+    at_word: usize,
+    word_end: usize,
+    keyword: &Keyword,
+    spans: &mut Vec<Span>,
+) {
     // `n/a` and `w/file` are words of their own; `Name/MRN: 4471` is not.
     let slashed = before(text, at_word) == b'/' && keyword.weight != Weight::Strong;
     if is_word(before(text, at_word)) || slashed {
         return;
     }
-    if let Some(end) = phrase(text, at_word, keyword.phrase)
+    if let Some(end) = phrase(text, at_word, word_end, keyword.phrase)
         && let Some((start, end)) = numbered(text, end, keyword)
     {
         spans.push(Span {
@@ -194,28 +201,57 @@ pub(crate) fn find(text: &[u8], at_word: usize, keyword: &Keyword, spans: &mut V
     }
 }
 
-/// The end of a phrase at `i`: its letters whatever their case, `\.?[ \t-]{1,2}` for each blank, and no
-/// letter after it.
-fn phrase(text: &[u8], i: usize, phrase: &str) -> Option<usize> {
-    let mut i = i;
-    for &c in phrase.as_bytes() {
+/// The end of a phrase at `i`, where a word ends at `word_end` whose first letters are the phrase's: all of
+/// its letters whatever their case, `\.?[ \t-]{1,2}` for each blank, and no letter after it.
+fn phrase(text: &[u8], i: usize, word_end: usize, phrase: &str) -> Option<usize> {
+    let (first, rest) = phrase.as_bytes().split_at_checked(word_end - i)?;
+    let mut end = word_end;
+    for &c in rest {
         if c == b' ' {
-            let dot = i + usize::from(at(text, i) == b'.');
-            i = run_up_to(text, dot, 2, |c| is_blank(c) || c == b'-');
-            (i > dot).then_some(())?;
+            let dot = end + usize::from(at(text, end) == b'.');
+            end = run_up_to(text, dot, 2, |c| is_blank(c) || c == b'-');
+            (end > dot).then_some(())?;
         } else {
-            at(text, i).eq_ignore_ascii_case(&c).then_some(())?;
-            i += 1;
+            at(text, end).eq_ignore_ascii_case(&c).then_some(())?;
+            end += 1;
         }
     }
-    (!is_letter(at(text, i))).then_some(i)
+    let more = first.get(COMPARED..).unwrap_or_default();
+    let same = more.is_empty() || same_letters(text, i + COMPARED, more);
+    (same && !is_letter(at(text, end))).then_some(end)
 }
+
+fn same_letters(text: &[u8], i: usize, letters: &[u8]) -> bool {
+    text.get(i..i + letters.len())
+        .is_some_and(|found| found.eq_ignore_ascii_case(letters))
+}
+
+/// For each letter whether one of the words begins with it, `a` the lowest bit but one.
+const fn initials(words: &[&str]) -> u32 {
+    let mut initials = 0;
+    let mut rest = words;
+    while let [word, others @ ..] = rest {
+        if let [first, ..] = word.as_bytes() {
+            initials |= 1 << (*first & 31);
+        }
+        rest = others;
+    }
+    initials
+}
+
+/// What fillers begin with: most words are none for their first letters.
+const INITIALS: u32 = initials(&MARKS) | initials(&LINKS);
+const FAR_INITIALS: u32 = INITIALS | initials(&FAR_LINKS);
 
 /// The value after a keyword that ends at `i`.
 fn numbered(text: &[u8], i: usize, keyword: &Keyword) -> Option<(usize, usize)> {
     let weight = keyword.weight;
     let mut i = i;
     let (mut mark, mut hint) = (false, false);
+    let initials = match weight {
+        Weight::Strong => FAR_INITIALS,
+        _ => INITIALS,
+    };
     for _ in 0..FILLERS {
         let signs = run_up_to(text, i, 6, is_sign);
         for &sign in text.get(i..signs).unwrap_or_default() {
@@ -223,6 +259,9 @@ fn numbered(text: &[u8], i: usize, keyword: &Keyword) -> Option<(usize, usize)> 
             hint |= matches!(sign, b':' | b'=');
         }
         i = signs;
+        if initials >> (at(text, i) & 31) & 1 == 0 {
+            break;
+        }
         let end = run(text, i, is_letter);
         if end == i || is_word(at(text, end)) || end - i > LONGEST_FILLER {
             break;

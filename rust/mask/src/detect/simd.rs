@@ -1,15 +1,17 @@
-//! The ways of this crate to look at many characters at once, and the choice between them: AVX2 where
-//! the processor has it, NEON on ARM, and plain words everywhere else. A test holds them equal.
+//! The ways of this crate to look at many characters at once, and the choice between them: AVX-512
+//! or AVX2 where the processor has it, NEON on ARM, and plain words everywhere else. A test holds them equal.
 
 #![allow(unsafe_code)] // the one place of this crate; `Plain` is the scalar twin
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
 #[cfg(target_arch = "x86_64")]
 use std::sync::OnceLock;
 
-use super::classes::{AFTER, Block, Characters, Openings, Tables, plain};
+use super::classes::{AFTER, GROUP, Group, Openings, Tables, blocks, plain};
 
 /// Four times 64 characters' bits.
 pub(super) trait Words: Copy {
@@ -19,6 +21,8 @@ pub(super) trait Words: Copy {
     fn or(self, other: Self) -> Self;
     /// The bits of `self` that are not in `other`.
     fn without(self, other: Self) -> Self;
+    /// The bits of `self`, and all that are not in `other`.
+    fn or_not(self, other: Self) -> Self;
     /// Each word's bits `N` places higher.
     fn up<const N: i32>(self) -> Self;
     /// Each word's bits `N` places lower.
@@ -65,7 +69,8 @@ pub(super) trait Engine {
     type Words: Words;
     type Tables: Copy;
     fn tables(openings: &Openings) -> Self::Tables;
-    fn classify(block: &Block, tables: &Self::Tables) -> Characters<u64>;
+    /// What each character of a group is; two more follow it.
+    fn classify(text: &[u8; GROUP + AFTER], tables: &Self::Tables, group: &mut Group);
 }
 
 /// [`Tables`] in registers of a kind.
@@ -107,9 +112,18 @@ pub(super) fn best(job: impl Job) {
     return job.run::<neon::Neon>();
     #[cfg(target_arch = "x86_64")]
     {
+        static HAS_AVX512: OnceLock<bool> = OnceLock::new();
         static HAS_AVX2: OnceLock<bool> = OnceLock::new();
-        if *HAS_AVX2.get_or_init(|| std::arch::is_x86_feature_detected!("avx2")) {
-            // SAFETY: the processor has AVX2, as was just asked.
+        #[cfg(test)]
+        let narrow = NARROW.get();
+        #[cfg(not(test))]
+        let narrow = false;
+        if !narrow && *HAS_AVX512.get_or_init(avx512::is_there) {
+            // SAFETY: the processor has what is needed, as was just asked.
+            return unsafe { avx512::run(job) };
+        }
+        if *HAS_AVX2.get_or_init(avx2::is_there) {
+            // SAFETY: the processor has what is needed, as was just asked.
             return unsafe { avx2::run(job) };
         }
     }
@@ -120,6 +134,19 @@ pub(super) fn best(job: impl Job) {
 #[cfg(test)]
 thread_local! {
     static PLAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    #[cfg(target_arch = "x86_64")]
+    static NARROW: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Has this thread do it as a machine without AVX-512 would.
+#[cfg(test)]
+pub(crate) fn narrowly<T>(run: impl FnOnce() -> T) -> T {
+    #[cfg(target_arch = "x86_64")]
+    NARROW.set(true);
+    let done = run();
+    #[cfg(target_arch = "x86_64")]
+    NARROW.set(false);
+    done
 }
 
 /// Has this thread do it as a machine without AVX2 and NEON would.
@@ -143,8 +170,10 @@ impl Engine for Plain {
         openings.tables()
     }
 
-    fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
-        plain(block, tables)
+    fn classify(text: &[u8; GROUP + AFTER], tables: &Tables, group: &mut Group) {
+        for (lane, block) in blocks(text) {
+            group.put(lane, &plain(block, tables));
+        }
     }
 }
 
@@ -174,6 +203,11 @@ impl Words for [u64; 4] {
     #[inline(always)]
     fn without(self, other: Self) -> Self {
         self.and(other.map(|word| !word))
+    }
+
+    #[inline(always)]
+    fn or_not(self, other: Self) -> Self {
+        self.or(other.map(|word| !word))
     }
 
     #[inline(always)]
@@ -236,19 +270,29 @@ mod avx2 {
         __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi8, _mm256_add_epi32, _mm256_and_si256,
         _mm256_andnot_si256, _mm256_blend_epi32, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
         _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256,
-        _mm256_permute4x64_epi64, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8,
-        _mm256_slli_epi16, _mm256_slli_epi32, _mm256_slli_epi64, _mm256_srli_epi16,
-        _mm256_srli_epi32, _mm256_srli_epi64, _mm256_storeu_si256, _mm256_xor_si256,
+        _mm256_permute4x64_epi64, _mm256_set1_epi8, _mm256_set1_epi64x, _mm256_setzero_si256,
+        _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_slli_epi64,
+        _mm256_srli_epi16, _mm256_srli_epi32, _mm256_srli_epi64, _mm256_storeu_si256,
+        _mm256_xor_si256,
     };
 
     use super::super::classes::{
-        AFTER, AGES, AT, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, Halves, LETTERS, LINE,
-        Openings, SLASH, WWW,
+        AFTER, AT, BRIEF, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group, Halves,
+        LETTERS, LINE, Openings, SEXES, SLASH, YEARS, blocks,
     };
     use super::{Engine, Job, Lanes, LanesJob, Loaded, Words};
 
+    /// Whether the processor has AVX2, and what every one with it has for single bits.
+    pub(super) fn is_there() -> bool {
+        std::arch::is_x86_feature_detected!("avx2")
+            && std::arch::is_x86_feature_detected!("bmi1")
+            && std::arch::is_x86_feature_detected!("bmi2")
+            && std::arch::is_x86_feature_detected!("lzcnt")
+            && std::arch::is_x86_feature_detected!("popcnt")
+    }
+
     /// [`Job::run`] for processors with AVX2.
-    #[target_feature(enable = "avx2")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     pub(super) fn run(job: impl Job) {
         job.run::<Avx2>();
     }
@@ -266,7 +310,7 @@ mod avx2 {
     type Pair = super::Pair<__m256i>;
 
     #[derive(Clone, Copy)]
-    pub(super) struct Four(__m256i);
+    pub(in super::super) struct Four(__m256i);
 
     impl Words for Four {
         #[inline(always)]
@@ -299,6 +343,14 @@ mod avx2 {
         fn without(self, other: Self) -> Self {
             // SAFETY: AVX2 as above.
             Self(unsafe { _mm256_andnot_si256(other.0, self.0) })
+        }
+
+        #[inline(always)]
+        fn or_not(self, other: Self) -> Self {
+            // SAFETY: AVX2 as above.
+            Self(unsafe {
+                _mm256_or_si256(self.0, _mm256_xor_si256(other.0, _mm256_set1_epi64x(-1)))
+            })
         }
 
         #[inline(always)]
@@ -394,18 +446,21 @@ mod avx2 {
         }
 
         #[inline(always)]
-        fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
+        fn classify(text: &[u8; GROUP + AFTER], tables: &Tables, group: &mut Group) {
             // SAFETY: AVX2 as above.
-            unsafe { classify(block, tables) }
+            unsafe { classify(text, tables, group) }
         }
     }
 
     /// Not inlined: of four blocks at once the compiler makes something far slower.
     #[target_feature(enable = "avx2")]
     #[inline(never)]
-    fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
-        let (low, high) = (half::<0>(block, tables), half::<32>(block, tables));
-        low.with(&high, |low, high| u64::from(*low) | u64::from(*high) << 32)
+    fn classify(text: &[u8; GROUP + AFTER], tables: &Tables, group: &mut Group) {
+        for (lane, block) in blocks(text) {
+            let (low, high) = (half::<0>(block, tables), half::<32>(block, tables));
+            let found = low.with(&high, |low, high| u64::from(*low) | u64::from(*high) << 32);
+            group.put(lane, &found);
+        }
     }
 
     #[target_feature(enable = "avx2")]
@@ -428,14 +483,16 @@ mod avx2 {
         const { assert!(START + AFTER + 32 <= size_of::<Block>()) };
         let x = load::<START, 0>(block);
         let class = looked_up(x, tables.classes);
-        let [first, second, third] = tables.openings;
-        let opens = _mm256_and_si256(
+        let [first, second, third, fourth] = tables.openings;
+        let begin = _mm256_and_si256(
             looked_up(x, first),
-            _mm256_and_si256(
-                looked_up(load::<START, 1>(block), second),
-                looked_up(load::<START, 2>(block), third),
-            ),
+            looked_up(load::<START, 1>(block), second),
         );
+        let later = _mm256_and_si256(
+            looked_up(load::<START, 2>(block), third),
+            looked_up(load::<START, 3>(block), fourth),
+        );
+        let opens = _mm256_and_si256(begin, later);
         let kind = looked_up(x, tables.kinds);
         // Bits are moved to the top of their bytes and joined there. Comparisons joined instead become
         // vectors of single bits to the compiler, and those it takes apart one by one.
@@ -445,9 +502,11 @@ mod avx2 {
         const { assert!(LINE == 1 << 7) };
         let low = _mm256_andnot_si256(class, _mm256_cmpgt_epi8(all(b' '), x));
         let strange = _mm256_or_si256(low, _mm256_cmpeq_epi8(x, all(0x7f)));
-        const { assert!(WWW == 1 << 7) };
-        let others = _mm256_and_si256(opens, all(!WWW));
-        // What is not zero reaches the highest bit.
+        // The two groups of brief words are in the highest bits; of the others, what is not zero reaches
+        // the highest bit.
+        const { assert!(BRIEF == 0b11 << 6) };
+        let brief = _mm256_or_si256(opens, top(1 << 6, opens));
+        let others = _mm256_and_si256(opens, all(!BRIEF));
         let words = _mm256_add_epi8(others, all(0x7f));
         let letters = any_of(LETTERS, kind);
         Characters {
@@ -461,10 +520,11 @@ mod avx2 {
             colons: mask(top(COLON, class)),
             ats: mask(top(AT, class)),
             gaps: mask(gaps),
-            ages: mask(any_of(AGES, kind)),
+            years: mask(top(YEARS, kind)),
+            sexes: mask(top(SEXES, kind)),
             strange: mask(strange),
             words: mask(words),
-            www: mask(opens),
+            brief: mask(brief),
         }
     }
 
@@ -542,11 +602,14 @@ mod tests {
     ];
 
     /// What engine `E` says of a block and of words.
-    fn engine<E: Engine>(block: &Block) -> Characters<u64> {
-        E::classify(block, &E::tables(&Openings::new(PHRASES.into_iter())))
+    fn engine<E: Engine>(text: &Text) -> Group {
+        let mut group = Group::default();
+        let tables = E::tables(&Openings::new(PHRASES.into_iter()));
+        E::classify(text, &tables, &mut group);
+        group
     }
 
-    struct Classified<'a>(&'a Block, &'a mut Characters<u64>);
+    struct Classified<'a>(&'a Text, &'a mut Group);
 
     impl Job for Classified<'_> {
         #[inline(always)]
@@ -555,18 +618,19 @@ mod tests {
         }
     }
 
-    fn best_of(block: &Block) -> Characters<u64> {
-        let mut found = Characters::default();
-        best(Classified(block, &mut found));
+    fn best_of(text: &Text) -> Group {
+        let mut found = Group::default();
+        best(Classified(text, &mut found));
         found
     }
 
-    fn moved<W: Words>(a: [u64; 4], b: [u64; 4]) -> [[u64; 4]; 8] {
+    fn moved<W: Words>(a: [u64; 4], b: [u64; 4]) -> [[u64; 4]; 9] {
         let (a, b) = (W::load(a), W::load(b));
         [
             a.and(b),
             a.or(b),
             a.without(b),
+            a.or_not(b),
             a.up::<1>(),
             a.up::<48>(),
             a.down::<5>(),
@@ -576,7 +640,7 @@ mod tests {
         .map(W::store)
     }
 
-    struct Moved<'a>([u64; 4], [u64; 4], &'a mut [[u64; 4]; 8]);
+    struct Moved<'a>([u64; 4], [u64; 4], &'a mut [[u64; 4]; 9]);
 
     impl Job for Moved<'_> {
         #[inline(always)]
@@ -585,53 +649,65 @@ mod tests {
         }
     }
 
-    fn block() -> impl Strategy<Value = Block> {
+    type Text = [u8; GROUP + AFTER];
+
+    fn text() -> impl Strategy<Value = Text> {
         let signs = prop::sample::select(b"@:./-_() \t\n019aymfwWctrnMR".to_vec());
-        prop::array::uniform(prop_oneof![any::<u8>(), signs])
+        let bytes = prop::collection::vec(prop_oneof![any::<u8>(), signs], GROUP + AFTER);
+        bytes.prop_map(|bytes| bytes.try_into().unwrap())
+    }
+
+    /// Whether the bit of character `i` is set.
+    fn is(bits: [u64; 4], i: usize) -> bool {
+        bits[i / 64] >> (i % 64) & 1 == 1
     }
 
     proptest! {
         #[test]
-        fn every_engine_says_the_same(block in block(), a in any::<[u64; 4]>(), b in any::<[u64; 4]>()) {
-            prop_assert_eq!(best_of(&block), engine::<Plain>(&block));
+        fn every_engine_says_the_same(text in text(), a in any::<[u64; 4]>(), b in any::<[u64; 4]>()) {
+            prop_assert_eq!(best_of(&text), engine::<Plain>(&text));
+            prop_assert_eq!(narrowly(|| best_of(&text)), engine::<Plain>(&text));
             let mut of_best = Default::default();
             best(Moved(a, b, &mut of_best));
             prop_assert_eq!(of_best, moved::<[u64; 4]>(a, b));
         }
 
         #[test]
-        fn each_class_holds_its_characters(block in block()) {
-            let found = best_of(&block);
-            for (i, &c) in block.iter().take(64).enumerate() {
-                let is = |bits: u64| bits >> i & 1 == 1;
-                prop_assert_eq!(is(found.letters), c.is_ascii_alphabetic() || c == LETTER);
-                prop_assert_eq!(is(found.digits), c.is_ascii_digit());
-                prop_assert_eq!(is(found.dots), c == b'.');
-                prop_assert_eq!(is(found.dashes), c == b'-');
-                prop_assert_eq!(is(found.slashes), c == b'/');
-                prop_assert_eq!(is(found.colons), c == b':');
-                prop_assert_eq!(is(found.ats), c == b'@');
-                prop_assert_eq!(is(found.gaps), b" \t\n\r()_".contains(&c));
-                prop_assert_eq!(is(found.ages), b"yYfFmM".contains(&c));
+        fn each_class_holds_its_characters(text in text()) {
+            let found = best_of(&text);
+            prop_assert_eq!(narrowly(|| best_of(&text)), found);
+            for (i, &c) in text.iter().take(GROUP).enumerate() {
+                prop_assert_eq!(is(found.letters, i), c.is_ascii_alphabetic() || c == LETTER);
+                prop_assert_eq!(is(found.capitals, i), c.is_ascii_uppercase() || c == LETTER);
+                prop_assert_eq!(is(found.digits, i), c.is_ascii_digit());
+                prop_assert_eq!(is(found.dots, i), c == b'.');
+                prop_assert_eq!(is(found.dashes, i), c == b'-');
+                prop_assert_eq!(is(found.slashes, i), c == b'/');
+                prop_assert_eq!(is(found.colons, i), c == b':');
+                prop_assert_eq!(is(found.ats, i), c == b'@');
+                prop_assert_eq!(is(found.gaps, i), b" \t\n\r()_".contains(&c));
+                prop_assert_eq!(is(found.years, i), b"yY".contains(&c));
+                prop_assert_eq!(is(found.sexes, i), b"fFmM".contains(&c));
                 let strange = !c.is_ascii() || (c.is_ascii_control() && !b"\t\n\r".contains(&c));
-                prop_assert_eq!(is(found.strange), strange);
+                prop_assert_eq!(is(found.strange, i), strange);
             }
         }
 
         #[test]
         fn no_opening_is_missed(
-            before in "[a-z ]{0,58}",
+            before in "[a-z ]{0,240}",
             upper in any::<bool>(),
             after in "[ .-]?[0-9a-z]{0,5}",
         ) {
             for phrase in PHRASES {
                 let word = if upper { phrase.to_uppercase() } else { phrase.to_owned() };
-                let text = format!("{before}{word}{after}");
-                let mut block = [b' '; size_of::<Block>()];
-                block.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
-                let found = best_of(&block);
-                let opens = if phrase == "www" { found.www } else { found.words };
-                prop_assert_eq!(opens >> before.len() & 1, 1, "{}", text);
+                let written = format!("{before}{word}{after}");
+                let mut text = [b' '; GROUP + AFTER];
+                text.iter_mut().zip(written.bytes()).for_each(|(to, from)| *to = from);
+                let found = best_of(&text);
+                let letters = phrase.bytes().take_while(u8::is_ascii_lowercase).count();
+                let opens = if letters < 4 { found.brief } else { found.words };
+                prop_assert!(is(opens, before.len()), "{}", written);
             }
         }
     }

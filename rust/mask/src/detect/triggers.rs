@@ -4,13 +4,12 @@
 //! can satisfy; a word asks only when its first three letters open a rule. Every gate here is implied
 //! by the rules behind it: a gate may let too much through, never too little.
 
-use std::num::NonZeroU64;
-
 use super::classes::Openings;
 use super::gates::Bitmaps;
 use super::kinds::{Kinds, Wanted};
-use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run};
+use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run, run_up_to};
 use super::url::{self, Tails};
+use super::words::{COMPARED, Opening, Words, letters};
 use super::{
     Find, Kind, Span, age, capital, date_digits, date_words, device, email, long_number, name,
     network, phone, record, shapes, ssn, zip,
@@ -27,41 +26,18 @@ pub(crate) enum Rules {
 /// What a word may open.
 #[derive(Clone, Copy)]
 enum Rule {
-    Record(&'static record::Keyword),
+    /// With the first letter of the phrase's second word, if it has one.
+    Record(&'static record::Keyword, Option<u8>),
     Other(Find),
     Www,
 }
 
-/// A rule and the letters that open it.
-#[derive(Clone, Copy)]
-struct Opened {
-    /// The first eight characters of the word, up to a blank inside; zero where there is none.
+/// A word and the rules that it opens.
+struct Word {
     letters: u64,
-    /// Ones where there is one.
-    mask: u64,
-    rule: Rule,
-}
-
-/// The characters of a word that are compared together.
-const COMPARED: usize = 8;
-/// Makes each letter small; of what else is in words nothing else becomes.
-const SMALL: u64 = 0x2020_2020_2020_2020;
-
-impl Opened {
-    fn new(word: &str, rule: Rule) -> Self {
-        let (mut letters, mut mask) = ([0; COMPARED], [0; COMPARED]);
-        let fixed = word.bytes().take_while(|&c| c != b' ');
-        for ((letter, bits), c) in letters.iter_mut().zip(&mut mask).zip(fixed) {
-            *letter = c | 0x20;
-            *bits = 0xff;
-        }
-        let [letters, mask] = [letters, mask].map(u64::from_le_bytes);
-        Self {
-            letters,
-            mask,
-            rule,
-        }
-    }
+    /// Whether one of them needs no number in the text.
+    alone: bool,
+    rules: Vec<Rule>,
 }
 
 /// The words that open rules.
@@ -69,39 +45,36 @@ pub(crate) struct Triggers {
     /// What is looked for.
     kinds: Kinds,
     wanted: Wanted,
-    openings: Openings,
-    /// For five bits of each of the first three letters which of `opened` they open.
-    opens: Vec<u16>,
-    /// The first is what all other letters open: nothing.
-    opened: Vec<Vec<Opened>>,
+    opening: Opening,
+    /// For each of the words what it opens.
+    opened: Vec<Vec<Rule>>,
 }
 
 impl Triggers {
     /// The words that open the rules of these kinds.
     pub(crate) fn new(kinds: Kinds) -> Self {
-        let mut opens = vec![0u16; 1 << 15];
-        let mut opened = vec![Vec::new()];
-        let mut open = |word: &str, rule: Rule| {
-            let word = Opened::new(word, rule);
-            // Behind a word of two letters may stand anything.
-            let thirds = if word.mask >> 16 == 0 { 0..32 } else { 0..1 };
-            for third in thirds {
-                let Some(group) = opens.get_mut(opening(word.letters | third << 16)) else {
-                    continue;
-                };
-                if *group == 0 {
-                    *group = u16::try_from(opened.len()).unwrap_or(0);
-                    opened.push(Vec::new());
+        let mut begun = Vec::new();
+        let mut known: Vec<Word> = Vec::new();
+        let mut open = |phrase: &str, alone: bool, rule: Rule| {
+            let phrase = phrase.as_bytes();
+            let letters = letters(phrase, 0, run(phrase, 0, is_letter));
+            match known.iter_mut().find(|word| word.letters == letters) {
+                Some(word) => {
+                    word.alone |= alone;
+                    word.rules.push(rule);
                 }
-                if let Some(group) = opened.get_mut(usize::from(*group)) {
-                    group.push(word);
-                }
+                None => known.push(Word {
+                    letters,
+                    alone,
+                    rules: vec![rule],
+                }),
             }
         };
-        let mut begun = Vec::new();
         for keyword in record::KEYWORDS.iter().filter(|one| kinds.hold(one.kind)) {
             begun.push(keyword.phrase);
-            open(keyword.phrase, Rule::Record(keyword));
+            let second = keyword.phrase.split(' ').nth(1);
+            let second = second.and_then(|word| word.bytes().next());
+            open(keyword.phrase, false, Rule::Record(keyword, second));
         }
         let months = date_words::MONTHS.map(|(name, _)| name);
         for (kind, words, find) in [
@@ -112,40 +85,33 @@ impl Triggers {
             ),
             (Kind::Phone, &phone::AFTER, phone::find_before_word),
             (Kind::Date, &months, date_words::find),
-            (Kind::Age, &["age"], age::find_after_word),
+            (Kind::Age, &["age", "aged"], age::find_after_word),
             (Kind::Age, &age::WORDS, age::find_in_words),
-            (Kind::Name, &name::TITLES, name::find_after_title),
         ] {
-            if !kinds.hold(kind) {
-                continue;
-            }
-            if kind != Kind::Name {
-                begun.extend(words);
-            }
-            for word in words {
-                // What begins with another word is asked there.
-                let shorter = |other: &&str| other != word && word.starts_with(*other);
-                if !words.iter().any(shorter) {
-                    open(word, Rule::Other(find));
-                }
+            let asked = kinds.hold(kind);
+            for word in words.iter().filter(|_| asked) {
+                begun.push(word);
+                open(word, false, Rule::Other(find));
             }
         }
         if kinds.hold(Kind::Url) {
             begun.push("www");
-            open("www", Rule::Www);
+            open("www", true, Rule::Www);
         }
-        let mut openings = Openings::new(begun.into_iter());
-        if kinds.hold(Kind::Name) {
-            openings = name::TITLE_BEGINNINGS
-                .into_iter()
-                .fold(openings, Openings::with);
+        let titles = name::TITLES.into_iter();
+        for title in titles.filter(|_| kinds.hold(Kind::Name)) {
+            begun.push(title);
+            open(title, true, Rule::Other(name::find_after_title));
         }
+        let beginnings = Openings::new(begun.into_iter());
+        known.sort_by_key(|word| word.alone);
+        let letters: Vec<u64> = known.iter().map(|word| word.letters).collect();
+        let words = Words::new(&letters, known.partition_point(|word| !word.alone));
         Self {
             kinds,
             wanted: Wanted::by(kinds),
-            openings,
-            opens,
-            opened,
+            opening: Opening { beginnings, words },
+            opened: known.into_iter().map(|word| word.rules).collect(),
         }
     }
 
@@ -156,7 +122,7 @@ impl Triggers {
         rows: impl Iterator<Item = usize>,
         bitmaps: &mut Bitmaps,
     ) {
-        bitmaps.set(text, rows, &self.openings, self.wanted);
+        bitmaps.set(text, rows, &self.opening, self.wanted);
     }
 
     /// Asks every rule at each of its triggers in a folded row, whose characters are those from
@@ -170,36 +136,36 @@ impl Triggers {
         spans: &mut Vec<Span>,
     ) {
         let mut tails = Tails::default();
-        let numbered = bitmaps.numbered(first, first + text.len());
-        for (base, found) in bitmaps.row(first, first + text.len()) {
-            // Bits of the row only are set, and so nothing wraps.
-            let at = |place: usize| (base | place).wrapping_sub(first);
-            let words = if numbered { found.words } else { 0 };
-            for place in ones(found.www | words) {
-                let i = at(place);
-                let letters = letters(text, i);
-                let group = self.opens.get(opening(letters)).copied().unwrap_or(0);
-                if group != 0 {
-                    self.open(text, i, letters, group, &mut tails, spans);
-                }
+        let end = first + text.len();
+        let mut numbered = None;
+        let mut from = first;
+        while let Some(place) = bitmaps.next(from)
+            && place < end
+        {
+            from = place + 1;
+            let (found, i) = (bitmaps.at(place), place - first);
+            // Most words open nothing in a row without a digit, for whatever they name has one in it.
+            let named = found.titles != 0
+                || (found.words != 0
+                    && *numbered.get_or_insert_with(|| bitmaps.numbered(first, end)));
+            if named {
+                self.open(text, i, &mut tails, spans);
             }
             if rules == Rules::Named {
                 continue;
             }
-            let capitals = if self.wanted.capitals { found.www } else { 0 };
-            for place in ones(capitals) {
-                capital::find(text, at(place), spans);
+            if found.capitals != 0 {
+                capital::find(text, i, spans);
             }
-            for place in ones(found.numbers) {
-                let i = at(place);
-                let (length, near) = bitmaps.digits(first + i, text.len().saturating_sub(i));
+            if found.numbers != 0 {
+                let (length, near) = bitmaps.digits(place);
                 at_digits(text, i, (length, near), self.kinds, spans);
             }
-            for place in ones(found.tokens) {
-                at_token(text, at(place), spans);
+            if found.tokens != 0 {
+                at_token(text, i, spans);
             }
-            for place in ones(found.signs) {
-                at_sign(text, at(place), self.kinds, &mut tails, spans);
+            if found.signs != 0 {
+                at_sign(text, i, self.kinds, &mut tails, spans);
             }
         }
         if self.kinds != Kinds::ALL {
@@ -208,59 +174,26 @@ impl Triggers {
         }
     }
 
+    /// Asks the rules that the word at `i` opens.
     #[inline(never)] // seldom
-    fn open(
-        &self,
-        text: &[u8],
-        i: usize,
-        letters: u64,
-        group: u16,
-        tails: &mut Tails,
-        spans: &mut Vec<Span>,
-    ) {
-        for opened in self.opened.get(usize::from(group)).into_iter().flatten() {
-            if letters & opened.mask != opened.letters {
-                continue;
-            }
-            match opened.rule {
-                Rule::Record(keyword) => record::find(text, i, keyword, spans),
+    fn open(&self, text: &[u8], i: usize, tails: &mut Tails, spans: &mut Vec<Span>) {
+        let end = run_up_to(text, i, COMPARED, is_letter);
+        let word = self.opening.words.number(letters(text, i, end - i));
+        let rules = word.and_then(|word| self.opened.get(word));
+        let word_end = run(text, end, is_letter);
+        // What may be a phrase's second word begins behind a full stop and up to two blanks or dashes.
+        let dot = word_end + usize::from(at(text, word_end) == b'.');
+        let next = run_up_to(text, dot, 2, |c| is_blank(c) || c == b'-');
+        let next = at(text, next).to_ascii_lowercase();
+        for rule in rules.into_iter().flatten() {
+            match *rule {
+                Rule::Record(_, Some(second)) if second != next => {}
+                Rule::Record(keyword, _) => record::find(text, i, word_end, keyword, spans),
                 Rule::Other(find) => find(text, i, spans),
                 Rule::Www => url::find_www(text, i, tails, spans),
             }
         }
     }
-}
-
-/// The first eight characters from `i` on, letters small; zeros made small behind the text's end.
-#[inline(always)]
-fn letters(text: &[u8], i: usize) -> u64 {
-    let rest = text.get(i..).unwrap_or_default();
-    let letters = match rest.first_chunk::<COMPARED>() {
-        Some(letters) => u64::from_le_bytes(*letters),
-        None => {
-            let last = rest.iter().rev();
-            last.fold(0, |letters, &c| letters << 8 | u64::from(c))
-        }
-    };
-    letters | SMALL
-}
-
-/// Five bits of each of the first three of these characters; those of no letter may be a letter's.
-#[inline(always)]
-fn opening(letters: u64) -> usize {
-    let five = |place: u32| (letters >> (8 * place)) as usize & 31;
-    five(0) << 10 | five(1) << 5 | five(2)
-}
-
-/// The places of the ones, from the lowest.
-#[inline(always)]
-fn ones(bits: u64) -> impl Iterator<Item = usize> {
-    let mut left = NonZeroU64::new(bits);
-    std::iter::from_fn(move || {
-        let bits = left?;
-        left = NonZeroU64::new(bits.get() & (bits.get() - 1));
-        Some(bits.trailing_zeros() as usize)
-    })
 }
 
 /// Asks the rules of letters and digits joined, where they begin, if there are both.
@@ -294,23 +227,20 @@ fn at_digits(
     if length == 8 && kinds.hold(Kind::Date) {
         date_digits::find(text, start, end, spans);
     }
-    if length == 2 && at(text, end) == b')' && kinds.hold(Kind::Device) {
+    if length == 2 && at(text, end) == b')' {
         device::find_gs1(text, start, spans);
     }
     let total = length + near;
     if near == 0 && length < 7 {
         return;
     }
-    if total >= 7 && kinds.hold(Kind::Phone) {
+    if total >= 7 {
         phone::find(text, start, length, total, spans);
     }
-    if length == 3 && total >= 9 && (kinds.hold(Kind::Ssn) || kinds.hold(Kind::Itin)) {
+    if length == 3 && total >= 9 {
         ssn::find(text, start, spans);
     }
-    if matches!(length, 1 | 2 | 4)
-        && kinds.hold(Kind::Date)
-        && (total >= 6 || may_be_short_date(text, end, total))
-    {
+    if matches!(length, 1 | 2 | 4) && (total >= 6 || may_be_short_date(text, end, total)) {
         date_digits::find(text, start, end, spans);
     }
     if (length == 4 && total >= 13) || (length == 1 && total >= 9) {

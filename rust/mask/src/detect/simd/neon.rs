@@ -6,8 +6,8 @@ use std::arch::aarch64::{
 };
 
 use super::super::classes::{
-    AGES, AT, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, Halves, LETTERS, LINE, Openings,
-    SLASH, WWW,
+    AFTER, AT, BRIEF, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group, Halves,
+    LETTERS, LINE, Openings, SEXES, SLASH, YEARS, blocks,
 };
 use super::{Engine, Loaded};
 
@@ -31,9 +31,11 @@ impl Engine for Neon {
     }
 
     #[inline(always)]
-    fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
-        // SAFETY: as above.
-        unsafe { classify(block, tables) }
+    fn classify(text: &[u8; GROUP + AFTER], tables: &Tables, group: &mut Group) {
+        for (lane, block) in blocks(text) {
+            // SAFETY: as above.
+            group.put(lane, &unsafe { classify(block, tables) });
+        }
     }
 }
 
@@ -52,10 +54,11 @@ fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
     let x = load::<0>(block);
     let class = x.map(|x| tables.classes.of_each(x));
     let kind = x.map(|x| tables.kinds.of_each(x));
-    let [first, second, third] = tables.openings;
+    let [first, second, third, fourth] = tables.openings;
     let begin = x.map(|x| first.of_each(x));
     let begin = both(begin, load::<1>(block).map(|x| second.of_each(x)));
-    let opens = both(begin, load::<2>(block).map(|x| third.of_each(x)));
+    let begin = both(begin, load::<2>(block).map(|x| third.of_each(x)));
+    let opens = both(begin, load::<3>(block).map(|x| fourth.of_each(x)));
     let (spaces, low_line) = GAPS;
     let (space, line) = (any(class, joined(&spaces)), any(kind, low_line));
     let [a, b, c, d] = space;
@@ -98,10 +101,11 @@ fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
         colons: mask(any(class, COLON)),
         ats: mask(any(class, AT)),
         gaps: mask(gaps),
-        ages: mask(any(kind, joined(&AGES))),
+        years: mask(any(kind, YEARS)),
+        sexes: mask(any(kind, SEXES)),
         strange: mask(strange),
-        words: mask(any(opens, !WWW)),
-        www: mask(any(opens, WWW)),
+        words: mask(any(opens, !BRIEF)),
+        brief: mask(any(opens, BRIEF)),
     }
 }
 

@@ -1,0 +1,44 @@
+"""The server's messages outside of rows: how they are written, and what errors and notices say.
+
+Raises IndexError or ValueError for fields that are torn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from struct import pack
+
+_LENGTH = 4
+
+
+class Unexpected(Exception):
+    """The server said what has no place in what was begun."""
+
+
+def written(kind: bytes, body: bytes) -> bytes:
+    """One message."""
+    return kind + pack("!I", len(body) + _LENGTH) + body
+
+
+def tree(data: bytes, at: int, end: int) -> bytes | None:
+    """The tree that the notice data[at:end] prints. Known by untranslated fields: lc_messages is
+    not ours to set."""
+    fields = dict(_fields(data, at, end))
+    severity = fields.get(ord("V"), fields.get(ord("S")))
+    if severity != b"LOG" or fields.get(ord("R")) != b"elog_node_display":
+        return None
+    return fields.get(ord("D"), b"")
+
+
+def error(data: bytes, at: int, end: int) -> dict[str, str]:
+    """The fields of the error data[at:end] by their letters."""
+    return {chr(letter): said.decode(errors="replace") for letter, said in _fields(data, at, end)}
+
+
+def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, bytes]]:
+    if data[max(at, end - 1) : end] != b"\0":
+        raise ValueError
+    while data[at]:
+        stop = data.index(0, at, end)
+        yield data[at], data[at + 1 : stop]
+        at = stop + 1

@@ -1,0 +1,195 @@
+//! Sixty-four characters at a time, for processors with AVX-512 and its byte permutations (Ice Lake and
+//! Zen 4 on): one look-up tells what a character is, and a test of its bits gives the bitmap.
+
+use std::arch::x86_64::{
+    __m512i, __mmask64, _mm512_and_si512, _mm512_cmpeq_epi8_mask, _mm512_loadu_si512,
+    _mm512_mask_blend_epi8, _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_set1_epi8,
+    _mm512_test_epi8_mask,
+};
+
+use super::super::classes::{
+    AFTER, AT, BRIEF, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group, LETTERS,
+    LINE, Openings, SEXES, SLASH, YEARS, blocks,
+};
+use super::super::lexis::LETTER;
+use super::avx2::Four;
+use super::{Engine, Job};
+
+/// Whether the processor has all that [`run`] is compiled for.
+pub(super) fn is_there() -> bool {
+    super::avx2::is_there()
+        && std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512vl")
+        && std::arch::is_x86_feature_detected!("avx512vbmi")
+}
+
+/// [`Job::run`] for processors with AVX-512.
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512vl,avx512vbmi")]
+pub(super) fn run(job: impl Job) {
+    job.run::<Avx512>();
+}
+
+/// Used by [`run`] alone, and so only where there is AVX-512: that is what every block below relies on.
+pub(super) struct Avx512;
+
+/// What a byte below 128 is, and what all others are.
+#[derive(Clone, Copy)]
+struct Table {
+    low: __m512i,
+    high: __m512i,
+    beyond: __m512i,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Tables {
+    classes: Table,
+    kinds: Table,
+    openings: [Table; 1 + AFTER],
+}
+
+// Bits of the second table that no other engine needs.
+const STRANGE: u8 = 1 << 6;
+const CAPITAL: u8 = 1 << 7;
+
+impl Engine for Avx512 {
+    /// Four words are what a group has: of AVX-512 they take the registers and the ternary logic.
+    type Words = Four;
+    type Tables = Tables;
+
+    #[inline(always)]
+    fn tables(openings: &Openings) -> Tables {
+        let tables = openings.tables();
+        let (_, low_line) = GAPS;
+        let class = |c: u8| match tables.kinds.of(c) & low_line {
+            0 => tables.classes.of(c),
+            _ => GAPS.0[0],
+        };
+        let kind = |c: u8| {
+            let strange = c == 0x7f || (c < b' ' && tables.classes.of(c) & LINE == 0);
+            let capital = c.is_ascii_uppercase();
+            (tables.kinds.of(c) & !low_line)
+                | if strange { STRANGE } else { 0 }
+                | if capital { CAPITAL } else { 0 }
+        };
+        // SAFETY: AVX-512 as above.
+        unsafe {
+            Tables {
+                classes: table(class, 0),
+                kinds: table(kind, STRANGE),
+                // All bytes from 128 on open the same: a test says so.
+                openings: tables
+                    .openings
+                    .map(|halves| table(|c| halves.of(c), halves.of(LETTER))),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn classify(text: &[u8; GROUP + AFTER], tables: &Tables, group: &mut Group) {
+        // SAFETY: AVX-512 as above.
+        unsafe { classify(text, tables, group) }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+fn table(of: impl Fn(u8) -> u8, beyond: u8) -> Table {
+    let (mut low, mut high) = ([0; 64], [0; 64]);
+    for ((low, high), c) in low.iter_mut().zip(&mut high).zip(0..) {
+        (*low, *high) = (of(c), of(c | 64));
+    }
+    Table {
+        low: sixty_four(&low),
+        high: sixty_four(&high),
+        beyond: all(beyond),
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+fn classify(text: &[u8; GROUP + AFTER], tables: &Tables, group: &mut Group) {
+    for (lane, block) in blocks(text) {
+        group.put(lane, &characters(block, tables));
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+#[inline]
+fn characters(block: &Block, tables: &Tables) -> Characters<u64> {
+    let x = load::<0>(block);
+    let class = looked_up(x, tables.classes);
+    let kind = looked_up(x, tables.kinds);
+    let [first, second, third, fourth] = tables.openings;
+    let begin = _mm512_and_si512(looked_up(x, first), looked_up(load::<1>(block), second));
+    let later = _mm512_and_si512(
+        looked_up(load::<2>(block), third),
+        looked_up(load::<3>(block), fourth),
+    );
+    let opens = _mm512_and_si512(begin, later);
+    let other_letters = _mm512_cmpeq_epi8_mask(x, all(LETTER));
+    let (spaces, _) = GAPS;
+    Characters {
+        letters: any(kind, joined(&LETTERS)) | other_letters,
+        capitals: any(kind, CAPITAL) | other_letters,
+        digits: any(class, DIGIT),
+        dots: any(class, DOT),
+        dashes: any(class, DASH),
+        slashes: any(class, SLASH),
+        colons: any(class, COLON),
+        ats: any(class, AT),
+        gaps: any(class, joined(&spaces)),
+        years: any(kind, YEARS),
+        sexes: any(kind, SEXES),
+        strange: any(kind, STRANGE),
+        words: any(opens, !BRIEF),
+        brief: any(opens, BRIEF),
+    }
+}
+
+/// What the table says of each byte.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[inline]
+fn looked_up(x: __m512i, table: Table) -> __m512i {
+    // The highest bit does not count for the look-up.
+    let found = _mm512_permutex2var_epi8(table.low, x, table.high);
+    _mm512_mask_blend_epi8(_mm512_movepi8_mask(x), found, table.beyond)
+}
+
+/// A bit for each byte that has any of these.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn any(x: __m512i, bits: u8) -> __mmask64 {
+    _mm512_test_epi8_mask(x, all(bits))
+}
+
+const fn joined<const N: usize>(bits: &[u8; N]) -> u8 {
+    let mut all = 0;
+    let mut rest = bits.as_slice();
+    while let [bit, others @ ..] = rest {
+        all |= *bit;
+        rest = others;
+    }
+    all
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn all(byte: u8) -> __m512i {
+    _mm512_set1_epi8(byte.cast_signed())
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn sixty_four(bytes: &[u8; 64]) -> __m512i {
+    // SAFETY: 64 bytes are read, from an array of 64, however aligned.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast::<__m512i>()) }
+}
+
+/// The 64 characters from `LATER` on.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn load<const LATER: usize>(block: &Block) -> __m512i {
+    const { assert!(LATER + 64 <= size_of::<Block>()) };
+    let start = block.as_ptr().wrapping_add(LATER);
+    // SAFETY: the 64 bytes end within the block, as is asserted above; however aligned.
+    unsafe { _mm512_loadu_si512(start.cast::<__m512i>()) }
+}

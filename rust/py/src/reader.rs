@@ -1,0 +1,218 @@
+//! `CopyReader`: the rows of a COPY read from their socket by a thread that Python knows nothing of.
+//!
+//! It sleeps between two reads, for the server writes a few rows at a time and wakes whoever waits at
+//! each of its writes. It refuses to read far ahead of who takes the rows.
+
+use crate::errors::KernelError;
+use crate::messages::{CopyMessages, Others, lock, objects};
+use crate::socket;
+use pgcopy::{Message, MessageError, Messages};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Bytes that are read at once, and that may wait to be taken.
+const MOST_AT_ONCE: usize = 1 << 18;
+const MOST_WAITING: usize = 1 << 20;
+/// Between two reads: shorter than a server on this machine needs to fill its half of a local socket.
+const PAUSE: Duration = Duration::from_micros(120);
+/// How long a read waits until it looks whether it is to stop.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// What the two threads share.
+#[derive(Default)]
+struct Waiting {
+    pieces: VecDeque<Vec<u8>>,
+    size: usize,
+    /// Buffers that were taken and can be filled again.
+    spare: Vec<Vec<u8>>,
+    stopped: bool,
+    ended: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says that no more will come, also when the thread panics.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.lock().ended = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// What the thread leaves behind.
+#[derive(Default)]
+struct Left {
+    others: Vec<Message>,
+    /// What came after ReadyForQuery.
+    rest: Vec<u8>,
+    /// There is nobody at the other end.
+    lost: bool,
+    unexpected: Option<MessageError>,
+}
+
+/// See `_kernel.pyi`.
+#[pyclass(module = "gateway._kernel", frozen)]
+pub struct CopyReader {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<Left>>>,
+}
+
+#[pymethods]
+impl CopyReader {
+    #[new]
+    fn new(socket: i32, messages: &CopyMessages) -> PyResult<Self> {
+        let stream = socket::taken(socket)?;
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let shared = Arc::new(Shared::default());
+        let (ours, messages) = (Arc::clone(&shared), messages.shared());
+        let thread = thread::Builder::new()
+            .name("copy".to_owned())
+            .spawn(move || {
+                let ending = Ending(ours);
+                read_on(stream, &messages, &ending.0)
+            })?;
+        Ok(Self {
+            shared,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    fn stop(&self) {
+        self.shared.lock().stopped = true;
+        self.shared.changed.notify_all();
+    }
+
+    fn join<'py>(&self, py: Python<'py>) -> PyResult<(Others<'py>, Bound<'py, PyBytes>, bool)> {
+        self.stop();
+        let left = py.detach(|| {
+            let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+            thread.take().and_then(|thread| thread.join().ok())
+        });
+        let left = left.ok_or_else(|| {
+            KernelError::Internal("the reader failed, or was joined before".to_owned())
+        })?;
+        match left.unexpected {
+            Some(error) => Err(KernelError::UpstreamFailed(error.to_string()).into()),
+            None => Ok((
+                objects(py, left.others),
+                PyBytes::new(py, &left.rest),
+                left.lost,
+            )),
+        }
+    }
+}
+
+impl CopyReader {
+    /// Waits for pieces and takes them all, for `used` ones; none when no more will come, or it was
+    /// stopped.
+    pub(crate) fn take(&self, used: &mut Vec<Vec<u8>>) -> VecDeque<Vec<u8>> {
+        let mut waiting = self.shared.lock();
+        waiting.spare.append(used);
+        while waiting.pieces.is_empty() && !waiting.ended && !waiting.stopped {
+            waiting = self
+                .shared
+                .changed
+                .wait(waiting)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        if waiting.stopped {
+            return VecDeque::new();
+        }
+        if waiting.size >= MOST_WAITING {
+            self.shared.changed.notify_all();
+        }
+        waiting.size = 0;
+        std::mem::take(&mut waiting.pieces)
+    }
+}
+
+impl Drop for CopyReader {
+    /// A thread that nobody asks about ends by itself.
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn read_on(mut stream: TcpStream, messages: &Mutex<Messages>, shared: &Shared) -> Left {
+    let mut left = Left::default();
+    let mut come = vec![0; MOST_AT_ONCE];
+    while !lock(messages).ended() && wait_for_room(shared) {
+        let size = match stream.read(&mut come) {
+            Ok(0) => {
+                left.lost = true;
+                break;
+            }
+            Ok(size) => size,
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => continue,
+                _ => {
+                    left.lost = true;
+                    break;
+                }
+            },
+        };
+        let come = come.get(..size).unwrap_or_default();
+        let mut rows = shared.lock().spare.pop().unwrap_or_default();
+        rows.clear();
+        let read = lock(messages).receive(come, &mut rows, &mut left.others);
+        give(shared, rows);
+        match read {
+            Ok(read) => left
+                .rest
+                .extend_from_slice(come.get(read..).unwrap_or_default()),
+            Err(error) => {
+                left.unexpected = Some(error);
+                break;
+            }
+        }
+        thread::sleep(PAUSE);
+    }
+    // As the event loop had it.
+    let restored = stream
+        .set_read_timeout(None)
+        .and(stream.set_nonblocking(true));
+    left.lost |= restored.is_err();
+    left
+}
+
+/// False when it is to stop.
+fn wait_for_room(shared: &Shared) -> bool {
+    let mut waiting = shared.lock();
+    while waiting.size >= MOST_WAITING && !waiting.stopped {
+        waiting = shared
+            .changed
+            .wait(waiting)
+            .unwrap_or_else(PoisonError::into_inner);
+    }
+    !waiting.stopped
+}
+
+fn give(shared: &Shared, rows: Vec<u8>) {
+    if rows.is_empty() {
+        return;
+    }
+    let mut waiting = shared.lock();
+    waiting.size += rows.len();
+    waiting.pieces.push_back(rows);
+    drop(waiting);
+    shared.changed.notify_all();
+}
