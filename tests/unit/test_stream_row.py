@@ -44,10 +44,10 @@ def test_a_hidden_column_is_looked_for() -> None:
     got = texts(
         columns,
         row("García".encode(), b"GARCIA's wife called"),
-        row(None, b"Garcia called"),
+        row(None, b"garcia called"),
         row(b"Lopez", None),
     )
-    assert got == [{"note": "[ROW] wife called"}, {"note": "Garcia called"}, {"note": None}]
+    assert got == [{"note": "[ROW] wife called"}, {"note": "garcia called"}, {"note": None}]
 
 
 @pytest.mark.parametrize("name", ["redact", "null", "clear", "token"])
@@ -86,10 +86,10 @@ def test_json_and_lists_are_looked_through() -> None:
     assert got == [{"note": '{"a":["Dr [ROW]",1]}'}]
     got = texts(
         [note(1, kind=ARRAY_OF_TEXT), hidden("name")],
-        row(array_of_text(b"Lopez", b"saw garcia"), b"Garcia"),
-        row(array_of_text(b"Lopez", b"saw garcia"), b"Lopez"),
+        row(array_of_text(b"Plugh", b"saw garcia"), b"Garcia"),
+        row(array_of_text(b"Plugh", b"saw garcia"), b"Plugh"),
     )
-    assert got == [{"note": ["Lopez", "saw [ROW]"]}, {"note": ["[ROW]", "saw garcia"]}]
+    assert got == [{"note": ["Plugh", "saw [ROW]"]}, {"note": ["[ROW]", "saw garcia"]}]
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -16,7 +16,7 @@ use crate::naive::Naive;
 use crate::scan::Scanner;
 
 /// Pieces of notes: with identifiers, without, and the stuff between.
-const PIECES: [&str; 247] = [
+const PIECES: [&str; 268] = [
     "123-45-6789",
     "123 45 6789",
     "123.45.6789",
@@ -125,6 +125,7 @@ const PIECES: [&str; 247] = [
     "Cambridge MA",
     "95 year old",
     "92yo",
+    "95 Y",
     "aged 93",
     "age: 97",
     "101F",
@@ -264,6 +265,26 @@ const PIECES: [&str; 247] = [
     "Boston, MA 02139",
     "Via Roma 7",
     "from Seattle",
+    "zip code 35350",
+    "zip: 7412 SL",
+    "10969 Berlin",
+    "Mercy General Hospital",
+    "St. Mary's Medical Center",
+    "works at Xqzt Steel",
+    "on Maple Street",
+    "in Sheffield S10 2QT",
+    "Xqzt, MD",
+    "husband (Xqzt)",
+    "Kowalski agrees",
+    "Kalamazoo",
+    "Xqzt, Ohio",
+    "B. Xqzt",
+    "Seen by Xqzt,",
+    "anna kowalski",
+    "wife jennifer",
+    "Zoltan Qwrtz denies",
+    "kowalski",
+    "12 Main St, Xqzt, OH",
 ];
 
 const JOINTS: [&str; 14] = [

@@ -4,9 +4,12 @@
 //!
 //! Kept for ever beside the fast path, which must find the same spans in every text.
 
+mod again;
 mod conditions;
 mod phones;
 
+pub(crate) use again::folded;
+use again::{again, small};
 use conditions::*;
 use phones::opening;
 use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
@@ -14,8 +17,7 @@ use regex_automata::{Anchored, Input, MatchKind};
 
 use crate::detect::kinds::Kinds;
 use crate::detect::lexis::quantity;
-use crate::detect::{Kind, capital, date_digits, date_words, name, phone, record};
-use crate::fold::fold;
+use crate::detect::{Kind, capital, date_digits, date_words, name, phone, record, zip};
 
 /// A span in bytes of the text.
 pub(crate) type Found = (usize, usize, Kind);
@@ -87,13 +89,6 @@ fn ends(dfa: &DFA, text: &[u8], start: usize) -> Vec<usize> {
     }
     found.dedup();
     found
-}
-
-/// The folded characters of a text, and where each stood.
-pub(crate) fn folded(text: &str) -> (Vec<u8>, Vec<(usize, usize)>) {
-    text.char_indices()
-        .filter_map(|(start, c)| Some((fold(c)?, (start, start + c.len_utf8()))))
-        .unzip()
 }
 
 /// Spans of folded characters in the bytes that they stood at.
@@ -305,40 +300,62 @@ impl Naive {
         }
     }
 
-    /// The spans of a text in bytes, sorted and apart.
-    pub(crate) fn spans(&self, text: &str) -> Vec<Found> {
-        self.spans_of(text, Kinds::ALL)
-    }
-
-    /// Those of these kinds alone.
+    /// The spans of a text in bytes, of these kinds alone, sorted and apart.
     pub(crate) fn spans_of(&self, text: &str, kinds: Kinds) -> Vec<Found> {
-        let (chars, places) = folded(text);
-        in_bytes(&places, self.in_folded(&chars, kinds))
+        self.together(text, &self.told_of(text, kinds))
     }
 
-    /// The spans of a folded text in its characters.
-    pub(crate) fn in_folded(&self, chars: &[u8], kinds: Kinds) -> Vec<Found> {
-        let keys = self.keys(chars);
+    /// What is told of a text at each of its places, in bytes; names that come again not yet.
+    pub(crate) fn told(&self, text: &str) -> Vec<Found> {
+        self.told_of(text, Kinds::ALL)
+    }
+
+    fn told_of(&self, text: &str, kinds: Kinds) -> Vec<Found> {
+        let (chars, places) = folded(text);
+        let keys = self.keys(&chars);
         let inside = |from: usize, to: usize| keys.iter().any(|key| key.0 <= from && to <= key.1);
         let mut candidates = Vec::new();
         for start in 0..chars.len() {
-            self.at(chars, start, &mut candidates);
+            self.at(&chars, start, &mut candidates);
         }
         candidates.retain(|&(from, to, _)| !inside(from, to));
         for start in 0..chars.len() {
             let mut named = Vec::new();
-            self.records(chars, start, &mut named);
+            self.records(&chars, start, &mut named);
             // The word that names it belongs to it.
             named.retain(|&(_, to, _)| !inside(start, to));
             candidates.extend(named);
         }
         candidates.retain(|&(_, _, kind)| kinds.hold(kind));
-        merge(
-            candidates
-                .into_iter()
-                .map(|found| whole(chars, found))
-                .collect(),
-        )
+        candidates
+            .into_iter()
+            .map(|found| whole(&chars, found))
+            .map(|(from, to, kind)| (places[from].0, places[to - 1].1, kind))
+            .collect()
+    }
+
+    /// The spans of a text in which this is told.
+    pub(crate) fn together(&self, text: &str, told: &[Found]) -> Vec<Found> {
+        let (chars, places) = folded(text);
+        let place = |byte: usize| places.partition_point(|place| place.0 < byte);
+        let mut candidates: Vec<Found> = told
+            .iter()
+            .map(|&(from, to, kind)| (place(from), place(to), kind))
+            .collect();
+        let mut names = Vec::new();
+        names.extend(small(&chars, &candidates));
+        let all: Vec<Found> = candidates.iter().chain(&names).copied().collect();
+        names.extend(again(&chars, &all));
+        if !names.is_empty() {
+            let keys = self.keys(&chars);
+            let inside = |name: &Found| keys.iter().any(|key| key.0 <= name.0 && name.1 <= key.1);
+            names.retain(|name| !inside(name));
+            candidates.extend(names);
+        }
+        merge(candidates)
+            .into_iter()
+            .map(|(s, e, kind)| (places[s].0, places[e - 1].1, kind))
+            .collect()
     }
 
     /// The opaque keys: UUIDs, and words of the length of a digest with a letter.
@@ -400,8 +417,14 @@ impl Naive {
                 }
             }
         }
+        let five = start + 5;
+        let digits = (start..five).all(|i| digit(text, i));
+        if digits && !word(text, five) && zip::beside_town(text, start, five) {
+            found.push((start, five, Kind::Zip));
+        }
         self.ages(text, start, found);
         let mut names = Vec::new();
+        zip::find_after_word(text, start, &mut names);
         capital::find(text, start, &mut names);
         name::find_after_title(text, start, &mut names);
         found.extend(names.iter().map(|span| (span.start, span.end, span.kind)));
@@ -485,7 +508,13 @@ impl Naive {
             for end in self.years(text, end, true) {
                 found.push((start, end, Kind::Date));
             }
-            if !plain(name, end) || between.iter().any(u8::is_ascii_alphabetic) {
+            let word = text[name..end].to_ascii_lowercase();
+            let doubled = date_words::MONTHS
+                .iter()
+                .any(|(month, plain)| *plain && month.as_bytes() == word);
+            let sentence =
+                doubled && is(text, back(name, 1), b" \t") && is(text, back(name, 2), b".");
+            if !sentence && (!plain(name, end) || between.iter().any(u8::is_ascii_alphabetic)) {
                 found.push((start, end, Kind::Date));
             }
         }

@@ -21,7 +21,7 @@ use crate::detect::kinds::Kinds;
 use crate::detect::lexis::is_space;
 use crate::detect::triggers::{Rules, Triggers};
 use crate::detect::written::Form;
-use crate::detect::{KINDS, Kind, Span, opaque, server_time, union, whole};
+use crate::detect::{KINDS, Kind, Span, again, opaque, server_time, union, whole};
 use crate::dictionary::{self, is_enum};
 use crate::fold::{Folded, is_plain};
 use crate::json;
@@ -556,9 +556,14 @@ fn collect(
     }
 }
 
-/// Nothing inside opaque keys or what is spared, whole numbers, then the union.
+/// Nothing inside opaque keys or what is spared, names wherever they come again, whole numbers, then the
+/// union.
 fn settle(text: &[u8], spans: &mut Vec<Span>, spared: &Spared) {
-    spans.retain(|span| !(opaque::hides(text, *span) || spared.holds(text, *span)));
+    let kept = |span: &Span| !(opaque::hides(text, *span) || spared.holds(text, *span));
+    spans.retain(kept);
+    if again::find(text, spans) {
+        spans.retain(kept);
+    }
     for span in spans.iter_mut() {
         *span = whole(text, *span);
     }

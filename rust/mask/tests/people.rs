@@ -168,7 +168,7 @@ const PLACES: [(&str, &str); 34] = [
     ("Boston, MA", "[PLACE], MA"),
     ("Salt Lake City, UT 84101", "[PLACE], UT [ZIP]"),
     ("San Qwrtz, CA 90210", "[PLACE], CA [ZIP]"),
-    ("PO Box 123", "PO [ADDRESS]"),
+    ("PO Box 123", "[ADDRESS]"),
     ("at Suite 501", "at [ADDRESS]"),
     ("address: 86036 Rua do Arenque 1634", "address: [ADDRESS]"),
     (
@@ -188,7 +188,7 @@ const PLACES: [(&str, &str); 34] = [
     ("moved here from Milwaukee", "moved here from [PLACE]"),
     ("lives in Texas", "lives in Texas"),
     ("born in Vietnam", "born in Vietnam"),
-    ("Smith, MD", "Smith, MD"),
+    ("Smith, MD", "[NAME], MD"),
     ("2 CHEST CT scans, 1 Head CT", "2 CHEST CT scans, 1 Head CT"),
 ];
 
@@ -277,8 +277,118 @@ fn no_name_is_slow() {
         "Anna, ",
         "Jean-",
         "d'A ",
+        "Kowalski ",
+        "anna kowalski, mrn 00123; ",
+        "Mr. Kowalski anna kowalski ",
+        "husband (",
+        "on Oak ",
+        "at Mercy General ",
+        "zip code is on file ",
+        "Xqzt Plugh ",
+        "Xqzt, ",
+        "Sheffield S1 ",
+        "works at Xqzt & ",
+        "St. Mary's ",
     ] {
-        let text = piece.repeat(150_000 / piece.len());
+        let text = piece.repeat(80_000 / piece.len());
         assert!(!scan(&[&text])[0].is_empty(), "{piece:?}");
+    }
+}
+
+/// Each name is looked for wherever it comes again; a search of all for each would take hours.
+#[test]
+fn many_names_that_come_again_are_not_slow() {
+    let letter = |n: usize| char::from(b'a' + u8::try_from(n % 26).unwrap());
+    let names = (0..20_000).map(|n| {
+        let name: String = [n, n / 26, n / 676, n / 17_576]
+            .map(letter)
+            .iter()
+            .collect();
+        format!("Mr. Zq{name}, ")
+    });
+    let text: String = names.collect();
+    let masked = scan(&[&format!("{text}Zqbbbb")]);
+    assert!(masked[0].ends_with("[NAME], [NAME]"));
+}
+
+/// Marked notes: `{entity:stretch}` is what has to go.
+const NOTES: &str = include_str!("texts/notes.txt");
+
+/// A note, and its marked stretches: entity, start, end.
+type Marked = (String, Vec<(&'static str, usize, usize)>);
+
+fn marked(line: &'static str) -> Marked {
+    let (mut text, mut marks) = (String::new(), Vec::new());
+    let mut rest = line;
+    while let Some(open) = rest.find('{') {
+        let close = rest.find('}').unwrap();
+        let (entity, stretch) = rest[open + 1..close].split_once(':').unwrap();
+        text.push_str(&rest[..open]);
+        marks.push((entity, text.len(), text.len() + stretch.len()));
+        text.push_str(stretch);
+        rest = &rest[close + 1..];
+    }
+    text.push_str(rest);
+    (text, marks)
+}
+
+/// Where the labels of what is left stood in the text.
+fn gone(text: &str, left: &str) -> Vec<(usize, usize)> {
+    let mut spans = Vec::new();
+    let (mut place, mut rest) = (0, left);
+    while let Some(open) = rest.find('[') {
+        let close = open + rest[open..].find(']').unwrap();
+        place += open;
+        rest = &rest[close + 1..];
+        let kept = &rest[..rest.find('[').unwrap_or(rest.len())];
+        let end = match kept {
+            "" => text.len(),
+            kept => {
+                let next = place + text[place..].chars().next().unwrap().len_utf8();
+                next + text[next..].find(kept).unwrap()
+            }
+        };
+        spans.push((place, end));
+        place = end;
+    }
+    spans
+}
+
+#[test]
+fn most_of_what_notes_say_of_people_is_told_and_little_else() {
+    let lines = NOTES
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let notes: Vec<Marked> = lines.map(marked).collect();
+    let texts: Vec<&str> = notes.iter().map(|(text, _)| text.as_str()).collect();
+    let mut told = std::collections::BTreeMap::<&str, (usize, usize)>::new();
+    let mut alarms = Vec::new();
+    for ((text, marks), left) in notes.iter().zip(scan(&texts)) {
+        let spans = gone(text, &left);
+        for &(entity, start, end) in marks {
+            let missed = text[start..end].char_indices().any(|(i, c)| {
+                let place = start + i;
+                c.is_alphanumeric() && !spans.iter().any(|&(from, to)| from <= place && place < to)
+            });
+            let (whole, all) = told.entry(entity).or_default();
+            *whole += usize::from(!missed);
+            *all += 1;
+        }
+        let touches = |span: &(usize, usize)| {
+            marks
+                .iter()
+                .any(|&(_, start, end)| span.0 < end && start < span.1)
+        };
+        alarms.extend(
+            spans
+                .iter()
+                .filter(|span| !touches(span))
+                .map(|_| left.clone()),
+        );
+    }
+    assert_eq!(alarms, [] as [String; 0]);
+    for (entity, least) in [("person", 92), ("place", 85), ("address", 75), ("zip", 80)] {
+        let (whole, all) = told[entity];
+        assert!(whole * 100 >= all * least, "{entity}: {whole} of {all}");
     }
 }

@@ -17,6 +17,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use super::{NAIVE, PIECES, note};
 use crate::detect::{narrowly, plainly};
+use crate::naive::Found;
 use crate::scan::Scanner;
 
 /// A text and what the oracle makes of it.
@@ -24,11 +25,18 @@ use crate::scan::Scanner;
 struct Note {
     text: String,
     masked: String,
+    /// What is told of it before names come again.
+    told: Vec<Found>,
 }
 
 impl Note {
     fn new(text: String) -> Self {
-        let spans = NAIVE.with(|naive| naive.spans(&text));
+        let told = NAIVE.with(|naive| naive.told(&text));
+        Self::of(text, told)
+    }
+
+    fn of(text: String, told: Vec<Found>) -> Self {
+        let spans = NAIVE.with(|naive| naive.together(&text, &told));
         let mut masked = String::new();
         let mut copied = 0;
         for (start, end, kind) in spans {
@@ -37,26 +45,31 @@ impl Note {
             copied = end;
         }
         masked.push_str(&text[copied..]);
-        Self { text, masked }
+        Self { text, masked, told }
     }
 
     /// A row of nothing.
     fn filler(length: usize) -> Self {
         let text = "lorem ipsum dolor sit, ".repeat(length / 23 + 1)[..length].to_owned();
         let masked = text.clone();
-        Self { text, masked }
+        Self {
+            text,
+            masked,
+            told: Vec::new(),
+        }
     }
 
-    /// Notes behind each other that no rule sees across.
+    /// Notes behind each other that no rule sees across, but names that come again.
     fn joined<'a>(notes: impl IntoIterator<Item = &'a Self>) -> Self {
-        let (mut text, mut masked) = (String::new(), String::new());
+        let (mut text, mut told) = (String::new(), Vec::new());
         for note in notes {
+            let start = text.len();
+            let moved = |&(from, to, kind): &Found| (start + from, start + to, kind);
+            told.extend(note.told.iter().map(moved));
             text.push_str(&note.text);
             text.push_str(WALL);
-            masked.push_str(&note.masked);
-            masked.push_str(WALL);
         }
-        Self { text, masked }
+        Self::of(text, told)
     }
 }
 
@@ -205,7 +218,11 @@ fn more_opening_words_than_a_block_has_bits() {
             _ => 0,
         };
         assert_eq!(found, expected, "{text}");
-        let row = Note { text, masked };
+        let row = Note {
+            text,
+            masked,
+            told: Vec::new(),
+        };
         let rows = [Some(&row); 3];
         check(&utf8(&rows), &rows);
     }

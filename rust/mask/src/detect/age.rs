@@ -21,8 +21,11 @@ pub(crate) fn find(text: &[u8], at_digit: usize, spans: &mut Vec<Span>) {
         .filter_map(|u| word(text, i, u))
         .find(|&e| !is_letter(at(text, e)));
     let Some(unit_end) = unit else { return };
-    // `95 m` and `120 f` are no ages; `95M` and `95F` are.
-    if unit_end == i + 1 && (i > end || !at(text, i).is_ascii_uppercase()) && at(text, i) != b'y' {
+    // `95 m` and `120 f` are no ages; `95M`, `95F` and `95 Y` are.
+    if unit_end == i + 1
+        && (i > end || !at(text, i).is_ascii_uppercase())
+        && at(text, i) | 0x20 != b'y'
+    {
         return;
     }
     push_unless_ago(text, at_digit, end, unit_end, spans);

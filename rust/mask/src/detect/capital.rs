@@ -3,14 +3,14 @@
 
 use super::lexis::{at, before, is_letter, is_space, is_word, run_back};
 use super::spelling::{Shape, is_capital, word_at};
-use super::{Span, name, place};
+use super::{Span, lone, name, place};
 
 /// Asked where a word begins with a capital.
 #[inline(never)] // seldom
 pub(crate) fn find(text: &[u8], i: usize, spans: &mut Vec<Span>) {
     let asked = asked(text, i);
     let Some(word) = word_at(text, i) else { return };
-    name::find_lone(text, &word, spans);
+    lone::find(text, &word, spans);
     if !asked {
         return;
     }

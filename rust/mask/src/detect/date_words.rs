@@ -3,8 +3,8 @@
 //!
 //! `may`, `mar` and `march` are words too. In lower case and without a year or an ordinal they make no
 //! date with a number before them, nor with one after them that a word follows (`march 3 miles`),
-//! unless a word before announces a date (`seen may 5 for`). No day stands before a unit
-//! (`Dec 2 mg`).
+//! unless a word before announces a date (`seen may 5 for`); in any case none with a number and a full
+//! stop before them (`on day 2. May shower`). No day stands before a unit (`Dec 2 mg`).
 
 use super::date_digits::after_announcing_word;
 use super::lexis::{
@@ -66,7 +66,11 @@ pub(crate) fn find(text: &[u8], month: usize, spans: &mut Vec<Span>) {
     let year_after_month = year(text, after);
     if let Some(start) = day_before(text, month) {
         let ordinal = before(text, run_back(text, month, |c| !is_word(c))).is_ascii_alphabetic();
-        let doubtful = lower && !ordinal;
+        // `on day 2. May shower`.
+        let sentence = plain_word
+            && is_blank(before(text, month))
+            && before(text, month.saturating_sub(1)) == b'.';
+        let doubtful = sentence || (lower && !ordinal);
         if let Some(end) = year_after_month {
             push(start, end);
         } else if !doubtful {

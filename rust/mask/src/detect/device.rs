@@ -51,7 +51,8 @@ pub(crate) fn find_hibcc(text: &[u8], start: usize, end: usize, spans: &mut Vec<
     };
     let code = text.get(start..end).unwrap_or_default();
     let numbers = code.iter().filter(|c| c.is_ascii_digit()).count();
-    let letter = code.first().is_some_and(u8::is_ascii_alphabetic);
+    let letter = code.first().is_some_and(u8::is_ascii_alphabetic)
+        && code.iter().all(u8::is_ascii_alphanumeric);
     if !letter || numbers < 4 || !PRIMARY.contains(&code.len()) || is_word(before(text, plus)) {
         return;
     }

@@ -28,7 +28,7 @@ pub(super) struct Gates<T> {
     pub(super) tokens: T,
     /// `@`, colons, dots and dashes.
     pub(super) signs: T,
-    /// Capitals behind a gap or at a row's beginning, which make a name only of a given one. They are
+    /// Capitals behind a gap or at a row's beginning, which make a name only of one that is told alone. They are
     /// among `capitals` once they are sifted.
     pub(super) begins: T,
 }

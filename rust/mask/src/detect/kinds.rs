@@ -76,7 +76,7 @@ impl Wanted {
             ])),
             tokens: kinds.meet(Kinds::of([Device, Mbi, Dea, Vin, Iban])),
             signs: kinds.meet(Kinds::of([Email, Ip, Mac, Url])),
-            capitals: kinds.meet(Kinds::of([Name, Address, Place])),
+            capitals: kinds.meet(Kinds::of([Name, Address, Place, Zip])),
         }
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! The lists beside this file are plain facts in lower case without accents. A name that is a plain
 //! word, a place or an eponym too (`Mark`, `Graves`, `Jordan`) stands in the list of such words, and only
-//! *may* be a name. A list alone makes no name: see `name` for what has to stand beside it.
+//! *may* be a name. A list alone makes no name (see `name` for what has to stand beside it) but of
+//! words that are nothing else and no eponyms (see `lone`).
 
 use std::sync::OnceLock;
 
@@ -48,6 +49,15 @@ impl Known {
     pub(crate) const ORIGIN: Self = Self(1 << 19);
     /// What somebody is who is named behind it: `Patient`, `NP`.
     pub(crate) const ROLE: Self = Self(1 << 20);
+    /// A name, also of a town, that is a sign's, a scale's or a maker's more often than not: never
+    /// told alone.
+    pub(crate) const EPONYM: Self = Self(1 << 21);
+    /// What the names of towns of two words end with.
+    pub(crate) const TOWN_END: Self = Self(1 << 22);
+    /// What somebody writes behind their name.
+    pub(crate) const CREDENTIAL: Self = Self(1 << 23);
+    /// Hospitals, schools and the like.
+    pub(crate) const FACILITY: Self = Self(1 << 24);
     /// What opens a rule of places.
     pub(crate) const PLACED: Self = Self((1 << 14) | (1 << 15) | (1 << 16) | (1 << 17) | (1 << 13));
     /// Any of the four.
@@ -64,6 +74,11 @@ impl Known {
         !self.is(Self::NAME.or(Self::PLAIN).or(Self::CITY))
     }
 
+    /// Whether it is a name of a person or town, and of nothing else.
+    pub(crate) const fn stands_alone(self) -> bool {
+        self.is(Self::SURE.or(Self::CITY)) && !self.is(Self::PLAIN.or(Self::EPONYM))
+    }
+
     /// Whether any of these holds.
     pub(crate) const fn is(self, any: Self) -> bool {
         self.0 & any.0 != 0
@@ -71,7 +86,7 @@ impl Known {
 }
 
 /// Which list says what. Later ones are weighed against earlier ones in [`settled`].
-const LISTS: [(&str, Known); 21] = [
+const LISTS: [(&str, Known); 25] = [
     (include_str!("lexicon/given.txt"), Known::GIVEN),
     (include_str!("lexicon/surnames.txt"), Known::SURNAME),
     (include_str!("lexicon/given_words.txt"), Known::MAYBE_GIVEN),
@@ -99,6 +114,10 @@ const LISTS: [(&str, Known); 21] = [
     (include_str!("lexicon/living.txt"), Known::LIVING),
     (include_str!("lexicon/origins.txt"), Known::ORIGIN),
     (include_str!("lexicon/roles.txt"), Known::ROLE),
+    (include_str!("lexicon/eponyms.txt"), Known::EPONYM),
+    (include_str!("lexicon/town_ends.txt"), Known::TOWN_END),
+    (include_str!("lexicon/credentials.txt"), Known::CREDENTIAL),
+    (include_str!("lexicon/facilities.txt"), Known::FACILITY),
 ];
 
 /// A name that is something else too is not sure.
@@ -118,31 +137,35 @@ fn settled(known: Known) -> Known {
     Known(sure | maybe | (known.0 & !Known::NAME.0))
 }
 
-/// Twice as many as there are words, at least: a power of two.
-const SLOTS: usize = 1 << 14;
+/// Half as many again as there are words, at least: a power of two.
+const SLOTS: usize = 1 << 15;
 
 /// The letters that are compared together.
 const HEAD: usize = 8;
 
-/// A word: its first letters as a number, the rest of them. Zero where there is none.
+/// A word: its first letters as a number, zero where there is none, and which of the rests are its
+/// other letters.
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
     head: u64,
-    rest: &'static [u8],
+    rest: u32,
     known: Known,
 }
 
 /// The words by their hash, the next free slot after it.
 struct Lexicon {
     slots: Vec<Slot>,
-    given: Beginnings,
+    /// What follows the first letters of long words; the first is nothing.
+    rests: Vec<&'static [u8]>,
+    alone: Beginnings,
 }
 
 impl Lexicon {
     fn new() -> Self {
         let mut lexicon = Self {
             slots: vec![Slot::default(); SLOTS],
-            given: Beginnings(Box::new([0; BEGINNINGS / 64])),
+            rests: vec![&[]],
+            alone: Beginnings(Box::new([0; BEGINNINGS / 64])),
         };
         for (list, known) in LISTS {
             for word in list.split_ascii_whitespace() {
@@ -151,42 +174,52 @@ impl Lexicon {
         }
         for slot in &mut lexicon.slots {
             slot.known = settled(slot.known);
-            if slot.known.is(Known::GIVEN) {
-                lexicon.given.add(beginning(slot.head));
+            if slot.known.stands_alone() {
+                lexicon.alone.add(beginning(slot.head));
             }
         }
         lexicon
     }
 
-    fn add(&mut self, word: &'static [u8], known: Known) {
-        let (head, rest) = split(word);
-        let mut i = hash(head, word.len());
-        while let Some(slot) = self.slots.get_mut(i) {
-            if slot.head == 0 || (slot.head == head && slot.rest == rest) {
-                *slot = Slot {
-                    head,
-                    rest,
-                    known: slot.known.or(known),
-                };
-                return;
+    /// Where the word is, or could be.
+    fn place(&self, head: u64, rest: &[u8], length: usize) -> usize {
+        let mut i = hash(head, length);
+        while let Some(slot) = self.slots.get(i) {
+            if slot.head == 0 || (slot.head == head && self.rests(slot, rest)) {
+                break;
             }
             i = (i + 1) % SLOTS;
         }
+        i
+    }
+
+    fn rests(&self, slot: &Slot, rest: &[u8]) -> bool {
+        if slot.rest == 0 {
+            return rest.is_empty();
+        }
+        let known = self.rests.get(slot.rest as usize);
+        known.is_some_and(|known| known.eq_ignore_ascii_case(rest))
+    }
+
+    fn add(&mut self, word: &'static [u8], known: Known) {
+        let (head, rest) = split(word);
+        let place = self.place(head, rest, word.len());
+        let next = u32::try_from(self.rests.len()).unwrap_or(0);
+        let Some(slot) = self.slots.get_mut(place) else {
+            return;
+        };
+        if slot.head == 0 && !rest.is_empty() {
+            slot.rest = next;
+            self.rests.push(rest);
+        }
+        slot.head = head;
+        slot.known = slot.known.or(known);
     }
 
     fn get(&self, word: &[u8]) -> Known {
         let (head, rest) = split(word);
-        let mut i = hash(head, word.len());
-        while let Some(slot) = self.slots.get(i) {
-            if slot.head == 0 {
-                break;
-            }
-            if slot.head == head && slot.rest.eq_ignore_ascii_case(rest) {
-                return slot.known;
-            }
-            i = (i + 1) % SLOTS;
-        }
-        Known::default()
+        let slot = self.slots.get(self.place(head, rest, word.len()));
+        slot.map_or(Known::default(), |slot| slot.known)
     }
 }
 
@@ -215,7 +248,7 @@ fn split(word: &[u8]) -> (u64, &[u8]) {
 
 fn hash(head: u64, length: usize) -> usize {
     let mixed = (head ^ length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> 50) as usize % SLOTS
+    (mixed >> 49) as usize % SLOTS
 }
 
 /// How many hashes of first letters there are.
@@ -231,7 +264,7 @@ fn lexicon() -> &'static Lexicon {
     LEXICON.get_or_init(Lexicon::new)
 }
 
-/// What given names begin with: a bit for each hash of their first letters.
+/// What names begin with that are told alone: a bit for each hash of their first letters.
 pub(crate) struct Beginnings(Box<[u64; BEGINNINGS / 64]>);
 
 impl Beginnings {
@@ -241,7 +274,8 @@ impl Beginnings {
         }
     }
 
-    /// Whether a word with these first letters, as `words::letters` has them, may be a given name.
+    /// Whether a word with these first letters, as `words::letters` has them, may be a name that is told
+    /// alone.
     #[inline(always)]
     pub(crate) fn hold(&self, letters: u64) -> bool {
         let beginning = beginning(letters);
@@ -251,7 +285,7 @@ impl Beginnings {
 }
 
 pub(crate) fn beginnings() -> &'static Beginnings {
-    &lexicon().given
+    &lexicon().alone
 }
 
 /// What is known of these letters, whatever their case.
@@ -272,7 +306,7 @@ mod tests {
                 words.insert(word);
             }
         }
-        assert!(words.len() * 2 <= SLOTS, "{}", words.len());
+        assert!(words.len() * 3 <= SLOTS * 2, "{}", words.len());
     }
 
     #[test]

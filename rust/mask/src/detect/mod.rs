@@ -7,9 +7,10 @@
 //! key are dropped before (see [`opaque`]).
 //!
 //! What is told is said at the head of each file. Names and places are told by what stands beside them
-//! (see `name` and `place`), never by a list alone; what the row itself tells is found in
+//! (see `name` and `place`), by a list alone where they are nothing else (see `lone`); what the row itself tells is found in
 //! [`crate::row`]; photographs and the like are not found.
 
+pub(crate) mod again;
 pub(crate) mod age;
 pub(crate) mod capital;
 mod classes;
@@ -17,10 +18,13 @@ pub(crate) mod date_digits;
 pub(crate) mod date_words;
 pub(crate) mod device;
 pub(crate) mod email;
+mod endings;
+mod facility;
 pub(crate) mod gates;
 pub(crate) mod kinds;
 mod lexicon;
 pub(crate) mod lexis;
+mod lone;
 pub(crate) mod long_number;
 pub(crate) mod name;
 pub(crate) mod network;

@@ -2,14 +2,16 @@
 //!
 //! - a title before it (`Mr. Smith`, `dr. garcia`, `Nurse Kowalski`);
 //! - a word before it that people's names follow: `name: X`, `my name is X`, `patient X`, `daughter X`,
-//!   `signed by X`, `dear X`; how much such a word proves is said in [`Proof`];
+//!   `husband (X)`, `signed by X`, `d/w X`, `dear X`; how much such a word proves is said in [`Proof`];
+//! - what somebody writes behind their name (`Anna Xqzt, MD`), or two words of no list that do what only
+//!   people do (`Xqzt Plugh denies pain`);
 //! - a second name beside it: given name and surname, either of them out of no list (`Anna Xqzt`,
 //!   `Xqzt Kowalski`), with initials between or before (`John Q. Public`, `J. R. Kowalski`), with
 //!   particles (`Anna van der Berg`), or the surname first and a comma (`Kowalski, Anna`).
 //!
 //! Left alone: plain words and eponyms without such proof (`Crohn disease`, `Will follow`), a pair before
 //! a word that makes it something else (`Anna Jaques Hospital`), names in small letters but after `mr`,
-//! `mrs`, `ms` and `dr`, and single names that nothing announces.
+//! `mrs`, `ms` and `dr` (see `again`), and single names that nothing announces (see `lone`).
 //!
 //! Asked where a word begins with a capital; looks a few words back and forth, never farther.
 
@@ -34,6 +36,9 @@ pub(crate) enum Proof {
     Role,
     /// Words that a name often follows: one that is sure.
     Usual,
+    /// A heading for people, or what somebody did to the text: one that is sure, or one of no list that
+    /// stands like a name: before a comma, a line's end, what somebody writes behind their name.
+    Label,
 }
 
 /// Titles that are asked whatever their case; `find_after_title` begins at them.
@@ -61,6 +66,12 @@ pub(crate) fn find(text: &[u8], i: usize, word: &Word, spans: &mut Vec<Span>) {
     if let Some(start) = paired(text, word) {
         push(start, tail(text, word.end, false));
     }
+    if let Some(start) = credited(text, word) {
+        push(start, word.end);
+    }
+    if let Some(start) = acting(text, word) {
+        push(start, word.end);
+    }
     if let Some(start) = turned(text, word) {
         let end = tail(text, word.end, false);
         // `KOWALSKI, ANNA B`.
@@ -68,31 +79,6 @@ pub(crate) fn find(text: &[u8], i: usize, word: &Word, spans: &mut Vec<Span>) {
             .filter(|&next| at(text, next).is_ascii_uppercase() && at(text, next) != b'I')
             .filter(|&next| !is_word(at(text, next + 1)));
         push(start, initial.map_or(end, |initial| initial + 1));
-    }
-}
-
-/// Asked where a sentence or a piece of one may begin with a given name: `Maria reports`, `(Anna)`,
-/// `her son, Ahmed, agrees`.
-pub(crate) fn find_lone(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
-    let i = word.start;
-    let apart = i == 0 || is_space(before(text, i)) || before(text, i) == b'(';
-    if !apart
-        || word.shape != Shape::Title
-        || !word.is(Known::GIVEN)
-        || word.len() < 4
-        || in_place(text, i)
-    {
-        return;
-    }
-    let after = word.end + if word.possessive { 2 } else { 0 };
-    let goes_on = gap(text, after).is_some_and(|next| at(text, next).is_ascii_lowercase())
-        && !is_thing(text, after);
-    if goes_on || matches!(at(text, after), b',' | b')') {
-        spans.push(Span {
-            start: i,
-            end: word.end,
-            kind: Kind::Name,
-        });
     }
 }
 
@@ -177,7 +163,14 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
     if !matches!(word.shape, Shape::Title | Shape::Caps | Shape::Initial) {
         return None;
     }
-    let blanks = run_back_up_to(text, i, 3, is_space);
+    let bracket = usize::from(before(text, i) == b'(');
+    let blanks = run_back_up_to(text, i - bracket, 3, is_space);
+    if bracket == 1 {
+        // `husband (Tom)`.
+        let start = run_back_up_to(text, blanks, 14, is_letter);
+        let relation = blanks < i - 1 && is_known(text, start, blanks, Known::RELATION);
+        return relation.then_some(Proof::Relation);
+    }
     let colon = before(text, blanks) == b':';
     let dotted = before(text, blanks) == b'.' && blanks < i;
     let end = if colon {
@@ -205,10 +198,13 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
             return Some(Proof::Field);
         }
         let people = Known::BEFORE.or(Known::RELATION).or(Known::TITLE);
-        if known.is(Known::ROLE) {
-            return Some(Proof::Role);
-        }
-        return known.is(people).then_some(Proof::Usual);
+        return known.is(people.or(Known::ROLE)).then_some(Proof::Label);
+    }
+    if same(text, start, end, "by") && !colon && acted(text, start) {
+        return Some(Proof::Label);
+    }
+    if greeted(text, start, end) && at(text, word.end) == b',' {
+        return Some(Proof::Label);
     }
     if same(text, start, end, "is")
         && let Some(gap) = gap_before(text, start)
@@ -222,16 +218,91 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
         return Some(Proof::Usual);
     }
     let opening = same(text, start, end, "dear") || same(text, start, end, "attn");
-    if known.is(Known::RELATION) && (lower || opening) {
+    let shouted = word.shape == Shape::Caps && word.is(Known::SURE);
+    if known.is(Known::RELATION) && (lower || opening || shouted) {
         let c_o = end - start > 1 || (before(text, start) == b'/' && at_c(text, start));
         return c_o.then_some(Proof::Relation);
+    }
+    // `paged Xqzt Plugh`, not `with Xqzt Plugh`.
+    let people = known.is(Known::BEFORE.or(Known::ROLE)) && end - start > 2;
+    let link = ["with", "from", "for", "and"];
+    if people && !link.iter().any(|link| same(text, start, end, link)) && two_unknown(text, word) {
+        return Some(Proof::Relation);
     }
     if known.is(Known::ROLE) {
         return Some(Proof::Role);
     }
+    // `d/w Kowalski`.
+    let slashed = before(text, start) == b'/' && same(text, start, end, "w");
+    let told = start.checked_sub(2).map_or(0, |i| at(text, i)) | 0x20;
+    if slashed && matches!(told, b'd' | b's') {
+        return Some(Proof::Usual);
+    }
+    // `sister-in-law Anna`.
+    if same(text, start, end, "law") && before(text, start) == b'-' {
+        return Some(Proof::Relation);
+    }
     // In the midst of a sentence.
-    let amid = lower && word.is(Known::GIVEN);
+    let amid = lower && word.is(Known::GIVEN) && !word.is(Known::EPONYM);
     (amid || known.is(Known::BEFORE)).then_some(Proof::Usual)
+}
+
+/// Whether this is a word of no list in title case before another such word or a name.
+fn two_unknown(text: &[u8], word: &Word) -> bool {
+    let unknown = |word: &Word| word.known.is_nothing() && word.shape == Shape::Title;
+    let second = gap(text, word.end).and_then(|next| word_at(text, next));
+    unknown(word) && second.is_some_and(|second| unknown(&second) || second.is(Known::SURE))
+}
+
+/// What people do whose name stands behind `by`.
+const ACTS: [&str; 22] = [
+    "signed",
+    "dictated",
+    "performed",
+    "referred",
+    "seen",
+    "reviewed",
+    "interpreted",
+    "read",
+    "called",
+    "notified",
+    "assisted",
+    "witnessed",
+    "transcribed",
+    "authored",
+    "verified",
+    "collected",
+    "evaluated",
+    "cosigned",
+    "accompanied",
+    "examined",
+    "approved",
+    "entered",
+];
+
+/// Whether one of [`ACTS`] stands before the `by` at `i`.
+fn acted(text: &[u8], i: usize) -> bool {
+    let Some(end) = gap_before(text, i) else {
+        return false;
+    };
+    let start = run_back_up_to(text, end, 12, is_letter);
+    ACTS.iter().any(|act| same(text, start, end, act))
+}
+
+/// Whether this is what letters and messages begin with.
+fn greeted(text: &[u8], start: usize, end: usize) -> bool {
+    let greetings = [
+        "hi",
+        "hello",
+        "hey",
+        "dear",
+        "morning",
+        "afternoon",
+        "evening",
+        "thanks",
+        "thank",
+    ];
+    greetings.iter().any(|word| same(text, start, end, word))
 }
 
 /// Whether `c/` stands before the `o` at `i`.
@@ -260,6 +331,14 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
     let first = after_initials(text, i);
     let start = after_particles(text, first);
     let word = word_at(text, start)?;
+    // `Ms. St. Clair`.
+    if proof == Proof::Title
+        && same(text, start, word.end, "st")
+        && at(text, word.end) == b'.'
+        && let Some(next) = gap(text, word.end + 1).and_then(|next| word_at(text, next))
+    {
+        return next.may_name().then_some(next.end);
+    }
     let initials = first > i;
     let unknown = word.known.is_nothing();
     let surname =
@@ -269,24 +348,31 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
         (Shape::Title, Proof::Relation) => {
             word.len() >= 3 && !(word.is(Known::PLAIN) || word.is(Known::CITY))
                 || word.is(Known::SURE)
+                || (word.is(Known::MAYBE_GIVEN) && !auxiliary(text, &word))
         }
         (Shape::Caps, Proof::Title | Proof::Field) => {
             word.is(Known::NAME) || (unknown && word.len() >= 4)
         }
         (Shape::Title | Shape::Caps, Proof::Role) => word.is(Known::SURE) || surname,
+        (Shape::Title, Proof::Label) if unknown && !initials && word.len() >= 3 => {
+            stands_like_name(text, &word)
+        }
+        (Shape::Title | Shape::Caps, Proof::Label) => {
+            word.is(Known::SURE) || surname || (initials && unknown)
+        }
         (Shape::Title | Shape::Caps, _) => word.is(Known::SURE) || (initials && surname),
         (Shape::Lower, Proof::Title) => word.is(Known::SURE) && word.len() >= 3,
         _ => false,
     };
-    let weak = matches!(proof, Proof::Usual | Proof::Role);
+    let weak = matches!(proof, Proof::Usual | Proof::Role | Proof::Label);
     if !fits || (weak && is_thing(text, word.end)) {
         return None;
     }
     if word.possessive {
         return Some(word.end);
     }
-    let end = tail(text, word.end, !weak);
-    if proof == Proof::Field
+    let end = tail(text, word.end, !weak || proof == Proof::Label);
+    if matches!(proof, Proof::Field | Proof::Label)
         && at(text, end) == b','
         && let Some(next) = gap(text, end + 1)
         && let Some(given) = word_at(text, next)
@@ -295,6 +381,34 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
         return Some(tail(text, given.end, true));
     }
     Some(end)
+}
+
+/// Whether a given name is one of the verbs that stand behind people: `his wife Will call`.
+fn auxiliary(text: &[u8], word: &Word) -> bool {
+    let verbs = [
+        "will", "may", "can", "am", "has", "does", "do", "in", "see", "say", "an", "as",
+    ];
+    verbs
+        .iter()
+        .any(|verb| same(text, word.start, word.end, verb))
+}
+
+/// Whether a word of no list has behind it what names have: the end of a line or clause, a second name,
+/// what somebody writes behind their name.
+fn stands_like_name(text: &[u8], word: &Word) -> bool {
+    let blanks = run_up_to(text, word.end, 3, is_blank);
+    let ends = matches!(
+        at(text, blanks),
+        0 | b'\n' | b'\r' | b',' | b';' | b'(' | b'/' | b'.'
+    );
+    let double = blanks - word.end > 1;
+    let second = word_at(text, blanks).is_some_and(|second| {
+        second.may_name() || second.is(Known::CREDENTIAL) || second.shape == Shape::Initial
+    });
+    let on = ["on", "at", "and"];
+    let stop = run_up_to(text, blanks, 4, is_letter);
+    let dated = on.iter().any(|on| same(text, blanks, stop, on));
+    word.possessive || ends || double || (blanks > word.end && (second || dated))
 }
 
 /// Behind `J. R. `, `J R ` and the like.
@@ -329,9 +443,9 @@ fn after_particles(text: &[u8], i: usize) -> usize {
 
 /// The end of the name whose word before ends at `end`, with the words of names that follow: initials,
 /// particles, words of the lists, and where `any` says so words of no list in title case.
-fn tail(text: &[u8], end: usize, any: bool) -> usize {
+pub(super) fn tail(text: &[u8], end: usize, any: bool) -> usize {
     let mut end = end;
-    for _ in 0..MORE {
+    for words in 0..MORE {
         let Some(next) = gap(text, end) else { break };
         let initial = is_capital(at(text, next)) && !is_word(at(text, next + 1));
         let after = if initial {
@@ -340,12 +454,18 @@ fn tail(text: &[u8], end: usize, any: bool) -> usize {
         } else {
             next
         };
+        // `Anna K.`
+        let abbreviated =
+            words == 0 && initial && at(text, next + 1) == b'.' && at(text, next) != b'I';
+        let alone = if abbreviated { next + 1 } else { end };
         let Some(word) = word_at(text, after_particles(text, after)) else {
+            end = alone;
             break;
         };
         let sure = word.is(Known::SURE) || (word.is(Known::NAME) && !word.is(Known::PLAIN));
         let unknown = word.known.is_nothing() && word.shape == Shape::Title;
         if !word.may_name() || !(sure || (any && unknown)) {
+            end = alone;
             break;
         }
         end = word.end;
@@ -357,7 +477,7 @@ fn tail(text: &[u8], end: usize, any: bool) -> usize {
 }
 
 /// Whether one or two blanks and a word for a thing follow at `end`.
-fn is_thing(text: &[u8], end: usize) -> bool {
+pub(super) fn is_thing(text: &[u8], end: usize) -> bool {
     let end = end
         + if text.get(end..end + 2) == Some(b"'s") {
             2
@@ -373,7 +493,7 @@ fn is_thing(text: &[u8], end: usize) -> bool {
 }
 
 /// Whether `St.`, `Saint`, `Lake` … stands before the word at `start`.
-fn in_place(text: &[u8], start: usize) -> bool {
+pub(super) fn in_place(text: &[u8], start: usize) -> bool {
     let Some(gap) = gap_before(text, start) else {
         return false;
     };
@@ -401,6 +521,8 @@ fn paired(text: &[u8], word: &Word) -> Option<usize> {
         let rare = maybe && !word.is(Known::PLAIN);
         let given = first.is(Known::GIVEN);
         let second = word.is(Known::GIVEN);
+        // `Passy Muir`, `Harris Benedict`.
+        let free = free && (given || !word.is(Known::EPONYM));
         let other = first.is(Known::SURNAME) || first.known.is_nothing();
         if first.may_name()
             && ((given && word.may_name())
@@ -413,7 +535,117 @@ fn paired(text: &[u8], word: &Word) -> Option<usize> {
     }
     let maybe = word.is(Known::MAYBE_SURNAME) && !word.is(Known::PLAIN);
     let sure = word.may_name() && (maybe || word.is(Known::SURE));
+    // `B. Xqzt`; `E. Qwrtzus` is no beginning of a sentence.
+    let dotted = before(text, run_back_up_to(text, word.start, 2, is_blank)) == b'.';
+    let unknown =
+        word.known.is_nothing() && word.shape == Shape::Title && word.len() >= 4 && dotted;
+    let sure = sure || (unknown && (lettered(text, end) || signed(text, word.end)));
     (initials && sure && word.len() >= 3 && !is_thing(text, word.end)).then_some(end)
+}
+
+/// Whether two initials stand at `i`, or a word before it says that a name follows.
+fn lettered(text: &[u8], i: usize) -> bool {
+    let next = run_up_to(text, i + 2, 2, is_blank);
+    let two = at(text, i + 1) == b'.' && at(text, next + 1) == b'.';
+    let said = gap_before(text, i).is_some_and(|end| {
+        let start = run_back_up_to(text, end, 14, is_letter);
+        is_known(
+            text,
+            start,
+            end,
+            Known::BEFORE
+                .or(Known::ROLE)
+                .or(Known::TITLE)
+                .or(Known::RELATION),
+        )
+    });
+    two || said
+}
+
+/// Whether a comma or what somebody writes behind their name is at `i`.
+fn signed(text: &[u8], i: usize) -> bool {
+    let next = run_up_to(text, i + usize::from(at(text, i) == b','), 2, is_blank);
+    let stop = run_up_to(text, next, 6, is_letter);
+    next > i && is_known(text, next, stop, Known::CREDENTIAL)
+}
+
+/// What people do and drugs and devices do not.
+const DOINGS: [&str; 26] = [
+    "states",
+    "stated",
+    "reports",
+    "reported",
+    "denies",
+    "denied",
+    "called",
+    "agrees",
+    "lives",
+    "complains",
+    "presented",
+    "presents",
+    "underwent",
+    "who",
+    "asked",
+    "asks",
+    "said",
+    "says",
+    "told",
+    "works",
+    "wants",
+    "wishes",
+    "arrived",
+    "came",
+    "fell",
+    "verbalized",
+];
+
+/// The start of two words of no list that somebody is called who does something, or has something:
+/// `Xqzt Plugh denies pain`, `Xqzt Plugh's wife`.
+fn acting(text: &[u8], word: &Word) -> Option<usize> {
+    let unknown =
+        |word: &Word| word.known.is_nothing() && word.shape == Shape::Title && word.len() >= 3;
+    if !unknown(word) || is_thing(text, word.end) {
+        return None;
+    }
+    let does = gap(text, word.end).is_some_and(|next| {
+        let stop = run_up_to(text, next, 11, is_letter);
+        DOINGS
+            .iter()
+            .any(|doing| text.get(next..stop) == Some(doing.as_bytes()))
+    });
+    let first = gap_before(text, word.start).and_then(|end| word_before(text, end))?;
+    ((does || word.possessive) && unknown(&first) && !first.possessive).then_some(first.start)
+}
+
+/// The start of a name that this word ends, with what somebody writes behind their name after it:
+/// `Anna Xqzt, MD`, `Xqzt, NP`, `Kowalski RN`.
+fn credited(text: &[u8], word: &Word) -> Option<usize> {
+    if word.possessive || word.len() < 3 || !word.may_name() && word.shape != Shape::Caps {
+        return None;
+    }
+    let comma = at(text, word.end) == b',';
+    let next = gap(text, word.end + usize::from(comma))?;
+    let stop = run_up_to(text, next, 6, is_letter);
+    let degree = at(text, next + 1) == b'.' && matches!(at(text, next), b'M' | b'D' | b'P' | b'R');
+    let credit =
+        is_known(text, next, stop, Known::CREDENTIAL) && at(text, next).is_ascii_uppercase();
+    if !(credit || degree) || is_word(at(text, stop)) {
+        return None;
+    }
+    let sure = word.is(Known::SURE);
+    let unknown = word.known.is_nothing() && word.len() >= 4;
+    // `Xqzt, MD 20850` is a town.
+    let code = gap(text, stop).is_some_and(|code| at(text, code).is_ascii_digit());
+    if !(sure || (unknown && comma)) || code || (word.is(Known::CITY) && !word.is(Known::NAME)) {
+        return None;
+    }
+    let (start, _) = before_initials(text, before_particles(text, word.start));
+    let first = gap_before(text, start).and_then(|end| word_before(text, end));
+    let first = first.filter(|first| {
+        let named = first.is(Known::NAME) && !first.is(Known::PLAIN);
+        first.shape == word.shape && !first.possessive && (named || first.known.is_nothing())
+    });
+    Some(first.map_or(start, |first| first.start))
 }
 
 /// Before one or two initials that end before `start`, the first with a full stop or all without.
@@ -476,12 +708,13 @@ fn turned(text: &[u8], word: &Word) -> Option<usize> {
         && at(text, word.end) == b'.'
         && !is_letter(at(text, word.end + 1));
     let sure = last.may_name() && last.is(Known::SURE);
+    let given = given && (sure || !word.is(Known::EPONYM));
     let like = match last.shape {
         Shape::Title => !last.is(Known::PLAIN) && !last.is(Known::CITY),
         Shape::Caps => last.may_name() || (last.known.is_nothing() && last.len() >= 4),
         _ => false,
     };
     let fits = (sure && ((given && word.may_name()) || initial))
-        || (like && word.is(Known::GIVEN) && word.may_name());
+        || (like && given && word.is(Known::GIVEN) && word.may_name());
     fits.then_some(last.start)
 }

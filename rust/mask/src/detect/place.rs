@@ -4,19 +4,23 @@
 //!   (`Via Roma 7`, `12 rue de la Paix` with a capital), a word that ends like a street and a number
 //!   (`Hauptstrasse 12`), with `Apt 4B` and the like behind it; after `lives at`, `address:` and the like
 //!   a number and words of any name;
+//! - a street without a number after `on`, `near` and the like (`on Sycamore Street`), `Interstate 80`;
 //! - `Suite 501`, `PO Box 123`;
 //! - a town: before a state's abbreviation (`Boston, MA`, any name before a ZIP code), a large one
-//!   after `in`, `from`, `to` or `near`, any name after `lives in`, `born in` and the like.
+//!   after `in`, `from`, `to` or `near`, any name after `lives in`, `born in` and the like; before a
+//!   state's name (`Xqzt, Ohio`), behind a street and before any state (`12 Main St, Xqzt, OH`); with
+//!   the post code behind it (`Sheffield S10 2QT`).
 //!
 //! States and countries stay (45 CFR 164.514(b)(2)(i)(B) speaks of subdivisions smaller than a state),
-//! and so do names of hospitals, and towns that nothing announces.
+//! and so do towns of no list that nothing announces. Institutions are in `facility`.
 
+use super::facility;
 use super::lexicon::{Known, known};
 use super::lexis::{
     at, before, digits, is_blank, is_letter, is_word, run_back_up_to, run_up_to, same,
 };
 use super::spelling::{Shape, Word, gap, gap_before, word_at, word_before};
-use super::zip::is_state;
+use super::zip::{self, is_state};
 use super::{Kind, Span};
 
 /// Words between a number and a kind of street, and words of an address.
@@ -56,15 +60,40 @@ pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
     {
         push(word.start, end, Kind::Address);
     }
-    if let Some(end) = boxed(text, word) {
-        push(word.start, end, Kind::Address);
+    if let Some((start, end)) = boxed(text, word) {
+        push(start, end, Kind::Address);
     }
     if let Some((start, end)) = before_state(text, word) {
         push(start, end, Kind::Place);
     }
-    if let Some(end) = town(text, word) {
+    let town = town(text, word).or_else(|| town_of_state(text, word));
+    if let Some(end) = town {
+        push(word.start, end, Kind::Place);
+        if let Some((start, end)) = code_behind(text, end) {
+            push(start, end, Kind::Zip);
+        }
+    }
+    if let Some((start, end)) = facility::find(text, word) {
+        push(start, end, Kind::Place);
+    }
+    if let Some(end) = facility::employer(text, word) {
         push(word.start, end, Kind::Place);
     }
+}
+
+/// Words that a street stands behind without a number.
+const ON_STREET: [&str; 9] = [
+    "on", "at", "near", "off", "of", "along", "and", "from", "to",
+];
+
+/// Whether one of these stands before `i`.
+fn linked(text: &[u8], i: usize, words: &[&str]) -> bool {
+    gap_before(text, i).is_some_and(|end| {
+        let start = run_back_up_to(text, end, 8, is_letter);
+        words
+            .iter()
+            .any(|word| text.get(start..end) == Some(word.as_bytes()))
+    })
 }
 
 /// The start of a house number that ends at `end`: up to six digits, perhaps a letter or a range.
@@ -129,6 +158,11 @@ fn street_before(text: &[u8], word: &Word) -> Option<usize> {
         let same_case = word.shape != Shape::Caps
             || (token.len() >= 3 && token.iter().all(|c| !c.is_ascii_lowercase()));
         own |= same_case && (is_ordinal(token) || (capital && !found.is(Known::PLAIN)));
+        // `on Sycamore Street`.
+        if !short && word.shape == Shape::Title && linked(text, start, &ON_STREET) {
+            let whole = word.len() > 3 || own;
+            return (whole && !found.is(Known::PARTICLE)).then_some(start);
+        }
         end = gap_before(text, start)?;
     }
     None
@@ -186,7 +220,7 @@ fn one_word(text: &[u8], word: &Word) -> Option<(usize, usize)> {
                 .get(letters.len() - ending.len()..)
                 .is_some_and(|last| last.eq_ignore_ascii_case(ending))
     };
-    if letters.len() < 6 || word.is(Known::PLAIN) {
+    if letters.len() < 6 || known(letters).is(Known::PLAIN) {
         return None;
     }
     let next = gap(text, word.end)?;
@@ -260,8 +294,8 @@ fn with_unit(text: &[u8], end: usize) -> usize {
     }
 }
 
-/// The end of `Box 123` of a post office.
-fn boxed(text: &[u8], word: &Word) -> Option<usize> {
+/// `PO Box 123`, `Box 1234`.
+fn boxed(text: &[u8], word: &Word) -> Option<(usize, usize)> {
     if !same(text, word.start, word.end, "box") {
         return None;
     }
@@ -274,11 +308,110 @@ fn boxed(text: &[u8], word: &Word) -> Option<usize> {
     let office = run_back_up_to(text, end, 4, |c| is_letter(c) || c == b'.');
     let letters = text.get(office..end)?;
     let post = ["po", "p.o.", "pob", "post"];
-    (stop - next >= 4
-        || post
-            .iter()
-            .any(|post| letters.eq_ignore_ascii_case(post.as_bytes())))
-    .then_some(stop)
+    let post = post
+        .iter()
+        .any(|post| letters.eq_ignore_ascii_case(post.as_bytes()));
+    if post {
+        return Some((office, stop));
+    }
+    (stop - next >= 4).then_some((word.start, stop))
+}
+
+/// Whether a kind of street or a number, and a comma, stand before `i`: the town of an address.
+fn behind_street(text: &[u8], i: usize) -> bool {
+    let blanks = run_back_up_to(text, i, 2, super::lexis::is_space);
+    if before(text, blanks) != b',' {
+        return false;
+    }
+    let end = blanks - 1 - usize::from(before(text, blanks - 1) == b'.');
+    let start = run_back_up_to(text, end, 12, is_word);
+    let token = text.get(start..end).unwrap_or_default();
+    let street = known(token).is(Known::STREET.or(Known::SHORT_STREET));
+    street && token.first().is_some_and(u8::is_ascii_uppercase)
+}
+
+/// States of one word, and the first words of those of two.
+const STATES: [&str; 51] = [
+    "alabama",
+    "alaska",
+    "arizona",
+    "arkansas",
+    "california",
+    "colorado",
+    "connecticut",
+    "delaware",
+    "florida",
+    "georgia",
+    "hawaii",
+    "idaho",
+    "illinois",
+    "indiana",
+    "iowa",
+    "kansas",
+    "kentucky",
+    "louisiana",
+    "maine",
+    "maryland",
+    "massachusetts",
+    "michigan",
+    "minnesota",
+    "mississippi",
+    "missouri",
+    "montana",
+    "nebraska",
+    "nevada",
+    "new",
+    "north",
+    "ohio",
+    "oklahoma",
+    "oregon",
+    "pennsylvania",
+    "rhode",
+    "south",
+    "tennessee",
+    "texas",
+    "utah",
+    "vermont",
+    "virginia",
+    "washington",
+    "west",
+    "wisconsin",
+    "wyoming",
+    "ontario",
+    "quebec",
+    "alberta",
+    "manitoba",
+    "saskatchewan",
+    "puerto",
+];
+
+/// The end of the town that begins with this word, before the name of a state: `Qwrtz, Ohio`.
+fn town_of_state(text: &[u8], word: &Word) -> Option<usize> {
+    if word.shape != Shape::Title || word.possessive || word.is_plain() {
+        return None;
+    }
+    let mut end = word.end;
+    for _ in 0..2 {
+        let next = gap(text, end).and_then(|next| word_at(text, next));
+        let Some(next) = next.filter(|next| next.shape == word.shape) else {
+            break;
+        };
+        end = next.end;
+    }
+    let state = gap(text, end + 1).filter(|_| at(text, end) == b',')?;
+    let stop = run_up_to(text, state, 14, is_letter);
+    let capital = at(text, state).is_ascii_uppercase();
+    let named = capital && STATES.iter().any(|name| same(text, state, stop, name));
+    named.then_some(end)
+}
+
+/// A post code with letters behind a town that ends at `end`: `Sheffield S10 2QT`.
+pub(super) fn code_behind(text: &[u8], end: usize) -> Option<(usize, usize)> {
+    let comma = end + usize::from(at(text, end) == b',');
+    let start = gap(text, comma)?;
+    let end = zip::code(text, start)?;
+    let letters = text.get(start..end)?.iter().any(u8::is_ascii_alphabetic);
+    letters.then_some((start, end))
 }
 
 /// The town before this abbreviation of a state.
@@ -317,37 +450,67 @@ fn before_state(text: &[u8], word: &Word) -> Option<(usize, usize)> {
         listed |= word.is(Known::SAINT);
         start = word.start;
     }
-    (zip || (comma && listed)).then_some((start, end))
+    // `Qwrtz, OH`; `Qwrtz, MD` is a person.
+    let doubtful = [
+        "MD", "PA", "DO", "CT", "MA", "MS", "OR", "IN", "ME", "OK", "ID", "LA", "CA",
+    ];
+    let sure = !doubtful.iter().any(|other| state == other.as_bytes());
+    let unknown = last.known.is_nothing() && last.shape == Shape::Title && sure;
+    let housed = behind_street(text, start);
+    (zip || (comma && (listed || unknown || housed))).then_some((start, end))
 }
 
 /// The end of the town that begins with this word, by what stands before it.
 fn town(text: &[u8], word: &Word) -> Option<usize> {
-    if !matches!(word.shape, Shape::Title | Shape::Caps) || word.len() < 3 {
+    if !matches!(word.shape, Shape::Title | Shape::Caps) || word.len() < 2 {
         return None;
     }
     let link_end = gap_before(text, word.start)?;
+    // `10969 Berlin`.
+    let coded = run_back_up_to(text, link_end, 6, |c| c.is_ascii_digit());
+    if link_end - coded == 5 && word.is(Known::CITY) && !is_word(before(text, coded)) {
+        return Some(word.end);
+    }
     let link = run_back_up_to(text, link_end, 8, is_letter);
     let letters = text.get(link..link_end)?;
     let of = |words: &[&str]| words.iter().any(|word| letters == word.as_bytes());
-    if !of(&["in", "from", "to", "near"]) || is_word(before(text, link)) {
+    if !of(&["in", "from", "to", "near", "of", "outside", "around", "via"])
+        || is_word(before(text, link))
+    {
         return None;
     }
     let origin = gap_before(text, link).is_some_and(|end| {
         let from = run_back_up_to(text, end, 10, is_letter);
         known(text.get(from..end).unwrap_or_default()).is(Known::ORIGIN)
     });
+    if of(&["of"]) && !origin {
+        return None;
+    }
     let any = origin && !word.is(Known::PLAIN) && !word.is(Known::GIVEN);
     let mut end = word.end;
-    let saint = ["san", "santa", "los", "las"]
-        .iter()
-        .any(|saint| same(text, word.start, word.end, saint));
-    let after_saint = gap(text, end)
-        .filter(|_| saint)
+    let saint = [
+        "san", "santa", "los", "las", "el", "st", "fort", "ft", "baton", "des", "eau", "terre",
+    ]
+    .iter()
+    .any(|saint| same(text, word.start, word.end, saint));
+    // `El Paso`, `St. Louis`, `Coral Springs`.
+    let dot = end + usize::from(saint && at(text, end) == b'.');
+    let second = gap(text, dot)
         .and_then(|next| word_at(text, next))
-        .filter(|next| next.shape == word.shape);
-    if let Some(next) = after_saint {
+        .filter(|next| next.shape == word.shape && !next.possessive)
+        .filter(|next| {
+            let holy = same(text, word.start, word.end, "st") && !next.is(Known::CITY);
+            (saint && !holy && !next.is_plain()) || next.is(Known::TOWN_END)
+        });
+    if let Some(next) = second {
+        let region = !saint
+            && word.is(Known::PLAIN)
+            && !word.is(Known::NAME.or(Known::CITY).or(Known::SAINT));
+        if region && !origin {
+            return None;
+        }
         end = next.end;
-    } else if !(word.is(Known::CITY) || any) {
+    } else if !(word.is(Known::CITY) || any) || word.len() < 3 {
         return None;
     }
     for _ in 0..2 {

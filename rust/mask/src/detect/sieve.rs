@@ -1,5 +1,5 @@
 //! What the gates let through and a look at a few characters refuses: words that only begin like one that
-//! opens a rule, numbers that no rule can want, capitals that begin no given name.
+//! opens a rule, numbers that no rule can want, capitals that begin no name that is told alone.
 //!
 //! Each kind of trigger is taken out of its bitmap into a list, and the list is gone through without a
 //! branch that depends on the text: most triggers of clinical prose end here, and a processor that
@@ -52,12 +52,12 @@ impl Sieve {
             gates,
             runs,
             words: &opening.words,
-            given: beginnings(),
+            names: beginnings(),
         });
     }
 
     /// Leaves in the gates from character `first` on those words that open a rule and, among the
-    /// capitals, those that may be given names.
+    /// capitals, those that may be names which are told alone.
     #[inline(always)]
     fn keep_words(
         &mut self,
@@ -66,7 +66,7 @@ impl Sieve {
         gates: &mut [Gated],
         runs: &Runs,
         words: &Words,
-        given: &Beginnings,
+        names: &Beginnings,
     ) {
         let of = |gated: &mut Gated| {
             let (words, mut all) = (
@@ -83,7 +83,7 @@ impl Sieve {
             text,
             runs,
             words,
-            given,
+            names,
         };
         let kept = self.compress(count, first, look);
         for &place in self.places.iter().take(kept) {
@@ -92,7 +92,7 @@ impl Sieve {
             let Some(gated) = gates.get_mut(place / GROUP) else {
                 continue;
             };
-            let (letters, may_be_given) = look.letters(i);
+            let (letters, may_be_name) = look.letters(i);
             let word = look.words.number(letters);
             let set = |bits: &mut [u64; 4], is: bool| {
                 if let Some(bits) = bits.get_mut(place / 64 % 4) {
@@ -102,7 +102,7 @@ impl Sieve {
             let alone = word.is_some_and(|word| words.needs_none(word));
             set(&mut gated.titles, alone);
             set(&mut gated.words, word.is_some() && !alone);
-            set(&mut gated.capitals, may_be_given);
+            set(&mut gated.capitals, may_be_name);
         }
     }
 
@@ -178,7 +178,7 @@ struct Sift<'a> {
     gates: &'a mut [Gated],
     runs: &'a Runs,
     words: &'a Words,
-    given: &'a Beginnings,
+    names: &'a Beginnings,
 }
 
 impl Job for Sift<'_> {
@@ -190,11 +190,11 @@ impl Job for Sift<'_> {
             gates,
             runs,
             words,
-            given,
+            names,
         } = self;
         for (i, gates) in gates.chunks_mut(GROUPS).enumerate() {
             let first = i * GROUPS * GROUP;
-            sieve.keep_words(text, first, gates, runs, words, given);
+            sieve.keep_words(text, first, gates, runs, words, names);
             sieve.keep_numbers(text, first, gates, runs);
         }
     }
@@ -215,11 +215,11 @@ struct WordLook<'a> {
     text: &'a [u8],
     runs: &'a Runs,
     words: &'a Words,
-    given: &'a Beginnings,
+    names: &'a Beginnings,
 }
 
 impl WordLook<'_> {
-    /// The letters of the word at `i`, and whether it begins with a capital and may be a given name. Of a
+    /// The letters of the word at `i`, and whether it begins with a capital and may be such a name. Of a
     /// word in pieces the first does not tell.
     #[inline(always)]
     fn letters(self, i: usize) -> (u64, bool) {
@@ -228,15 +228,15 @@ impl WordLook<'_> {
         let behind = at(self.text, i.wrapping_add(length));
         let joined = (behind == b'\'') | (behind == b'-');
         let capital = eight & u64::from(SMALL) == 0;
-        (letters, capital & (joined | self.given.hold(letters)))
+        (letters, capital & (joined | self.names.hold(letters)))
     }
 }
 
 impl Look for WordLook<'_> {
     #[inline(always)]
     fn may(self, i: usize) -> bool {
-        let (letters, may_be_given) = self.letters(i);
-        self.words.hold(letters) | may_be_given
+        let (letters, may_be_name) = self.letters(i);
+        self.words.hold(letters) | may_be_name
     }
 }
 

@@ -1,6 +1,7 @@
 //! Words as names are made of: letters with apostrophes and dashes inside, how they are written, and
 //! what is known of them.
 
+use super::endings;
 use super::lexicon::{Known, known};
 use super::lexis::{LETTER, at, before, is_blank, is_letter, is_word, run_back_up_to, run_up_to};
 
@@ -192,33 +193,18 @@ fn known_alone(letters: &[u8]) -> Known {
         }
         _ => false,
     };
-    if (scottish && !found.is(Known::NAME)) || (found.is_nothing() && ends_like_surname(letters)) {
+    if scottish && !found.is(Known::NAME) {
         return found.or(Known::SURNAME);
     }
-    found
-}
-
-/// What nothing but surnames ends with.
-const ENDINGS: [&[u8]; 32] = [
-    b"dottir", b"sson", b"ovic", b"evic", b"ovich", b"evich", b"owski", b"ewski", b"inski",
-    b"owska", b"ewska", b"inska", b"enko", b"shvili", b"escu", b"poulos", b"inen", b"ova",
-    b"quist", b"qvist", b"gaard", b"chev", b"kov", b"nov", b"rov", b"lov", b"yev", b"nsen",
-    b"ksen", b"rsen", b"dsen", b"tsen",
-];
-
-/// Of words of six letters or more.
-fn ends_like_surname(letters: &[u8]) -> bool {
-    let last_letter = letters.last().map_or(0, |c| c | 0x20);
-    let last = |ending: &&[u8]| {
-        if ending.last() != Some(&last_letter) {
-            return false;
+    if found.is_nothing() {
+        if endings::like_surname(letters) {
+            return found.or(Known::SURNAME);
         }
-        let start = letters.len().saturating_sub(ending.len());
-        letters
-            .get(start..)
-            .is_some_and(|last| last.eq_ignore_ascii_case(ending))
-    };
-    letters.len() >= 6 && ENDINGS.iter().any(last)
+        if endings::like_word(letters) {
+            return found.or(Known::PLAIN);
+        }
+    }
+    found
 }
 
 /// Of a word of several pieces: `O'Brien`, `Anna-Maria`, `Smith-Jones`; not `Follow-up`, `don't`.
@@ -231,6 +217,15 @@ fn known_joined(letters: &[u8]) -> Known {
         let found = known(piece);
         piece.len() > 1 && found.is(Known::PLAIN) && !found.is(Known::NAME)
     });
+    // `o'connor`, `Joon-ho`.
+    let irish = matches!(letters, [b'o' | b'O', b'\'', c, ..] if is_letter(*c));
+    if irish && letters.len() > 4 && !letters.eq_ignore_ascii_case(b"o'clock") {
+        return Known::SURNAME;
+    }
+    let [first, second] = [0, 1].map(|i| pieces().nth(i).unwrap_or_default());
+    if !capitals && known(first).is(Known::GIVEN) && second.len() <= 4 && pieces().count() == 2 {
+        return if plain { Known::PLAIN } else { Known::GIVEN };
+    }
     if plain || !capitals {
         return Known::PLAIN;
     }
@@ -240,6 +235,9 @@ fn known_joined(letters: &[u8]) -> Known {
     let given = Known::GIVEN.or(Known::MAYBE_GIVEN);
     let surname = Known::SURNAME.or(Known::MAYBE_SURNAME);
     let mut found = Known::default();
+    if any(Known::EPONYM) {
+        found = Known::EPONYM;
+    }
     if all(given) && any(Known::GIVEN) {
         found = found.or(Known::GIVEN);
     }

@@ -87,6 +87,7 @@ impl Triggers {
             (Kind::Date, &months, date_words::find),
             (Kind::Age, &["age", "aged"], age::find_after_word),
             (Kind::Age, &age::WORDS, age::find_in_words),
+            (Kind::Zip, &zip::WORDS, zip::find_after_word),
         ] {
             let asked = kinds.hold(kind);
             for word in words.iter().filter(|_| asked) {

@@ -125,7 +125,9 @@ fn expected(naive: &Naive, chosen: &[u8], kinds: Kinds, text: &str) -> Vec<(usiz
     let (chars, places) = folded(text);
     let mut candidates = naive.candidates(&chars, chosen);
     if kinds != Kinds::of([]) {
-        candidates.extend(DETECTORS.with(|naive| naive.in_folded(&chars, kinds)));
+        let place = |byte: usize| places.partition_point(|place| place.0 < byte);
+        let spans = DETECTORS.with(|naive| naive.spans_of(text, kinds));
+        candidates.extend(spans.iter().map(|&(s, e, kind)| (place(s), place(e), kind)));
     }
     in_bytes(&places, merge(candidates))
 }
