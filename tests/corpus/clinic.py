@@ -11,9 +11,11 @@ whose protected values are all NULL.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 import tomllib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +26,7 @@ import asyncpg
 from gateway.model import Analysis, Column, Decision, Grant, GrantState, Shape
 from gateway.policy import Policy, decide, to_hide
 from gateway.sql import analyse, mask_at_source, without_dependents
-from gateway.upstream import Database
+from gateway.upstream import Database, UpstreamSettings
 
 HERE = Path(__file__).parent
 LOGIN, READER = "corpus_login", "corpus_reader"
@@ -141,6 +143,17 @@ class Answer:
             for hits in [self.masked()]
             for row in self.rows
         ]
+
+
+@contextlib.asynccontextmanager
+async def opened(dsn: str, **settings: Any) -> AsyncIterator[Database]:
+    """The gateway's connection to one database."""
+    database = Database(UpstreamSettings(dsn, **settings))
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 async def answer(clinic: Database, statement: dict[str, Any]) -> Answer:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -15,6 +13,7 @@ import pytest
 
 import servers
 from corpus import clinic as corpus
+from corpus.clinic import opened
 from gateway.errors import (
     ConfigurationError,
     InvalidRequest,
@@ -34,16 +33,6 @@ pytestmark = pytest.mark.pg15
 # Neither fills memory or disk: rows come as they are made, and counting keeps none.
 ENDLESS = "select generate_series(1, 1000000000) as g, lpad('', 1000, 'x') as filler"
 SILENT = "select count(*) from (select generate_series(1, 1000000000)) g"
-
-
-@contextlib.asynccontextmanager
-async def opened(dsn: str, **settings: Any) -> AsyncIterator[Database]:
-    database = Database(UpstreamSettings(dsn, **settings))
-    await database.open()
-    try:
-        yield database
-    finally:
-        await database.close()
 
 
 async def read(transaction: Transaction, analysis: Analysis) -> bytes:

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pytest
 
 import copybytes
+from corpus.clinic import opened
 from gateway._kernel import CopyReader, MaskedStream
 from gateway.errors import UpstreamFailed
 from gateway.masking import masked
 from gateway.sql import analyse
-from gateway.upstream import Database, Transaction, UpstreamSettings
+from gateway.upstream import Database, Transaction
 
 ROWS = 200_000
 SQL = f"select generate_series(1, {ROWS}) as g, lpad('', 50, 'x') as filler"
@@ -32,10 +33,8 @@ SPEAKING = (
 @pytest.fixture
 async def database(clinic_dsn: str) -> AsyncIterator[Database]:
     """Of one session, so that each statement meets what the last one left."""
-    database = Database(UpstreamSettings(clinic_dsn, max_connections=1))
-    await database.open()
-    yield database
-    await database.close()
+    async with opened(clinic_dsn, max_connections=1) as database:
+        yield database
 
 
 def kernel(**options: int) -> MaskedStream:
@@ -140,11 +139,9 @@ async def test_a_server_that_goes_away(database: Database, admin: asyncpg.Connec
 
 
 async def test_a_gateway_that_closes(clinic_dsn: str) -> None:
-    database = Database(UpstreamSettings(clinic_dsn, max_connections=1))
-    await database.open()
-    task = asyncio.create_task(rows(database, ENDLESS, most=10_000_000))
-    await asyncio.sleep(0.2)
-    await database.close()
+    async with opened(clinic_dsn, max_connections=1) as database:
+        task = asyncio.create_task(rows(database, ENDLESS, most=10_000_000))
+        await asyncio.sleep(0.2)
     with pytest.raises(UpstreamFailed):
         await asyncio.wait_for(task, 30)
 

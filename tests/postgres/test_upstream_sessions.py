@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Any
 
 import asyncpg
 import pytest
 
 from corpus import clinic as corpus
+from corpus.clinic import opened
 from gateway.errors import InvalidRequest, LimitExceeded, UpstreamFailed
 from gateway.sql import analyse
-from gateway.upstream import Database, UpstreamSettings
+from gateway.upstream import Database
 from gateway.upstream import pool as pools
 
 _STATE = "SELECT state FROM pg_stat_activity WHERE pid = $1"
 PATIENCE_S = 30.0  # ends a test that would hang; decides nothing
-
-
-@contextlib.asynccontextmanager
-async def opened(dsn: str, **settings: Any) -> AsyncIterator[Database]:
-    database = Database(UpstreamSettings(dsn, **settings))
-    await database.open()
-    try:
-        yield database
-    finally:
-        await database.close()
 
 
 async def run(database: Database, sql: str) -> bytes:

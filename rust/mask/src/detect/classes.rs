@@ -287,3 +287,15 @@ pub(super) fn plain(block: &Block, tables: &Tables) -> Characters<u64> {
     }
     found
 }
+
+/// All of these bits.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(super) const fn joined<const N: usize>(bits: &[u8; N]) -> u8 {
+    let mut all = 0;
+    let mut rest = bits.as_slice();
+    while let [bit, others @ ..] = rest {
+        all |= *bit;
+        rest = others;
+    }
+    all
+}

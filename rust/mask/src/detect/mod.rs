@@ -38,6 +38,7 @@ mod sieve;
 pub(crate) mod simd;
 mod spelling;
 pub(crate) mod ssn;
+mod states;
 pub(crate) mod triggers;
 pub(crate) mod url;
 mod words;

@@ -21,7 +21,7 @@ use super::lexis::{
 };
 use super::spelling::{Shape, Word, gap, gap_before, word_at, word_before};
 use super::zip::{self, is_state};
-use super::{Kind, Span};
+use super::{Kind, Span, states};
 
 /// Words between a number and a kind of street, and words of an address.
 const BETWEEN: usize = 5;
@@ -330,61 +330,6 @@ fn behind_street(text: &[u8], i: usize) -> bool {
     street && token.first().is_some_and(u8::is_ascii_uppercase)
 }
 
-/// States of one word, and the first words of those of two.
-const STATES: [&str; 51] = [
-    "alabama",
-    "alaska",
-    "arizona",
-    "arkansas",
-    "california",
-    "colorado",
-    "connecticut",
-    "delaware",
-    "florida",
-    "georgia",
-    "hawaii",
-    "idaho",
-    "illinois",
-    "indiana",
-    "iowa",
-    "kansas",
-    "kentucky",
-    "louisiana",
-    "maine",
-    "maryland",
-    "massachusetts",
-    "michigan",
-    "minnesota",
-    "mississippi",
-    "missouri",
-    "montana",
-    "nebraska",
-    "nevada",
-    "new",
-    "north",
-    "ohio",
-    "oklahoma",
-    "oregon",
-    "pennsylvania",
-    "rhode",
-    "south",
-    "tennessee",
-    "texas",
-    "utah",
-    "vermont",
-    "virginia",
-    "washington",
-    "west",
-    "wisconsin",
-    "wyoming",
-    "ontario",
-    "quebec",
-    "alberta",
-    "manitoba",
-    "saskatchewan",
-    "puerto",
-];
-
 /// The end of the town that begins with this word, before the name of a state: `Qwrtz, Ohio`.
 fn town_of_state(text: &[u8], word: &Word) -> Option<usize> {
     if word.shape != Shape::Title || word.possessive || word.is_plain() {
@@ -401,7 +346,7 @@ fn town_of_state(text: &[u8], word: &Word) -> Option<usize> {
     let state = gap(text, end + 1).filter(|_| at(text, end) == b',')?;
     let stop = run_up_to(text, state, 14, is_letter);
     let capital = at(text, state).is_ascii_uppercase();
-    let named = capital && STATES.iter().any(|name| same(text, state, stop, name));
+    let named = capital && states::first_words().any(|word| same(text, state, stop, word));
     named.then_some(end)
 }
 

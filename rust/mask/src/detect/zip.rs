@@ -6,7 +6,7 @@ use super::lexis::{
     at, before, group, is_blank, is_letter, is_space, is_word, quantity, run_back, run_up_to, same,
 };
 use super::spelling::{Shape, Word, gap, gap_before, word_at, word_before};
-use super::{Kind, Span};
+use super::{Kind, Span, states};
 
 /// USPS abbreviations of states, the District and territories.
 const STATES: &[u8] =
@@ -50,9 +50,7 @@ pub(crate) fn beside_town(text: &[u8], start: usize, end: usize) -> bool {
     let state = |word: &Word| {
         let letters = text.get(word.start..word.end).unwrap_or_default();
         word.shape == Shape::Title
-            && STATE_NAMES
-                .iter()
-                .any(|name| letters.eq_ignore_ascii_case(name.as_bytes()))
+            && states::last_words().any(|word| letters.eq_ignore_ascii_case(word.as_bytes()))
     };
     let next = gap(text, end).and_then(|next| word_at(text, next));
     if is_word(before(text, start)) || quantity(text, end) {
@@ -60,57 +58,6 @@ pub(crate) fn beside_town(text: &[u8], start: usize, end: usize) -> bool {
     }
     last.is_some_and(|last| state(&last) || town(last)) || next.is_some_and(town)
 }
-
-/// Full names of states, or their last words, that stand before a ZIP code.
-const STATE_NAMES: [&str; 47] = [
-    "alabama",
-    "alaska",
-    "arizona",
-    "arkansas",
-    "california",
-    "carolina",
-    "colorado",
-    "columbia",
-    "connecticut",
-    "dakota",
-    "delaware",
-    "florida",
-    "georgia",
-    "hampshire",
-    "hawaii",
-    "idaho",
-    "illinois",
-    "indiana",
-    "iowa",
-    "island",
-    "jersey",
-    "kansas",
-    "kentucky",
-    "louisiana",
-    "maine",
-    "maryland",
-    "massachusetts",
-    "mexico",
-    "michigan",
-    "minnesota",
-    "mississippi",
-    "missouri",
-    "montana",
-    "nebraska",
-    "nevada",
-    "ohio",
-    "oklahoma",
-    "oregon",
-    "pennsylvania",
-    "tennessee",
-    "texas",
-    "utah",
-    "vermont",
-    "virginia",
-    "washington",
-    "wisconsin",
-    "wyoming",
-];
 
 /// What a post code is called.
 pub(crate) const WORDS: [&str; 7] = [

@@ -9,7 +9,7 @@ use std::arch::x86_64::{
 
 use super::super::classes::{
     AFTER, AT, BRIEF, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group, LETTERS,
-    LINE, Openings, SEXES, SLASH, YEARS, blocks,
+    LINE, Openings, SEXES, SLASH, YEARS, blocks, joined,
 };
 use super::super::lexis::LETTER;
 use super::avx2::Four;
@@ -159,16 +159,6 @@ fn looked_up(x: __m512i, table: Table) -> __m512i {
 #[inline]
 fn any(x: __m512i, bits: u8) -> __mmask64 {
     _mm512_test_epi8_mask(x, all(bits))
-}
-
-const fn joined<const N: usize>(bits: &[u8; N]) -> u8 {
-    let mut all = 0;
-    let mut rest = bits.as_slice();
-    while let [bit, others @ ..] = rest {
-        all |= *bit;
-        rest = others;
-    }
-    all
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]

@@ -7,7 +7,7 @@ use std::arch::aarch64::{
 
 use super::super::classes::{
     AFTER, AT, BRIEF, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group, Halves,
-    LETTERS, LINE, Openings, SEXES, SLASH, YEARS, blocks,
+    LETTERS, LINE, Openings, SEXES, SLASH, YEARS, blocks, joined,
 };
 use super::{Engine, Loaded};
 
@@ -145,16 +145,6 @@ fn load<const LATER: usize>(block: &Block) -> Four {
         // SAFETY: the 16 bytes end within the block, as is asserted above; however aligned.
         unsafe { vld1q_u8(start) }
     })
-}
-
-const fn joined<const N: usize>(bits: &[u8; N]) -> u8 {
-    let mut all = 0;
-    let mut rest = bits.as_slice();
-    while let [bit, others @ ..] = rest {
-        all |= *bit;
-        rest = others;
-    }
-    all
 }
 
 #[target_feature(enable = "neon")]
