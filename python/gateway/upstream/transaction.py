@@ -102,6 +102,7 @@ class Transaction:
         self._roled: Errand | None = None
         self._ended: Errand | None = None
         self._left = False  # the driver was left in the middle of what it does
+        self._unheard = False  # a cancellation is on its way, perhaps
         self._copy: Copying | None = None
 
     @property
@@ -146,7 +147,9 @@ class Transaction:
         """Whether the server has rolled it back already, and nothing is under way; then there is
         nothing left to do for `end`."""
         ended = self._ended
-        if ended is None or not ended.finished or ended.error is not None or self._left:
+        if ended is None or not ended.finished or ended.error is not None:
+            return False
+        if self._left or self._unheard:
             return False
         return self._copy is None and not self._session.is_closed()
 
@@ -156,6 +159,9 @@ class Transaction:
         with contextlib.suppress(asyncpg.InterfaceError):  # the pool let go of one that died
             if not self._session.is_closed():
                 await self._roll_back()
+            if self._unheard:
+                # It stops whatever runs when it arrives, which would be the next statement.
+                self._session.terminate()
 
     async def _roll_back(self) -> None:
         pid = self._session.get_server_pid()
@@ -368,9 +374,11 @@ class Transaction:
         copy.drop()
         for patience in (_MOMENT, _GRACE):
             if not copy.over:
+                unheard, self._unheard = self._unheard, True
                 with contextlib.suppress(*failures.LOST):
                     async with asyncio.timeout(patience):
                         await self._session.cancel()
+                    self._unheard = unheard
                 await copy.end(patience)
 
     def _take_role(self, role: str | None, *settings: str) -> None:
