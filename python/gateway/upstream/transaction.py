@@ -315,6 +315,7 @@ class Transaction:
             self._meter.copy(copy)
             self._copy = copy
             await copy.begun()
+            self._check_errands()  # outside of a transaction a role would not have been taken
             if copy.error is None and not copy.lost:
                 await self._compare(copy.trees, digest, relations)
             while (data := await copy.take()) is not None:
