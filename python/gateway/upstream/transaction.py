@@ -373,14 +373,19 @@ class Transaction:
             return
         await self._meter.take_back()
         copy.drop()
-        for patience in (_MOMENT, _GRACE):
-            if not copy.over:
-                unheard, self._unheard = self._unheard, True
-                with contextlib.suppress(*failures.LOST):
-                    async with asyncio.timeout(patience):
-                        await self._session.cancel()
-                    self._unheard = unheard
-                await copy.end(patience)
+        sent: set[asyncio.Task[None]] = set()
+        try:
+            for patience in (_MOMENT, _GRACE):
+                if not copy.over:
+                    self._unheard = True
+                    sent.add(asyncio.create_task(self._session.cancel()))
+                    await copy.end(patience)
+            if sent:
+                heard, unheard = await asyncio.wait(sent, timeout=_GRACE)
+                self._unheard = bool(unheard) or any(map(_failed, heard))
+        finally:
+            for cancellation in sent:
+                cancellation.cancel()
 
     def _take_role(self, role: str | None, *settings: str) -> None:
         """Sent along with what comes next, which fails if this does."""
@@ -395,6 +400,10 @@ class Transaction:
         return UpstreamFailed(
             f"the login may not take the role {self._taken}", sqlstate_class=state
         )
+
+
+def _failed(task: asyncio.Task[None]) -> bool:
+    return task.cancelled() or task.exception() is not None
 
 
 def _settings_refused(state: str) -> UpstreamFailed:
