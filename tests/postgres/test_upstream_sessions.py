@@ -55,6 +55,24 @@ async def test_a_refused_setting_refuses_what_goes_along_with_it(clinic_dsn: str
         assert corpus.rows(await run(database, "select 1")) == [[b"\0\0\0\1"]]
 
 
+async def test_no_row_comes_from_outside_a_transaction(clinic_dsn: str) -> None:
+    """Where BEGIN itself was refused, what goes along runs as the login: nobody sees its rows."""
+    printing = "debug_print_rewritten=on&debug_pretty_print=off&client_min_messages=log"
+    dsn = f"{clinic_dsn}{'&' if '?' in clinic_dsn else '?'}{printing}"
+    async with opened(dsn, role=corpus.READER) as database:
+        async with database.transaction("test") as transaction:
+            analysis = await analyse("select 1 as one", [], transaction)
+        database._preamble = "BEGIN NONSENSE;"
+        given = []
+        with pytest.raises(UpstreamFailed, match="did not accept the settings"):
+            async with database.transaction("test") as transaction:
+                async for piece in transaction.stream(
+                    analysis.server_text, analysis.server_tree, analysis.relations
+                ):
+                    given.append(piece)
+        assert given == []
+
+
 async def test_a_refused_role_gives_no_row_and_its_name(clinic_dsn: str) -> None:
     async with opened(clinic_dsn, role=corpus.READER, clear_role="postgres") as database:
         async with database.transaction("test") as transaction:

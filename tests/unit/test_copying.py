@@ -268,6 +268,45 @@ async def test_a_reader_that_is_stopped_leaves_the_rest_in_the_socket() -> None:
             reader.join()
 
 
+class Slow:
+    """A reader that goes on reading until it is let go."""
+
+    def __init__(self, descriptor: int, messages: CopyMessages) -> None:
+        os.close(descriptor)
+        self._messages = messages
+        self.joining, self.go = threading.Event(), threading.Event()
+
+    def stop(self) -> None: ...
+
+    def join(self) -> tuple[list[tuple[int, bytes]], bytes, bool]:
+        self.joining.set()
+        assert self.go.wait(30)
+        _, others, _ = self._messages.receive(DONE)
+        return others, b"", False
+
+
+async def test_who_leaves_while_a_reader_ends_leaves_it_the_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two who read one socket would tear its messages, and what is left would look like others."""
+    monkeypatch.setattr("gateway.upstream.copying.CopyReader", Slow)
+    ours, theirs = socket.socketpair()
+    with closing(ours), closing(theirs):
+        copying, transport, reader = await lent(ours)
+        leaving = asyncio.create_task(copying.take_back())
+        await asyncio.to_thread(reader.joining.wait)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        copying.drop()
+        reading = transport.reading
+        reader.go.set()
+        await copying.take_back()
+        assert not reading
+        assert transport.reading
+        assert copying.whole  # what the reader found is not lost
+
+
 async def test_a_failure_that_a_reader_finds() -> None:
     ours, theirs = socket.socketpair()
     with closing(ours), closing(theirs):

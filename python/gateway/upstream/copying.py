@@ -49,7 +49,8 @@ class Copying:
         self._pieces: deque[bytes] = deque()
         self._waiting = 0
         self._come = 0
-        self._reader: CopyReader | None = None
+        self._reader: CopyReader | None = None  # whose the socket is
+        self._returning: asyncio.Future[None] | None = None  # done when it is the loop's again
         self._paused = False
         self._changed = asyncio.Event()
 
@@ -118,18 +119,26 @@ class Copying:
 
     async def take_back(self) -> None:
         """Stop the reader, if there is one; the loop reads again. What was read and not taken is
-        gone. Ends the session if it has ended, or if what came was no COPY."""
-        reader, self._reader = self._reader, None
-        if reader is None:
-            return
+        gone. Ends the session if it has ended, or if what came was no COPY. Who leaves meanwhile
+        does not stop it, and whoever asks next waits for the same end."""
+        if self._reader is not None and self._returning is None:
+            self._returning = asyncio.ensure_future(self._return(self._reader))
+        if self._returning is not None:
+            await asyncio.shield(self._returning)
+
+    async def _return(self, reader: CopyReader) -> None:
+        lost = True
         try:
             others, rest, lost = await asyncio.to_thread(reader.join)
             self._others(others, rest)
         except (MaskgateError, *_TORN):
             lost = True
-        if lost:
-            self._transport.abort()
-        self._flow()
+        finally:
+            self._reader = self._returning = None
+            if lost:
+                self._transport.abort()
+            self._flow()
+            self._changed.set()
 
     def receive(self, data: bytes) -> None:
         """Read what has come. Raises Unexpected."""
@@ -186,7 +195,9 @@ class Copying:
         await self._changed.wait()
 
     def _flow(self) -> None:
-        paused = self._waiting >= _MOST_WAITING and not self.over
+        # Two who read one socket would tear its messages.
+        lent = self._reader is not None
+        paused = lent or (self._waiting >= _MOST_WAITING and not self.over)
         if paused != self._paused:
             self._paused = paused
             if paused:

@@ -102,6 +102,7 @@ class Transaction:
         self._roled: Errand | None = None
         self._ended: Errand | None = None
         self._left = False  # the driver was left in the middle of what it does
+        self._unheard = False  # a cancellation is on its way, perhaps
         self._copy: Copying | None = None
 
     @property
@@ -146,7 +147,9 @@ class Transaction:
         """Whether the server has rolled it back already, and nothing is under way; then there is
         nothing left to do for `end`."""
         ended = self._ended
-        if ended is None or not ended.finished or ended.error is not None or self._left:
+        if ended is None or not ended.finished or ended.error is not None:
+            return False
+        if self._left or self._unheard:
             return False
         return self._copy is None and not self._session.is_closed()
 
@@ -156,6 +159,9 @@ class Transaction:
         with contextlib.suppress(asyncpg.InterfaceError):  # the pool let go of one that died
             if not self._session.is_closed():
                 await self._roll_back()
+            if self._unheard:
+                # It stops whatever runs when it arrives, which would be the next statement.
+                self._session.terminate()
 
     async def _roll_back(self) -> None:
         pid = self._session.get_server_pid()
@@ -309,6 +315,7 @@ class Transaction:
             self._meter.copy(copy)
             self._copy = copy
             await copy.begun()
+            self._check_errands()  # outside of a transaction a role would not have been taken
             if copy.error is None and not copy.lost:
                 await self._compare(copy.trees, digest, relations)
             while (data := await copy.take()) is not None:
@@ -366,12 +373,19 @@ class Transaction:
             return
         await self._meter.take_back()
         copy.drop()
-        for patience in (_MOMENT, _GRACE):
-            if not copy.over:
-                with contextlib.suppress(*failures.LOST):
-                    async with asyncio.timeout(patience):
-                        await self._session.cancel()
-                await copy.end(patience)
+        sent: set[asyncio.Task[None]] = set()
+        try:
+            for patience in (_MOMENT, _GRACE):
+                if not copy.over:
+                    self._unheard = True
+                    sent.add(asyncio.create_task(self._session.cancel()))
+                    await copy.end(patience)
+            if sent:
+                heard, unheard = await asyncio.wait(sent, timeout=_GRACE)
+                self._unheard = bool(unheard) or any(map(_failed, heard))
+        finally:
+            for cancellation in sent:
+                cancellation.cancel()
 
     def _take_role(self, role: str | None, *settings: str) -> None:
         """Sent along with what comes next, which fails if this does."""
@@ -386,6 +400,10 @@ class Transaction:
         return UpstreamFailed(
             f"the login may not take the role {self._taken}", sqlstate_class=state
         )
+
+
+def _failed(task: asyncio.Task[None]) -> bool:
+    return task.cancelled() or task.exception() is not None
 
 
 def _settings_refused(state: str) -> UpstreamFailed:
