@@ -11,8 +11,8 @@ use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 use regex_automata::util::prefilter::Prefilter;
 use regex_automata::{Anchored, Input, MatchError, MatchKind};
 use regex_syntax::ParserBuilder;
-use regex_syntax::hir::Hir;
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
+use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::detect::{Kind, Span};
 
@@ -56,6 +56,13 @@ impl Builder {
             .build()
             .parse(regex)
             .map_err(|error| format!("the regex is none: {}", sentence(&error)))?;
+        if !readable(&hir) {
+            return Err(
+                "the regex asks for a character that no text has that it reads: accents are folded \
+                 away, e for é, dashes are - and what is no Latin letter is met by . alone"
+                    .to_owned(),
+            );
+        }
         let shape = hir.properties();
         match shape.minimum_len() {
             None => return Err("the regex matches no text at all".to_owned()),
@@ -109,6 +116,23 @@ fn sentence(error: &regex_syntax::Error) -> String {
         regex_syntax::Error::Parse(error) => error.kind().to_string(),
         regex_syntax::Error::Translate(error) => error.kind().to_string(),
         _ => "it cannot be read".to_owned(),
+    }
+}
+
+/// Whether folded text can have what an expression names: `\u{e9}` and `\x00` are in none. Classes that take
+/// every character beyond ASCII, as `.` and `[^a]` do, name none of them.
+fn readable(hir: &Hir) -> bool {
+    let told = |c: &u8| matches!(c, b'\t' | b'\n' | b'\r' | b' '..=b'~');
+    match hir.kind() {
+        HirKind::Literal(literal) => literal.0.iter().all(told),
+        HirKind::Class(Class::Bytes(class)) => class
+            .iter()
+            .all(|range| range.end() < 0x80 || (range.start() <= 0x80 && range.end() == 0xff)),
+        HirKind::Class(Class::Unicode(class)) => class.is_ascii(),
+        HirKind::Repetition(repetition) => readable(&repetition.sub),
+        HirKind::Capture(capture) => readable(&capture.sub),
+        HirKind::Concat(hirs) | HirKind::Alternation(hirs) => hirs.iter().all(readable),
+        HirKind::Empty | HirKind::Look(_) => true,
     }
 }
 
