@@ -101,7 +101,10 @@ def _dictionary(name: str, given: Mapping[str, Any], folder: Path) -> _Found:
         words = given["words"]
         if not all(isinstance(word, str) for word in words):
             raise ConfigurationError(f"{where}.words: write a list of texts")
-    digest = blake3("\n".join(words).encode("utf-8", "surrogatepass")).hexdigest()
+    try:
+        digest = blake3("\n".join(words).encode()).hexdigest()
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"{where}.words: some have half a surrogate pair") from None
     told = {"entries": len(words), "blake3": digest}
     return _found(where, name, given, {"words": list(words)}, told)
 
@@ -141,6 +144,8 @@ def _entries(where: str, path: Path) -> list[str]:
             data = file.read(_LARGEST_FILE + 1)
     except OSError as error:
         raise ConfigurationError(f"{where}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise ConfigurationError(f"{where}: a path has no zero characters") from None
     if len(data) > _LARGEST_FILE:
         raise ConfigurationError(f"{where}: is larger than {_LARGEST_FILE:,} bytes")
     try:
@@ -151,6 +156,6 @@ def _entries(where: str, path: Path) -> list[str]:
 
 
 def _lines(text: str) -> Iterator[str]:
-    for line in text.split("\n"):
+    for line in text.replace("\r", "\n").split("\n"):
         if entry := line.strip():
             yield entry

@@ -23,8 +23,8 @@ from gateway.patterns import NONE, Definitions
 from gateway.policy import Policy
 
 STUDY = {"study": {"regex": "ST-[0-9]{6}"}}
-STAFF = {"staff": {"words": ["Béa Müller", "Zaphod Qx"], "label": "NAME"}}
-NOTE = "BEA MULLER saw ST-123456 with zaphod\nqx"
+STAFF = {"staff": {"words": ["Zéa Müqler", "Zaphod Qx"], "label": "NAME"}}
+NOTE = "ZEA MUQLER saw ST-123456 with zaphod\nqx"
 MASKED = "[NAME] saw [STUDY] with [NAME]"
 
 
@@ -51,6 +51,8 @@ def parsed(patterns: Any = STUDY, dictionaries: Any = STAFF, folder: Path = Path
         ({}, {"staff": {"words": ["Anna", 3]}}, "dictionaries.staff.words: write a list of texts"),
         ({}, {"staff": {"words": ["Anna", "Иван"]}}, "dictionaries.staff: entry 2 has letters"),
         ({}, {"staff": {"words": "Anna"}}, "dictionaries.staff.words must be a list"),
+        ({}, {"staff": {"words": ["Anna\ud800"]}}, "dictionaries.staff.words: some have half a"),
+        ({}, {"staff": {"file": "a\0b"}}, "dictionaries.staff.file = 'a\\x00b': a path has no"),
         (STUDY, {"study": {"words": ["Anna"]}}, "the name stands for"),
         ({f"p{i}": {"regex": "abc"} for i in range(97)}, {}, "patterns: there are 97"),
     ],
@@ -74,7 +76,9 @@ def test_files_of_dictionaries(tmp_path: Path) -> None:
     file.write_bytes(b"a" * ((2 << 20) + 1))
     with pytest.raises(ConfigurationError, match="larger than"):
         parsed({}, given, tmp_path)
-    file.write_bytes("\ufeffBéa Müller\r\n\n  Zaphod Qx  \n".encode())
+    file.write_bytes("\ufeffZéa Müqler\r\n\n  Zaphod Qx  \n".encode())
+    assert parsed({}, given, tmp_path).text == parsed({}, STAFF).text
+    file.write_bytes("Zéa Müqler\rZaphod Qx\r".encode())
     assert parsed({}, given, tmp_path).text == parsed({}, STAFF).text
 
 
@@ -82,7 +86,7 @@ def test_the_hash_covers_what_is_looked_for_and_the_text_has_no_word() -> None:
     def policy(*definitions: Any) -> Policy:
         return Policy("clinic", {"a.b.c": "scan"}, definitions=parsed(*definitions))
 
-    more = {"staff": {"words": ["Béa Müller", "Zaphod Qy"], "label": "NAME"}}
+    more = {"staff": {"words": ["Zéa Müqler", "Zaphod Qy"], "label": "NAME"}}
     unlike = {"study": {"regex": "ST-[0-9]{7}"}}
     one = policy()
     every = {one.hash, policy(unlike).hash, policy(STUDY, more).hash, policy(STUDY, {}).hash}
@@ -191,7 +195,7 @@ def test_over_frames_and_files(tmp_path: Path) -> None:
     masker = Masker({"note": "scan"}, patterns=STUDY, dictionaries=STAFF)
     assert masker.mask(pa.table({"note": [NOTE]}))["note"].to_pylist() == [MASKED]
     assert masker.report()["detectors"]["note"]["staff"] == {"cells": 1, "spans": 2}
-    (tmp_path / "staff.txt").write_text("Béa Müller\nZaphod Qx\n")
+    (tmp_path / "staff.txt").write_text("Zéa Müqler\nZaphod Qx\n")
     policy = tmp_path / "mask.toml"
     policy.write_text(
         '[mask.columns]\nnote = { treatment = "scan", detectors = [] }\n'

@@ -57,6 +57,9 @@ pub(crate) fn push(scanner: &mut Scanner, text: &str, out: &mut Vec<u8>) -> bool
             Some(rules) => scanner.find(&scratch, rules),
             None => scanner.find_in_number(&scratch, !scanner.spares_numbers()),
         };
+        if context > 0 {
+            scanner.find_behind(&scratch, context);
+        }
         let spans = scanner.spans();
         if !spans.iter().any(|span| span.end > context) {
             continue;

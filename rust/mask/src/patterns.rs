@@ -107,7 +107,7 @@ impl Patterns {
         }
         Ok(Self(Arc::new(Compiled {
             told,
-            shapes: shapes.build().map_err(together)?,
+            shapes: shapes.build().map_err(together)?.map(Arc::new),
             words: words.build().map_err(together)?,
         })))
     }
@@ -156,7 +156,7 @@ impl Patterns {
 #[derive(Debug)]
 struct Compiled {
     told: Vec<Told>,
-    shapes: Option<Shapes>,
+    shapes: Option<Arc<Shapes>>,
     words: Option<Words>,
 }
 

@@ -388,6 +388,31 @@ impl Scanner {
         &self.spans
     }
 
+    /// Adds what the policy looks for in `text[from..]`, a value that was read behind its key: where a
+    /// pattern has `^`, the value begins.
+    pub(crate) fn find_behind(&mut self, text: &str, from: usize) {
+        let (Some(search), Some(value)) = (&mut self.search, text.get(from..)) else {
+            return;
+        };
+        let mut own = Vec::new();
+        if is_plain(value.as_bytes()) {
+            search.collect(value.as_bytes(), &mut own);
+        } else {
+            self.folded.set(value);
+            search.collect(&self.folded.chars, &mut own);
+            for span in &mut own {
+                (span.start, span.end) = self.folded.original(span.start, span.end);
+            }
+        }
+        let before = self.spans.len();
+        self.spans.extend(own.into_iter().map(|span| Span {
+            start: from + span.start,
+            end: from + span.end,
+            ..span
+        }));
+        self.join_row(before);
+    }
+
     /// What was found last.
     pub(crate) fn spans(&self) -> &[Span] {
         &self.spans
@@ -400,7 +425,7 @@ impl Scanner {
         self.join_row(before);
     }
 
-    /// The union of the first `before` spans and those that the row has added.
+    /// The union of the first `before` spans and those that were added.
     fn join_row(&mut self, before: usize) {
         if self.spans.len() > before {
             union(&mut self.spans);

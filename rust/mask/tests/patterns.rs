@@ -164,6 +164,30 @@ fn json_is_searched_with_its_keys_as_context() {
 }
 
 #[test]
+fn a_value_of_json_begins_behind_its_key() {
+    let whole = [
+        regex("code", "^AB[0-9]{4}$"),
+        regex("number", r"\A77[0-9]{4}$"),
+    ];
+    assert_eq!(
+        found(
+            &whole,
+            json(),
+            &[
+                r#"{"a":"AB1234","b":["AB1235"],"AB1236":771234}"#,
+                r#"{"é":"\u200bＡB1234","b":"see AB1234"}"#,
+                r#"["AB1234",771234]"#,
+            ]
+        ),
+        [
+            r#"{"a":"[CODE]","b":["[CODE]"],"[CODE]":"[NUMBER]"}"#,
+            "{\"é\":\"\u{200b}[CODE]\",\"b\":\"see AB1234\"}",
+            r#"["[CODE]","[NUMBER]"]"#,
+        ]
+    );
+}
+
+#[test]
 fn clear_text_is_searched_unless_the_definition_says_no() {
     let definitions = [
         regex("study", "ST-[0-9]{6}"),
@@ -294,6 +318,16 @@ fn every_layout_of_text_is_searched_and_holds_nothing_of_it() {
 }
 
 #[test]
+fn classes_that_take_all_beyond_ascii_are_taken() {
+    for pattern in [r"[^a]b", r".b", r"(?s).b", r"\x41\t\Wb", "(?i)[^xyz]b"] {
+        assert!(
+            Patterns::compile(&[regex("p", pattern)]).is_ok(),
+            "{pattern}"
+        );
+    }
+}
+
+#[test]
 fn what_cannot_be_used_is_refused_with_what_to_do() {
     let refused = |definitions: &[Definition]| Patterns::compile(definitions).unwrap_err();
     for (pattern, said) in [
@@ -312,6 +346,10 @@ fn what_cannot_be_used_is_refused_with_what_to_do() {
         (r"\p{Greek}", "is none"),
         ("Müller", "printable ASCII"),
         ("a\nb", "printable ASCII"),
+        (r"M\u{fc}ller", "asks for a character"),
+        (r"ST[\-\xe2][0-9]{3}", "asks for a character"),
+        (r"(ab|[^\xe9]c){2}", "asks for a character"),
+        (r"\x00ab", "asks for a character"),
         (
             "((((((((((((((((((((((((((((((((((((((((((((((((((((a))))))))))))))))))))))))))))))))))))))))))))))))))))",
             "is none",

@@ -29,7 +29,12 @@ fn scan_under(treatment: &Treatment, rows: &[&str]) -> Vec<String> {
         .collect()
 }
 
-const NAMES: [(&str, &str); 96] = [
+const NAMES: [(&str, &str); 98] = [
+    ("Baby boy Johnson doing well", "Baby boy [NAME] doing well"),
+    (
+        "BG Lee. Baby girl Xqztmann fed",
+        "BG Lee. Baby girl [NAME] fed",
+    ),
     ("Mr. Smith was seen", "Mr. [NAME] was seen"),
     ("Mrs Garcia-Lopez called", "Mrs [NAME] called"),
     ("Ms. Xqzt is here", "Ms. [NAME] is here"),

@@ -33,8 +33,12 @@ const REGEXES: [&str; 14] = [
     "AB|BA|ABA",
 ];
 
-const ENTRIES: [&str; 9] = [
+const ENTRIES: [&str; 13] = [
     "Anna Berg",
+    "Anna B",
+    "anna berg-Anna 12",
+    "van der",
+    "van der Berg #7 B",
     "anna",
     "Béa",
     "van der Berg",

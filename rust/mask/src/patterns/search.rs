@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use super::Compiled;
-use super::shapes::Caches;
+use super::shapes::{Caches, Shapes};
 use crate::detect::{KINDS, Kind, Span, union};
 
 /// The chosen patterns, ready.
 #[derive(Debug)]
 pub(crate) struct Search {
     compiled: Arc<Compiled>,
+    /// The chosen regular expressions.
+    shapes: Option<Arc<Shapes>>,
     /// Ones at the places of those that are looked for.
     chosen: u128,
     caches: Option<Caches>,
@@ -19,8 +21,11 @@ pub(crate) struct Search {
 
 impl Search {
     pub(super) fn new(compiled: Arc<Compiled>, chosen: u128) -> Self {
+        let shapes = compiled.shapes.as_ref();
+        let shapes = shapes.and_then(|shapes| shapes.only(chosen));
         Self {
-            caches: compiled.shapes.as_ref().map(super::Shapes::caches),
+            caches: shapes.as_deref().map(Shapes::caches),
+            shapes,
             compiled,
             chosen,
             ahead: None,
@@ -68,8 +73,11 @@ impl Search {
         {
             return found;
         }
-        let Compiled { shapes, words, .. } = &*self.compiled;
-        let shape = shapes.as_ref().and_then(|shapes| shapes.next(text, from));
+        let words = &self.compiled.words;
+        let shape = self
+            .shapes
+            .as_ref()
+            .and_then(|shapes| shapes.next(text, from));
         // Only before the other; what reaches into that is of its row.
         let until = (from, shape.unwrap_or(text.len()));
         let word = words
@@ -83,11 +91,11 @@ impl Search {
     /// Adds what is found in a folded text to what the detectors found, as their union.
     pub(crate) fn collect(&mut self, text: &[u8], spans: &mut Vec<Span>) {
         let before = spans.len();
-        let Compiled { shapes, words, .. } = &*self.compiled;
-        if let (Some(shapes), Some(caches)) = (shapes, &mut self.caches)
+        let words = &self.compiled.words;
+        if let (Some(shapes), Some(caches)) = (&self.shapes, &mut self.caches)
             && shapes.next(text, 0).is_some()
         {
-            shapes.collect(text, self.chosen, caches, spans);
+            shapes.collect(text, caches, spans);
         }
         if let Some(words) = words {
             words.collect(text, self.chosen, spans);

@@ -4,15 +4,16 @@
 //! Forwards it tells where matches end, and of which pattern; backwards, from each such end, how far the
 //! longest of them reaches. Memory does not grow with what is read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use regex_automata::hybrid::dfa::{Cache, DFA, OverlappingState};
 use regex_automata::nfa::thompson::{self, NFA, WhichCaptures};
 use regex_automata::util::prefilter::Prefilter;
 use regex_automata::{Anchored, Input, MatchError, MatchKind};
 use regex_syntax::ParserBuilder;
-use regex_syntax::hir::Hir;
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
+use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::detect::{Kind, Span};
 
@@ -56,6 +57,13 @@ impl Builder {
             .build()
             .parse(regex)
             .map_err(|error| format!("the regex is none: {}", sentence(&error)))?;
+        if !readable(&hir) {
+            return Err(
+                "the regex asks for a character that no text has that it reads: accents are folded \
+                 away, e for é, dashes are - and what is no Latin letter is met by . alone"
+                    .to_owned(),
+            );
+        }
         let shape = hir.properties();
         match shape.minimum_len() {
             None => return Err("the regex matches no text at all".to_owned()),
@@ -99,6 +107,8 @@ impl Builder {
             backwards: automaton(&self.hirs, true)?,
             places: self.places,
             literals: literals(&self.hirs),
+            hirs: self.hirs,
+            parts: Mutex::default(),
         }))
     }
 }
@@ -109,6 +119,23 @@ fn sentence(error: &regex_syntax::Error) -> String {
         regex_syntax::Error::Parse(error) => error.kind().to_string(),
         regex_syntax::Error::Translate(error) => error.kind().to_string(),
         _ => "it cannot be read".to_owned(),
+    }
+}
+
+/// Whether folded text can have what an expression names: `\u{e9}` and `\x00` are in none. Classes that take
+/// every character beyond ASCII, as `.` and `[^a]` do, name none of them.
+fn readable(hir: &Hir) -> bool {
+    let told = |c: &u8| matches!(c, b'\t' | b'\n' | b'\r' | b' '..=b'~');
+    match hir.kind() {
+        HirKind::Literal(literal) => literal.0.iter().all(told),
+        HirKind::Class(Class::Bytes(class)) => class
+            .iter()
+            .all(|range| range.end() < 0x80 || (range.start() <= 0x80 && range.end() == 0xff)),
+        HirKind::Class(Class::Unicode(class)) => class.is_ascii(),
+        HirKind::Repetition(repetition) => readable(&repetition.sub),
+        HirKind::Capture(capture) => readable(&capture.sub),
+        HirKind::Concat(hirs) | HirKind::Alternation(hirs) => hirs.iter().all(readable),
+        HirKind::Empty | HirKind::Look(_) => true,
     }
 }
 
@@ -123,9 +150,7 @@ fn automaton(hirs: &[Hir], backwards: bool) -> Result<DFA, String> {
         .configure(nfa)
         .build_many_from_hir(hirs)
         .map_err(|_| too_large(()))?;
-    let config = DFA::config()
-        .match_kind(MatchKind::All)
-        .starts_for_each_pattern(backwards);
+    let config = DFA::config().match_kind(MatchKind::All);
     let dfa = DFA::builder().configure(config).build_from_nfa(nfa);
     Ok(dfa.map_err(|_| too_large(()))?)
 }
@@ -182,6 +207,9 @@ pub(super) struct Shapes {
     /// Of each expression the place among the definitions.
     places: Vec<u8>,
     literals: Option<Prefilter>,
+    hirs: Vec<Hir>,
+    /// Some of them, by the set of their places, as they were asked for.
+    parts: Mutex<BTreeMap<u128, Arc<Shapes>>>,
 }
 
 /// What the automata have made so far.
@@ -192,6 +220,32 @@ pub(super) struct Caches {
 }
 
 impl Shapes {
+    /// Those of the chosen places, compiled at the first time they are asked for: among others each would
+    /// need a way back of its own from every end. Nothing when none is chosen.
+    pub(super) fn only(self: &Arc<Self>, chosen: u128) -> Option<Arc<Self>> {
+        let mut part = Builder::default();
+        let mut set = 0;
+        for (hir, &place) in self.hirs.iter().zip(&self.places) {
+            if chosen >> place & 1 != 0 {
+                part.hirs.push(hir.clone());
+                part.places.push(place);
+                set |= 1 << place;
+            }
+        }
+        if part.places.len() == self.places.len() {
+            return Some(Arc::clone(self));
+        }
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = parts.get(&set) {
+            return Some(Arc::clone(known));
+        }
+        // What is less than these is no larger. Were it refused, all would be looked for.
+        let built = part.build().map(|part| part.map(Arc::new));
+        let built = built.unwrap_or_else(|_| Some(Arc::clone(self)))?;
+        parts.insert(set, Arc::clone(&built));
+        Some(built)
+    }
+
     pub(super) fn caches(&self) -> Caches {
         Caches {
             forwards: self.forwards.create_cache(),
@@ -210,20 +264,13 @@ impl Shapes {
         }
     }
 
-    /// For every place at which matches of chosen patterns end the longest of them.
-    pub(super) fn collect(
-        &self,
-        text: &[u8],
-        chosen: u128,
-        caches: &mut Caches,
-        spans: &mut Vec<Span>,
-    ) {
+    /// For every place at which matches end the longest of them.
+    pub(super) fn collect(&self, text: &[u8], caches: &mut Caches, spans: &mut Vec<Span>) {
         let before = spans.len();
-        if self.matches(text, chosen, caches, spans).is_err() {
+        if self.matches(text, caches, spans).is_err() {
             // No such automaton fails. If one does, the text is not let through.
             spans.truncate(before);
-            let whole = self.places.iter().find(|place| chosen >> **place & 1 != 0);
-            spans.extend(whole.map(|&place| Span {
+            spans.extend(self.places.first().map(|&place| Span {
                 start: 0,
                 end: text.len(),
                 kind: Kind::Pattern(place),
@@ -234,7 +281,6 @@ impl Shapes {
     fn matches(
         &self,
         text: &[u8],
-        chosen: u128,
         caches: &mut Caches,
         spans: &mut Vec<Span>,
     ) -> Result<(), MatchError> {
@@ -246,37 +292,21 @@ impl Shapes {
             return Ok(());
         }
         let mut state = OverlappingState::start();
-        let every = self.places.iter().all(|place| chosen >> place & 1 != 0);
         let mut last = 0;
         loop {
             let cache = &mut caches.forwards;
             self.forwards
                 .try_search_overlapping_fwd(cache, &input, &mut state)?;
-            let Some(end) = state.get_match() else {
+            let Some(end) = state.get_match().map(|end| end.offset()) else {
                 return Ok(());
             };
-            let (pattern, end) = (end.pattern(), end.offset());
             // Of all patterns together one way back is enough; the first of equally long ones is told.
-            let back = if every {
-                if std::mem::replace(&mut last, end) == end {
-                    continue;
-                }
-                Anchored::Yes
-            } else {
-                Anchored::Pattern(pattern)
-            };
-            let is_chosen = |place: &&u8| chosen >> **place & 1 != 0;
-            if self
-                .places
-                .get(pattern.as_usize())
-                .filter(is_chosen)
-                .is_none()
-            {
+            if std::mem::replace(&mut last, end) == end {
                 continue;
             }
             let back = Input::new(text)
                 .range(end.saturating_sub(LONGEST)..end)
-                .anchored(back);
+                .anchored(Anchored::Yes);
             let cache = &mut caches.backwards;
             let Some(start) = self.backwards.try_search_rev(cache, &back)? else {
                 continue;

@@ -4,6 +4,7 @@
 //! The first word of every entry is looked for in one automaton, the others behind it where it stands.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use aho_corasick::{AhoCorasick, Input};
 
@@ -20,18 +21,18 @@ const SHORTEST: usize = 2;
 /// Blanks between two words of an entry.
 const BLANKS: usize = 3;
 
-/// The words of an entry behind its first, folded and in small letters, and where its list stands among the
-/// definitions.
-#[derive(Debug, PartialEq, Eq)]
-struct Entry {
-    rest: Vec<Vec<u8>>,
-    place: u8,
+/// What may stand behind a first word: the other words, with one blank before each, folded and in small
+/// letters, to ones at the places of their lists among the definitions.
+#[derive(Debug, Default)]
+struct Rests {
+    lists: BTreeMap<Vec<u8>, u128>,
+    longest: usize,
 }
 
 /// Lists on their way into one automaton.
 #[derive(Default)]
 pub(super) struct Builder {
-    entries: BTreeMap<Vec<u8>, Vec<Entry>>,
+    entries: BTreeMap<Vec<u8>, Rests>,
     count: usize,
 }
 
@@ -52,14 +53,10 @@ impl Builder {
             let wrong = |detail: &str| format!("entry {number} {detail}");
             let mut words = folded(entry).map_err(|detail| wrong(&detail))?.into_iter();
             let first = words.next().ok_or_else(|| wrong("is empty"))?;
-            let entry = Entry {
-                rest: words.collect(),
-                place,
-            };
-            let alike = self.entries.entry(first).or_default();
-            if !alike.contains(&entry) {
-                alike.push(entry);
-            }
+            let rest: Vec<u8> = words.flat_map(|word| [b" ", &word[..]].concat()).collect();
+            let rests = self.entries.entry(first).or_default();
+            rests.longest = rests.longest.max(rest.len());
+            *rests.lists.entry(rest).or_default() |= 1 << place;
         }
         Ok(())
     }
@@ -108,7 +105,7 @@ fn folded(entry: &str) -> Result<Vec<Vec<u8>>, String> {
 pub(super) struct Words {
     automaton: AhoCorasick,
     /// For each first word of the automaton.
-    entries: Vec<Vec<Entry>>,
+    entries: Vec<Rests>,
 }
 
 impl Words {
@@ -136,31 +133,57 @@ impl Words {
             if !begins(text, start) || !ends(text, first) {
                 continue;
             }
-            let entries = self.entries.get(found.pattern().as_usize());
-            for entry in entries.into_iter().flatten() {
-                if chosen >> entry.place & 1 == 0 {
-                    continue;
-                }
-                if let Some(end) = behind(text, first, &entry.rest) {
-                    spans.push(Span {
-                        start,
-                        end,
-                        kind: Kind::Pattern(entry.place),
-                    });
-                }
+            if let Some(rests) = self.entries.get(found.pattern().as_usize()) {
+                rests.collect(text, (start, first), chosen, spans);
             }
         }
     }
 }
 
-/// The end of these words behind the one that ends at `i`.
-fn behind(text: &[u8], i: usize, words: &[Vec<u8>]) -> Option<usize> {
-    words.iter().try_fold(i, |i, word| {
-        let start = run_up_to(text, i, BLANKS, is_space);
-        let end = start + word.len();
-        let found = text.get(start..end)?;
-        (start > i && found.eq_ignore_ascii_case(word) && ends(text, end)).then_some(end)
-    })
+impl Rests {
+    /// The entries of chosen lists whose first word stands at these places. However many begin with that
+    /// word, the text behind it is read once.
+    fn collect(
+        &self,
+        text: &[u8],
+        (start, first): (usize, usize),
+        chosen: u128,
+        spans: &mut Vec<Span>,
+    ) {
+        let mut read = Vec::new();
+        let mut i = first;
+        loop {
+            if ends(text, i) {
+                let from = (Bound::Included(&read[..]), Bound::Unbounded);
+                let next = self.lists.range::<[u8], _>(from).next();
+                let Some((rest, lists)) = next.filter(|(rest, _)| rest.starts_with(&read)) else {
+                    return;
+                };
+                let lists = if *rest == read { lists & chosen } else { 0 };
+                let places = (0u8..128).filter(|place| lists >> place & 1 != 0);
+                spans.extend(places.map(|place| Span {
+                    start,
+                    end: i,
+                    kind: Kind::Pattern(place),
+                }));
+            }
+            if read.len() >= self.longest || i >= text.len() {
+                return;
+            }
+            let blanks = run_up_to(text, i, BLANKS, is_space);
+            if blanks > i {
+                read.push(b' ');
+                i = blanks;
+                // The word behind is no blank, and where there are more of them there is none.
+                if is_space(at(text, i)) {
+                    return;
+                }
+            } else {
+                read.push(at(text, i).to_ascii_lowercase());
+                i += 1;
+            }
+        }
+    }
 }
 
 /// Whether no word goes on before `i`, where one begins.
