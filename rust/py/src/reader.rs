@@ -80,8 +80,6 @@ impl CopyReader {
     #[new]
     fn new(socket: i32, messages: &CopyMessages) -> PyResult<Self> {
         let stream = socket::taken(socket)?;
-        stream.set_nonblocking(false)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
         let shared = Arc::new(Shared::default());
         let (ours, messages) = (Arc::clone(&shared), messages.shared());
         let thread = thread::Builder::new()
@@ -154,8 +152,10 @@ impl Drop for CopyReader {
 
 fn read_on(mut stream: TcpStream, messages: &Mutex<Messages>, shared: &Shared) -> Left {
     let mut left = Left::default();
+    let patient = stream.set_read_timeout(Some(PATIENCE));
+    left.lost = patient.and(stream.set_nonblocking(false)).is_err();
     let mut come = vec![0; MOST_AT_ONCE];
-    while !lock(messages).ended() && wait_for_room(shared) {
+    while !left.lost && !lock(messages).ended() && wait_for_room(shared) {
         let size = match stream.read(&mut come) {
             Ok(0) => {
                 left.lost = true;
