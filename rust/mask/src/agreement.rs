@@ -16,7 +16,8 @@ use crate::naive::Naive;
 use crate::scan::Scanner;
 
 /// Pieces of notes: with identifiers, without, and the stuff between.
-const PIECES: [&str; 268] = [
+const PIECES: [&str; 269] = [
+    "bed A1  Mercy General Hospital",
     "123-45-6789",
     "123 45 6789",
     "123.45.6789",

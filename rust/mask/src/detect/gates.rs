@@ -246,10 +246,13 @@ fn named<W: Words>(
     rows: W,
     word_begins: W,
     second_capital: W,
+    numbered: W,
     before: &mut Before<W>,
 ) -> (W, W) {
-    let starts = word_begins.and(W::load(here.capitals));
-    let runs = ends(here.letters, starts.store(), &mut before.run);
+    let capitals = word_begins.and(W::load(here.capitals));
+    let runs = ends(here.letters, capitals.store(), &mut before.run);
+    // No word that is asked has a digit behind its first letter; it opens the next one all the same.
+    let starts = capitals.without(numbered);
     let gaps = W::load(here.gaps);
     let opened = W::load(runs).or(W::load(here.colons));
     let near = after_one(before.opened, opened);
@@ -411,15 +414,14 @@ fn gates<W: Words>(
     let second_capital = Seen::<W>::of(&here.capitals, &next.capitals)
         .after::<1, 63>()
         .here;
-    // No word has a digit behind its first letter.
     let numbered = digits.after::<1, 63>().without(ends).here;
-    let capital_begins = word_begins.without(numbered);
     let (capitals, name_begins) = named(
         last,
         here,
         rows,
-        capital_begins,
+        word_begins,
         second_capital,
+        numbered,
         before_here,
     );
     // No word of fewer than four letters is a name by itself.
