@@ -9,6 +9,7 @@ it has come, and every message that has no place in a COPY.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -97,12 +98,10 @@ class Copying:
 
     async def end(self, seconds: float) -> None:
         """Wait that long for the end of what was dropped."""
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not self.over:
                     await self._change()
-        except TimeoutError:
-            pass
 
     def lend(self) -> CopyReader | None:
         """A reader of all that comes next, beside the loop, or None where that cannot or need not
@@ -127,15 +126,15 @@ class Copying:
             await asyncio.shield(self._returning)
 
     async def _return(self, reader: CopyReader) -> None:
-        lost = True
+        whole = False
         try:
-            others, rest, lost = await asyncio.to_thread(reader.join)
-            self._others(others, rest)
-        except (MaskgateError, *_TORN):
-            lost = True
+            with contextlib.suppress(MaskgateError, *_TORN):
+                others, rest, lost = await asyncio.to_thread(reader.join)
+                self._others(others, rest)
+                whole = not lost
         finally:
             self._reader = self._returning = None
-            if lost:
+            if not whole:
                 self._transport.abort()
             self._flow()
             self._changed.set()
@@ -195,6 +194,7 @@ class Copying:
         await self._changed.wait()
 
     def _flow(self) -> None:
+        """The socket rests while enough waits or somebody else reads it, and only then."""
         # Two who read one socket would tear its messages.
         lent = self._reader is not None
         paused = lent or (self._waiting >= _MOST_WAITING and not self.over)

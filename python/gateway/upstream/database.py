@@ -20,6 +20,7 @@ from gateway.errors import ConfigurationError, LimitExceeded, UpstreamFailed
 from gateway.upstream import failures, versions
 from gateway.upstream.exchange import Guesses
 from gateway.upstream.facts import Facts
+from gateway.upstream.messages import quoted
 from gateway.upstream.pool import Pool
 from gateway.upstream.transaction import Session, Transaction
 from gateway.upstream.witness import Witness
@@ -262,13 +263,6 @@ SELECT r.rolsuper AS super,
                   AND pg_catalog.has_schema_privilege(n.oid, 'CREATE')) AS ddl
 FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 """
-
-
-def quoted(identifier: str) -> str:
-    """A name from the configuration as a quoted identifier."""
-    if not identifier or "\0" in identifier or len(identifier.encode()) > 63:
-        raise ConfigurationError(f"not a name of PostgreSQL: {identifier!r}")
-    return '"' + identifier.replace('"', '""') + '"'
 
 
 def _preamble(settings: UpstreamSettings) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gateway._kernel import CopyMessages
+from gateway.errors import UpstreamFailed
 from gateway.upstream import messages
 from gateway.upstream.messages import Unexpected
 
-_HEAD = 5  # the kind of a message, then its length without the kind
+_MOST_SAID = 1 << 20  # bytes of one message
 
 
 class Errand:
@@ -23,38 +25,26 @@ class Errand:
         self.error: Mapping[str, str] | None = None  # the first, by the letters of its fields
         self.finished = False
         self.others = bytearray()  # messages for the driver
-        self._piece = b""  # of a message that is not whole
+        self._messages = CopyMessages(0, _MOST_SAID)  # of a COPY that has not begun
 
     def receive(self, data: bytes) -> bytes:
         """Read what has come; gives what belongs to whatever was sent next. Raises Unexpected."""
-        data = self._piece + data
-        at, size = 0, len(data)
-        while not self.finished and size - at >= _HEAD:
-            end = at + 1 + int.from_bytes(data[at + 1 : at + _HEAD])
-            if end < at + _HEAD:
-                raise Unexpected
-            if end > size:
-                break
-            self._message(data[at], data, at, end)
-            at = end
-        if self.finished:
-            self._piece = b""
-            return data[at:]
-        self._piece = data[at:]
-        return b""
+        try:
+            _, said, read = self._messages.receive(data)
+            for kind, body in said:
+                self._message(chr(kind), body)
+        except (UpstreamFailed, IndexError, ValueError):
+            raise Unexpected from None
+        self.finished = self._messages.ended
+        return data[read:]
 
-    def _message(self, kind: int, data: bytes, at: int, end: int) -> None:
-        match chr(kind):
-            case "C" | "N":
+    def _message(self, kind: str, body: bytes) -> None:
+        match kind:
+            case "C" | "N" | "Z":
                 pass
             case "E":
-                try:
-                    self.error = self.error or messages.error(data, at + _HEAD, end)
-                except (IndexError, ValueError):
-                    raise Unexpected from None
+                self.error = self.error or messages.error(body, 0, len(body))
             case "S" | "A":
-                self.others += data[at:end]
-            case "Z":
-                self.finished = True
+                self.others += messages.written(kind.encode(), body)
             case _:
                 raise Unexpected

@@ -1,4 +1,5 @@
-"""The server's messages outside of rows: how they are written, and what errors and notices say.
+"""The server's messages outside of rows: how they and their names are written, and what errors and
+notices say.
 
 Raises IndexError or ValueError for fields that are torn.
 """
@@ -7,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from struct import pack
+
+from gateway.errors import ConfigurationError
 
 _LENGTH = 4
 
@@ -18,6 +21,13 @@ class Unexpected(Exception):
 def written(kind: bytes, body: bytes) -> bytes:
     """One message."""
     return kind + pack("!I", len(body) + _LENGTH) + body
+
+
+def quoted(identifier: str) -> str:
+    """A name from the configuration as a quoted identifier."""
+    if not identifier or "\0" in identifier or len(identifier.encode()) > 63:
+        raise ConfigurationError(f"not a name of PostgreSQL: {identifier!r}")
+    return '"' + identifier.replace('"', '""') + '"'
 
 
 def tree(data: bytes, at: int, end: int) -> bytes | None:

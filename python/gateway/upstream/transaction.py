@@ -27,7 +27,7 @@ from gateway.errors import (
     UpstreamFailed,
 )
 from gateway.model import Parsed, Question
-from gateway.upstream import failures
+from gateway.upstream import failures, messages
 from gateway.upstream.copying import Copying
 from gateway.upstream.errand import Errand
 from gateway.upstream.exchange import Exchange, Guesses
@@ -114,7 +114,7 @@ class Transaction:
         them is not taken, what is asked next is not answered either. Raises UpstreamFailed."""
         self._began = self._send(self._opening)
         if self._role_before_parse and self._role is not None:
-            self._roled = self._send(f"SET LOCAL ROLE {_quoted(self._role)}")
+            self._roled = self._send(f"SET LOCAL ROLE {messages.quoted(self._role)}")
 
     async def begun(self) -> None:
         """Wait until the transaction is there. Raises UpstreamFailed."""
@@ -392,7 +392,7 @@ class Transaction:
         sets = [f"SET LOCAL {setting}" for setting in settings]
         if role is not None:
             self._taken = role
-            sets.append(f"SET LOCAL ROLE {_quoted(role)}")
+            sets.append(f"SET LOCAL ROLE {messages.quoted(role)}")
         if sets:
             self._roled = self._send(";".join(sets))
 
@@ -411,8 +411,3 @@ def _settings_refused(state: str) -> UpstreamFailed:
         f"the database did not accept the settings of a read-only transaction (class {state})",
         sqlstate_class=state,
     )
-
-
-def _quoted(role: str) -> str:
-    name = role.replace('"', '""')
-    return f'"{name}"'

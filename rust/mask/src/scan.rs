@@ -76,7 +76,7 @@ impl Spared {
 pub(crate) struct Scanner {
     json: bool,
     spared: Spared,
-    triggers: Triggers,
+    triggers: Arc<Triggers>,
     spans: Vec<Span>,
     folded: Folded,
     /// The triggers of many rows, and of a text by itself.
@@ -96,7 +96,7 @@ impl Scanner {
         Self {
             json,
             spared: Spared::default(),
-            triggers: Triggers::new(Kinds::ALL),
+            triggers: Triggers::of(Kinds::ALL),
             spans: Vec::new(),
             folded: Folded::default(),
             bitmaps: Bitmaps::default(),
@@ -114,7 +114,7 @@ impl Scanner {
 
     /// The same, for detectors of these kinds alone.
     pub(crate) fn choosing(self, kinds: Kinds) -> Self {
-        let triggers = Triggers::new(kinds);
+        let triggers = Triggers::of(kinds);
         Self { triggers, ..self }
     }
 

@@ -4,6 +4,8 @@
 //! can satisfy; a word asks only when its first three letters open a rule. Every gate here is implied
 //! by the rules behind it: a gate may let too much through, never too little.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use super::classes::Openings;
 use super::gates::Bitmaps;
 use super::kinds::{Kinds, Wanted};
@@ -50,9 +52,26 @@ pub(crate) struct Triggers {
     opened: Vec<Vec<Rule>>,
 }
 
+/// What was made for each choice of detectors: policies make few of them, statements none.
+static MADE: Mutex<Vec<Arc<Triggers>>> = Mutex::new(Vec::new());
+/// How many are kept.
+const MOST_KEPT: usize = 64;
+
 impl Triggers {
-    /// The words that open the rules of these kinds.
-    pub(crate) fn new(kinds: Kinds) -> Self {
+    /// The words that open the rules of these kinds, made once.
+    pub(crate) fn of(kinds: Kinds) -> Arc<Self> {
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = made.iter().find(|one| one.kinds == kinds) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(Self::new(kinds));
+        if made.len() < MOST_KEPT {
+            made.push(Arc::clone(&new));
+        }
+        new
+    }
+
+    fn new(kinds: Kinds) -> Self {
         let mut begun = Vec::new();
         let mut known: Vec<Word> = Vec::new();
         let mut open = |phrase: &str, alone: bool, rule: Rule| {
