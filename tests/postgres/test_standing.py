@@ -150,10 +150,13 @@ async def test_nothing_is_told_after_the_statement(desk: Desk) -> None:
     session, grant = await opened(desk)
     async with desk.standing.hold(session, AGENT, "clinic", grant.id, nobody):
         pass
-    other = desk.grants.watch(grant.id)
-    async with asyncio.timeout(PATIENCE_S), other:
+    ended: asyncio.Future[Refusal] = asyncio.get_running_loop().create_future()
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        desk.standing.hold(session, AGENT, "clinic", grant.id, ended.set_result),
+    ):
         await desk.grants.revoke(grant.id, DANA, "over")
-        assert isinstance(await other.wait(), NoGrant)
+        assert isinstance(await ended, NoGrant)
 
 
 async def test_the_store_away_and_back() -> None:

@@ -232,8 +232,8 @@ class Grants:
         rows = await self._store.fetch(records.HISTORY, grant_id)
         return tuple(records.event(row) for row in rows)
 
-    def watch(self, grant_id: str, told: Callable[[Refusal], None] | None = None) -> Watch:
-        """A subscription for `async with`: tells within a second that the grant has ended."""
+    def watch(self, grant_id: str, told: Callable[[Refusal], None]) -> Watch:
+        """Tells within a second that the grant has ended."""
         return self._watcher.watch(grant_id, told)
 
     # -- inside ----------------------------------------------------------------------------------

@@ -25,27 +25,17 @@ RELISTEN_S = 0.25
 
 
 class Watch:
-    """`async with grants.watch(id) as watch:` — then `await watch.wait()` beside the stream."""
+    """Registered, then begun with the grant as it was read since, then removed."""
 
-    def __init__(
-        self, watcher: Watcher, grant_id: str, told: Callable[[Refusal], None] | None = None
-    ) -> None:
+    def __init__(self, watcher: Watcher, grant_id: str, told: Callable[[Refusal], None]) -> None:
         """`told` is called once, when the grant ends after the watch has begun."""
         self.grant_id = grant_id
         self._watcher = watcher
         self._told = told
         self._begun = False
-        self._over = asyncio.Event()
         self._state: GrantState | None = None
         self._expires_at: datetime | None = None
         self._deadline: float | None = None
-
-    async def __aenter__(self) -> Watch:
-        await self._watcher.add(self)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.remove()
 
     def register(self) -> None:
         """From here on every end of the grant is heard. Before the grant is read."""
@@ -63,11 +53,6 @@ class Watch:
     def ended(self) -> GrantState | None:
         """The state the grant ended in, or None while it is in force."""
         return self._state
-
-    async def wait(self) -> Refusal:
-        """Wait until the grant ends; returns what to tell the caller."""
-        await self._over.wait()
-        return self._refusal()
 
     def check(self) -> None:
         """Raise NoGrant or GrantExpired if the grant has ended."""
@@ -101,8 +86,7 @@ class Watch:
         """The first end counts: nothing reactivates. Called by the watcher."""
         if self._state is None:
             self._state = state
-            self._over.set()
-            if self._told is not None and self._begun:
+            if self._begun:
                 self._told(self._refusal())
 
 
@@ -127,7 +111,7 @@ class Watcher:
         self._tasks: list[asyncio.Task[None]] = []
         self._missed = asyncio.Event()  # a new listener: look at everything once
 
-    def watch(self, grant_id: str, told: Callable[[Refusal], None] | None = None) -> Watch:
+    def watch(self, grant_id: str, told: Callable[[Refusal], None]) -> Watch:
         return Watch(self, grant_id, told)
 
     def register(self, watch: Watch) -> None:
@@ -138,18 +122,6 @@ class Watcher:
         watch.begin(grant, self._clock(), self._monotonic())
         watch.tick(self._clock(), self._monotonic())
         watch.check()
-
-    async def add(self, watch: Watch) -> None:
-        """Register first, read afterwards: a change in between is in one of the two."""
-        self.register(watch)
-        try:
-            row = await self._store.fetchrow(records.ONE, watch.grant_id)
-            if row is None:
-                raise NoGrant(f"There is no grant {watch.grant_id}.")
-            self.take(watch, records.grant(row))
-        except BaseException:
-            self.remove(watch)
-            raise
 
     def remove(self, watch: Watch) -> None:
         watches = self._watches.get(watch.grant_id, set())
