@@ -302,7 +302,7 @@ impl Scanner {
                     let text = String::from_utf8_lossy(bytes);
                     self.row.collect(&text, &mut self.spans);
                 }
-                self.join_row(spans);
+                self.unite(spans);
             }
             if !self.spans.is_empty() {
                 self.count(1);
@@ -410,7 +410,7 @@ impl Scanner {
             end: from + span.end,
             ..span
         }));
-        self.join_row(before);
+        self.unite(before);
     }
 
     /// What was found last.
@@ -422,11 +422,11 @@ impl Scanner {
     fn find_row(&mut self, text: &str) {
         let before = self.spans.len();
         self.row.collect(text, &mut self.spans);
-        self.join_row(before);
+        self.unite(before);
     }
 
-    /// The union of the first `before` spans and those that were added.
-    fn join_row(&mut self, before: usize) {
+    /// The union with what was added behind the first `before` spans.
+    fn unite(&mut self, before: usize) {
         if self.spans.len() > before {
             union(&mut self.spans);
         }
