@@ -5,7 +5,7 @@
 
 use crate::errors::KernelError;
 use crate::patterns::Patterns;
-use crate::reader::CopyReader;
+use crate::reader::{CopyReader, Found, Piece};
 use arrow_array::ArrayRef;
 use arrow_schema::Field;
 use encode::{EncodeError, Encoder, Format, Pace};
@@ -329,10 +329,10 @@ impl Pipeline {
         Ok(Sealed::new(self.encoder.head(), 0))
     }
 
-    fn feed(&mut self, mut input: &[u8]) -> Result<Vec<Sealed>, KernelError> {
+    fn feed(&mut self, input: &[u8]) -> Result<Vec<Sealed>, KernelError> {
         self.expect_rows()?;
         let mut full = Vec::new();
-        let outcome = self.take_rows(&mut input, &mut full);
+        let outcome = self.take_rows(Found::Bytes(input), &mut full);
         self.after(full, outcome)
     }
 
@@ -341,7 +341,7 @@ impl Pipeline {
         let mut full = Vec::new();
         let outcome = pieces
             .iter()
-            .try_for_each(|piece| self.take_rows(&mut piece.as_ref(), &mut full));
+            .try_for_each(|piece| self.take_rows(Found::Bytes(piece), &mut full));
         self.after(full, outcome)
     }
 
@@ -358,7 +358,8 @@ impl Pipeline {
             }
             outcome = pieces
                 .iter()
-                .try_for_each(|piece| self.take_rows(&mut piece.as_slice(), &mut full));
+                .flat_map(Piece::rows)
+                .try_for_each(|rows| self.take_rows(rows, &mut full));
             used.extend(pieces.drain(..));
         }
         self.after(full, outcome)
@@ -381,13 +382,20 @@ impl Pipeline {
         }
     }
 
-    fn take_rows(&mut self, input: &mut &[u8], full: &mut Vec<Sealed>) -> Result<(), KernelError> {
+    fn take_rows(
+        &mut self,
+        mut input: Found<'_>,
+        full: &mut Vec<Sealed>,
+    ) -> Result<(), KernelError> {
         while !self.truncated {
             let left = self
                 .left
                 .map(|left| usize::try_from(left).unwrap_or(usize::MAX));
             let room = self.pace.room().min(left.unwrap_or(usize::MAX));
-            let progress = self.decoder.feed(input, room)?;
+            let progress = match &mut input {
+                Found::Bytes(bytes) => self.decoder.feed(bytes, room)?,
+                Found::Messages(messages) => self.decoder.feed_messages(messages, room)?,
+            };
             let held = self.decoder.rows();
             self.truncated = progress == Progress::Full && left == Some(held);
             if progress == Progress::Full || held == room {
