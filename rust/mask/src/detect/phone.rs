@@ -60,9 +60,15 @@ pub(crate) const AFTER: [&str; 8] = [
 /// The farthest that a number may stand from the word which announces it.
 const REACH: usize = 30;
 
-/// Asked for a run of `length` digits at `at`, from which on `total` digits or fewer can be groups of
-/// one number.
-pub(crate) fn find(text: &[u8], at: usize, length: usize, total: usize, spans: &mut Vec<Span>) {
+/// Asked for the digits at `at`, the first of `groups` of so many that may be of one number; from there
+/// on `total` digits or fewer are.
+pub(crate) fn find(
+    text: &[u8],
+    at: usize,
+    groups: [u32; 4],
+    total: usize,
+    spans: &mut Vec<Span>,
+) {
     let mut push = |start, end| {
         spans.push(Span {
             start,
@@ -71,9 +77,10 @@ pub(crate) fn find(text: &[u8], at: usize, length: usize, total: usize, spans: &
         })
     };
     let (start, plus) = opening(text, at);
-    // Each shape below begins with a group of a length of its own.
-    if matches!(length, 1 | 3 | 6)
-        && total >= 10
+    // Each shape below has groups of lengths of its own.
+    let [first, others @ ..] = groups;
+    let after_one = first == 1 && matches!(others, [3, 3, 4] | [3, 7, _] | [6, 4, _]);
+    if (after_one || matches!(groups, [3, 3, 4, _] | [3, 7, ..] | [6, 4, ..]))
         && let Some(end) = north_american(text, at)
     {
         push(start, end);
@@ -82,19 +89,20 @@ pub(crate) fn find(text: &[u8], at: usize, length: usize, total: usize, spans: &
         if let Some(end) = grouped(text, at, 8, 15, Groups::Any) {
             push(start, end);
         }
-    } else if (text.get(at) == Some(&b'0') || before(text, at) == b'(')
+    } else if total >= 9
+        && first > 1
+        && others.first() > Some(&1)
+        && (text.get(at) == Some(&b'0') || before(text, at) == b'(')
         && let Some(end) = grouped(text, at, 9, 15, Groups::Regular)
     {
         push(start, end);
     }
-    if matches!(length, 2 | 3)
-        && total >= 8
+    if matches!(groups, [2, 2, 2, 2] | [3, 3, 3, _])
         && let Some(end) = dashed(text, at)
     {
         push(start, end);
     }
-    if length == 3
-        && text.get(at) == Some(&b'5')
+    if groups.starts_with(&[3, 4])
         && word(text, at, "555").is_some()
         && let Some(i) = group(text, at, 3)
         && matches!(text.get(i), Some(b'-' | b'.' | b' '))
