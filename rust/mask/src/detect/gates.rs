@@ -584,7 +584,8 @@ impl Bitmaps {
                 gated.keep(wanted);
             }
         }
-        self.sieve.sift(text, &self.rows, &mut self.gates, &self.runs, opening);
+        self.sieve
+            .sift(text, &self.rows, &mut self.gates, &self.runs, opening);
         self.open.extend(self.gates.iter().map(Gated::any));
     }
 

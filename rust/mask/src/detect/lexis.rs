@@ -103,7 +103,7 @@ pub(crate) fn digits(text: &[u8], mut i: usize) -> usize {
 
 /// How many of the eight characters at `i` are digits before any other; nothing where there are fewer than
 /// eight characters.
-fn eight_digits(text: &[u8], i: usize) -> Option<usize> {
+pub(crate) fn eight_digits(text: &[u8], i: usize) -> Option<usize> {
     const EACH: u64 = u64::MAX / 255;
     let eight = text.get(i..)?.first_chunk()?;
     // Digits become less than ten, and all else reaches the highest bit.
@@ -179,10 +179,13 @@ pub(crate) fn quantity(text: &[u8], i: usize) -> bool {
     if at(text, start) == b'%' {
         return true;
     }
-    let end = run(text, start, is_letter);
-    QUANTITIES
-        .get(end - start)
-        .is_some_and(|units| units.iter().any(|unit| same(text, start, end, unit)))
+    let end = run_up_to(text, start, QUANTITIES.len(), is_letter);
+    let first = at(text, start) | 0x20;
+    let units = QUANTITIES.get(end - start).copied().unwrap_or_default();
+    let mut like = units
+        .iter()
+        .filter(|unit| unit.as_bytes().first() == Some(&first));
+    like.any(|unit| same(text, start, end, unit))
 }
 
 #[cfg(test)]

@@ -181,7 +181,14 @@ impl Triggers {
                 capital::find(text, i, spans);
             }
             if found.numbers != 0 {
-                at_digits(text, i, bitmaps.digits(place), bitmaps.groups(place), self.kinds, spans);
+                at_digits(
+                    text,
+                    i,
+                    bitmaps.digits(place),
+                    bitmaps.groups(place),
+                    self.kinds,
+                    spans,
+                );
             }
             if found.tokens != 0 {
                 at_token(text, i, spans);
