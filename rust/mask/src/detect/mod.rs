@@ -36,7 +36,7 @@ pub(crate) mod server_time;
 pub(crate) mod shapes;
 mod sieve;
 pub(crate) mod simd;
-mod spelling;
+pub(crate) mod spelling;
 pub(crate) mod ssn;
 mod states;
 pub(crate) mod triggers;
