@@ -22,7 +22,7 @@ _SMALL = 16 * 1024
 _BEFORE = 2 << 20
 _TOLD = 1 << 19
 #: Answers of the kernel that may wait to be recorded.
-_BEHIND = 4
+_BEHIND = 2
 
 
 async def masked(

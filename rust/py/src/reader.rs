@@ -1,7 +1,8 @@
 //! `CopyReader`: the rows of a COPY read from their socket by a thread that Python knows nothing of.
 //!
 //! It sleeps between two reads, for the server writes a few rows at a time and wakes whoever waits at
-//! each of its writes. It refuses to read far ahead of who takes the rows.
+//! each of its writes; and it gives on many rows at once, for who takes them is faster and would be
+//! woken by each few. It refuses to read far ahead of who takes the rows.
 
 use crate::errors::KernelError;
 use crate::messages::{CopyMessages, Others, lock, objects};
@@ -16,12 +17,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Bytes that are read at once, and that may wait to be taken.
+/// Bytes that are read at once, that are given on while more come, and that may wait to be taken.
 const MOST_AT_ONCE: usize = 1 << 18;
+const WORTH_GIVING: usize = 1 << 17;
 const MOST_WAITING: usize = 1 << 20;
-/// Between two reads: shorter than a server on this machine needs to fill its half of a local socket.
-const PAUSE: Duration = Duration::from_micros(120);
-/// How long a read waits until it looks whether it is to stop.
+/// Between two reads. The pause grows while little comes in it and shrinks while much comes: the server
+/// must not wait because its half of a local socket is full.
+const PAUSES: [Duration; 2] = [Duration::from_micros(60), Duration::from_micros(960)];
+const LITTLE: usize = 40 << 10;
+const MUCH: usize = 96 << 10;
+/// How long a read waits until it looks whether it is to stop, and what has come is given on.
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What the two threads share.
@@ -155,6 +160,9 @@ fn read_on(mut stream: TcpStream, messages: &Mutex<Messages>, shared: &Shared) -
     let patient = stream.set_read_timeout(Some(PATIENCE));
     left.lost = patient.and(stream.set_nonblocking(false)).is_err();
     let mut come = vec![0; MOST_AT_ONCE];
+    let mut rows = Vec::new();
+    let [shortest, longest] = PAUSES;
+    let mut pause = shortest;
     while !left.lost && !lock(messages).ended() && wait_for_room(shared) {
         let size = match stream.read(&mut come) {
             Ok(0) => {
@@ -163,7 +171,10 @@ fn read_on(mut stream: TcpStream, messages: &Mutex<Messages>, shared: &Shared) -
             }
             Ok(size) => size,
             Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => continue,
+                ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {
+                    give(shared, &mut rows);
+                    continue;
+                }
                 _ => {
                     left.lost = true;
                     break;
@@ -171,10 +182,10 @@ fn read_on(mut stream: TcpStream, messages: &Mutex<Messages>, shared: &Shared) -
             },
         };
         let come = come.get(..size).unwrap_or_default();
-        let mut rows = shared.lock().spare.pop().unwrap_or_default();
-        rows.clear();
         let read = lock(messages).receive(come, &mut rows, &mut left.others);
-        give(shared, rows);
+        if rows.len() >= WORTH_GIVING {
+            give(shared, &mut rows);
+        }
         match read {
             Ok(read) => left
                 .rest
@@ -184,8 +195,14 @@ fn read_on(mut stream: TcpStream, messages: &Mutex<Messages>, shared: &Shared) -
                 break;
             }
         }
-        thread::sleep(PAUSE);
+        thread::sleep(pause);
+        pause = match size {
+            ..LITTLE => longest.min(pause * 2),
+            MUCH.. => shortest.max(pause / 2),
+            _ => pause,
+        };
     }
+    give(shared, &mut rows);
     // As the event loop had it.
     let restored = stream
         .set_read_timeout(None)
@@ -206,13 +223,16 @@ fn wait_for_room(shared: &Shared) -> bool {
     !waiting.stopped
 }
 
-fn give(shared: &Shared, rows: Vec<u8>) {
+/// Gives `rows` on, and goes on in a buffer that was taken.
+fn give(shared: &Shared, rows: &mut Vec<u8>) {
     if rows.is_empty() {
         return;
     }
     let mut waiting = shared.lock();
     waiting.size += rows.len();
-    waiting.pieces.push_back(rows);
+    let mut next = waiting.spare.pop().unwrap_or_default();
+    next.clear();
+    waiting.pieces.push_back(std::mem::replace(rows, next));
     drop(waiting);
     shared.changed.notify_all();
 }
