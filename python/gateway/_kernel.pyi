@@ -39,6 +39,7 @@ __all__ = [
     "MaskedStream",
     "Patterns",
     "__version__",
+    "canonical",
     "lineage",
     "parts",
     "relations_named",
@@ -51,6 +52,14 @@ LABELS: tuple[str, ...]
 """Everything that `scan` can write in the place of what it finds: `[NAME]`, `[DATE]`, …"""
 
 __version__: str
+
+def canonical(value: object) -> bytes:
+    """The one spelling (RFC 8785) of strings, booleans, None, integers of magnitude below 2^53, lists,
+    tuples and mappings from strings.
+
+    Raises gateway.errors.InvalidRequest for everything else, for text that is not Unicode, and for more
+    than 64 levels.
+    """
 
 def lineage(tree: str, server_major: int, *, stored: bool = False) -> str:
     """Lineage of one analysed query as a JSON object.

@@ -99,7 +99,8 @@ async def pieces(copying: Copying) -> bytes:
 async def test_rows_are_apart_from_all_else_however_it_is_cut(size: int) -> None:
     transport = Transport()
     copying = begun(transport)
-    assert transport.written.endswith(b"COPY (\nselect 1 -- one\n) TO STDOUT (FORMAT binary)\0")
+    assert b"\0COPY (\nselect 1 -- one\n) TO STDOUT (FORMAT binary)\0" in transport.written
+    assert transport.written.endswith(message(b"S"))
     reading = asyncio.create_task(pieces(copying))
     await asyncio.sleep(0)
     for at in range(0, len(WHOLE), size):
@@ -118,6 +119,22 @@ async def test_a_failure_is_told_after_the_rows_before_it() -> None:
     assert copying.error["C"] == "22012"
     assert copying.finished
     assert not copying.whole
+
+
+async def test_what_is_asked_behind_goes_along_and_is_told_apart_from_the_rows() -> None:
+    transport = Transport()
+    copying = Copying("select 1", b"a question", most_of_a_row=1000, most_of_a_tree=1000)
+    copying.begin(transport)
+    assert transport.written.endswith(b"a question" + message(b"S"))
+    done, ready = DONE[:-6], DONE[-6:]
+    answer = message(b"2") + message(b"D", b"an answer") + message(b"C", b"SELECT 1\0")
+    copying.receive(message(b"1") + message(b"2") + BEGUN + message(b"d", b"row"))
+    copying.receive(done + answer)
+    assert not copying.finished
+    copying.receive(ready)
+    assert copying.told == [b"an answer"]
+    assert await pieces(copying) == b"row"
+    assert copying.whole
 
 
 async def test_what_is_the_driver_s_goes_to_the_driver() -> None:
@@ -146,6 +163,8 @@ async def test_a_session_that_ends_before_its_copy_does() -> None:
         BEGUN + BEGUN,
         BEGUN + message(b"c") + message(b"d", b"row"),
         message(b"D", b"\0\0"),
+        BEGUN + message(b"D", b"\0\0"),
+        BEGUN + message(b"c") + message(b"D", b"\0\0"),
         message(b"G", b"\1\0\0"),
         message(b"E", b"C220"),
         message(b"N", b"\0" * 1001),

@@ -33,6 +33,7 @@ from gateway.upstream.errand import Errand
 from gateway.upstream.exchange import Exchange, Guesses
 from gateway.upstream.facts import WHO, Facts
 from gateway.upstream.meter import Meter
+from gateway.upstream.witness import NO, OWN
 
 T = TypeVar("T")
 _NEVER = 86_400.0  # seconds; the settings of the session end what hangs
@@ -310,14 +311,20 @@ class Transaction:
         role = self._clear_role if narrow else self._role
         self._take_role(None if self._role_before_parse else role, *self._before_rows)
         most = self._meter.limit or _MOST_OF_A_ROW
-        copy = Copying(text, most_of_a_row=most, most_of_a_tree=_MOST_OF_A_TREE)
+        behind = b""
+        if relations:
+            known = self._held.union(relations)
+            behind = messages.asked(OWN, relations, known, prepared=OWN in self._prepared)
+        copy = Copying(text, behind, most_of_a_row=most, most_of_a_tree=_MOST_OF_A_TREE)
         try:
             self._meter.copy(copy)
             self._copy = copy
             await copy.begun()
             self._check_errands()  # outside of a transaction a role would not have been taken
             if copy.error is None and not copy.lost:
-                await self._compare(copy.trees, digest, relations)
+                await self._compare(copy, digest, relations)
+            else:
+                copy.drop()  # what has come was compared with nothing
             while (data := await copy.take()) is not None:
                 yield data
                 if lend and (reader := copy.lend()) is not None:
@@ -328,6 +335,8 @@ class Transaction:
                 raise failures.while_running(asyncpg.PostgresError.new(copy.error)) from None
             if not copy.whole:
                 raise ConnectionError
+            if behind:
+                self._prepared.add(OWN)
             # Nothing more is asked: the server ends it while the last chunks are recorded.
             self._ended = self._send("ROLLBACK")
             self._meter.flush()
@@ -341,13 +350,13 @@ class Transaction:
         finally:
             await self._stop_copy()
 
-    async def _compare(self, trees: list[bytes], digest: str, relations: Collection[int]) -> None:
+    async def _compare(self, copy: Copying, digest: str, relations: Collection[int]) -> None:
         """COPY parses again: its own tree (a utility), then the one of the rows it will send.
 
         What comes after belongs to the bodies of SQL functions, printed when they are planned.
         """
         try:
-            _, rows = (tree.decode() for tree in trees)
+            _, rows = (tree.decode() for tree in copy.trees)
         except ValueError:  # not two of them, or a character that was cut
             raise NotUnderstood(
                 "the server did not show the tree of the rows it was to send"
@@ -359,13 +368,17 @@ class Transaction:
                 hint="send it again",
             )
         unknown = {relation["oid"] for relation in inner["relations"]} - set(relations)
-        pid = self._session.get_server_pid()
-        if unknown or (relations and await self._grown(relations, pid, self._held)):
+        if unknown or (relations and await self._has_grown(copy, relations)):
             raise NotUnderstood(
                 "a table of the statement has a partition or an inheriting table that came after "
                 "the analysis",
                 hint="send it again",
             )
+
+    async def _has_grown(self, copy: Copying, relations: Collection[int]) -> bool:
+        if copy.finished:
+            return copy.told != [NO]
+        return await self._grown(relations, self._session.get_server_pid(), self._held)
 
     async def _stop_copy(self) -> None:
         copy, self._copy = self._copy, None
