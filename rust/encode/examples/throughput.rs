@@ -4,6 +4,7 @@ use arrow_array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array, Int64Array,
     StringArray, TimestampMicrosecondArray,
 };
+use arrow_buffer::Buffer;
 use arrow_schema::Field;
 use encode::{EncodeError, Encoder, Format};
 use std::collections::HashMap;
@@ -49,9 +50,13 @@ fn run(format: Format, columns: &[ArrayRef]) -> Result<usize, EncodeError> {
     let mut written = encoder.head().len();
     for from in (0..ROWS as usize).step_by(8192) {
         encoder.push(columns, from..from + 8192)?;
-        written += encoder.cut()?.len();
+        written += size(&encoder.cut()?);
     }
-    Ok(written + encoder.end()?.len())
+    Ok(written + size(&encoder.end()?))
+}
+
+fn size(pieces: &[Buffer]) -> usize {
+    pieces.iter().map(Buffer::len).sum()
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

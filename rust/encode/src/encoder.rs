@@ -4,6 +4,7 @@ use crate::error::EncodeError;
 use crate::ipc::Ipc;
 use crate::text;
 use arrow_array::ArrayRef;
+use arrow_buffer::Buffer;
 use arrow_schema::Field;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -28,7 +29,8 @@ enum Writer {
 /// Masked columns in, chunks of bytes out.
 ///
 /// [`push`](Encoder::push) takes rows in any portions; [`cut`](Encoder::cut) gives the bytes of the
-/// rows since the last cut, and they are the same however the rows were portioned.
+/// rows since the last cut, in pieces that belong behind each other, and all of them together are the
+/// same however the rows were portioned.
 pub struct Encoder {
     fields: Vec<Field>,
     writer: Writer,
@@ -58,9 +60,9 @@ impl Encoder {
     }
 
     /// The bytes before the first row.
-    pub fn head(&mut self) -> Vec<u8> {
-        match &mut self.writer {
-            Writer::Arrow(ipc) => ipc.take(),
+    pub fn head(&self) -> Vec<u8> {
+        match &self.writer {
+            Writer::Arrow(ipc) => ipc.head(),
             Writer::Ndjson(_) => Vec::new(),
             Writer::Csv => {
                 let mut head = Vec::new();
@@ -97,25 +99,22 @@ impl Encoder {
     ///
     /// # Errors
     /// [`EncodeError::Arrow`] when the batch cannot be written.
-    pub fn cut(&mut self) -> Result<Vec<u8>, EncodeError> {
+    pub fn cut(&mut self) -> Result<Vec<Buffer>, EncodeError> {
         if let Writer::Arrow(ipc) = &mut self.writer {
-            ipc.cut()?;
-            return Ok(ipc.take());
+            return ipc.cut();
         }
         let room = self.out.len();
-        Ok(std::mem::replace(&mut self.out, Vec::with_capacity(room)))
+        let out = std::mem::replace(&mut self.out, Vec::with_capacity(room));
+        Ok(vec![Buffer::from_vec(out)])
     }
 
     /// The end-of-stream marker; empty for the text formats, which have none of their own.
     ///
     /// # Errors
     /// [`EncodeError::Arrow`] when the stream has been ended before.
-    pub fn end(&mut self) -> Result<Vec<u8>, EncodeError> {
+    pub fn end(&mut self) -> Result<Vec<Buffer>, EncodeError> {
         match &mut self.writer {
-            Writer::Arrow(ipc) => {
-                ipc.end()?;
-                Ok(ipc.take())
-            }
+            Writer::Arrow(ipc) => ipc.end(),
             _ => Ok(Vec::new()),
         }
     }

@@ -1,10 +1,12 @@
-//! The Arrow IPC stream: the schema, one record batch a chunk, the end-of-stream marker.
+//! The Arrow IPC stream: the schema, one record batch a chunk, the end-of-stream marker. A batch is
+//! given as the columns' own buffers with what stands between them, and not copied.
 
 use crate::error::EncodeError;
 use crate::labels::Labels;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
-use arrow_ipc::writer::StreamWriter;
+use arrow_buffer::Buffer;
+use arrow_ipc::writer::{StreamEncoder, StreamWriter};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::concat::concat;
 use arrow_select::take::take;
@@ -12,10 +14,14 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A writer whose bytes are taken chunk by chunk.
+/// A stream whose bytes are taken chunk by chunk.
 pub(crate) struct Ipc {
     schema: SchemaRef,
-    writer: StreamWriter<Vec<u8>>,
+    /// None behind the end.
+    encoder: Option<StreamEncoder>,
+    head: Vec<u8>,
+    /// Whether the encoder, which puts the head before whatever it gives first, has done so.
+    begun: bool,
     labels: Vec<Labels>,
     parts: Vec<(Vec<ArrayRef>, usize)>,
 }
@@ -31,13 +37,20 @@ impl Ipc {
     ) -> Result<Self, EncodeError> {
         let labels = fields.iter().map(|_| Labels::default()).collect();
         let schema = Arc::new(Schema::new_with_metadata(fields.to_vec(), metadata));
-        let writer = StreamWriter::try_new(Vec::new(), &schema).map_err(refused)?;
+        let head = StreamWriter::try_new(Vec::new(), &schema).map_err(refused)?;
         Ok(Self {
+            encoder: Some(StreamEncoder::try_new(&schema).map_err(refused)?),
+            head: head.get_ref().clone(),
+            begun: false,
             schema,
-            writer,
             labels,
             parts: Vec::new(),
         })
+    }
+
+    /// The schema.
+    pub(crate) fn head(&self) -> Vec<u8> {
+        self.head.clone()
     }
 
     pub(crate) fn push(
@@ -58,8 +71,8 @@ impl Ipc {
         Ok(())
     }
 
-    /// Writes what was pushed as one record batch.
-    pub(crate) fn cut(&mut self) -> Result<(), EncodeError> {
+    /// What was pushed, as one record batch.
+    pub(crate) fn cut(&mut self) -> Result<Vec<Buffer>, EncodeError> {
         let parts = std::mem::take(&mut self.parts);
         let rows = parts.iter().map(|(_, rows)| rows).sum();
         let mut columns = Vec::with_capacity(self.labels.len());
@@ -71,18 +84,28 @@ impl Ipc {
         let schema = Arc::clone(&self.schema);
         let batch =
             RecordBatch::try_new_with_options(schema, columns, &options).map_err(refused)?;
-        self.writer.write(&batch).map_err(refused)
+        let encoder = self.encoder.as_mut().ok_or(EncodeError::Arrow)?;
+        let written = encoder.encode(&batch).map_err(refused)?;
+        self.without_head(written)
     }
 
-    pub(crate) fn end(&mut self) -> Result<(), EncodeError> {
-        self.writer.finish().map_err(refused)
+    pub(crate) fn end(&mut self) -> Result<Vec<Buffer>, EncodeError> {
+        let encoder = self.encoder.take().ok_or(EncodeError::Arrow)?;
+        let written = encoder.finish().map_err(refused)?;
+        self.without_head(written)
     }
 
-    /// What has been written; the next chunk is taken to be as large.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
-        let out = self.writer.get_mut();
-        let room = out.len();
-        std::mem::replace(out, Vec::with_capacity(room))
+    /// What follows the head, which was given out before.
+    fn without_head(&mut self, written: Vec<Buffer>) -> Result<Vec<Buffer>, EncodeError> {
+        let mut written = written.into_iter();
+        if !std::mem::replace(&mut self.begun, true) {
+            let mut head = self.head.as_slice();
+            while !head.is_empty() {
+                let next = written.next().ok_or(EncodeError::Arrow)?;
+                head = head.strip_prefix(&*next).ok_or(EncodeError::Arrow)?;
+            }
+        }
+        Ok(written.collect())
     }
 }
 

@@ -18,6 +18,7 @@ mod pace;
 mod size;
 mod text;
 
+pub use arrow_buffer::Buffer;
 pub use encoder::{Encoder, Format};
 pub use error::EncodeError;
 pub use pace::Pace;

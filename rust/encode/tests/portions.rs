@@ -81,11 +81,11 @@ fn written(format: Format, rows: &[Row], cuts: &[usize], portion: usize) -> Vec<
             encoder.push(&columns, from..from + count).unwrap();
             (from, at) = (from + count, at + count);
             if at == next {
-                out.extend(encoder.cut().unwrap());
+                out.extend(encoder.cut().unwrap().iter().flat_map(|piece| piece.iter()));
             }
         }
     }
-    out.extend(encoder.end().unwrap());
+    out.extend(encoder.end().unwrap().iter().flat_map(|piece| piece.iter()));
     out
 }
 

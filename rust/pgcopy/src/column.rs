@@ -12,8 +12,8 @@ use arrow_array::{
     TimestampMicrosecondArray,
 };
 use arrow_buffer::{
-    BooleanBufferBuilder, Buffer, IntervalMonthDayNano, NullBuffer, NullBufferBuilder,
-    OffsetBuffer, ScalarBuffer,
+    BooleanBuffer, Buffer, IntervalMonthDayNano, NullBuffer, NullBufferBuilder, OffsetBuffer,
+    ScalarBuffer,
 };
 use arrow_schema::{ArrowError, Field};
 use std::collections::HashMap;
@@ -73,7 +73,7 @@ struct Bytes {
 
 enum Values {
     Presence,
-    Bool(BooleanBufferBuilder),
+    Bool(Vec<bool>),
     Int2(Vec<i16>),
     Int4(Vec<i32>),
     Int8(Vec<i64>),
@@ -132,7 +132,7 @@ impl Column {
     pub(crate) fn held(&self) -> usize {
         match &self.values {
             Values::Presence => 0,
-            Values::Bool(v) => v.len() / 8,
+            Values::Bool(v) => v.len(),
             Values::Int2(v) => v.len() * 2,
             Values::Int4(v) | Values::Date(v) | Values::Enum(v, ..) => v.len() * 4,
             Values::Float4(v) => v.len() * 4,
@@ -159,17 +159,11 @@ impl Column {
         let infinity = self.infinity;
         let appended = match &mut self.values {
             Values::Presence => Ok(()),
-            Values::Bool(values) => {
-                for cell in cells.iter() {
-                    values.append(match cell {
-                        None | Some([0]) => false,
-                        Some([1]) => true,
-                        Some([_]) => return Err(Fault::Content),
-                        Some(_) => return Err(Fault::Size),
-                    });
-                }
-                Ok(())
-            }
+            Values::Bool(values) => fixed(cells, values, |byte| match byte {
+                [0] => Ok(false),
+                [1] => Ok(true),
+                _ => Err(Fault::Content),
+            }),
             Values::Int2(values) => fixed(cells, values, |b| Ok(i16::from_be_bytes(b))),
             Values::Int4(values) => fixed(cells, values, |b| Ok(i32::from_be_bytes(b))),
             Values::Int8(values) => fixed(cells, values, |b| Ok(i64::from_be_bytes(b))),
@@ -276,7 +270,10 @@ impl Column {
         let refused = |_: ArrowError| Fault::Utf8.at(&self.name);
         Ok(match &mut self.values {
             Values::Presence => Arc::new(arrow_array::NullArray::new(0)),
-            Values::Bool(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
+            Values::Bool(values) => {
+                let bits = emptied(values).into_iter().collect::<BooleanBuffer>();
+                Arc::new(BooleanArray::new(bits, nulls))
+            }
             Values::Int2(values) => Arc::new(Int16Array::new(taken(values), nulls)),
             Values::Int4(values) => Arc::new(Int32Array::new(taken(values), nulls)),
             Values::Int8(values) => Arc::new(Int64Array::new(taken(values), nulls)),
@@ -331,7 +328,7 @@ impl Column {
 impl Values {
     fn new(name: &str, column_type: &ColumnType, infinity: Infinity) -> Result<Self, CopyError> {
         Ok(match column_type {
-            ColumnType::Bool => Self::Bool(BooleanBufferBuilder::new(0)),
+            ColumnType::Bool => Self::Bool(Vec::new()),
             ColumnType::Int2 => Self::Int2(Vec::new()),
             ColumnType::Int4 => Self::Int4(Vec::new()),
             ColumnType::Int8 => Self::Int8(Vec::new()),

@@ -1,10 +1,13 @@
 //! The framing of COPY BINARY: a state machine without I/O that accepts any split of the stream.
 //!
 //! Rows that lie whole in the bytes at hand are decoded from there; what is left of a row is carried.
-//! Rows are first cut into cells, a small batch at a time, then decoded column by column.
+//! Rows are first cut into cells, a small batch at a time, then decoded column by column. Where the
+//! protocol's messages are at hand too, each of which holds a row, nothing waits for the end of a row
+//! to know where the next one begins.
 
 use crate::column::{Cell, Cells, Column, DecodedColumn};
 use crate::error::CopyError;
+use crate::messages::row_message;
 use crate::reader::Reader;
 use crate::types::{ColumnPlan, Infinity};
 
@@ -46,6 +49,8 @@ pub struct Decoder {
     mini_rows: usize,
     state: State,
     carry: Carry,
+    /// Bytes of a message that are still to be read.
+    message: usize,
     rows: usize,
 }
 
@@ -88,6 +93,7 @@ impl Decoder {
                 .map_or(MINI_ROWS, |rows| rows.max(1)),
             state: State::Header,
             carry: Carry::default(),
+            message: 0,
             rows: 0,
         })
     }
@@ -145,7 +151,7 @@ impl Decoder {
                     return Ok(Progress::More);
                 }
                 let carried = std::mem::take(&mut self.carry.bytes);
-                let decoded = self.decode(&mut carried.as_slice(), 1);
+                let decoded = self.decode(&mut carried.as_slice(), 1, cut_next);
                 self.carry.bytes = carried;
                 self.carry.forget();
                 decoded?;
@@ -153,11 +159,54 @@ impl Decoder {
                 return Ok(Progress::More);
             } else {
                 let most = self.mini_rows.min(room - self.rows);
-                if self.decode(input, most)? == 0 && !matches!(self.state, State::Finished) {
+                if self.decode(input, most, cut_next)? == 0
+                    && !matches!(self.state, State::Finished)
+                {
                     // A unit that is not whole: from here on it is carried.
                     self.carry.bytes.extend_from_slice(input);
                     *input = &[];
                 }
+            }
+        }
+    }
+
+    /// As [`Decoder::feed`], of whole messages: of each the body counts.
+    ///
+    /// # Errors
+    /// As [`Decoder::feed`]; [`CopyError::Malformed`] for what is not such a message.
+    pub fn feed_messages(&mut self, input: &mut &[u8], room: usize) -> Result<Progress, CopyError> {
+        loop {
+            if self.message == 0 {
+                let between_rows = matches!(self.state, State::Rows) && self.carry.bytes.is_empty();
+                while between_rows && self.rows < room && self.held() < BATCH_BYTES {
+                    let most = self.mini_rows.min(room - self.rows);
+                    if self.decode(input, most, cut_message)? == 0 {
+                        break;
+                    }
+                }
+                if input.is_empty() {
+                    return Ok(match self.finished() {
+                        true => Progress::Finished,
+                        false => Progress::More,
+                    });
+                }
+                // Not one row, or one too many: read as bytes.
+                let Some((body, after)) = row_message(input) else {
+                    return Err(CopyError::malformed("what is no message of rows"));
+                };
+                self.message = body.len();
+                *input = input
+                    .get(input.len() - after.len() - body.len()..)
+                    .unwrap_or_default();
+            }
+            let (mut body, after) = input.split_at(self.message.min(input.len()));
+            let progress = self.feed(&mut body, room)?;
+            self.message = body.len();
+            *input = input
+                .get(input.len() - after.len() - body.len()..)
+                .unwrap_or_default();
+            if progress == Progress::Full {
+                return Ok(progress);
             }
         }
     }
@@ -180,30 +229,32 @@ impl Decoder {
         self.state = State::Finished;
     }
 
-    /// Decodes at most `most` whole rows from the front of `input`, and says how many they were.
-    fn decode<'a>(&mut self, input: &mut &'a [u8], most: usize) -> Result<usize, CopyError> {
+    /// Decodes at most `most` whole rows from the front of `input`, as `cut` finds them there, and says
+    /// how many they were.
+    #[inline]
+    fn decode<'a>(
+        &mut self,
+        input: &mut &'a [u8],
+        most: usize,
+        cut: impl Fn(&mut &'a [u8], i16, &mut [Cell<'a>]) -> Result<Unit, CopyError>,
+    ) -> Result<usize, CopyError> {
         let width = self.columns.len();
         let mut cells: Vec<Cell<'a>> = Vec::with_capacity(most.saturating_mul(width));
-        let mut reader = Reader::new(input);
+        let size = input.len();
         let mut rows = 0;
-        while rows < most && input.len() - reader.rest().len() < MINI_BYTES {
-            let start = reader;
+        while rows < most && size - input.len() < MINI_BYTES {
             let begin = cells.len();
             cells.resize(begin + width, None);
             let places = cells.get_mut(begin..).unwrap_or_default();
-            match cut_row(&mut reader, self.fields, places)? {
+            match cut(input, self.fields, places)? {
                 Unit::Row => rows += 1,
                 Unit::Trailer => {
                     self.finish();
                     break;
                 }
-                Unit::Needs(_) => {
-                    reader = start;
-                    break;
-                }
+                Unit::Needs(_) => break,
             }
         }
-        *input = reader.rest();
         // A row that is not whole left cells behind.
         let whole = cells.get(..rows * width).unwrap_or_default();
         for (i, column) in self.columns.iter_mut().enumerate() {
@@ -347,6 +398,44 @@ fn row_end(carry: &mut Carry, fields: i16) -> Result<Unit, CopyError> {
     Ok(Unit::Row)
 }
 
+/// How much more is needed is worked out by `row_end`, on the carried bytes.
+const NOT_WHOLE: Unit = Unit::Needs(0);
+
+/// Cuts what is next in `input` and takes it from there if it is whole.
+#[inline]
+fn cut_next<'a>(
+    input: &mut &'a [u8],
+    fields: i16,
+    places: &mut [Cell<'a>],
+) -> Result<Unit, CopyError> {
+    let mut reader = Reader::new(input);
+    let unit = cut_row(&mut reader, fields, places)?;
+    if !matches!(unit, Unit::Needs(_)) {
+        *input = reader.rest();
+    }
+    Ok(unit)
+}
+
+/// Cuts the row that is all of the message at the front of `input`, and takes the message from there.
+#[inline]
+fn cut_message<'a>(
+    input: &mut &'a [u8],
+    fields: i16,
+    places: &mut [Cell<'a>],
+) -> Result<Unit, CopyError> {
+    let Some((body, after)) = row_message(input) else {
+        return Ok(NOT_WHOLE);
+    };
+    let mut reader = Reader::new(body);
+    match cut_row(&mut reader, fields, places)? {
+        Unit::Row if reader.is_empty() => {
+            *input = after;
+            Ok(Unit::Row)
+        }
+        _ => Ok(NOT_WHOLE),
+    }
+}
+
 /// Cuts one row into its cells, one for each place.
 #[inline]
 fn cut_row<'a>(
@@ -354,21 +443,19 @@ fn cut_row<'a>(
     fields: i16,
     places: &mut [Cell<'a>],
 ) -> Result<Unit, CopyError> {
-    // How much more is needed is worked out by `row_end`, on the carried bytes.
-    const NOT_WHOLE: Result<Unit, CopyError> = Ok(Unit::Needs(0));
     match tuple_fields(reader, fields)? {
-        None => return NOT_WHOLE,
+        None => return Ok(NOT_WHOLE),
         Some(false) => return Ok(Unit::Trailer),
         Some(true) => {}
     }
     for place in places {
         let Some(length) = reader.i32() else {
-            return NOT_WHOLE;
+            return Ok(NOT_WHOLE);
         };
         *place = match field_length(length)? {
             None => None,
             Some(length) => match reader.take(length) {
-                None => return NOT_WHOLE,
+                None => return Ok(NOT_WHOLE),
                 cell => cell,
             },
         };

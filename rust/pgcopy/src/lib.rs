@@ -18,6 +18,6 @@ mod types;
 pub use column::DecodedColumn;
 pub use decoder::{Decoder, MAX_CELL, Progress};
 pub use error::CopyError;
-pub use messages::{Message, MessageError, Messages};
+pub use messages::{Message, MessageError, Messages, Rows};
 pub use reader::Reader;
 pub use types::{ColumnPlan, ColumnType, EXTENSION_METADATA, EXTENSION_NAME, Infinity};

@@ -1,11 +1,12 @@
 //! The messages of one `COPY … TO STDOUT`, and of what is asked behind it in the same flight, cut
-//! anywhere: the bytes of the COPY's rows joined, every other message whole.
+//! anywhere: the bytes of the COPY's rows joined, or found where they lie, every other message whole.
 //!
 //! It refuses kinds that no COPY has, rows outside of one that has begun and not ended, a row or another message that is
 //! longer than its limit (before a byte of it is held), and a length that no message has. A row is
 //! not held: what has come of it is given on.
 
 use crate::reader::Reader;
+use std::ops::Range;
 use thiserror::Error;
 
 /// The kind of a message and its length, which counts itself and not the kind.
@@ -19,6 +20,15 @@ pub struct Message {
     pub kind: u8,
     /// What follows its length.
     pub body: Vec<u8>,
+}
+
+/// Where rows lie in an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// Whole messages, one behind the other, heads included.
+    Messages(Range<usize>),
+    /// Bytes of one message.
+    Bytes(Range<usize>),
 }
 
 /// Why reading cannot go on.
@@ -87,12 +97,37 @@ impl Messages {
         rows: &mut Vec<u8>,
         others: &mut Vec<Message>,
     ) -> Result<usize, MessageError> {
-        if let Some(error) = self.failed {
-            return Err(error);
-        }
-        let read = self.read(input, rows, others);
-        self.failed = read.err();
-        read
+        let mut append = |found| {
+            let bytes = match found {
+                Rows::Messages(message) => message.start + HEAD..message.end,
+                Rows::Bytes(bytes) => bytes,
+            };
+            rows.extend_from_slice(input.get(bytes).unwrap_or_default());
+        };
+        self.read(input, &mut append, others)
+    }
+
+    /// As [`Messages::receive`], but says where the rows lie, in order, instead of copying them.
+    /// `from` is where `input` begins in what the places are counted in.
+    ///
+    /// # Errors
+    /// As [`MessageError`] says; nothing more is read then, and the error stays.
+    pub fn find(
+        &mut self,
+        input: &[u8],
+        from: usize,
+        rows: &mut Vec<Rows>,
+        others: &mut Vec<Message>,
+    ) -> Result<usize, MessageError> {
+        let behind = |place: Range<usize>| from + place.start..from + place.end;
+        let mut note = |found| match (found, rows.last_mut()) {
+            (Rows::Messages(next), Some(Rows::Messages(last))) if last.end == from + next.start => {
+                last.end = from + next.end;
+            }
+            (Rows::Messages(place), _) => rows.push(Rows::Messages(behind(place))),
+            (Rows::Bytes(place), _) => rows.push(Rows::Bytes(behind(place))),
+        };
+        self.read(input, &mut note, others)
     }
 
     /// Why reading could not go on.
@@ -104,13 +139,28 @@ impl Messages {
     fn read(
         &mut self,
         input: &[u8],
-        rows: &mut Vec<u8>,
+        rows: &mut impl FnMut(Rows),
+        others: &mut Vec<Message>,
+    ) -> Result<usize, MessageError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let read = self.read_on(input, rows, others);
+        self.failed = read.err();
+        read
+    }
+
+    fn read_on(
+        &mut self,
+        input: &[u8],
+        rows: &mut impl FnMut(Rows),
         others: &mut Vec<Message>,
     ) -> Result<usize, MessageError> {
         let mut rest = input;
-        self.rest_of_a_row(&mut rest, rows);
+        let size = input.len();
+        self.rest_of_a_row(&mut rest, size, rows);
         if !self.begun.is_empty() {
-            self.rest_of_a_message(&mut rest, rows, others)?;
+            self.rest_of_a_message(&mut rest, size, rows, others)?;
         }
         while !self.ended() {
             let Some((kind, length)) = head(rest)? else {
@@ -119,33 +169,44 @@ impl Messages {
                 break;
             };
             self.allow(kind, length)?;
+            let at = size - rest.len();
             let body = rest.get(HEAD..).unwrap_or_default();
-            if kind == b'd' {
-                let (come, after) = body.split_at(length.min(body.len()));
-                rows.extend_from_slice(come);
-                self.left = length - come.len();
-                rest = after;
-            } else if let Some((body, after)) = body.split_at_checked(length) {
-                self.turn(kind);
-                others.push(Message {
-                    kind,
-                    body: body.to_vec(),
-                });
+            if let Some((body, after)) = body.split_at_checked(length) {
+                if kind == b'd' {
+                    rows(Rows::Messages(at..at + HEAD + length));
+                } else {
+                    self.turn(kind);
+                    others.push(Message {
+                        kind,
+                        body: body.to_vec(),
+                    });
+                }
                 rest = after;
             } else {
-                self.begun.extend_from_slice(rest);
-                rest = &[];
+                if kind == b'd' {
+                    self.left = length;
+                    rest = body;
+                    self.rest_of_a_row(&mut rest, size, rows);
+                } else {
+                    self.begun.extend_from_slice(rest);
+                    rest = &[];
+                }
+                break;
             }
             if rest.is_empty() {
                 break;
             }
         }
-        Ok(input.len() - rest.len())
+        Ok(size - rest.len())
     }
 
-    fn rest_of_a_row(&mut self, rest: &mut &[u8], rows: &mut Vec<u8>) {
+    /// Goes on with a row's message; `rest` is the end of an input of `size` bytes.
+    fn rest_of_a_row(&mut self, rest: &mut &[u8], size: usize, rows: &mut impl FnMut(Rows)) {
+        let at = size - rest.len();
         let (come, after) = rest.split_at(self.left.min(rest.len()));
-        rows.extend_from_slice(come);
+        if !come.is_empty() {
+            rows(Rows::Bytes(at..at + come.len()));
+        }
         self.left -= come.len();
         *rest = after;
     }
@@ -154,7 +215,8 @@ impl Messages {
     fn rest_of_a_message(
         &mut self,
         rest: &mut &[u8],
-        rows: &mut Vec<u8>,
+        size: usize,
+        rows: &mut impl FnMut(Rows),
         others: &mut Vec<Message>,
     ) -> Result<(), MessageError> {
         self.fill(rest, HEAD);
@@ -165,7 +227,7 @@ impl Messages {
         if kind == b'd' {
             self.begun.clear();
             self.left = length;
-            self.rest_of_a_row(rest, rows);
+            self.rest_of_a_row(rest, size, rows);
             return Ok(());
         }
         self.fill(rest, HEAD + length);
@@ -223,5 +285,15 @@ fn head(bytes: &[u8]) -> Result<Option<(u8, usize)>, MessageError> {
     match usize::try_from(length) {
         Ok(length) if length >= LENGTH => Ok(Some((kind, length - LENGTH))),
         _ => Err(MessageError::Unexpected),
+    }
+}
+
+/// The body of the row's message at the front of `input` and what follows it; `None` if it is none that
+/// lies there whole.
+#[inline]
+pub(crate) fn row_message(input: &[u8]) -> Option<(&[u8], &[u8])> {
+    match head(input) {
+        Ok(Some((b'd', length))) => input.get(HEAD..)?.split_at_checked(length),
+        _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! Arrow's C data interface, as PyCapsules: the one file of this crate with `unsafe` in it.
+//! Arrow's C data interface, as PyCapsules.
 //!
 //! What comes in is believed as far as the interface makes it necessary and no further. It carries no
 //! lengths of buffers, so whoever hands out a pointer is trusted to have that much memory behind it as

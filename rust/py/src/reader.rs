@@ -7,17 +7,18 @@
 use crate::errors::KernelError;
 use crate::messages::{CopyMessages, Others, lock, objects};
 use crate::socket;
-use pgcopy::{Message, MessageError, Messages};
+use pgcopy::{Message, MessageError, Messages, Rows};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Bytes that are read at once, that are given on while more come, and that may wait to be taken.
+/// Bytes of a piece, of one that is given on while more come, and of all that may wait to be taken.
 const MOST_AT_ONCE: usize = 1 << 18;
 const WORTH_GIVING: usize = 1 << 17;
 const MOST_WAITING: usize = 1 << 20;
@@ -29,13 +30,67 @@ const MUCH: usize = 96 << 10;
 /// How long a read waits until it looks whether it is to stop, and what has come is given on.
 const PATIENCE: Duration = Duration::from_millis(20);
 
+/// What came from the socket, and where in it there are rows.
+pub(crate) struct Piece {
+    bytes: Vec<u8>,
+    filled: usize,
+    rows: Vec<Rows>,
+}
+
+/// Rows in a piece.
+pub(crate) enum Found<'a> {
+    /// Whole messages.
+    Messages(&'a [u8]),
+    /// Bytes of a message.
+    Bytes(&'a [u8]),
+}
+
+impl Piece {
+    fn new() -> Self {
+        Self {
+            bytes: vec![0; MOST_AT_ONCE],
+            filled: 0,
+            rows: Vec::new(),
+        }
+    }
+
+    fn room(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    /// Finds the rows in the `size` bytes that have come into its room; what follows the end is left.
+    fn take_in(
+        &mut self,
+        size: usize,
+        messages: &mut Messages,
+        left: &mut Left,
+    ) -> Result<(), MessageError> {
+        let from = self.filled;
+        self.filled = self.bytes.len().min(from + size);
+        let come = self.bytes.get(from..self.filled).unwrap_or_default();
+        let read = messages.find(come, from, &mut self.rows, &mut left.others)?;
+        left.rest
+            .extend_from_slice(come.get(read..).unwrap_or_default());
+        Ok(())
+    }
+
+    /// The rows, in order.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Found<'_>> {
+        let bytes = |place: &Range<usize>| self.bytes.get(place.clone()).unwrap_or_default();
+        self.rows.iter().map(move |rows| match rows {
+            Rows::Messages(place) => Found::Messages(bytes(place)),
+            Rows::Bytes(place) => Found::Bytes(bytes(place)),
+        })
+    }
+}
+
 /// What the two threads share.
 #[derive(Default)]
 struct Waiting {
-    pieces: VecDeque<Vec<u8>>,
+    pieces: VecDeque<Piece>,
     size: usize,
-    /// Buffers that were taken and can be filled again.
-    spare: Vec<Vec<u8>>,
+    /// Pieces that were taken and can be filled again.
+    spare: Vec<Piece>,
     stopped: bool,
     ended: bool,
 }
@@ -127,7 +182,7 @@ impl CopyReader {
 impl CopyReader {
     /// Waits for pieces and takes them all, for `used` ones; none when no more will come, or it was
     /// stopped.
-    pub(crate) fn take(&self, used: &mut Vec<Vec<u8>>) -> VecDeque<Vec<u8>> {
+    pub(crate) fn take(&self, used: &mut Vec<Piece>) -> VecDeque<Piece> {
         let mut waiting = self.shared.lock();
         waiting.spare.append(used);
         while waiting.pieces.is_empty() && !waiting.ended && !waiting.stopped {
@@ -159,12 +214,11 @@ fn read_on(mut stream: TcpStream, messages: &Mutex<Messages>, shared: &Shared) -
     let mut left = Left::default();
     let patient = stream.set_read_timeout(Some(PATIENCE));
     left.lost = patient.and(stream.set_nonblocking(false)).is_err();
-    let mut come = vec![0; MOST_AT_ONCE];
-    let mut rows = Vec::new();
+    let mut piece = Piece::new();
     let [shortest, longest] = PAUSES;
     let mut pause = shortest;
     while !left.lost && !lock(messages).ended() && wait_for_room(shared) {
-        let size = match stream.read(&mut come) {
+        let size = match stream.read(piece.room()) {
             Ok(0) => {
                 left.lost = true;
                 break;
@@ -172,7 +226,7 @@ fn read_on(mut stream: TcpStream, messages: &Mutex<Messages>, shared: &Shared) -
             Ok(size) => size,
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {
-                    give(shared, &mut rows);
+                    give(shared, &mut piece);
                     continue;
                 }
                 _ => {
@@ -181,19 +235,12 @@ fn read_on(mut stream: TcpStream, messages: &Mutex<Messages>, shared: &Shared) -
                 }
             },
         };
-        let come = come.get(..size).unwrap_or_default();
-        let read = lock(messages).receive(come, &mut rows, &mut left.others);
-        if rows.len() >= WORTH_GIVING {
-            give(shared, &mut rows);
+        if let Err(error) = piece.take_in(size, &mut lock(messages), &mut left) {
+            left.unexpected = Some(error);
+            break;
         }
-        match read {
-            Ok(read) => left
-                .rest
-                .extend_from_slice(come.get(read..).unwrap_or_default()),
-            Err(error) => {
-                left.unexpected = Some(error);
-                break;
-            }
+        if piece.filled >= WORTH_GIVING {
+            give(shared, &mut piece);
         }
         thread::sleep(pause);
         pause = match size {
@@ -202,7 +249,7 @@ fn read_on(mut stream: TcpStream, messages: &Mutex<Messages>, shared: &Shared) -
             _ => pause,
         };
     }
-    give(shared, &mut rows);
+    give(shared, &mut piece);
     // As the event loop had it.
     let restored = stream
         .set_read_timeout(None)
@@ -223,16 +270,16 @@ fn wait_for_room(shared: &Shared) -> bool {
     !waiting.stopped
 }
 
-/// Gives `rows` on, and goes on in a buffer that was taken.
-fn give(shared: &Shared, rows: &mut Vec<u8>) {
-    if rows.is_empty() {
-        return;
+/// Gives the piece on if there are rows in it, and goes on with one that was taken.
+fn give(shared: &Shared, piece: &mut Piece) {
+    if !piece.rows.is_empty() {
+        let mut waiting = shared.lock();
+        waiting.size += piece.filled;
+        let next = waiting.spare.pop().unwrap_or_else(Piece::new);
+        waiting.pieces.push_back(std::mem::replace(piece, next));
+        drop(waiting);
+        shared.changed.notify_all();
     }
-    let mut waiting = shared.lock();
-    waiting.size += rows.len();
-    let mut next = waiting.spare.pop().unwrap_or_default();
-    next.clear();
-    waiting.pieces.push_back(std::mem::replace(rows, next));
-    drop(waiting);
-    shared.changed.notify_all();
+    piece.rows.clear();
+    piece.filled = 0;
 }

@@ -3,12 +3,13 @@
 //!
 //! It refuses to go on after an error, and it turns a panic into an error that says nothing of data.
 
+use crate::bytes::joined;
 use crate::errors::KernelError;
 use crate::patterns::Patterns;
-use crate::reader::CopyReader;
+use crate::reader::{CopyReader, Found, Piece};
 use arrow_array::ArrayRef;
 use arrow_schema::Field;
-use encode::{EncodeError, Encoder, Format, Pace};
+use encode::{Buffer, EncodeError, Encoder, Format, Pace};
 use mask::{MaskError, Masker, Treatment};
 use pgcopy::{ColumnPlan, ColumnType, CopyError, DecodedColumn, Decoder, Infinity, Progress};
 use pyo3::buffer::PyBuffer;
@@ -78,24 +79,22 @@ impl Chunk {
 }
 
 /// A chunk before Python sees it.
-struct Sealed {
-    data: Vec<u8>,
+struct Encoded {
+    pieces: Vec<Buffer>,
     rows: u64,
-    digest: String,
 }
 
-impl Sealed {
-    fn new(data: Vec<u8>, rows: u64) -> Self {
-        let digest = blake3::hash(&data).to_hex().to_string();
-        Self { data, rows, digest }
-    }
-
-    fn into_chunk(self, py: Python<'_>) -> Chunk {
-        Chunk {
-            data: PyBytes::new(py, &self.data).unbind(),
+impl Encoded {
+    fn into_chunk(self, py: Python<'_>) -> PyResult<Chunk> {
+        let data = joined(py, &self.pieces)?;
+        drop(self.pieces);
+        let bytes = data.as_bytes();
+        let digest = py.detach(|| blake3::hash(bytes).to_hex().to_string());
+        Ok(Chunk {
+            data: data.unbind(),
             rows: self.rows,
-            digest: self.digest,
-        }
+            digest,
+        })
     }
 }
 
@@ -120,11 +119,11 @@ impl MaskedStream {
     }
 
     fn head(&mut self, py: Python<'_>) -> PyResult<Chunk> {
-        Ok(self.guarded(py, Pipeline::head)?.into_chunk(py))
+        self.guarded(py, Pipeline::head)?.into_chunk(py)
     }
 
     fn feed(&mut self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Vec<Chunk>> {
-        let sealed = match data.cast::<PyBytes>() {
+        let encoded = match data.cast::<PyBytes>() {
             Ok(bytes) => {
                 let bytes = bytes.as_bytes();
                 self.guarded(py, |pipeline| pipeline.feed(bytes))?
@@ -135,34 +134,22 @@ impl MaskedStream {
                 self.guarded(py, |pipeline| pipeline.feed(&bytes))?
             }
         };
-        Ok(sealed
-            .into_iter()
-            .map(|chunk| chunk.into_chunk(py))
-            .collect())
+        self.chunks(py, encoded)
     }
 
     fn feed_all(&mut self, py: Python<'_>, pieces: Vec<PyBackedBytes>) -> PyResult<Vec<Chunk>> {
-        let sealed = self.guarded(py, |pipeline| pipeline.feed_all(&pieces))?;
-        Ok(sealed
-            .into_iter()
-            .map(|chunk| chunk.into_chunk(py))
-            .collect())
+        let encoded = self.guarded(py, |pipeline| pipeline.feed_all(&pieces))?;
+        self.chunks(py, encoded)
     }
 
     fn feed_from(&mut self, py: Python<'_>, reader: &CopyReader) -> PyResult<Vec<Chunk>> {
-        let sealed = self.guarded(py, |pipeline| pipeline.feed_from(reader))?;
-        Ok(sealed
-            .into_iter()
-            .map(|chunk| chunk.into_chunk(py))
-            .collect())
+        let encoded = self.guarded(py, |pipeline| pipeline.feed_from(reader))?;
+        self.chunks(py, encoded)
     }
 
     fn finish(&mut self, py: Python<'_>) -> PyResult<Vec<Chunk>> {
-        let sealed = self.guarded(py, Pipeline::finish)?;
-        Ok(sealed
-            .into_iter()
-            .map(|chunk| chunk.into_chunk(py))
-            .collect())
+        let encoded = self.guarded(py, Pipeline::finish)?;
+        self.chunks(py, encoded)
     }
 
     #[getter]
@@ -181,6 +168,16 @@ impl MaskedStream {
 }
 
 impl MaskedStream {
+    fn chunks(&mut self, py: Python<'_>, encoded: Vec<Encoded>) -> PyResult<Vec<Chunk>> {
+        let encoded = encoded.into_iter();
+        let chunks = encoded.map(|chunk| chunk.into_chunk(py)).collect();
+        if PyResult::is_err(&chunks) {
+            let lost = "a chunk was lost for want of memory";
+            self.dead = Some(KernelError::Internal(lost.to_owned()));
+        }
+        chunks
+    }
+
     /// Runs a step without the GIL. After an error, a panic included, every step is that error.
     fn guarded<T: Send>(
         &mut self,
@@ -319,34 +316,37 @@ impl Pipeline {
         })
     }
 
-    fn head(&mut self) -> Result<Sealed, KernelError> {
+    fn head(&mut self) -> Result<Encoded, KernelError> {
         if self.stage != Stage::Fresh {
             return Err(KernelError::InvalidRequest(
                 "the head has been given out before".to_owned(),
             ));
         }
         self.stage = Stage::Rows;
-        Ok(Sealed::new(self.encoder.head(), 0))
+        Ok(Encoded {
+            pieces: vec![Buffer::from_vec(self.encoder.head())],
+            rows: 0,
+        })
     }
 
-    fn feed(&mut self, mut input: &[u8]) -> Result<Vec<Sealed>, KernelError> {
+    fn feed(&mut self, input: &[u8]) -> Result<Vec<Encoded>, KernelError> {
         self.expect_rows()?;
         let mut full = Vec::new();
-        let outcome = self.take_rows(&mut input, &mut full);
+        let outcome = self.take_rows(Found::Bytes(input), &mut full);
         self.after(full, outcome)
     }
 
-    fn feed_all(&mut self, pieces: &[PyBackedBytes]) -> Result<Vec<Sealed>, KernelError> {
+    fn feed_all(&mut self, pieces: &[PyBackedBytes]) -> Result<Vec<Encoded>, KernelError> {
         self.expect_rows()?;
         let mut full = Vec::new();
         let outcome = pieces
             .iter()
-            .try_for_each(|piece| self.take_rows(&mut piece.as_ref(), &mut full));
+            .try_for_each(|piece| self.take_rows(Found::Bytes(piece), &mut full));
         self.after(full, outcome)
     }
 
     /// Takes pieces until a chunk is full or no more come.
-    fn feed_from(&mut self, reader: &CopyReader) -> Result<Vec<Sealed>, KernelError> {
+    fn feed_from(&mut self, reader: &CopyReader) -> Result<Vec<Encoded>, KernelError> {
         self.expect_rows()?;
         let mut full = Vec::new();
         let mut used = Vec::new();
@@ -358,7 +358,8 @@ impl Pipeline {
             }
             outcome = pieces
                 .iter()
-                .try_for_each(|piece| self.take_rows(&mut piece.as_slice(), &mut full));
+                .flat_map(Piece::rows)
+                .try_for_each(|rows| self.take_rows(rows, &mut full));
             used.extend(pieces.drain(..));
         }
         self.after(full, outcome)
@@ -368,9 +369,9 @@ impl Pipeline {
     /// bytes were split does not decide what the caller sees.
     fn after(
         &mut self,
-        full: Vec<Sealed>,
+        full: Vec<Encoded>,
         outcome: Result<(), KernelError>,
-    ) -> Result<Vec<Sealed>, KernelError> {
+    ) -> Result<Vec<Encoded>, KernelError> {
         match outcome {
             Err(error) if full.is_empty() => Err(error),
             Err(error) => {
@@ -381,13 +382,20 @@ impl Pipeline {
         }
     }
 
-    fn take_rows(&mut self, input: &mut &[u8], full: &mut Vec<Sealed>) -> Result<(), KernelError> {
+    fn take_rows(
+        &mut self,
+        mut input: Found<'_>,
+        full: &mut Vec<Encoded>,
+    ) -> Result<(), KernelError> {
         while !self.truncated {
             let left = self
                 .left
                 .map(|left| usize::try_from(left).unwrap_or(usize::MAX));
             let room = self.pace.room().min(left.unwrap_or(usize::MAX));
-            let progress = self.decoder.feed(input, room)?;
+            let progress = match &mut input {
+                Found::Bytes(bytes) => self.decoder.feed(bytes, room)?,
+                Found::Messages(messages) => self.decoder.feed_messages(messages, room)?,
+            };
             let held = self.decoder.rows();
             self.truncated = progress == Progress::Full && left == Some(held);
             if progress == Progress::Full || held == room {
@@ -404,7 +412,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<Vec<Sealed>, KernelError> {
+    fn finish(&mut self) -> Result<Vec<Encoded>, KernelError> {
         self.expect_rows()?;
         if !self.decoder.finished() && self.left != Some(0) {
             let detail = "the database's stream ended before its trailer";
@@ -417,7 +425,10 @@ impl Pipeline {
         }
         let end = self.encoder.end()?;
         if !end.is_empty() {
-            rest.push(Sealed::new(end, 0));
+            rest.push(Encoded {
+                pieces: end,
+                rows: 0,
+            });
         }
         self.stage = Stage::Ended;
         Ok(rest)
@@ -445,7 +456,7 @@ impl Pipeline {
     }
 
     /// Masks what the decoder holds and hands it to the encoder; chunks that fill up go to `full`.
-    fn mask(&mut self, full: &mut Vec<Sealed>) -> Result<(), KernelError> {
+    fn mask(&mut self, full: &mut Vec<Encoded>) -> Result<(), KernelError> {
         let rows = self.decoder.rows();
         if rows == 0 {
             return Ok(());
@@ -480,11 +491,11 @@ impl Pipeline {
         Ok(())
     }
 
-    fn cut(&mut self) -> Result<Sealed, KernelError> {
+    fn cut(&mut self) -> Result<Encoded, KernelError> {
         let rows = self.pace.cut() as u64;
-        let sealed = Sealed::new(self.encoder.cut()?, rows);
+        let pieces = self.encoder.cut()?;
         self.rows_out += rows;
-        Ok(sealed)
+        Ok(Encoded { pieces, rows })
     }
 }
 
