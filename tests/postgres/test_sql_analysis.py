@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import asyncpg
 import pytest
 
@@ -47,6 +49,35 @@ async def test_outputs_control_and_tables(clinic: Database) -> None:
     }
     assert found.tables == ("public.encounter", "public.patient")
     assert (found.text, found.server_text, found.notes) == (sql, sql, ())
+
+
+async def test_a_shape_is_that_of_statements_that_differ_in_their_texts_alone(
+    clinic: Database, admin: asyncpg.Connection
+) -> None:
+    one, other = [
+        await of(clinic, f"select full_name from patient where city = '{city}'")
+        for city in ("Oslo", "Bergen")
+    ]
+    assert one.server_text != other.server_text
+    assert one.server_tree != other.server_tree
+    assert one.shape is not None
+    assert one.shape == other.shape
+    texts = {"text": "", "server_text": "", "server_tree": "", "filled_text": ""}
+    assert dataclasses.replace(one, **texts) == dataclasses.replace(other, **texts)
+    assert dataclasses.replace(one).shape is None
+    different = [
+        await of(clinic, "select full_name from patient where city <> 'Oslo'"),
+        await of(clinic, "select full_name as name from patient where city = 'Oslo'"),
+        await of(clinic, "select full_name from patient where city = $1", "Oslo"),
+        await of(clinic, "select full_name from patient p where city = 'Oslo'"),
+    ]
+    await admin.execute("alter table patient rename column full_name to whole_name")
+    try:
+        different.append(await of(clinic, "select whole_name from patient where city = 'Oslo'"))
+    finally:
+        await admin.execute("alter table patient rename column whole_name to full_name")
+    shapes = [one.shape, *(analysis.shape for analysis in different)]
+    assert len(set(shapes)) == len(shapes)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from gateway.errors import (
     UpstreamFailed,
 )
 from gateway.model import Parsed, Question
-from gateway.upstream import failures, messages
+from gateway.upstream import errand, failures, messages
 from gateway.upstream.copying import Copying
 from gateway.upstream.errand import Errand
 from gateway.upstream.exchange import Exchange, Guesses
@@ -113,35 +113,35 @@ class Transaction:
     def begin(self) -> None:
         """Send BEGIN and every setting; what is asked next waits for the answer to both. If one of
         them is not taken, what is asked next is not answered either. Raises UpstreamFailed."""
-        self._began = self._send(self._opening)
+        self._began = self._send(errand.simple(self._opening))
         if self._role_before_parse and self._role is not None:
-            self._roled = self._send(f"SET LOCAL ROLE {messages.quoted(self._role)}")
+            self._take_role(self._role)
 
     async def begun(self) -> None:
         """Wait until the transaction is there. Raises UpstreamFailed."""
         await self._meter.answered(_NEVER)
         self._check_errands()
 
-    def _send(self, query: str) -> Errand:
+    def _send(self, one: Errand) -> Errand:
         try:
-            return self._meter.send(query)
+            return self._meter.send(one)
         except failures.LOST as error:
             raise failures.lost(error) from None
 
     def _check_errands(self) -> None:
         """Raise why what was sent along was not done; nothing that came after it counts."""
-        for errand, refused in (
+        for sent, refused in (
             (self._began, _settings_refused),
             (self._roled, self._role_refused),
         ):
-            if errand is None:
+            if sent is None:
                 continue
-            if errand.error is not None:
-                error = asyncpg.PostgresError.new(errand.error)
+            if sent.error is not None:
+                error = asyncpg.PostgresError.new(sent.error)
                 if (error.sqlstate or "")[:2] in ("08", "57"):
                     raise failures.while_running(error) from None
                 raise refused((error.sqlstate or "??")[:2]) from None
-            if not errand.finished:
+            if not sent.finished:
                 raise failures.lost(ConnectionError()) from None
 
     def is_over(self) -> bool:
@@ -174,7 +174,7 @@ class Transaction:
                 async with asyncio.timeout(_GRACE):
                     await self._session.execute("ROLLBACK")
                 return
-            ended = self._ended or self._meter.send("ROLLBACK")
+            ended = self._ended or self._meter.send(self._rollback())
             if not await self._meter.answered(_GRACE) or not ended.finished or ended.error:
                 raise TimeoutError
         except (asyncpg.PostgresError, *failures.LOST):
@@ -338,7 +338,7 @@ class Transaction:
             if behind:
                 self._prepared.add(OWN)
             # Nothing more is asked: the server ends it while the last chunks are recorded.
-            self._ended = self._send("ROLLBACK")
+            self._ended = self._send(self._rollback())
             self._meter.flush()
         except failures.LOST as error:
             if copy.row_too_long:
@@ -407,7 +407,10 @@ class Transaction:
             self._taken = role
             sets.append(f"SET LOCAL ROLE {messages.quoted(role)}")
         if sets:
-            self._roled = self._send(";".join(sets))
+            self._roled = self._send(errand.often(sets, self._prepared))
+
+    def _rollback(self) -> Errand:
+        return errand.often(["ROLLBACK"], self._prepared)
 
     def _role_refused(self, state: str) -> UpstreamFailed:
         return UpstreamFailed(
