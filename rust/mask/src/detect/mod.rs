@@ -39,6 +39,7 @@ pub(crate) mod simd;
 mod spelling;
 pub(crate) mod ssn;
 mod states;
+pub(crate) mod subject;
 pub(crate) mod triggers;
 pub(crate) mod url;
 mod words;

@@ -30,6 +30,8 @@ pub(crate) enum Proof {
     Title,
     /// A field for a name: likewise, and a comma between surname and given name.
     Field,
+    /// What somebody is called: one that may be a name, before a comma or the like.
+    Called,
     /// A relative: any word in title case that is no plain word in any sense.
     Relation,
     /// What somebody is: one that is sure, or that is nothing but a name and a thing.
@@ -84,8 +86,12 @@ pub(crate) fn find(text: &[u8], i: usize, word: &Word, spans: &mut Vec<Span>) {
 
 /// Asked for a plain word: only an initial before it can make a name of it (`John Q. Public`).
 pub(crate) fn find_after_initials(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
-    let initial = before_initials(text, word.start).0 < word.start;
-    if initial && let Some(start) = paired(text, word) {
+    let (initial, _) = before_initials(text, word.start);
+    let two = lettered(text, initial) && signed(text, word.end);
+    let paired = paired(text, word).or(two.then_some(initial));
+    if initial < word.start
+        && let Some(start) = paired
+    {
         spans.push(Span {
             start,
             end: tail(text, word.end, false),
@@ -142,7 +148,9 @@ pub(crate) fn find_after_title(text: &[u8], at_title: usize, spans: &mut Vec<Spa
         let Some(word) = start.and_then(|start| word_at(text, start)) else {
             return;
         };
-        if !word.may_name() || !word.is(Known::SURNAME.or(Known::MAYBE_SURNAME)) {
+        let small = word.shape == Shape::Lower && word.is(Known::SURE);
+        let surname = word.is(Known::SURNAME.or(Known::MAYBE_SURNAME));
+        if !(word.may_name() && surname || small && word.is(Known::SURNAME)) {
             return;
         }
         end = word.end;
@@ -171,7 +179,7 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
         let relation = blanks < i - 1 && is_known(text, start, blanks, Known::RELATION);
         return relation.then_some(Proof::Relation);
     }
-    let colon = before(text, blanks) == b':';
+    let colon = matches!(before(text, blanks), b':' | b'?');
     let dotted = before(text, blanks) == b'.' && blanks < i;
     let end = if colon {
         run_back_up_to(text, blanks - 1, 2, is_blank)
@@ -182,6 +190,10 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
         return None;
     }
     let start = run_back_up_to(text, end, 14, is_letter);
+    // `appt w/ Kowalski`.
+    if start == end && blanks < i && slashed_with(text, blanks) {
+        return Some(Proof::Usual);
+    }
     if start == end || is_word(before(text, start)) {
         return None;
     }
@@ -204,7 +216,13 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
         return Some(Proof::Label);
     }
     if greeted(text, start, end) && at(text, word.end) == b',' {
-        return Some(Proof::Label);
+        return Some(Proof::Called);
+    }
+    if goes_by(text, start, end) && closed(text, word) {
+        return Some(Proof::Relation);
+    }
+    if newborn(text, start, end) && word.known.is_nothing() {
+        return Some(Proof::Relation);
     }
     if same(text, start, end, "is")
         && let Some(gap) = gap_before(text, start)
@@ -305,6 +323,74 @@ fn greeted(text: &[u8], start: usize, end: usize) -> bool {
     greetings.iter().any(|word| same(text, start, end, word))
 }
 
+/// The end of a name that a comma sets apart from a relative before it: `her mother, Grace, called`.
+pub(super) fn set_apart(text: &[u8], word: &Word) -> Option<usize> {
+    let comma = gap_before(text, word.start).filter(|&end| before(text, end) == b',')? - 1;
+    let start = run_back_up_to(text, comma, 14, is_letter);
+    let relation = is_known(text, start, comma, Known::RELATION);
+    (relation && closed(text, word)).then(|| tail(text, word.end, false))
+}
+
+/// Whether a name that ends a clause ends with this word.
+fn closed(text: &[u8], word: &Word) -> bool {
+    matches!(
+        at(text, tail(text, word.end, false)),
+        0 | b',' | b'.' | b';' | b')' | b'"' | b'\n' | b'\r'
+    )
+}
+
+/// Whether `w/` ends at `i` behind what people do with each other.
+fn slashed_with(text: &[u8], i: usize) -> bool {
+    let Some(with) = i.checked_sub(2).filter(|&with| same(text, with, i, "w/")) else {
+        return false;
+    };
+    let doings = [
+        "appt",
+        "appointment",
+        "spoke",
+        "met",
+        "visit",
+        "discussed",
+        "talked",
+        "reviewed",
+        "call",
+        "seen",
+        "session",
+        "lives",
+    ];
+    gap_before(text, with).is_some_and(|end| {
+        let start = run_back_up_to(text, end, 12, is_letter);
+        doings.iter().any(|doing| same(text, start, end, doing))
+    })
+}
+
+/// Whether these are the last words of `goes by`, `be called`, `nickname is`.
+fn goes_by(text: &[u8], start: usize, end: usize) -> bool {
+    let pairs = [
+        ("by", "goes"),
+        ("by", "go"),
+        ("called", "be"),
+        ("is", "nickname"),
+    ];
+    let before_it =
+        gap_before(text, start).map(|end| (run_back_up_to(text, end, 9, is_letter), end));
+    before_it.is_some_and(|(from, to)| {
+        pairs
+            .iter()
+            .any(|(second, first)| same(text, start, end, second) && same(text, from, to, first))
+    })
+}
+
+/// Whether this is the second word of `Baby Girl`.
+fn newborn(text: &[u8], start: usize, end: usize) -> bool {
+    let child = same(text, start, end, "girl") || same(text, start, end, "boy");
+    child
+        && gap_before(text, start).is_some_and(|end| {
+            let from = run_back_up_to(text, end, 5, is_letter);
+            same(text, from, end, "baby")
+        })
+}
+
 /// Whether `c/` stands before the `o` at `i`.
 fn at_c(text: &[u8], i: usize) -> bool {
     i.checked_sub(2)
@@ -312,7 +398,7 @@ fn at_c(text: &[u8], i: usize) -> bool {
 }
 
 /// Whether the `name` at `start` may be somebody's.
-fn named(text: &[u8], start: usize) -> bool {
+pub(super) fn named(text: &[u8], start: usize) -> bool {
     let low_line = start.checked_sub(1).filter(|&i| at(text, i) == b'_');
     let Some(gap) = gap_before(text, start).or(low_line) else {
         return true;
@@ -345,6 +431,9 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
         word.is(Known::SURNAME) || (word.is(Known::MAYBE_SURNAME) && !word.is(Known::PLAIN));
     let fits = match (word.shape, proof) {
         (Shape::Title, Proof::Title | Proof::Field) => !word.is_plain(),
+        (Shape::Title, Proof::Called) => {
+            word.is(Known::SURE) || (word.is(Known::NAME) && !auxiliary(text, &word)) || unknown
+        }
         (Shape::Title, Proof::Relation) => {
             word.len() >= 3 && !(word.is(Known::PLAIN) || word.is(Known::CITY))
                 || word.is(Known::SURE)
@@ -464,7 +553,9 @@ pub(super) fn tail(text: &[u8], end: usize, any: bool) -> usize {
         };
         let sure = word.is(Known::SURE) || (word.is(Known::NAME) && !word.is(Known::PLAIN));
         let unknown = word.known.is_nothing() && word.shape == Shape::Title;
-        if !word.may_name() || !(sure || (any && unknown)) {
+        // `Tran Van Hung was`.
+        let last = word.is(Known::NAME) && word.shape == Shape::Title && said_of(text, &word);
+        if !word.may_name() || !(sure || last || (any && unknown)) {
             end = alone;
             break;
         }
@@ -474,6 +565,26 @@ pub(super) fn tail(text: &[u8], end: usize, any: bool) -> usize {
         }
     }
     end
+}
+
+/// Whether a sentence goes on behind this word as behind its subject.
+fn said_of(text: &[u8], word: &Word) -> bool {
+    let verbs = [
+        "was",
+        "is",
+        "has",
+        "denies",
+        "states",
+        "presented",
+        "presents",
+        "reports",
+    ];
+    gap(text, word.end).is_some_and(|next| {
+        let stop = run_up_to(text, next, 10, is_letter);
+        verbs
+            .iter()
+            .any(|verb| text.get(next..stop) == Some(verb.as_bytes()))
+    })
 }
 
 /// Whether one or two blanks and a word for a thing follow at `end`.
@@ -524,8 +635,15 @@ fn paired(text: &[u8], word: &Word) -> Option<usize> {
         // `Passy Muir`, `Harris Benedict`.
         let free = free && (given || !word.is(Known::EPONYM));
         let other = first.is(Known::SURNAME) || first.known.is_nothing();
+        let other_sense = word.is(Known::PLAIN.or(Known::EPONYM));
+        let doubled = first.is(Known::SURNAME) && word.is(Known::NAME) && !other_sense;
+        let named = first.is(Known::MAYBE_GIVEN) && !auxiliary(text, &first);
+        let plain = first.is(Known::PLAIN.or(Known::EPONYM)) || word.is(Known::EPONYM);
+        let unknown = word.known.is_nothing() && word.len() >= 4;
         if first.may_name()
             && ((given && word.may_name())
+                || (doubled && word.shape == Shape::Title)
+                || (named && (second || (unknown && !plain)) && word.shape == Shape::Title)
                 || (given && initials && word.shape == Shape::Title)
                 || (first.is(Known::MAYBE_GIVEN) && (surname || rare || (free && maybe)))
                 || (free && other && (surname || second)))
@@ -632,7 +750,8 @@ fn credited(text: &[u8], word: &Word) -> Option<usize> {
     if !(credit || degree) || is_word(at(text, stop)) {
         return None;
     }
-    let sure = word.is(Known::SURE);
+    let maybe = word.is(Known::NAME) && !word.is(Known::PLAIN) && comma;
+    let sure = word.is(Known::SURE) || maybe;
     let unknown = word.known.is_nothing() && word.len() >= 4;
     // `Xqzt, MD 20850` is a town.
     let code = gap(text, stop).is_some_and(|code| at(text, code).is_ascii_digit());
@@ -649,7 +768,7 @@ fn credited(text: &[u8], word: &Word) -> Option<usize> {
 }
 
 /// Before one or two initials that end before `start`, the first with a full stop or all without.
-fn before_initials(text: &[u8], start: usize) -> (usize, bool) {
+pub(super) fn before_initials(text: &[u8], start: usize) -> (usize, bool) {
     let mut start = start;
     let mut dotted = false;
     for _ in 0..INITIALS {
@@ -673,7 +792,7 @@ fn before_initials(text: &[u8], start: usize) -> (usize, bool) {
 }
 
 /// Before up to three particles that end before `start`.
-fn before_particles(text: &[u8], start: usize) -> usize {
+pub(super) fn before_particles(text: &[u8], start: usize) -> usize {
     let mut start = start;
     for _ in 0..3 {
         let Some(end) = gap_before(text, start) else {
@@ -716,5 +835,19 @@ fn turned(text: &[u8], word: &Word) -> Option<usize> {
     };
     let fits = (sure && ((given && word.may_name()) || initial))
         || (like && given && word.is(Known::GIVEN) && word.may_name());
-    fits.then_some(last.start)
+    fits.then_some(before_capital_particles(text, &last))
+}
+
+/// Before particles in capitals that stand before a word in capitals: `VAN DER BERG`.
+fn before_capital_particles(text: &[u8], word: &Word) -> usize {
+    let mut start = word.start;
+    for _ in 0..if word.shape == Shape::Caps { 3 } else { 0 } {
+        let particle = gap_before(text, start).and_then(|end| word_before(text, end));
+        let particle = particle.filter(|one| one.shape == Shape::Caps && one.is(Known::PARTICLE));
+        let Some(particle) = particle.filter(|one| one.len() >= 2) else {
+            break;
+        };
+        start = particle.start;
+    }
+    start
 }
