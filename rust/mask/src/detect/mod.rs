@@ -29,6 +29,7 @@ pub(crate) mod long_number;
 pub(crate) mod name;
 pub(crate) mod network;
 pub(crate) mod opaque;
+mod pair;
 pub(crate) mod phone;
 mod place;
 pub(crate) mod record;
