@@ -16,8 +16,8 @@ use regex_automata::{Anchored, Input, MatchKind};
 
 use crate::detect::kinds::Kinds;
 use crate::detect::lexis::quantity;
-use crate::detect::{Kind, capital, date_digits, date_words, name, phone, record, zip};
-use crate::fold::fold;
+use crate::detect::{Kind, capital, date_digits, date_words, name, phone, record, subject, zip};
+use crate::fold::{fold, is_mark};
 
 /// A span in bytes of the text.
 pub(crate) type Found = (usize, usize, Kind);
@@ -57,6 +57,7 @@ pub(crate) struct Naive {
     age_word: DFA,
     age_in_words: DFA,
     records: Vec<(DFA, record::Keyword)>,
+    grouped: DFA,
     fillers: DFA,
     far_fillers: DFA,
 }
@@ -91,11 +92,14 @@ fn ends(dfa: &DFA, text: &[u8], start: usize) -> Vec<usize> {
     found
 }
 
-/// The folded characters of a text, and where each stood.
+/// The folded characters of a text, and where each stood with the marks that change it.
 pub(crate) fn folded(text: &str) -> (Vec<u8>, Vec<(usize, usize)>) {
-    text.char_indices()
-        .filter_map(|(start, c)| Some((fold(c)?, (start, start + c.len_utf8()))))
-        .unzip()
+    let place = |(start, c): (usize, char)| {
+        let behind = &text[start + c.len_utf8()..];
+        let end = text.len() - behind.trim_start_matches(is_mark).len();
+        Some((fold(c)?, (start, end)))
+    };
+    text.char_indices().filter_map(place).unzip()
 }
 
 /// Spans of folded characters in the bytes that they stood at.
@@ -294,6 +298,7 @@ impl Naive {
             age_in_words: compile(
                 r"(?i:(?:ninety|hundred)(?:[ \t-](?:and[ \t-])?(?:one|two|three|four|five|six|seven|eight|nine|ten))?[ \t-](?:years|year|yrs|yr|yo))",
             ),
+            grouped: compile("[0-9]{2,3}(?:-[0-9]{2,3}){2}$"),
             records: record::KEYWORDS
                 .iter()
                 .map(|keyword| {
@@ -441,6 +446,7 @@ impl Naive {
         zip::find_after_word(text, start, &mut names);
         capital::find(text, start, &mut names);
         name::find_after_title(text, start, &mut names);
+        subject::find(text, start, &mut names);
         found.extend(names.iter().map(|span| (span.start, span.end, span.kind)));
     }
 
@@ -578,7 +584,10 @@ impl Naive {
                             Weight::Strong => words >= 2,
                             Weight::Weak | Weight::Marked if marked => words >= 3,
                             Weight::Weak => long || (hint && words >= 4),
-                            Weight::Marked => long && hint && !range,
+                            Weight::Marked => {
+                                let grouped = !ends(&self.grouped, body, 0).is_empty();
+                                (long && hint && !range) || (keyword.kind == Kind::Mrn && grouped)
+                            }
                         };
                         let fraction = is(text, end, b"/.") && digit(text, end + 1) && words <= 3;
                         let amount = !strong && quantity(text, end);

@@ -29,7 +29,29 @@ fn scan_under(treatment: &Treatment, rows: &[&str]) -> Vec<String> {
         .collect()
 }
 
-const NAMES: [(&str, &str); 98] = [
+const NAMES: [(&str, &str); 117] = [
+    ("Qwrtz is a 54 year old man", "[NAME] is a 54 year old man"),
+    (
+        "Plugh Qwrtz is a very pleasant 54-year-old",
+        "[NAME] is a very pleasant 54-year-old",
+    ),
+    ("Anna Qwrtz, a 54 y/o woman", "[NAME], a 54 y/o woman"),
+    ("Pain. Qwrtz denies fever.", "Pain. [NAME] denies fever."),
+    ("Brown states he fell", "[NAME] states he fell"),
+    ("Jones was intubated", "[NAME] was intubated"),
+    ("patient name: qwrtz, anna", "patient name: qwrtz, anna"),
+    ("patient name: anna kowalski", "patient name: [NAME]"),
+    ("her name is nowak", "her name is [NAME]"),
+    ("mother, Guadalupe, called", "mother, [NAME], called"),
+    ("Hi Victor, see below", "Hi [NAME], see below"),
+    ("Goes by Qwrtz.", "Goes by [NAME]."),
+    ("Baby Girl Qwrtz born", "Baby Girl [NAME] born"),
+    ("appt w/ Kowalski today", "appt w/ [NAME] today"),
+    ("drs. kowalski and nowak", "drs. [NAME] and [NAME]"),
+    ("Signed: J. Q. Public, MD", "Signed: [NAME], MD"),
+    ("PATIENT: VAN DYKE, PIETER", "PATIENT: [NAME]"),
+    ("Dr. Jose\u{301} saw", "Dr. [NAME] saw"),
+    ("D'Angelo Russell fell", "[NAME] fell"),
     ("Baby boy Johnson doing well", "Baby boy [NAME] doing well"),
     (
         "BG Lee. Baby girl Xqztmann fed",

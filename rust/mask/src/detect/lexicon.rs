@@ -8,6 +8,8 @@
 
 use std::sync::OnceLock;
 
+use super::subject;
+
 /// What a word is; several may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Known(u32);
@@ -58,6 +60,9 @@ impl Known {
     pub(crate) const CREDENTIAL: Self = Self(1 << 23);
     /// Hospitals, schools and the like.
     pub(crate) const FACILITY: Self = Self(1 << 24);
+    /// Something else too, but a name more often than not: in the lists of names and in those of words
+    /// that are some.
+    pub(crate) const COMMON: Self = Self(1 << 25);
     /// What opens a rule of places.
     pub(crate) const PLACED: Self = Self((1 << 14) | (1 << 15) | (1 << 16) | (1 << 17) | (1 << 13));
     /// Any of the four.
@@ -130,6 +135,9 @@ fn settled(known: Known) -> Known {
     ] {
         if known.is(other) || (known.is(name) && plain) {
             maybe |= other.0;
+            if known.is(other) && known.is(name) {
+                maybe |= Known::COMMON.0;
+            }
         } else if known.is(name) {
             sure |= name.0;
         }
@@ -174,7 +182,7 @@ impl Lexicon {
         }
         for slot in &mut lexicon.slots {
             slot.known = settled(slot.known);
-            if slot.known.stands_alone() {
+            if slot.known.stands_alone() || subject::may_begin(slot.known) {
                 lexicon.alone.add(beginning(slot.head));
             }
         }

@@ -7,10 +7,10 @@
 
 use super::lexicon::{Known, known};
 use super::lexis::{at, before, is_blank, is_letter, is_space, run, run_back_up_to, run_up_to};
-use super::name::{in_place, is_thing};
+use super::name::{in_place, is_thing, set_apart};
 use super::place::code_behind;
 use super::spelling::{Shape, Word, gap, gap_before, is_capital, word_at, word_before};
-use super::{Kind, Span};
+use super::{Kind, Span, subject};
 
 /// What a sign or test is behind its name: `Murphy negative`.
 const SIGNS: [&str; 8] = [
@@ -29,13 +29,18 @@ const SIGNS: [&str; 8] = [
 pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
     let i = word.start;
     let apart = i == 0 || is_space(before(text, i)) || before(text, i) == b'(';
-    if !apart
-        || word.shape != Shape::Title
-        || word.len() < 4
-        || is_capital(at(text, i + 1))
-        || !word.known.stands_alone()
-        || !listed(text, i)
+    if !apart || word.shape != Shape::Title || word.len() < 4 || is_capital(at(text, i + 1)) {
+        return;
+    }
+    if subject::may_begin(word.known)
+        && listed(text, i, subject::may_begin)
+        && let Some(end) = subject::begun(text, word).or_else(|| set_apart(text, word))
     {
+        let (start, kind) = (i, Kind::Name);
+        spans.push(Span { start, end, kind });
+        return;
+    }
+    if !word.known.stands_alone() || !listed(text, i, Known::stands_alone) {
         return;
     }
     let given = word.is(Known::GIVEN);
@@ -74,10 +79,10 @@ pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
 
 /// Whether the lists have the word, or it is one of several pieces. What only ends like a surname is told
 /// by what stands beside it.
-fn listed(text: &[u8], i: usize) -> bool {
+fn listed(text: &[u8], i: usize, alone: fn(Known) -> bool) -> bool {
     let end = run(text, i, is_letter);
     let letters = text.get(i..end).unwrap_or_default();
-    matches!(at(text, end), b'\'' | b'-') || known(letters).stands_alone()
+    matches!(at(text, end), b'\'' | b'-') || alone(known(letters))
 }
 
 /// Whether what stands behind leaves the word a name.

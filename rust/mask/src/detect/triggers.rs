@@ -14,7 +14,7 @@ use super::url::{self, Tails};
 use super::words::{COMPARED, Opening, Words, letters};
 use super::{
     Find, Kind, Span, age, capital, date_digits, date_words, device, email, long_number, name,
-    network, phone, record, shapes, ssn, zip,
+    network, phone, record, shapes, ssn, subject, zip,
 };
 
 /// Which rules are asked.
@@ -124,6 +124,10 @@ impl Triggers {
             for title in name::TITLES {
                 begun.push(title);
                 open(title, true, Rule::Other(name::find_after_title));
+            }
+            for (word, _) in subject::WORDS {
+                begun.push(word);
+                open(word, true, Rule::Other(subject::find));
             }
         }
         let beginnings = Openings::new(begun.into_iter());
