@@ -79,6 +79,8 @@ pub(crate) struct Token {
     key: [u8; 32],
     key_words: [u32; 8],
     prefix: Vec<u8>,
+    /// The prefix and the place of what follows it.
+    place: Vec<u8>,
     json: bool,
     /// The canonical bytes of the value at hand; kept to be used again.
     canonical: Vec<u8>,
@@ -107,6 +109,7 @@ impl Token {
         Ok(Self {
             key,
             key_words: words(&key),
+            place: [&prefix[..], &[0; LENGTH]].concat(),
             prefix,
             json,
             canonical: Vec::new(),
@@ -278,10 +281,9 @@ impl Token {
             self.write(tag, value, out);
             return Ok(());
         }
-        out.extend_from_slice(&self.prefix);
         let place = waiting.places.get_mut(waiting.count);
-        *place.ok_or(MaskError::Inconsistent("a lane too many"))? = out.len();
-        out.extend_from_slice(&[0; LENGTH]);
+        *place.ok_or(MaskError::Inconsistent("a lane too many"))? = out.len() + self.prefix.len();
+        out.extend_from_slice(&self.place);
         waiting.count += 1;
         match waiting.count < LANES {
             true => Ok(()),

@@ -28,16 +28,19 @@ pub(crate) struct Cells<'r, 'a> {
     rows: &'r [Cell<'a>],
     column: usize,
     width: usize,
+    /// Whether any cell of the rows is NULL.
+    nulls: bool,
 }
 
 impl<'r, 'a> Cells<'r, 'a> {
     /// Column `column` of whole rows of `width` cells.
-    pub(crate) fn new(rows: &'r [Cell<'a>], column: usize, width: usize) -> Self {
+    pub(crate) fn new(rows: &'r [Cell<'a>], column: usize, width: usize, nulls: bool) -> Self {
         let width = width.max(1);
         Self {
             rows,
             column,
             width,
+            nulls,
         }
     }
 
@@ -236,7 +239,8 @@ impl Column {
                     elements.clear();
                     if let Some(cell) = cell {
                         array_elements(cell, &mut elements)?;
-                        child.append_cells(Cells::new(&elements, 0, 1))?;
+                        let nulls = elements.iter().any(Option::is_none);
+                        child.append_cells(Cells::new(&elements, 0, 1, nulls))?;
                     }
                     let added = i32::try_from(elements.len()).map_err(|_| Fault::Length)?;
                     let last = offsets.last().copied().unwrap_or(0);
@@ -247,10 +251,9 @@ impl Column {
             }
         };
         appended?;
-        if cells.iter().all(Option::is_some) {
-            valid.append_n_non_nulls(cells.len());
-        } else {
-            cells.iter().for_each(|cell| valid.append(cell.is_some()));
+        match cells.nulls {
+            false => valid.append_n_non_nulls(cells.len()),
+            true => cells.iter().for_each(|cell| valid.append(cell.is_some())),
         }
         Ok(())
     }
@@ -397,16 +400,11 @@ impl Bytes {
         cells: Cells<'_, '_>,
         text: impl for<'a> Fn(&'a [u8]) -> &'a [u8],
     ) -> Result<(), Fault> {
-        let of = |cell: &Cell<'_>| cell.map_or(0, |cell| text(cell).len());
-        let more = cells.iter().map(of).sum::<usize>();
-        // Ends only grow: if the last fits, all do.
-        i32::try_from(self.bytes.len() + more).map_err(|_| Fault::Length)?;
-        self.bytes.reserve(more);
         for (end, cell) in room(&mut self.offsets, cells.len()).zip(cells.iter()) {
             if let Some(cell) = cell {
                 self.bytes.extend_from_slice(text(cell));
             }
-            *end = i32::try_from(self.bytes.len()).unwrap_or(i32::MAX);
+            *end = i32::try_from(self.bytes.len()).map_err(|_| Fault::Length)?;
         }
         Ok(())
     }

@@ -257,8 +257,9 @@ impl Decoder {
         }
         // A row that is not whole left cells behind.
         let whole = cells.get(..rows * width).unwrap_or_default();
+        let nulls = whole.iter().any(Option::is_none);
         for (i, column) in self.columns.iter_mut().enumerate() {
-            column.append(Cells::new(whole, i, width))?;
+            column.append(Cells::new(whole, i, width, nulls))?;
         }
         self.rows += rows;
         Ok(rows)

@@ -25,8 +25,8 @@ const MOST_WAITING: usize = 1 << 20;
 /// Between two reads. The pause grows while little comes in it and shrinks while much comes: the server
 /// must not wait because its half of a local socket is full.
 const PAUSES: [Duration; 2] = [Duration::from_micros(60), Duration::from_micros(960)];
-const LITTLE: usize = 40 << 10;
-const MUCH: usize = 96 << 10;
+const LITTLE: usize = 64 << 10;
+const MUCH: usize = 144 << 10;
 /// How long a read waits until it looks whether it is to stop, and what has come is given on.
 const PATIENCE: Duration = Duration::from_millis(20);
 
