@@ -52,7 +52,7 @@ def parse_id(text: str) -> uuid.UUID:
 
 def now() -> str:
     """RFC 3339, in UTC, with microseconds."""
-    return f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    return datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ Raises IndexError or ValueError for fields that are torn.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from functools import lru_cache
 from struct import pack
 
 from gateway.errors import ConfigurationError
@@ -14,6 +15,7 @@ from gateway.model import Question
 
 SYNC = b"S\0\0\0\4"
 _LENGTH = 4
+_FEW = 64  # OIDs of a question whose bytes are remembered
 
 
 class Unexpected(Exception):
@@ -25,9 +27,14 @@ def written(kind: bytes, body: bytes) -> bytes:
     return kind + pack("!I", len(body) + _LENGTH) + body
 
 
-def asked(question: Question, *lists: Collection[int], prepared: bool) -> bytes:
+def asked(question: Question, *lists: frozenset[int], prepared: bool) -> bytes:
     """The question, each of `lists` an array of OIDs that is one of its parameters; without a Sync.
     `prepared`: the session knows it."""
+    often = sum(map(len, lists)) <= _FEW
+    return (_asked_again if often else _asked)(question, lists, prepared)
+
+
+def _asked(question: Question, lists: tuple[frozenset[int], ...], prepared: bool) -> bytes:
     name = question.name.encode() + b"\0"
     values = b""
     for oids in lists:
@@ -41,6 +48,9 @@ def asked(question: Question, *lists: Collection[int], prepared: bool) -> bytes:
         + written(b"B", b"\0" + name + pack("!hh", 0, len(lists)) + values + pack("!h", 0))
         + written(b"E", b"\0" + pack("!i", 0))
     )
+
+
+_asked_again = lru_cache(maxsize=1024)(_asked)
 
 
 def quoted(identifier: str) -> str:

@@ -313,8 +313,9 @@ class Transaction:
         most = self._meter.limit or _MOST_OF_A_ROW
         behind = b""
         if relations:
-            known = self._held.union(relations)
-            behind = messages.asked(OWN, relations, known, prepared=OWN in self._prepared)
+            own = frozenset(relations)
+            prepared = OWN in self._prepared
+            behind = messages.asked(OWN, own, own | self._held, prepared=prepared)
         copy = Copying(text, behind, most_of_a_row=most, most_of_a_tree=_MOST_OF_A_TREE)
         try:
             self._meter.copy(copy)
