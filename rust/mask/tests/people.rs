@@ -173,7 +173,37 @@ const NAMES: [(&str, &str); 117] = [
     ("Smith, John, 45M", "[NAME], 45M"),
 ];
 
-const PLACES: [(&str, &str); 34] = [
+const PLACES: [(&str, &str); 55] = [
+    ("from Fall River today", "from [PLACE] today"),
+    (
+        "Ann Arbor IIIA, Los Angeles C.",
+        "Ann Arbor IIIA, Los Angeles C.",
+    ),
+    ("at Mass General for", "at [PLACE] for"),
+    ("at Kaiser Permanente Oakland", "at [PLACE]"),
+    ("from Qwrtz Memorial.", "from [PLACE]."),
+    ("in Adult General Surgery", "in Adult General Surgery"),
+    ("at Brigham and Women's Hospital", "at [PLACE]"),
+    ("seen at Qwrtz Cardiology Clinic", "seen at [PLACE]"),
+    (
+        "seen in Qwrtz Cardiology Clinic",
+        "seen in Qwrtz Cardiology Clinic",
+    ),
+    ("retired from General Motors", "retired from [PLACE]"),
+    ("works at Walmart", "works at [PLACE]"),
+    ("from Port-au-Prince, Haiti", "from [PLACE], Haiti"),
+    ("had a Roux-en-Y bypass", "had a Roux-en-Y bypass"),
+    ("12 Main St, Qwrtz, OH", "[ADDRESS], [PLACE], OH"),
+    (
+        "12 Main St\nQwrtz Plugh\nNorway 64389",
+        "[ADDRESS]\n[PLACE]\n[PLACE] [ZIP]",
+    ),
+    ("12 Main St, Patient agrees", "[ADDRESS], Patient agrees"),
+    ("12 Main St\nSincerely,", "[ADDRESS]\nSincerely,"),
+    ("12 Main St, Cambridge 02139", "[ADDRESS], [PLACE] [ZIP]"),
+    ("28030 Qwrtz 55 Suite 297", "[ADDRESS]"),
+    ("in Qwrtz, MA", "in [PLACE], MA"),
+    ("12 Oak Rd, Suite 5 Apt 8", "[ADDRESS]"),
     ("lives at 12 Main St with", "lives at [ADDRESS] with"),
     ("at 123 Oak Street.", "at [ADDRESS]."),
     ("home: 4501 North Elm Avenue, Apt 4B", "home: [ADDRESS]"),

@@ -43,7 +43,9 @@ pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
         let capital = at(text, next).is_ascii_uppercase();
         if found.is(Known::FACILITY) || (capital && centre(text, next, stop)) {
             // `Xqzt Clinic` may be a clinic for anything.
-            let clinic = same(text, next, stop, "clinic");
+            let at_it = gap_before(text, word.start)
+                .is_some_and(|end| end > 2 && same(text, end - 3, end, " at"));
+            let clinic = same(text, next, stop, "clinic") && !(at_it && words > 0);
             let school = !capital && !listed;
             let start = saint_before(text, word.start).unwrap_or(word.start);
             // `Elementary School`.
@@ -55,7 +57,12 @@ pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
             let apart = !is_word(at(text, stop)) && (sure || (several && !clinic));
             return ((listed || !clinic) && !school && apart).then_some((start, stop));
         }
-        if !capital || stop == next {
+        // `Brigham and Women's Hospital`.
+        let and = ["and", "of", "for"]
+            .iter()
+            .any(|and| same(text, next, stop, and))
+            && listed;
+        if !(capital || and && words > 0 || and && word.is(Known::NAME)) || stop == next {
             return None;
         }
         end = stop
@@ -135,10 +142,8 @@ fn saint_before(text: &[u8], i: usize) -> Option<usize> {
 /// The end of the employer that begins with this word: `works at Qwrtz Steel`, `employed by Plugh & Sons`,
 /// `employer: Qwrtz`.
 pub(super) fn employer(text: &[u8], word: &Word) -> Option<usize> {
-    if word.shape != Shape::Title
-        || word.is_plain()
-        || word.is(Known::EPONYM) && !word.is(Known::NAME)
-    {
+    let plain = word.is_plain() || word.is(Known::EPONYM) && !word.is(Known::NAME);
+    if !matches!(word.shape, Shape::Title | Shape::Caps) || plain && !word.is(Known::COMPANY) {
         return None;
     }
     let comma = |i: usize| run_back_up_to(text, i, 1, |c| c == b',' || c == b':');
@@ -146,7 +151,7 @@ pub(super) fn employer(text: &[u8], word: &Word) -> Option<usize> {
     let mark = comma(end);
     let start = run_back_up_to(text, mark, 10, is_letter);
     let employs = same(text, start, mark, "employer") && end < word.start;
-    let links = ["at", "for", "by", "with"];
+    let links = ["at", "for", "by", "with", "from"];
     let linked = mark == end && links.iter().any(|link| same(text, start, mark, link));
     let works = linked
         && gap_before(text, start).is_some_and(|end| {
@@ -156,6 +161,10 @@ pub(super) fn employer(text: &[u8], word: &Word) -> Option<usize> {
             let verbs = [
                 "employed", "works", "work", "worked", "working", "job", "employee",
             ];
+            // `retired from Qwrtz Steel`, and from nothing else.
+            if same(text, start, mark, "from") {
+                return same(text, from, end, "retired");
+            }
             let mut verbs = verbs.iter().take(if with { 1 } else { verbs.len() });
             verbs.any(|verb| same(text, from, end, verb))
         });

@@ -8,7 +8,7 @@
 
 use std::sync::OnceLock;
 
-use super::subject;
+use super::{subject, towns};
 
 /// What a word is; several may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,6 +63,12 @@ impl Known {
     /// Something else too, but a name more often than not: in the lists of names and in those of words
     /// that are some.
     pub(crate) const COMMON: Self = Self(1 << 25);
+    /// A word of the towns and houses of several words.
+    pub(crate) const TOWN: Self = Self(1 << 26);
+    /// What the names of hospitals end with.
+    pub(crate) const HOUSE_END: Self = Self(1 << 27);
+    /// What employers are called that are a word too.
+    pub(crate) const COMPANY: Self = Self(1 << 28);
     /// What opens a rule of places.
     pub(crate) const PLACED: Self = Self((1 << 14) | (1 << 15) | (1 << 16) | (1 << 17) | (1 << 13));
     /// Any of the four.
@@ -91,7 +97,7 @@ impl Known {
 }
 
 /// Which list says what. Later ones are weighed against earlier ones in [`settled`].
-const LISTS: [(&str, Known); 25] = [
+const LISTS: [(&str, Known); 29] = [
     (include_str!("lexicon/given.txt"), Known::GIVEN),
     (include_str!("lexicon/surnames.txt"), Known::SURNAME),
     (include_str!("lexicon/given_words.txt"), Known::MAYBE_GIVEN),
@@ -123,6 +129,10 @@ const LISTS: [(&str, Known); 25] = [
     (include_str!("lexicon/town_ends.txt"), Known::TOWN_END),
     (include_str!("lexicon/credentials.txt"), Known::CREDENTIAL),
     (include_str!("lexicon/facilities.txt"), Known::FACILITY),
+    (towns::TOWNS, Known::TOWN),
+    (towns::HOUSES, Known::TOWN),
+    (include_str!("lexicon/house_ends.txt"), Known::HOUSE_END),
+    (include_str!("lexicon/companies.txt"), Known::COMPANY),
 ];
 
 /// A name that is something else too is not sure.

@@ -21,7 +21,7 @@ use super::lexis::{
 };
 use super::spelling::{Shape, Word, gap, gap_before, word_at, word_before};
 use super::zip::{self, is_state};
-use super::{Kind, Span, states};
+use super::{Kind, Span, envelope, states, towns};
 
 /// Words between a number and a kind of street, and words of an address.
 const BETWEEN: usize = 5;
@@ -35,33 +35,42 @@ const ENDINGS: [&str; 24] = [
 
 /// Asked for a word that begins with a capital.
 pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
-    let mut push = |start, end, kind| spans.push(Span { start, end, kind });
     let street = Known::STREET.or(Known::SHORT_STREET);
+    let mut address = |start, end| {
+        let end = with_units(text, end);
+        let kind = Kind::Address;
+        spans.push(Span { start, end, kind });
+        envelope::behind(text, end, spans);
+    };
     if word.is(street)
         && let Some(start) = street_before(text, word)
     {
-        push(start, with_unit(text, word.end), Kind::Address);
+        address(start, word.end);
     }
     if word.is(Known::OPENER)
         && let Some((start, end)) = opened(text, word)
     {
-        push(start, with_unit(text, end), Kind::Address);
+        address(start, end);
     }
     if let Some((start, end)) = one_word(text, word) {
-        push(start, with_unit(text, end), Kind::Address);
+        address(start, end);
     }
     if before(text, word.start.saturating_sub(1)).is_ascii_digit()
         && let Some((start, end)) = announced(text, word)
     {
-        push(start, with_unit(text, end), Kind::Address);
+        address(start, end);
     }
     if word.is(Known::UNIT)
         && let Some(end) = unit(text, word.start)
     {
-        push(word.start, end, Kind::Address);
+        address(numbered_before(text, word.start).unwrap_or(word.start), end);
     }
     if let Some((start, end)) = boxed(text, word) {
-        push(start, end, Kind::Address);
+        address(start, end);
+    }
+    let mut push = |start, end, kind| spans.push(Span { start, end, kind });
+    if let Some((start, end)) = towns::find(text, word).or_else(|| towns::house(text, word)) {
+        push(start, end, Kind::Place);
     }
     if let Some((start, end)) = before_state(text, word) {
         push(start, end, Kind::Place);
@@ -294,6 +303,43 @@ fn with_unit(text: &[u8], end: usize) -> usize {
     }
 }
 
+/// With as many units as follow each other: `Suite 568 Apt. 108`.
+fn with_units(text: &[u8], end: usize) -> usize {
+    let first = with_unit(text, end);
+    if first > end {
+        with_unit(text, first)
+    } else {
+        end
+    }
+}
+
+/// The start of a street of no known kind before the part of a house that begins at `unit`: a house
+/// number, words, perhaps a number again.
+fn numbered_before(text: &[u8], unit: usize) -> Option<usize> {
+    let blanks = run_back_up_to(text, unit, 3, super::lexis::is_space);
+    let mut end = blanks - usize::from(before(text, blanks) == b',');
+    let number = house_number(text, end);
+    if let Some(number) = number {
+        end = gap_before(text, number)?;
+    }
+    for words in 0..=BETWEEN {
+        if words > 0
+            && let Some(start) = house_number(text, end)
+        {
+            return Some(start);
+        }
+        let dot = usize::from(before(text, end) == b'.');
+        let start = run_back_up_to(text, end - dot, 24, |c| {
+            is_letter(c) || matches!(c, b'\'' | b'-')
+        });
+        let first = text.get(start..end - dot)?.first()?;
+        let particle = known(text.get(start..end - dot)?).is(Known::PARTICLE);
+        (first.is_ascii_uppercase() || particle).then_some(())?;
+        end = gap_before(text, start)?;
+    }
+    None
+}
+
 /// `PO Box 123`, `Box 1234`.
 fn boxed(text: &[u8], word: &Word) -> Option<(usize, usize)> {
     if !same(text, word.start, word.end, "box") {
@@ -400,6 +446,15 @@ fn before_state(text: &[u8], word: &Word) -> Option<(usize, usize)> {
         "MD", "PA", "DO", "CT", "MA", "MS", "OR", "IN", "ME", "OK", "ID", "LA", "CA",
     ];
     let sure = !doubtful.iter().any(|other| state == other.as_bytes());
+    let people = ["MD", "PA", "DO"]
+        .iter()
+        .any(|other| state == other.as_bytes());
+    let links: &[&str] = if people {
+        &["in", "near"]
+    } else {
+        &["in", "near", "from", "to", "of"]
+    };
+    let sure = sure || linked(text, start, links);
     let unknown = last.known.is_nothing() && last.shape == Shape::Title && sure;
     let housed = behind_street(text, start);
     (zip || (comma && (listed || unknown || housed))).then_some((start, end))
@@ -414,6 +469,12 @@ fn town(text: &[u8], word: &Word) -> Option<usize> {
     // `10969 Berlin`.
     let coded = run_back_up_to(text, link_end, 6, |c| c.is_ascii_digit());
     if link_end - coded == 5 && word.is(Known::CITY) && !is_word(before(text, coded)) {
+        return Some(word.end);
+    }
+    // `, Boston 02139`.
+    let code = gap(text, word.end).map(|next| (next, digits(text, next)));
+    let coded = code.is_some_and(|(next, stop)| stop - next == 5 && !is_word(at(text, stop)));
+    if coded && word.is(Known::CITY) && before(text, link_end) == b',' {
         return Some(word.end);
     }
     let link = run_back_up_to(text, link_end, 8, is_letter);
