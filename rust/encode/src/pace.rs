@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn grows_by_four_towards_a_mebibyte() {
+    fn grows_by_four_towards_its_aim() {
         let column: ArrayRef = Arc::new(Int64Array::from(vec![0; 1_000_000]));
         assert_eq!(
             cuts(&column, 1_000_000)[..5],

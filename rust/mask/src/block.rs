@@ -29,19 +29,24 @@ pub(crate) struct Blocks {
 impl Blocks {
     /// Puts a text that begins with `tag` into a lane that is empty; false when it is too long.
     pub(crate) fn put(&mut self, lane: usize, tag: u8, text: &[u8]) -> bool {
-        let mut block = [0; BLOCK];
-        let Some(place) = block.get_mut(1..=text.len()) else {
-            return false;
-        };
-        place.copy_from_slice(text);
-        let [first, ..] = &mut block;
-        *first = tag;
         let length = 1 + text.len();
-        let used = block.as_chunks::<4>().0.iter().take(length.div_ceil(4));
-        for (lanes, word) in self.words.iter_mut().zip(used) {
+        if length > BLOCK {
+            return false;
+        }
+        // Each word begins with the last byte of the text's word before it, the first with the tag: put
+        // together in registers, for bytes that were just written are slow to read as a word.
+        let mut before = u32::from(tag);
+        let (words, rest) = text.as_chunks::<4>();
+        let rest = rest
+            .iter()
+            .rev()
+            .fold(0, |word, &byte| word << 8 | u32::from(byte));
+        let words = words.iter().map(|word| u32::from_le_bytes(*word));
+        for (lanes, word) in self.words.iter_mut().zip(words.chain([rest])) {
             if let Some(place) = lanes.get_mut(lane) {
-                *place = u32::from_le_bytes(*word);
+                *place = before | word << 8;
             }
+            before = word >> 24;
         }
         if let Some(place) = self.lengths.get_mut(lane) {
             *place = u32::try_from(length).unwrap_or(0);

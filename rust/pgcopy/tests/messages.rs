@@ -6,7 +6,7 @@
     reason = "a test says what it expects"
 )]
 
-use pgcopy::{Message, MessageError, Messages};
+use pgcopy::{Message, MessageError, Messages, Rows};
 use proptest::prelude::*;
 
 const ROW: usize = 1000;
@@ -29,6 +29,40 @@ fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Read {
             taken = messages.receive(piece, &mut rows, &mut others)?;
         }
         after.extend_from_slice(&piece[taken..]);
+    }
+    Ok((rows, others, after))
+}
+
+/// The same with the rows found in one buffer that the pieces fill, of messages their heads too.
+fn found<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Read {
+    let mut messages = Messages::new(ROW, OTHER);
+    let (mut places, mut others, mut after) = (Vec::new(), Vec::new(), Vec::new());
+    let mut buffer = Vec::new();
+    for piece in pieces {
+        let from = buffer.len();
+        buffer.extend_from_slice(piece);
+        let mut taken = 0;
+        if !messages.ended() {
+            taken = messages.find(piece, from, &mut places, &mut others)?;
+        }
+        after.extend_from_slice(&piece[taken..]);
+    }
+    let (mut rows, mut behind) = (Vec::new(), 0);
+    for place in places {
+        let (Rows::Messages(range) | Rows::Bytes(range)) = &place;
+        assert!(range.start >= behind && !range.is_empty(), "{range:?}");
+        behind = range.end;
+        let mut bytes = &buffer[range.clone()];
+        if let Rows::Bytes(_) = place {
+            rows.extend_from_slice(bytes);
+            continue;
+        }
+        while let [b'd', a, b, c, d, rest @ ..] = bytes {
+            let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize - 4;
+            rows.extend_from_slice(&rest[..length]);
+            bytes = &rest[length..];
+        }
+        assert!(bytes.is_empty());
     }
     Ok((rows, others, after))
 }
@@ -112,6 +146,7 @@ fn a_whole_copy() {
     for size in 1..60 {
         let (read, others, after) = read(cut(&bytes, &[size])).unwrap();
         assert_eq!(read, rows.concat());
+        assert_eq!(found(cut(&bytes, &[size])).unwrap().0, read);
         assert_eq!(after, b"more");
         let kinds: Vec<u8> = others.iter().map(|other| other.kind).collect();
         assert_eq!(kinds, [&b"NH"[..], &b"N".repeat(39), b"cC2DCZ"].concat());
@@ -178,6 +213,7 @@ proptest! {
         }
         bytes.truncate(bytes.len().saturating_sub(less));
         prop_assert_eq!(read(cut(&bytes, &sizes)), plainly(&bytes));
+        prop_assert_eq!(found(cut(&bytes, &sizes)), plainly(&bytes));
     }
 
     #[test]
@@ -186,5 +222,6 @@ proptest! {
         let got = read(cut(&with, &sizes));
         // However far a cut lets the reader see, it sees the same.
         prop_assert_eq!(got, plainly(&with));
+        prop_assert_eq!(found(cut(&with, &sizes)), plainly(&with));
     }
 }

@@ -68,6 +68,30 @@ fn decode_with(
     Ok((batches, decoder))
 }
 
+/// The same when each of the pieces is a message's body.
+fn decode_messages(
+    plans: &[ColumnPlan],
+    room: usize,
+    pieces: &[&[u8]],
+) -> Result<(Vec<Vec<DecodedColumn>>, bool), CopyError> {
+    let mut messages = Vec::new();
+    for piece in pieces {
+        messages.push(b'd');
+        messages.extend((piece.len() as u32 + 4).to_be_bytes());
+        messages.extend(*piece);
+    }
+    let mut decoder = Decoder::new(plans, Infinity::Null)?;
+    let mut batches = Vec::new();
+    let mut input = messages.as_slice();
+    while decoder.feed_messages(&mut input, room)? == Progress::Full {
+        assert_eq!(decoder.rows(), room);
+        batches.push(decoder.take()?);
+    }
+    assert!(input.is_empty());
+    batches.push(decoder.take()?);
+    Ok((batches, decoder.finished()))
+}
+
 fn decode(types: &[&str], bytes: &[u8]) -> Result<Vec<ArrayRef>, CopyError> {
     let (mut batches, decoder) = decode_with(&plan(types), Infinity::Error, &[bytes])?;
     if !decoder.finished() {
@@ -336,6 +360,29 @@ fn a_full_batch_waits_for_the_next_row() {
 }
 
 #[test]
+fn what_is_no_message_of_rows_is_refused() {
+    let plans = plan(&[r#"{"kind":"int4"}"#]);
+    let row = [&b"d\0\0\0\x0e\0\x01\0\0\0\x04"[..], &[0; 4]].concat();
+    for (input, rows) in [
+        (b"c\0\0\0\x04".to_vec(), None),
+        (b"d\0\0\0\x03".to_vec(), None),
+        (row[..row.len() - 1].to_vec(), None),
+        ([&row[..], b"d"].concat(), None),
+        ([&row[..], &row[..]].concat(), Some(2)),
+        ([&row[..], b"d\0\0\0\x06\xff\xff"].concat(), Some(1)),
+        ([&row[..], b"d\0\0\0\x06\xff\xff", &row[..]].concat(), None),
+    ] {
+        let mut decoder = Decoder::new(&plans, Infinity::Error).unwrap();
+        decoder.feed(&mut header().as_slice(), 10).unwrap();
+        let fed = decoder.feed_messages(&mut input.as_slice(), 10);
+        match rows {
+            Some(rows) => assert!(fed.is_ok() && decoder.rows() == rows, "{input:?}"),
+            None => malformed(fed),
+        }
+    }
+}
+
+#[test]
 fn errors_hold_no_value() {
     let secret = "123-45-6789";
     let bytes = stream(&[vec![Some(secret.into())]]);
@@ -431,5 +478,59 @@ proptest! {
         let whole = decode_with(&plans, Infinity::Error, &[&bytes]).unwrap().0;
         let split = decode_with(&plans, Infinity::Error, &pieces).unwrap().0;
         prop_assert_eq!(format!("{whole:?}"), format!("{split:?}"));
+        let messages = decode_messages(&plans, 1000, &pieces).unwrap();
+        prop_assert_eq!(format!("{:?}", (whole, true)), format!("{messages:?}"));
+    }
+
+    #[test]
+    fn a_message_a_row_or_not_changes_nothing(
+        rows in proptest::collection::vec(
+            (any::<Option<i32>>(), any::<Option<String>>()), 0..20),
+        room in 1usize..7,
+        joined in proptest::collection::vec(0usize..3, 1..6),
+        spoilt in proptest::option::of((any::<proptest::sample::Index>(), any::<u8>())),
+    ) {
+        let cells = |(n, text): (Option<i32>, Option<String>)| {
+            vec![n.and_then(|n| be(n.to_be_bytes())), text.map(String::into_bytes)]
+        };
+        let rows: Vec<_> = rows.into_iter().map(cells).collect();
+        let mut bytes = stream(&rows);
+        if let Some((at, byte)) = spoilt {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        // Where the header and each row end, as the server's messages do; some of them left out.
+        let (mut end, mut ends) = (19, vec![0, 19]);
+        for row in &rows {
+            end += 2 + row.iter().map(|cell| 4 + cell.as_ref().map_or(0, Vec::len)).sum::<usize>();
+            ends.push(end);
+        }
+        ends.push(bytes.len());
+        let mut kept = joined.iter().cycle();
+        ends.retain(|&end| end == 0 || end == bytes.len() || kept.next() != Some(&0));
+        let pieces: Vec<_> = ends.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
+        let plans = plan(&[r#"{"kind":"int4"}"#, r#"{"kind":"text"}"#]);
+        let mut decoder = Decoder::new(&plans, Infinity::Null).unwrap();
+        let mut input = bytes.as_slice();
+        let plainly = (|| {
+            let mut batches = Vec::new();
+            while decoder.feed(&mut input, room)? == Progress::Full {
+                batches.push(decoder.take()?);
+            }
+            batches.push(decoder.take()?);
+            Ok::<_, CopyError>((batches, decoder.finished()))
+        })();
+        let messages = decode_messages(&plans, room, &pieces);
+        prop_assert_eq!(format!("{plainly:?}"), format!("{messages:?}"));
+    }
+
+    #[test]
+    fn no_message_panics(soup in proptest::collection::vec(any::<u8>(), 0..200), begun: bool) {
+        let plans = plan(&[r#"{"kind":"int4"}"#, r#"{"kind":"text"}"#]);
+        let mut decoder = Decoder::new(&plans, Infinity::Null).unwrap();
+        if begun {
+            decoder.feed(&mut header().as_slice(), 1).unwrap();
+        }
+        let _ = decoder.feed_messages(&mut soup.as_slice(), 10);
     }
 }

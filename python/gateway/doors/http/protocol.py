@@ -8,7 +8,7 @@ client has gone away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -38,16 +38,15 @@ class Joined:
         self._size = 0
 
     def write(self, data: bytes) -> None:
+        self.writelines((data,))
+
+    def writelines(self, pieces: Sequence[bytes]) -> None:
         if not self._pieces:
             self._loop.call_soon(self.flush)
-        self._pieces.append(data)
-        self._size += len(data)
+        self._pieces += pieces
+        self._size += sum(map(len, pieces))
         if self._size > _SMALL:
             self.flush()
-
-    def writelines(self, pieces: Iterable[bytes]) -> None:
-        for piece in pieces:
-            self.write(piece)
 
     def flush(self) -> None:
         pieces, self._pieces, self._size = self._pieces, [], 0
