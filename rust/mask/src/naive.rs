@@ -58,6 +58,7 @@ pub(crate) struct Naive {
     age_in_words: DFA,
     records: Vec<(DFA, record::Keyword)>,
     grouped: DFA,
+    accession: DFA,
     fillers: DFA,
     far_fillers: DFA,
 }
@@ -299,6 +300,7 @@ impl Naive {
                 r"(?i:(?:ninety|hundred)(?:[ \t-](?:and[ \t-])?(?:one|two|three|four|five|six|seven|eight|nine|ten))?[ \t-](?:years|year|yrs|yr|yo))",
             ),
             grouped: compile("[0-9]{2,3}(?:-[0-9]{2,3}){2}$"),
+            accession: compile("[A-Z]{1,3}-?[0-9]{2}-[0-9]{3,7}$"),
             records: record::KEYWORDS
                 .iter()
                 .map(|keyword| {
@@ -586,7 +588,10 @@ impl Naive {
                             Weight::Weak => long || (hint && words >= 4),
                             Weight::Marked => {
                                 let grouped = !ends(&self.grouped, body, 0).is_empty();
-                                (long && hint && !range) || (keyword.kind == Kind::Mrn && grouped)
+                                let accession = !ends(&self.accession, body, 0).is_empty();
+                                (long && hint && !range)
+                                    || (keyword.kind == Kind::Mrn && grouped)
+                                    || (keyword.kind == Kind::Case && accession)
                             }
                         };
                         let fraction = is(text, end, b"/.") && digit(text, end + 1) && words <= 3;

@@ -6,7 +6,7 @@
 //! that an address goes on with.
 
 use super::lexicon::{Known, known};
-use super::lexis::{at, digits, is_blank, is_letter, is_space, is_word, quantity, run_up_to, same};
+use super::lexis::{at, before, digits, is_letter, is_space, is_word, quantity, run_up_to, same};
 use super::spelling::{Shape, Word, gap, word_at};
 use super::zip::{self, is_state};
 use super::{Kind, Span, states};
@@ -71,9 +71,13 @@ const COUNTRIES: [&str; 50] = [
 /// Adds what stands behind the address that ends at `end`.
 pub(super) fn behind(text: &[u8], end: usize, spans: &mut Vec<Span>) {
     let mut push = |start, end, kind| spans.push(Span { start, end, kind });
-    let Some((start, mark)) = next_part(text, end) else {
+    // Behind part of a house no comma is needed: `Suite 19 CHARLEROI`.
+    let numbered = before(text, end).is_ascii_digit();
+    let bare = || gap(text, end).filter(|_| numbered).map(|next| (next, b' '));
+    let Some((start, mark)) = next_part(text, end).or_else(bare) else {
         return;
     };
+    let address = end;
     let mut end = end;
     if let Some((town, sure)) = town(text, start, mark)
         && (sure || goes_on(text, town))
@@ -91,7 +95,8 @@ pub(super) fn behind(text: &[u8], end: usize, spans: &mut Vec<Span>) {
     }
     let comma = end + usize::from(at(text, end) == b',');
     let start = run_up_to(text, comma, 6, is_space);
-    if start > end
+    if end > address
+        && start > end
         && let Some(stop) = zip::code(text, start)
         && digits(text, start) - start >= 3
         && ends(text, stop)
@@ -104,7 +109,11 @@ pub(super) fn behind(text: &[u8], end: usize, spans: &mut Vec<Span>) {
 /// Where the next part of an address begins behind `end`, and the comma or line's end before it.
 fn next_part(text: &[u8], end: usize) -> Option<(usize, u8)> {
     let dot = end + usize::from(at(text, end) == b'.' && at(text, end + 1) == b',');
-    let comma = dot + usize::from(at(text, dot) == b',');
+    // A comma may begin the next line.
+    let comma = match run_up_to(text, dot, 2, is_space) {
+        sign if at(text, sign) == b',' => sign + 1,
+        _ => dot,
+    };
     let start = run_up_to(text, comma, 8, is_space);
     let line = text.get(comma..start)?.contains(&b'\n');
     let mark = if comma > dot { b',' } else { b'\n' };
@@ -170,8 +179,8 @@ fn town(text: &[u8], start: usize, mark: u8) -> Option<(usize, bool)> {
 
 /// Whether behind a town at `end` stands what an address goes on with.
 fn goes_on(text: &[u8], end: usize) -> bool {
-    let comma = end + usize::from(at(text, end) == b',');
-    let next = run_up_to(text, comma, 6, is_space);
+    let bare = run_up_to(text, end, 2, is_space);
+    let next = next_part(text, end).map_or(bare, |(next, _)| next);
     let code = at(text, next).is_ascii_digit() && zip::code(text, next).is_some();
     next > end && (code || country(text, next).is_some() || region(text, end).is_some())
 }
@@ -195,10 +204,15 @@ fn country(text: &[u8], i: usize) -> Option<usize> {
 
 /// The state or province behind a town that ends at `end`: two or three capitals, or a state's name.
 fn region(text: &[u8], end: usize) -> Option<(usize, usize)> {
-    let comma = end + usize::from(at(text, end) == b',');
+    let sign = run_up_to(text, end, 2, is_space);
+    let comma = if at(text, sign) == b',' {
+        sign + 1
+    } else {
+        end
+    };
     let start = run_up_to(text, comma, 6, is_space);
     let stop = run_up_to(text, start, 4, |c| c.is_ascii_uppercase());
-    if start == end || is_blank(at(text, end)) && at(text, comma) != b',' && stop == start {
+    if start == end {
         return None;
     }
     if (2..=3).contains(&(stop - start)) && !is_word(at(text, stop)) {

@@ -11,7 +11,7 @@ use super::lexis::{at, before, is_blank, is_letter, is_word, run_back_up_to, run
 use super::spelling::{Shape, Word, gap, gap_before, word_at};
 
 /// Words between a proper name and the kind of institution.
-const BETWEEN: usize = 3;
+const BETWEEN: usize = 5;
 
 /// The institution whose proper name begins with this word: where it begins and ends.
 pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
@@ -26,10 +26,14 @@ pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
     }
     // `at Golden Valley Hospital`.
     let sure = proper(word);
-    if !(sure || at_one && word.is(Known::NAME)) {
+    let front = at_one && word.is(Known::HOUSE_FRONT);
+    if !(sure || front || at_one && word.is(Known::NAME)) {
         return None;
     }
     let listed = word.is(Known::NAME.or(Known::CITY)) || word.possessive;
+    // `at Xqzt Imaging`.
+    let at_it =
+        gap_before(text, word.start).is_some_and(|end| end > 2 && same(text, end - 3, end, " at"));
     let mut several = false;
     let mut end = word.end + if word.possessive { 2 } else { 0 };
     for words in 0..=BETWEEN {
@@ -41,10 +45,9 @@ pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
         let stop = run_up_to(text, next, 14, is_letter);
         let found = known(text.get(next..stop)?);
         let capital = at(text, next).is_ascii_uppercase();
-        if found.is(Known::FACILITY) || (capital && centre(text, next, stop)) {
+        let special = capital && at_it && specialty(text, next, stop);
+        if found.is(Known::FACILITY) || (capital && centre(text, next, stop)) || special {
             // `Xqzt Clinic` may be a clinic for anything.
-            let at_it = gap_before(text, word.start)
-                .is_some_and(|end| end > 2 && same(text, end - 3, end, " at"));
             let clinic = same(text, next, stop, "clinic") && !(at_it && words > 0);
             let school = !capital && !listed;
             let start = saint_before(text, word.start).unwrap_or(word.start);
@@ -60,8 +63,8 @@ pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
         // `Brigham and Women's Hospital`.
         let and = ["and", "of", "for"]
             .iter()
-            .any(|and| same(text, next, stop, and))
-            && listed;
+            .any(|and| same(text, next, stop, and));
+        let and = and && (listed || front);
         if !(capital || and && words > 0 || and && word.is(Known::NAME)) || stop == next {
             return None;
         }
@@ -107,6 +110,11 @@ fn centre(text: &[u8], start: usize, end: usize) -> bool {
         "practice",
         "medicine",
         "physicians",
+        "associates",
+        "specialists",
+        "partners",
+        "living",
+        "care",
     ];
     if !kinds.iter().any(|kind| same(text, start, end, kind)) {
         return false;
@@ -124,9 +132,49 @@ fn centre(text: &[u8], start: usize, end: usize) -> bool {
             "family",
             "community",
             "care",
+            "assisted",
+            "senior",
+            "independent",
+            "urgent",
+            "memory",
+            "treatment",
+            "recovery",
+            "dialysis",
+            "imaging",
+            "wellness",
+            "dental",
         ];
         of.iter().any(|word| same(text, start, end, word))
     })
+}
+
+/// What stands behind the proper name of who does it: `at Qwrtz Imaging`.
+fn specialty(text: &[u8], start: usize, end: usize) -> bool {
+    let kinds = [
+        "imaging",
+        "diagnostics",
+        "orthopedics",
+        "orthopaedics",
+        "dermatology",
+        "pediatrics",
+        "cardiology",
+        "oncology",
+        "dental",
+        "pharmacy",
+        "labs",
+        "laboratories",
+        "rehab",
+        "rehabilitation",
+        "house",
+        "high",
+        "place",
+        "village",
+        "commons",
+        "terrace",
+        "associates",
+        "institute",
+    ];
+    kinds.iter().any(|kind| same(text, start, end, kind))
 }
 
 /// The start of `St. ` or the like before `i`.

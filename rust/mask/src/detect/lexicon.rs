@@ -69,6 +69,8 @@ impl Known {
     pub(crate) const HOUSE_END: Self = Self(1 << 27);
     /// What employers are called that are a word too.
     pub(crate) const COMPANY: Self = Self(1 << 28);
+    /// What the names of houses begin with, though it is a plain word.
+    pub(crate) const HOUSE_FRONT: Self = Self(1 << 29);
     /// What opens a rule of places.
     pub(crate) const PLACED: Self = Self((1 << 14) | (1 << 15) | (1 << 16) | (1 << 17) | (1 << 13));
     /// Any of the four.
@@ -97,7 +99,7 @@ impl Known {
 }
 
 /// Which list says what. Later ones are weighed against earlier ones in [`settled`].
-const LISTS: [(&str, Known); 29] = [
+const LISTS: [(&str, Known); 30] = [
     (include_str!("lexicon/given.txt"), Known::GIVEN),
     (include_str!("lexicon/surnames.txt"), Known::SURNAME),
     (include_str!("lexicon/given_words.txt"), Known::MAYBE_GIVEN),
@@ -132,6 +134,7 @@ const LISTS: [(&str, Known); 29] = [
     (towns::TOWNS, Known::TOWN),
     (towns::HOUSES, Known::TOWN),
     (include_str!("lexicon/house_ends.txt"), Known::HOUSE_END),
+    (include_str!("lexicon/house_fronts.txt"), Known::HOUSE_FRONT),
     (include_str!("lexicon/companies.txt"), Known::COMPANY),
 ];
 

@@ -6,7 +6,9 @@
 //! a thing or a word in title case that is none (`Kowalski Test`), and behind an article (`the Kelly`).
 
 use super::lexicon::{Known, known};
-use super::lexis::{at, before, is_blank, is_letter, is_space, run, run_back_up_to, run_up_to};
+use super::lexis::{
+    at, before, is_blank, is_letter, is_space, run, run_back_up_to, run_up_to, same,
+};
 use super::name::{in_place, is_thing, set_apart};
 use super::place::code_behind;
 use super::spelling::{Shape, Word, gap, gap_before, is_capital, word_at, word_before};
@@ -141,5 +143,8 @@ fn crowded(text: &[u8], i: usize) -> bool {
                 .or(Known::BEFORE)
                 .or(Known::RELATION))
             && last.len() > 2
+            && !["from", "near", "outside"]
+                .iter()
+                .any(|link| same(text, last.start, last.end, link))
     })
 }

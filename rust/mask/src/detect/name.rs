@@ -20,7 +20,7 @@ use super::lexis::{
     at, before, is_blank, is_letter, is_space, is_word, run_back_up_to, run_up_to, same,
 };
 use super::pair::{acting, credited, lettered, paired, signed, turned};
-use super::spelling::{Shape, Word, gap, gap_before, is_capital, word_at};
+use super::spelling::{Shape, Word, gap, gap_before, is_capital, word_at, word_before};
 use super::{Kind, Span};
 
 /// How much what stands before it proves.
@@ -238,12 +238,24 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
     }
     let opening = same(text, start, end, "dear") || same(text, start, end, "attn");
     let shouted = word.shape == Shape::Caps && word.is(Known::SURE);
+    if known.is(Known::RELATION) && !lower && !opening && amid(text, word) {
+        return Some(Proof::Called);
+    }
+    if same(text, start, end, "and") && beside_given(text, start) && closed(text, word) {
+        return Some(Proof::Called);
+    }
+    if reported(text, start, end) {
+        return Some(Proof::Label);
+    }
     if known.is(Known::RELATION) && (lower || opening || shouted) {
         let c_o = end - start > 1 || (before(text, start) == b'/' && at_c(text, start));
         return c_o.then_some(Proof::Relation);
     }
     // `paged Xqzt Plugh`, not `with Xqzt Plugh`.
-    let people = known.is(Known::BEFORE.or(Known::ROLE)) && end - start > 2;
+    let pt = ["pt", "am", "m"]
+        .iter()
+        .any(|one| same(text, start, end, one));
+    let people = known.is(Known::BEFORE.or(Known::ROLE)) && (pt || end - start > 2);
     let link = ["with", "from", "for", "and"];
     if people && !link.iter().any(|link| same(text, start, end, link)) && two_unknown(text, word) {
         return Some(Proof::Relation);
@@ -324,6 +336,35 @@ fn greeted(text: &[u8], start: usize, end: usize) -> bool {
     greetings.iter().any(|word| same(text, start, end, word))
 }
 
+/// Whether a sentence goes on behind this word in small letters: `Friend Skip drove him`.
+fn amid(text: &[u8], word: &Word) -> bool {
+    let small = gap(text, word.end).is_some_and(|next| {
+        at(text, next).is_ascii_lowercase() && at(text, next + 1).is_ascii_lowercase()
+    });
+    small && word.shape == Shape::Title && !word.is_plain() && word.len() >= 3
+}
+
+/// Whether a given name ends before the `and` at `i`.
+fn beside_given(text: &[u8], i: usize) -> bool {
+    let last = gap_before(text, i).and_then(|end| word_before(text, end));
+    last.is_some_and(|last| last.shape == Shape::Title && last.is(Known::GIVEN))
+}
+
+/// Whether these are the last words of `report from`, `handoff to` and the like.
+fn reported(text: &[u8], start: usize, end: usize) -> bool {
+    if !["from", "to"]
+        .iter()
+        .any(|link| same(text, start, end, link))
+    {
+        return false;
+    }
+    gap_before(text, start).is_some_and(|end| {
+        let from = run_back_up_to(text, end, 9, is_letter);
+        let told = ["report", "handoff", "signout", "handover"];
+        told.iter().any(|told| same(text, from, end, told))
+    })
+}
+
 /// The end of a name that a comma sets apart from a relative before it: `her mother, Grace, called`.
 pub(super) fn set_apart(text: &[u8], word: &Word) -> Option<usize> {
     let comma = gap_before(text, word.start).filter(|&end| before(text, end) == b',')? - 1;
@@ -372,6 +413,10 @@ fn goes_by(text: &[u8], start: usize, end: usize) -> bool {
         ("by", "go"),
         ("called", "be"),
         ("is", "nickname"),
+        ("me", "call"),
+        ("me", "calls"),
+        ("him", "named"),
+        ("her", "named"),
     ];
     let before_it =
         gap_before(text, start).map(|end| (run_back_up_to(text, end, 9, is_letter), end));
@@ -444,7 +489,9 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
             word.is(Known::NAME) || (unknown && word.len() >= 4)
         }
         (Shape::Title | Shape::Caps, Proof::Role) => word.is(Known::SURE) || surname,
-        (Shape::Title, Proof::Label) if unknown && !initials && word.len() >= 3 => {
+        (Shape::Title, Proof::Label)
+            if (unknown || word.is(Known::COMMON)) && !initials && word.len() >= 3 =>
+        {
             stands_like_name(text, &word)
         }
         (Shape::Title | Shape::Caps, Proof::Label) => {
@@ -466,7 +513,11 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
         && at(text, end) == b','
         && let Some(next) = gap(text, end + 1)
         && let Some(given) = word_at(text, next)
-        && given.may_name()
+        && (given.may_name()
+            || word.shape == Shape::Caps
+                && given.shape == Shape::Caps
+                && given.known.is_nothing()
+                && given.len() >= 3)
     {
         return Some(tail(text, given.end, true));
     }
@@ -548,14 +599,18 @@ pub(super) fn tail(text: &[u8], end: usize, any: bool) -> usize {
         let abbreviated =
             words == 0 && initial && at(text, next + 1) == b'.' && at(text, next) != b'I';
         let alone = if abbreviated { next + 1 } else { end };
-        let Some(word) = word_at(text, after_particles(text, after)) else {
+        let particles = after_particles(text, after);
+        let Some(word) = word_at(text, particles) else {
             end = alone;
             break;
         };
         let sure = word.is(Known::SURE) || (word.is(Known::NAME) && !word.is(Known::PLAIN));
         let unknown = word.known.is_nothing() && word.shape == Shape::Title;
         // `Tran Van Hung was`.
-        let last = word.is(Known::NAME) && word.shape == Shape::Title && said_of(text, &word);
+        let named = word.is(Known::NAME) || unknown;
+        let last = named && word.shape == Shape::Title && said_of(text, &word);
+        // `Vasquez de la Torre`.
+        let last = last || unknown && particles > after + 2;
         if !word.may_name() || !(sure || last || (any && unknown)) {
             end = alone;
             break;

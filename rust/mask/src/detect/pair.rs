@@ -5,7 +5,7 @@
 //! where the name begins. Left alone: what `name` leaves alone.
 
 use super::lexicon::Known;
-use super::lexis::{at, before, is_blank, is_letter, is_word, run_back_up_to, run_up_to};
+use super::lexis::{at, before, is_blank, is_letter, is_word, run_back_up_to, run_up_to, same};
 use super::name::{auxiliary, before_initials, before_particles, in_place, is_known, is_thing};
 use super::spelling::{Shape, Word, gap, gap_before, word_before};
 
@@ -184,7 +184,19 @@ pub(super) fn turned(text: &[u8], word: &Word) -> Option<usize> {
         Shape::Caps => last.may_name() || (last.known.is_nothing() && last.len() >= 4),
         _ => false,
     };
-    let fits = (sure && ((given && word.may_name()) || initial))
+    // `QWRTZ, PLUGH DOB 1/2/1990`.
+    let dated = gap(text, word.end).is_some_and(|next| {
+        let stop = run_up_to(text, next, 4, is_letter);
+        let heads = ["dob", "mrn", "ssn"];
+        heads.iter().any(|head| same(text, next, stop, head))
+    });
+    let unknown = |one: &Word| {
+        let cased = one.shape == Shape::Caps || one.shape == Shape::Title;
+        cased && one.len() >= 3 && (one.known.is_nothing() || one.is(Known::NAME))
+    };
+    let headed = dated && unknown(&last) && unknown(word) && last.shape == word.shape;
+    let fits = headed
+        || (sure && ((given && word.may_name()) || initial))
         || (like && given && word.is(Known::GIVEN) && word.may_name());
     fits.then_some(before_capital_particles(text, &last))
 }

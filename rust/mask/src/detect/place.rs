@@ -38,6 +38,9 @@ pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
     let street = Known::STREET.or(Known::SHORT_STREET);
     let mut address = |start, end| {
         let end = with_units(text, end);
+        // `704 1436 Redbud Drive`.
+        let more = gap_before(text, start).and_then(|end| house_number(text, end));
+        let start = more.unwrap_or(start);
         let kind = Kind::Address;
         spans.push(Span { start, end, kind });
         envelope::behind(text, end, spans);
@@ -131,6 +134,11 @@ fn is_ordinal(token: &[u8]) -> bool {
         })
 }
 
+/// House numbers in words.
+const NUMBERS: [&str; 10] = [
+    "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten",
+];
+
 /// The start of the address whose kind of street this word is.
 fn street_before(text: &[u8], word: &Word) -> Option<usize> {
     // `12 High St`; in capitals it is a segment, too.
@@ -144,7 +152,7 @@ fn street_before(text: &[u8], word: &Word) -> Option<usize> {
         }
     }
     let mut end = gap_before(text, word.start)?;
-    let mut own = false;
+    let (mut own, mut dotted) = (false, false);
     for words in 0..=BETWEEN {
         if words > 0
             && let Some(start) = house_number(text, end)
@@ -156,8 +164,13 @@ fn street_before(text: &[u8], word: &Word) -> Option<usize> {
             is_word(c) || matches!(c, b'\'' | b'-')
         });
         let token = text.get(start..end - dot)?;
+        dotted |= dot == 1 && token.len() > 2;
         let found = known(token);
         let first = token.first().copied()?;
+        // `One Longfellow Place`.
+        if own && !dotted && NUMBERS.iter().any(|number| token == number.as_bytes()) {
+            return Some(start);
+        }
         let capital = first.is_ascii_uppercase() && token.iter().all(|&c| !c.is_ascii_digit());
         let small = found.is(Known::PARTICLE) || matches!(token, b"of" | b"the");
         if !(capital || small || is_ordinal(token)) {
@@ -282,7 +295,10 @@ fn unit(text: &[u8], i: usize) -> Option<usize> {
     let stop = run_up_to(text, sign, 7, |c| is_word(c) || c == b'-');
     let token = text.get(sign..stop)?;
     let numbered = token.iter().any(u8::is_ascii_digit) || (token.len() == 1 && blanks > end);
-    (numbered && sign > end && !is_word(at(text, stop))).then_some(stop)
+    // `Route 2 tabs`.
+    let route = ["route", "rte"].iter().any(|one| same(text, i, end, one));
+    let open = route && run_up_to(text, stop, 1, is_blank) > stop;
+    (numbered && sign > end && !open && !is_word(at(text, stop))).then_some(stop)
 }
 
 /// With the unit that follows, a comma or line end between or not.
@@ -359,6 +375,18 @@ fn boxed(text: &[u8], word: &Word) -> Option<(usize, usize)> {
         .any(|post| letters.eq_ignore_ascii_case(post.as_bytes()));
     if post {
         return Some((office, stop));
+    }
+    // `PSC 6293, Box 8158`, `Unit 4719 Box 7394`.
+    let number = run_back_up_to(text, end - usize::from(before(text, end) == b','), 6, |c| {
+        c.is_ascii_digit()
+    });
+    let unit = gap_before(text, number).map(|end| (run_back_up_to(text, end, 5, is_letter), end));
+    let military = unit.filter(|&(from, to)| {
+        let kinds = ["psc", "unit", "cmr"];
+        kinds.iter().any(|kind| same(text, from, to, kind))
+    });
+    if let Some((from, _)) = military {
+        return Some((from, stop));
     }
     (stop - next >= 4).then_some((word.start, stop))
 }
@@ -479,7 +507,8 @@ fn town(text: &[u8], word: &Word) -> Option<usize> {
     }
     let link = run_back_up_to(text, link_end, 8, is_letter);
     let letters = text.get(link..link_end)?;
-    let of = |words: &[&str]| words.iter().any(|word| letters == word.as_bytes());
+    let small = letters.to_ascii_lowercase();
+    let of = |words: &[&str]| words.iter().any(|word| small == word.as_bytes());
     if !of(&["in", "from", "to", "near", "of", "outside", "around", "via"])
         || is_word(before(text, link))
     {

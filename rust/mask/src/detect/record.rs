@@ -9,7 +9,8 @@
 //! one three characters with a mark and four with a hint; without either, five digits, or five letters
 //! and digits mixed of which three are digits. After a `Marked` one three characters with a mark; what
 //! a hint alone announces must be as long as after a `Weak` word without. A number before a unit
-//! (`Order: 250 mL`) counts after `Strong` words only, and `12-34-56` is a chart's by itself.
+//! (`Order: 250 mL`) counts after `Strong` words only, and `12-34-56` is a chart's by
+//! itself, as `SP-18-4432` is a laboratory's.
 
 use super::lexis::{
     at, before, digits, is_blank, is_letter, is_word, quantity, run, run_up_to, same,
@@ -59,7 +60,7 @@ const fn marked(phrase: &'static str, kind: Kind) -> Keyword {
 }
 
 /// Every keyword. Where one is the beginning of another both are tried.
-pub(crate) const KEYWORDS: [Keyword; 95] = [
+pub(crate) const KEYWORDS: [Keyword; 96] = [
     strong("m.r.n", Kind::Mrn),
     strong("mrn", Kind::Mrn),
     strong("mrns", Kind::Mrn),
@@ -153,6 +154,7 @@ pub(crate) const KEYWORDS: [Keyword; 95] = [
     strong("unit number", Kind::Mrn),
     strong("chart no", Kind::Mrn),
     strong("hospital no", Kind::Mrn),
+    marked("report", Kind::Case),
     strong("pager", Kind::Phone),
     strong("beeper", Kind::Phone),
 ];
@@ -297,7 +299,9 @@ fn numbered(text: &[u8], i: usize, keyword: &Keyword) -> Option<(usize, usize)> 
         Weight::Weak => long || (hint && counts.word >= 4),
         Weight::Marked => {
             let body = text.get(i..end).unwrap_or_default();
-            (long && hint && !range) || (keyword.kind == Kind::Mrn && is_grouped(body))
+            (long && hint && !range)
+                || (keyword.kind == Kind::Mrn && is_grouped(body))
+                || (keyword.kind == Kind::Case && is_accession(body))
         }
     };
     let quantity = weight != Weight::Strong && quantity(text, end);
@@ -314,6 +318,19 @@ fn is_grouped(body: &[u8]) -> bool {
     };
     let three = [next(), next(), next()];
     three == [Some(true); 3] && groups.next().is_none()
+}
+
+/// Whether a laboratory numbers its cases so: `SP-18-4432`, `C19-22817`.
+fn is_accession(body: &[u8]) -> bool {
+    let letters = body.iter().take_while(|c| c.is_ascii_uppercase()).count();
+    let rest = body.get(letters..).unwrap_or_default();
+    let rest = rest.strip_prefix(b"-").unwrap_or(rest);
+    let [a, b, b'-', number @ ..] = rest else {
+        return false;
+    };
+    let year = a.is_ascii_digit() && b.is_ascii_digit();
+    let digits = number.iter().all(u8::is_ascii_digit);
+    (1..=3).contains(&letters) && year && digits && (3..=7).contains(&number.len())
 }
 
 fn is_sign(c: u8) -> bool {

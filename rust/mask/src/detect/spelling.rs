@@ -54,7 +54,8 @@ impl Word {
     /// capitals of no list, unless they are three.
     pub(crate) fn is_rare(&self) -> bool {
         let unknown = self.known.is_nothing() && self.len() != 3;
-        let houses = Known::TOWN.or(Known::HOUSE_END).or(Known::COMPANY);
+        let houses = Known::TOWN.or(Known::HOUSE_END).or(Known::HOUSE_FRONT);
+        let houses = houses.or(Known::COMPANY);
         let placed = Known::PLACED.or(Known::CITY).or(houses);
         match self.shape {
             Shape::Initial => true,

@@ -73,12 +73,48 @@ fn doing(text: &[u8], verb: usize) -> Option<Span> {
         return None;
     }
     let last = word_before(text, gap_before(text, verb)?)?;
-    person(text, &last, true)
+    let end = run_up_to(text, verb, LONGEST, is_letter);
+    let said = ["states", "stated"]
+        .iter()
+        .any(|said| same(text, verb, end, said));
+    // What a label states, and what an insurer denies.
+    let thing = said && last.known.is_nothing() || refused(text, end);
+    person(text, &last, true).filter(|_| !thing)
+}
+
+/// Whether what insurers say no to begins at `i`.
+fn refused(text: &[u8], i: usize) -> bool {
+    let words = [
+        "coverage",
+        "prior",
+        "payment",
+        "claim",
+        "request",
+        "appeal",
+        "auth",
+        "authorization",
+    ];
+    let word = |i: usize| gap(text, i).map(|next| (next, run_up_to(text, next, 13, is_letter)));
+    let Some((mut next, mut end)) = word(i) else {
+        return false;
+    };
+    if same(text, next, end, "the")
+        && let Some(more) = word(end)
+    {
+        (next, end) = more;
+    }
+    words.iter().any(|word| same(text, next, end, word))
 }
 
 /// Who is so many years old as stand before the word at `unit`: `Xqzt is a 54 year old`, `Anna Xqzt, a
 /// pleasant 54-year-old`.
 fn aged(text: &[u8], unit: usize) -> Option<Span> {
+    // `a 10 year history`.
+    let end = run_up_to(text, unit, LONGEST, is_letter);
+    let old = run_up_to(text, end, 1, |c| is_blank(c) || c == b'-');
+    if end > unit + 2 && !same(text, old, old + 3, "old") {
+        return None;
+    }
     let joint = run_back_up_to(text, unit, 2, |c| is_blank(c) || c == b'-');
     let mut end = run_back_up_to(text, joint, 3, |c| c.is_ascii_digit());
     if end == joint || is_word(before(text, end)) {
@@ -126,7 +162,13 @@ fn person(text: &[u8], last: &Word, sure: bool) -> Option<Span> {
         let free = !word.is(other) && !title(word) && !word.possessive && word.len() >= 2;
         free && (unknown || word.is(Known::NAME) && word.may_name())
     };
-    if !part(last) || last.is(Known::PLAIN) && !sure {
+    let letters = text.get(last.start..last.end)?;
+    // `Currently denies`.
+    let adverb = last.known.is_nothing() && letters.ends_with(b"ly");
+    let coloured = SURNAMES
+        .iter()
+        .any(|name| same(text, last.start, last.end, name));
+    if !part(last) || adverb || last.is(Known::PLAIN) && !(sure && coloured) {
         return None;
     }
     let named = last.is(Known::SURE) || sure && (last.is(Known::NAME) || last.known.is_nothing());
@@ -148,6 +190,12 @@ fn person(text: &[u8], last: &Word, sure: bool) -> Option<Span> {
         kind: Kind::Name,
     })
 }
+
+/// Surnames that are plain words, and are no other subject of what people do.
+const SURNAMES: [&str; 18] = [
+    "black", "brown", "gray", "green", "white", "young", "king", "hill", "hall", "baker", "cook",
+    "wood", "woods", "stone", "fox", "grant", "ward", "price",
+];
 
 /// Words of a name before its last one.
 const MORE: usize = 3;

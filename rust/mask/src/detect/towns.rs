@@ -114,10 +114,12 @@ pub(super) fn house(text: &[u8], word: &Word) -> Option<(usize, usize)> {
     }
     let mut start = word.start;
     for _ in 0..3 {
-        let blanks = gap_before(text, start)?;
+        let bracket = start - usize::from(before(text, start) == b'(');
+        let blanks = gap_before(text, bracket)?;
         let from = run_back_up_to(text, blanks, 6, |c| c.is_ascii_lowercase());
         let link = ["at", "from", "to", "in", "via"];
-        if link.iter().any(|link| same(text, from, blanks, link)) && start < word.start {
+        let linked = link.iter().any(|link| same(text, from, blanks, link));
+        if (linked || before(text, start) == b'(') && start < word.start {
             let end = onward(text, word.end);
             // `to Adult General Surgery`.
             let more = gap(text, end).and_then(|next| word_at(text, next));
