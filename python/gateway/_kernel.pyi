@@ -40,6 +40,7 @@ __all__ = [
     "Patterns",
     "__version__",
     "canonical",
+    "digest",
     "lineage",
     "parts",
     "relations_named",
@@ -59,6 +60,13 @@ def canonical(value: object) -> bytes:
 
     Raises gateway.errors.InvalidRequest for everything else, for text that is not Unicode, and for more
     than 64 levels.
+    """
+
+def digest(tree: str, server_major: int) -> str:
+    """The digest that `lineage` gives of the tree. Trees of one digest differ in the places of the text
+    alone: they name the same relations, and all else that `lineage` says of them is the same.
+
+    Raises as `lineage` does, but for what is read and has no lineage.
     """
 
 def lineage(tree: str, server_major: int, *, stored: bool = False) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from typing import Any, TypeVar, cast
 
@@ -40,6 +39,7 @@ _NEVER = 86_400.0  # seconds; the settings of the session end what hangs
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
 _MOMENT = 0.25  # seconds until a cancellation that may have come too early is repeated
 _MOST_OF_A_ROW = (1 << 30) - 1  # the server makes none that is longer
+_NO_RELATION = (0,)  # what a sub-select that is no view names
 _MOST_OF_A_TREE = 20 << 20  # bytes the server may send about one statement before it runs
 
 
@@ -362,13 +362,12 @@ class Transaction:
             raise NotUnderstood(
                 "the server did not show the tree of the rows it was to send"
             ) from None
-        inner = json.loads(_kernel.lineage(rows, self.server_major))
-        if inner["digest"] != digest:
+        if _kernel.digest(rows, self.server_major) != digest:
             raise NotUnderstood(
                 "the statement meant something else when it was run than when it was analysed",
                 hint="send it again",
             )
-        unknown = {relation["oid"] for relation in inner["relations"]} - set(relations)
+        unknown = set(_kernel.relations_named(copy.trees[1])).difference(relations, _NO_RELATION)
         if unknown or (relations and await self._has_grown(copy, relations)):
             raise NotUnderstood(
                 "a table of the statement has a partition or an inheriting table that came after "

@@ -28,6 +28,7 @@ fn _kernel(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("DETECTORS", PyTuple::new(m.py(), mask::detectors())?)?;
     m.add("LABELS", PyTuple::new(m.py(), mask::labels())?)?;
     m.add_function(wrap_pyfunction!(canonical::canonical, m)?)?;
+    m.add_function(wrap_pyfunction!(lineage::digest, m)?)?;
     m.add_function(wrap_pyfunction!(lineage::lineage, m)?)?;
     m.add_function(wrap_pyfunction!(lineage::parts, m)?)?;
     m.add_function(wrap_pyfunction!(lineage::relations_named, m)?)?;
