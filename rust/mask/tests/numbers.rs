@@ -180,6 +180,7 @@ fn charts_and_pagers() {
         ("Pager 4-5521, beeper 2231", "Pager [PHONE], beeper [PHONE]"),
         ("pager #31337", "pager #[PHONE]"),
         ("Accession: S-23-001234", "Accession: [CASE]"),
+        ("report SP-18-4432 signed", "report [CASE] signed"),
         ("Chart 03-04-2021 seen", "Chart [DATE] seen"),
     ]);
     unchanged(&[

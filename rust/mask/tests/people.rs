@@ -29,7 +29,22 @@ fn scan_under(treatment: &Treatment, rows: &[&str]) -> Vec<String> {
         .collect()
 }
 
-const NAMES: [(&str, &str); 117] = [
+const NAMES: [(&str, &str); 129] = [
+    ("Contact: Lorraine (friend)", "Contact: [NAME] (friend)"),
+    ("Liam and Mia discharged", "[NAME] and [NAME] discharged"),
+    ("report from Qwrtz. Stable", "report from [NAME]. Stable"),
+    ("report from Radiology.", "report from Radiology."),
+    ("NAME: QWRTZ, PLUGHA", "NAME: [NAME]"),
+    ("Attending: Ng, Desmond", "Attending: [NAME]"),
+    ("please call me Qwrtz.", "please call me [NAME]."),
+    ("Anna Vasquez de la Qwrtz", "[NAME]"),
+    ("Currently denies pain", "Currently denies pain"),
+    ("Aetna denied coverage", "Aetna denied coverage"),
+    (
+        "She is a pleasant 80 year old",
+        "She is a pleasant 80 year old",
+    ),
+    ("Qwrtz was a 5 year course", "Qwrtz was a 5 year course"),
     ("Qwrtz is a 54 year old man", "[NAME] is a 54 year old man"),
     (
         "Plugh Qwrtz is a very pleasant 54-year-old",
@@ -173,7 +188,21 @@ const NAMES: [(&str, &str); 117] = [
     ("Smith, John, 45M", "[NAME], 45M"),
 ];
 
-const PLACES: [(&str, &str); 55] = [
+const PLACES: [(&str, &str); 66] = [
+    (
+        "at Maple Grove Rehabilitation and Nursing Center",
+        "at [PLACE]",
+    ),
+    ("from Duke University Hospital", "from [PLACE]"),
+    ("seen at Qwrtz Imaging", "seen at [PLACE]"),
+    ("seen at Outpatient Imaging", "seen at Outpatient Imaging"),
+    ("(Qwrtz Regional)", "(Qwrtz Regional)"),
+    ("from OSH (Qwrtz Regional) by", "from OSH ([PLACE]) by"),
+    ("at One Qwrtz Place, Boston", "at [ADDRESS], [PLACE]"),
+    ("Unit 4719 Box 7394", "[ADDRESS]"),
+    ("704 1436 Redbud Drive", "[ADDRESS]"),
+    ("Six Minute Walk test", "Six Minute Walk test"),
+    ("trip to Qwrtz, tick bite", "trip to [PLACE], tick bite"),
     ("from Fall River today", "from [PLACE] today"),
     (
         "Ann Arbor IIIA, Los Angeles C.",

@@ -57,6 +57,9 @@ pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
                 known(text.get(more..stop).unwrap_or_default()).is(Known::FACILITY)
             });
             let stop = more.map_or(stop, |(_, stop)| stop);
+            // `Duke University Hospital`, `Mission Hospital`.
+            let hospital = front && same(text, next, stop, "hospital");
+            let several = several || more.is_some() || hospital;
             let apart = !is_word(at(text, stop)) && (sure || (several && !clinic));
             return ((listed || !clinic) && !school && apart).then_some((start, stop));
         }

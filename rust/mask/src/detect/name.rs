@@ -501,6 +501,12 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
         (Shape::Lower, Proof::Title) => word.is(Known::SURE) && word.len() >= 3,
         _ => false,
     };
+    // `Attending: Ng, Desmond`.
+    let turned = matches!(proof, Proof::Field | Proof::Label) && at(text, word.end) == b',';
+    let given = gap(text, word.end + 1).filter(|_| turned);
+    let given = given.and_then(|next| word_at(text, next));
+    let before_given = given.is_some_and(|given| given.is(Known::GIVEN) && given.may_name());
+    let fits = fits || before_given && word.may_name();
     let weak = matches!(proof, Proof::Usual | Proof::Role | Proof::Label);
     if !fits || (weak && is_thing(text, word.end)) {
         return None;

@@ -147,7 +147,10 @@ pub(super) fn credited(text: &[u8], word: &Word) -> Option<usize> {
         return None;
     }
     let maybe = word.is(Known::NAME) && !word.is(Known::PLAIN) && comma;
-    let sure = word.is(Known::SURE) || maybe;
+    // `Rosemary Quick, PA-C`.
+    let led = gap_before(text, word.start).and_then(|end| word_before(text, end));
+    let led = led.is_some_and(|led| led.shape == Shape::Title && led.is(Known::NAME));
+    let sure = word.is(Known::SURE) || maybe || led && comma && word.is(Known::NAME);
     let unknown = word.known.is_nothing() && word.len() >= 4;
     // `Xqzt, MD 20850` is a town.
     let code = gap(text, stop).is_some_and(|code| at(text, code).is_ascii_digit());

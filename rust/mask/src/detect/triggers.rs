@@ -125,9 +125,10 @@ impl Triggers {
                 begun.push(title);
                 open(title, true, Rule::Other(name::find_after_title));
             }
-            for (word, _) in subject::WORDS {
+            for (word, says) in subject::WORDS {
                 begun.push(word);
-                open(word, true, Rule::Other(subject::find));
+                let alone = says != subject::Says::Age;
+                open(word, alone, Rule::Other(subject::find));
             }
         }
         let beginnings = Openings::new(begun.into_iter());
