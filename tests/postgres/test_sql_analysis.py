@@ -11,7 +11,7 @@ import servers
 from corpus import clinic as corpus
 from gateway.errors import InvalidRequest, NotUnderstood, Refusal, StatementRefused
 from gateway.model import Analysis, Shape
-from gateway.sql import Settings, analyse, functions, standins
+from gateway.sql import Settings, analyse, functions, outputs, relations, standins
 from gateway.sql.catalogs import COLUMNS, VIEWS
 from gateway.upstream import Database, UpstreamSettings
 
@@ -78,6 +78,16 @@ async def test_a_shape_is_that_of_statements_that_differ_in_their_texts_alone(
         await admin.execute("alter table patient rename column whole_name to full_name")
     shapes = [one.shape, *(analysis.shape for analysis in different)]
     assert len(set(shapes)) == len(shapes)
+
+
+async def test_nothing_is_remembered_of_a_wide_statement(clinic: Database) -> None:
+    """A few hundred of them, each a little different, would fill the memory with what follows."""
+    wide = ", ".join(["full_name"] * 1600)
+    before = outputs.known.cache_info(), len(relations._known)
+    for alias in ("a", "b"):
+        assert (await of(clinic, f"select {wide} from patient as {alias}")).shape is None
+    assert (outputs.known.cache_info(), len(relations._known)) == before
+    assert (await of(clinic, "select full_name from patient as a")).shape is not None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ import os
 import random
 import socket
 import threading
+import time
 from contextlib import closing
+from pathlib import Path
 from struct import pack
 from typing import Any
 
@@ -395,6 +397,27 @@ def test_a_reader_does_not_run_far_ahead_and_ends_when_forgotten() -> None:
         del reader
         theirs.close()
     assert not messages.ended
+
+
+def test_rows_that_come_one_by_one_are_not_given_a_piece_each() -> None:
+    def held() -> int:
+        said = Path("/proc/self/status").read_text()
+        return int(said.split("VmData:")[1].split()[0])  # kB
+
+    ours, theirs = socket.socketpair()
+    with closing(ours), closing(theirs):
+        ours.setblocking(False)
+        messages = CopyMessages(1 << 20, 1000)
+        messages.receive(BEGUN)
+        reader = CopyReader(os.dup(ours.fileno()), messages)
+        theirs.sendall(message(b"d", b"row"))
+        time.sleep(0.05)
+        before = held()
+        for _ in range(60):
+            theirs.sendall(message(b"d", b"row"))
+            time.sleep(0.025)  # the reader has looked whether more comes
+        assert held() - before < 4 << 10
+        reader.stop()
 
 
 def test_a_descriptor_that_is_none() -> None:

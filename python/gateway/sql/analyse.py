@@ -156,7 +156,8 @@ async def attempt(
         idle=reading.idle,
         relations=approved,
     )
-    if not (below or protected.met or analysis.related or analysis.notes):
+    alone = not (below or protected.met or analysis.related or analysis.notes)
+    if alone and relations.kept(reading.found):
         # All of it but the texts follows from the reading, of which the outputs were made, and from
         # what was a parameter.
         analysis.take_shape((given, tuple(compared)))
@@ -266,8 +267,9 @@ async def _outputs(
     told = reading.reads_catalogs or allowed.tell(tree.found.functions)
     forms = statements.date_forms(tree.text)
     names, oids = tree.parsed.names, tree.parsed.type_oids
-    if users:
-        return outputs.of(reading, types.joined(users), names, oids, forms, told=told)
+    if users or not relations.kept(reading.found):
+        types = types.joined(users) if users else types
+        return outputs.of(reading, types, names, oids, forms, told=told)
     return outputs.known(reading, types, names, oids, forms, told=told)
 
 

@@ -378,7 +378,10 @@ class Transaction:
     async def _has_grown(self, copy: Copying, relations: Collection[int]) -> bool:
         if copy.finished:
             return copy.told != [NO]
-        return await self._grown(relations, self._session.get_server_pid(), self._held)
+        grown = await self._grown(relations, self._session.get_server_pid(), self._held)
+        if copy.lost:  # a backend that has ended holds nothing, whatever it planned
+            raise ConnectionError
+        return grown
 
     async def _stop_copy(self) -> None:
         copy, self._copy = self._copy, None
