@@ -41,3 +41,18 @@ fn among_rows_of_one_character_each_nothing_is_lost() {
         }
     }
 }
+
+#[test]
+fn a_letter_that_ends_a_row_stands_alone_before_a_capital() {
+    for text in ["pt lives at 12 B", "lives at 12 B", "her address: 4411 K"] {
+        let alone = scan(&[text]);
+        assert!(alone.iter().all(|got| got.ends_with("[ADDRESS]")), "{text}");
+        for next in ["Kowalski", "X", "MRN", ""] {
+            assert_eq!(
+                scan(&[text, next]).first(),
+                alone.first(),
+                "{text} | {next}"
+            );
+        }
+    }
+}

@@ -502,6 +502,7 @@ fn gates<W: Words>(
         .and(word_begins);
     let second_capital = Seen::<W>::of(&here.capitals, &next.capitals)
         .after::<1, 63>()
+        .without(ends)
         .here;
     let numbered = digits.after::<1, 63>().without(ends).here;
     let (capitals, name_begins) = named(
