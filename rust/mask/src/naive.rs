@@ -665,7 +665,7 @@ impl Naive {
                 }
             }
         }
-        if !word(text, back(start, 1)) && text.iter().any(u8::is_ascii_digit) {
+        if !word(text, back(start, 1)) {
             for unit in ends(&self.age_in_words, text, start) {
                 let ago = unit + usize::from(is(text, unit, b" \t"));
                 let ago = text

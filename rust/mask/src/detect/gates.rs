@@ -17,7 +17,7 @@ use super::words::Opening;
 pub(super) struct Gates<T> {
     /// First letters of words that open a rule and need a number near them.
     pub(super) words: T,
-    /// First letters of words that need none: `www` and titles. Until they are sifted they are among
+    /// First letters of words that need none: `www`, titles, ages in words. Until they are sifted they are among
     /// `words`.
     pub(super) titles: T,
     /// Capitals that may begin or end a name.
@@ -502,6 +502,7 @@ fn gates<W: Words>(
         .and(word_begins);
     let second_capital = Seen::<W>::of(&here.capitals, &next.capitals)
         .after::<1, 63>()
+        .without(ends)
         .here;
     let numbered = digits.after::<1, 63>().without(ends).here;
     let (capitals, name_begins) = named(

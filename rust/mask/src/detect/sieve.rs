@@ -27,8 +27,8 @@ const GROUPS: usize = 64;
 const WORDS: usize = 4;
 const NUMBERS: usize = 2;
 const NAMES: usize = 1;
-/// Of two characters beside each other only one begins something.
-const PLACES: usize = GROUPS * GROUP / 2 + WORDS;
+/// Each character may begin something: rows of one character do.
+const PLACES: usize = GROUPS * GROUP + WORDS;
 
 impl Default for Sieve {
     fn default() -> Self {

@@ -105,7 +105,6 @@ impl Triggers {
             (Kind::Phone, &phone::AFTER, phone::find_before_word),
             (Kind::Date, &months, date_words::find),
             (Kind::Age, &["age", "aged"], age::find_after_word),
-            (Kind::Age, &age::WORDS, age::find_in_words),
             (Kind::Zip, &zip::WORDS, zip::find_after_word),
         ] {
             if !kinds.hold(kind) {
@@ -114,6 +113,12 @@ impl Triggers {
             for word in words {
                 begun.push(word);
                 open(word, false, Rule::Other(find));
+            }
+        }
+        if kinds.hold(Kind::Age) {
+            for word in age::WORDS {
+                begun.push(word);
+                open(word, true, Rule::Other(age::find_in_words));
             }
         }
         if kinds.hold(Kind::Url) {
