@@ -39,6 +39,8 @@ __all__ = [
     "MaskedStream",
     "Patterns",
     "__version__",
+    "canonical",
+    "digest",
     "lineage",
     "parts",
     "relations_named",
@@ -51,6 +53,21 @@ LABELS: tuple[str, ...]
 """Everything that `scan` can write in the place of what it finds: `[NAME]`, `[DATE]`, …"""
 
 __version__: str
+
+def canonical(value: object) -> bytes:
+    """The one spelling (RFC 8785) of strings, booleans, None, integers of magnitude below 2^53, lists,
+    tuples and mappings from strings.
+
+    Raises gateway.errors.InvalidRequest for everything else, for text that is not Unicode, and for more
+    than 64 levels.
+    """
+
+def digest(tree: str, server_major: int) -> str:
+    """The digest that `lineage` gives of the tree. Trees of one digest differ in the places of the text
+    alone: they name the same relations, and all else that `lineage` says of them is the same.
+
+    Raises as `lineage` does, but for what is read and has no lineage.
+    """
 
 def lineage(tree: str, server_major: int, *, stored: bool = False) -> str:
     """Lineage of one analysed query as a JSON object.

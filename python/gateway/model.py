@@ -234,6 +234,13 @@ class Analysis:
     rows: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     # OIDs of all that the plan of the statement may read: its relations and what inherits from them
     relations: frozenset[int] = frozenset()
+    # Analyses of one shape differ in `text`, `server_text`, `server_tree` and `filled_text` alone.
+    # What is made by `replace` has none.
+    shape: object = field(default=None, init=False, compare=False, repr=False)
+
+    def take_shape(self, shape: object) -> None:
+        """`shape` is equal to those of such analyses, and to no other's."""
+        object.__setattr__(self, "shape", shape)
 
     def given(self, place: int) -> Output:
         """The output at that place of what the server gives."""

@@ -98,6 +98,8 @@ async def _serve(path: Path, configuration: Configuration) -> None:
         # What is there by now stays: the collector need not look through it again and again.
         gc.collect()
         gc.freeze()
+        # And of what a statement makes nearly all goes without it.
+        gc.set_threshold(10_000)
         await server.serve(sockets=[listener])
 
 

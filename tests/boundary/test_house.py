@@ -119,3 +119,16 @@ def test_nothing_names_this_machine_or_a_registry() -> None:
         if found:
             wrong.append(f"{name}: {found[0]}")
     assert not wrong, wrong
+
+
+def test_what_is_decided_once_a_shape_looks_at_nothing_that_a_shape_does_not_say() -> None:
+    """Statements of one shape differ in their texts; of a grant only the tables are asked about."""
+    texts = {"text", "server_text", "server_tree", "filled_text"}
+    files = [*(PACKAGE / "policy").glob("*.py"), PACKAGE / "masking" / "plan.py"]
+    asked = set()
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                asked.add((node.value.id, node.attr))
+    assert not {attribute for name, attribute in asked if name == "analysis"} & texts
+    assert {attribute for name, attribute in asked if name == "grant"} == {"tables"}

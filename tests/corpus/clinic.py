@@ -12,6 +12,7 @@ whose protected values are all NULL.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import struct
 import tomllib
@@ -165,6 +166,8 @@ async def answer(clinic: Database, statement: dict[str, Any]) -> Answer:
             if gone := to_hide(_GRANT, analysis, MASKED):
                 analysis = await mask_at_source(analysis, gone, transaction)
         decision = decide(_GRANT, analysis, MASKED)
+        # What was decided for another statement of its shape is what is decided for this one.
+        assert decision == decide(_GRANT, dataclasses.replace(analysis), MASKED)
         pieces = transaction.stream(analysis.server_text, analysis.server_tree, analysis.relations)
         return Answer(analysis, decision, rows(b"".join([piece async for piece in pieces])))
 

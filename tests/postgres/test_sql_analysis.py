@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import asyncpg
 import pytest
 
@@ -9,7 +11,7 @@ import servers
 from corpus import clinic as corpus
 from gateway.errors import InvalidRequest, NotUnderstood, Refusal, StatementRefused
 from gateway.model import Analysis, Shape
-from gateway.sql import Settings, analyse, functions, standins
+from gateway.sql import Settings, analyse, functions, outputs, relations, standins
 from gateway.sql.catalogs import COLUMNS, VIEWS
 from gateway.upstream import Database, UpstreamSettings
 
@@ -47,6 +49,45 @@ async def test_outputs_control_and_tables(clinic: Database) -> None:
     }
     assert found.tables == ("public.encounter", "public.patient")
     assert (found.text, found.server_text, found.notes) == (sql, sql, ())
+
+
+async def test_a_shape_is_that_of_statements_that_differ_in_their_texts_alone(
+    clinic: Database, admin: asyncpg.Connection
+) -> None:
+    one, other = [
+        await of(clinic, f"select full_name from patient where city = '{city}'")
+        for city in ("Oslo", "Bergen")
+    ]
+    assert one.server_text != other.server_text
+    assert one.server_tree != other.server_tree
+    assert one.shape is not None
+    assert one.shape == other.shape
+    texts = {"text": "", "server_text": "", "server_tree": "", "filled_text": ""}
+    assert dataclasses.replace(one, **texts) == dataclasses.replace(other, **texts)
+    assert dataclasses.replace(one).shape is None
+    different = [
+        await of(clinic, "select full_name from patient where city <> 'Oslo'"),
+        await of(clinic, "select full_name as name from patient where city = 'Oslo'"),
+        await of(clinic, "select full_name from patient where city = $1", "Oslo"),
+        await of(clinic, "select full_name from patient p where city = 'Oslo'"),
+    ]
+    await admin.execute("alter table patient rename column full_name to whole_name")
+    try:
+        different.append(await of(clinic, "select whole_name from patient where city = 'Oslo'"))
+    finally:
+        await admin.execute("alter table patient rename column whole_name to full_name")
+    shapes = [one.shape, *(analysis.shape for analysis in different)]
+    assert len(set(shapes)) == len(shapes)
+
+
+async def test_nothing_is_remembered_of_a_wide_statement(clinic: Database) -> None:
+    """A few hundred of them, each a little different, would fill the memory with what follows."""
+    wide = ", ".join(["full_name"] * 1600)
+    before = outputs.known.cache_info(), len(relations._known)
+    for alias in ("a", "b"):
+        assert (await of(clinic, f"select {wide} from patient as {alias}")).shape is None
+    assert (outputs.known.cache_info(), len(relations._known)) == before
+    assert (await of(clinic, "select full_name from patient as a")).shape is not None
 
 
 @pytest.mark.parametrize(

@@ -316,6 +316,32 @@ async def test_a_backend_lost_in_mid_stream(clinic: Database, admin: asyncpg.Con
     assert corpus.rows(await run(clinic, "select 1")) == [[b"\0\0\0\1"]]
 
 
+async def test_no_row_comes_of_a_backend_that_was_lost_before_its_locks_were_seen(
+    clinic: Database, admin: asyncpg.Connection
+) -> None:
+    pieces = []
+    async with clinic.transaction("lost") as transaction:
+        few = "select p.id::bigint from patient p, generate_series(1, 3000) limit 3000"
+        sql = f"({few}) union all select count(*) from generate_series(1, 1000000000)"
+        analysis = await analyse(sql, [], transaction)
+
+        async def grown(*_: object) -> bool:
+            """What a look at a backend that holds nothing any more says."""
+            await admin.execute("select pg_terminate_backend($1)", session.get_server_pid())
+            await lost.wait()
+            return False
+
+        lost, session = asyncio.Event(), transaction._session
+        session.add_termination_listener(lambda _: lost.set())
+        transaction._grown = grown
+        with pytest.raises(UpstreamFailed):
+            async for piece in transaction.stream(
+                analysis.server_text, analysis.server_tree, analysis.relations
+            ):
+                pieces.append(piece)
+    assert pieces == []
+
+
 async def test_no_server(newest: servers.Server) -> None:
     async with opened("postgresql://nobody@127.0.0.1:1/none") as database:
         with pytest.raises(UpstreamFailed):

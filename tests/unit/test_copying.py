@@ -7,7 +7,9 @@ import os
 import random
 import socket
 import threading
+import time
 from contextlib import closing
+from pathlib import Path
 from struct import pack
 from typing import Any
 
@@ -99,7 +101,8 @@ async def pieces(copying: Copying) -> bytes:
 async def test_rows_are_apart_from_all_else_however_it_is_cut(size: int) -> None:
     transport = Transport()
     copying = begun(transport)
-    assert transport.written.endswith(b"COPY (\nselect 1 -- one\n) TO STDOUT (FORMAT binary)\0")
+    assert b"\0COPY (\nselect 1 -- one\n) TO STDOUT (FORMAT binary)\0" in transport.written
+    assert transport.written.endswith(message(b"S"))
     reading = asyncio.create_task(pieces(copying))
     await asyncio.sleep(0)
     for at in range(0, len(WHOLE), size):
@@ -118,6 +121,22 @@ async def test_a_failure_is_told_after_the_rows_before_it() -> None:
     assert copying.error["C"] == "22012"
     assert copying.finished
     assert not copying.whole
+
+
+async def test_what_is_asked_behind_goes_along_and_is_told_apart_from_the_rows() -> None:
+    transport = Transport()
+    copying = Copying("select 1", b"a question", most_of_a_row=1000, most_of_a_tree=1000)
+    copying.begin(transport)
+    assert transport.written.endswith(b"a question" + message(b"S"))
+    done, ready = DONE[:-6], DONE[-6:]
+    answer = message(b"2") + message(b"D", b"an answer") + message(b"C", b"SELECT 1\0")
+    copying.receive(message(b"1") + message(b"2") + BEGUN + message(b"d", b"row"))
+    copying.receive(done + answer)
+    assert not copying.finished
+    copying.receive(ready)
+    assert copying.told == [b"an answer"]
+    assert await pieces(copying) == b"row"
+    assert copying.whole
 
 
 async def test_what_is_the_driver_s_goes_to_the_driver() -> None:
@@ -146,6 +165,8 @@ async def test_a_session_that_ends_before_its_copy_does() -> None:
         BEGUN + BEGUN,
         BEGUN + message(b"c") + message(b"d", b"row"),
         message(b"D", b"\0\0"),
+        BEGUN + message(b"D", b"\0\0"),
+        BEGUN + message(b"c") + message(b"D", b"\0\0"),
         message(b"G", b"\1\0\0"),
         message(b"E", b"C220"),
         message(b"N", b"\0" * 1001),
@@ -376,6 +397,27 @@ def test_a_reader_does_not_run_far_ahead_and_ends_when_forgotten() -> None:
         del reader
         theirs.close()
     assert not messages.ended
+
+
+def test_rows_that_come_one_by_one_are_not_given_a_piece_each() -> None:
+    def held() -> int:
+        said = Path("/proc/self/status").read_text()
+        return int(said.split("VmData:")[1].split()[0])  # kB
+
+    ours, theirs = socket.socketpair()
+    with closing(ours), closing(theirs):
+        ours.setblocking(False)
+        messages = CopyMessages(1 << 20, 1000)
+        messages.receive(BEGUN)
+        reader = CopyReader(os.dup(ours.fileno()), messages)
+        theirs.sendall(message(b"d", b"row"))
+        time.sleep(0.05)
+        before = held()
+        for _ in range(60):
+            theirs.sendall(message(b"d", b"row"))
+            time.sleep(0.025)  # the reader has looked whether more comes
+        assert held() - before < 4 << 10
+        reader.stop()
 
 
 def test_a_descriptor_that_is_none() -> None:

@@ -12,9 +12,11 @@ import asyncpg
 import pytest
 from ward import GRANT, READER, Ward, copied
 
-from gateway.errors import NotUnderstood, ProtectedUse
+from gateway.errors import MaskgateError, NotUnderstood, ProtectedUse
+from gateway.model import Question
 from gateway.policy import Policy, decide, to_hide
 from gateway.sql import analyse, protection
+from gateway.upstream import transaction as transactions
 
 LEDGERS = """
 create table ledger (id int, ssn text, city text) partition by range (ssn);
@@ -115,6 +117,42 @@ async def test_a_child_that_was_away_while_its_columns_were_looked_for(
                     pieces.append(piece)
     finally:
         await drifting.admin.execute("alter table archive.member no inherit person")
+    assert pieces == []
+
+
+@pytest.mark.parametrize("rows", [1, 200_000])
+async def test_a_child_that_came_is_met_in_a_short_result_and_in_a_long_one(
+    drifting: Ward, rows: int
+) -> None:
+    """The one is asked behind the rows, the other beside them."""
+    sql = f"select p.remark from person p, generate_series(1, {rows})"
+    pieces: list[bytes] = []
+    async with drifting.database.transaction("walls") as transaction:
+        found = await analyse(sql, [], transaction)
+        await drifting.admin.execute("alter table archive.member inherit person")
+        with pytest.raises(NotUnderstood, match="came after the analysis"):
+            async for piece in copied(transaction, found):
+                pieces.append(piece)
+    assert pieces == []
+    await drifting.admin.execute("alter table archive.member no inherit person")
+    async with drifting.database.transaction("walls") as transaction:
+        found = await analyse(sql, [], transaction)
+        async for piece in copied(transaction, found):
+            pieces.append(piece)
+    assert sum(map(len, pieces)) > rows
+
+
+async def test_no_row_goes_on_when_what_is_asked_behind_them_has_no_answer(
+    drifting: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    none = "select 1 / 0 = 1 or $1::pg_catalog.oid[] = $2::pg_catalog.oid[]"
+    monkeypatch.setattr(transactions, "OWN", Question("maskgate_none", none, 0))
+    pieces: list[bytes] = []
+    async with drifting.database.transaction("walls") as transaction:
+        found = await analyse("select remark from person", [], transaction)
+        with pytest.raises(MaskgateError):
+            async for piece in copied(transaction, found):
+                pieces.append(piece)
     assert pieces == []
 
 

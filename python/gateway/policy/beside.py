@@ -21,6 +21,10 @@ _MOST_DIGITS = 38  # numeric with more comes as text
 
 def to_bring(analysis: Analysis, policy: Policy) -> tuple[RowValues, ...]:
     """The columns to bring along with each value that comes as it is from one table."""
+    return policy.once(lambda: _to_bring(analysis, policy), to_bring, analysis.shape)
+
+
+def _to_bring(analysis: Analysis, policy: Policy) -> tuple[RowValues, ...]:
     found = []
     for place, output in enumerate(analysis.outputs):
         columns = needed(output, analysis, policy)

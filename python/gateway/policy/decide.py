@@ -43,6 +43,12 @@ def decide(grant: Grant, analysis: Analysis, policy: Policy) -> Decision:
     Raises OutOfScope when a relation is outside the grant, ProtectedUse when a protected column is
     used otherwise than as a bare output column.
     """
+    return policy.once(
+        lambda: _decided(grant, analysis, policy), decide, analysis.shape, grant.tables
+    )
+
+
+def _decided(grant: Grant, analysis: Analysis, policy: Policy) -> Decision:
     check_scope(grant, analysis, policy)
     allowed = leave(analysis, policy)
     for use in (*analysis.control, *analysis.mentions):

@@ -9,9 +9,9 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from blake3 import blake3
 
@@ -27,6 +27,7 @@ _PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
 K = TypeVar("K")
 V = TypeVar("V")
 _MOST_KEPT = 16_384  # answers of one kind
+_MOST_JUDGED = 1024  # answers about whole statements
 
 #: Treatments that let nothing of a value through, whatever was made of it.
 _WHOLE = frozenset({"redact", "null", "deny"})
@@ -79,9 +80,9 @@ def parse_pattern(pattern: str) -> tuple[str, str, str]:
     return parts[0], parts[1], parts[2]
 
 
-def _keep(answers: dict[K, V], question: K, answer: V) -> V:
+def _keep(answers: dict[K, V], question: K, answer: V, most: int | None = None) -> V:
     """Remember an answer that follows from its question; of many, the last ones."""
-    if len(answers) >= _MOST_KEPT:
+    if len(answers) >= (most or _MOST_KEPT):
         answers.clear()
     answers[question] = answer
     return answer
@@ -113,6 +114,7 @@ class Policy:
         self._seen_by: dict[frozenset[str], Policy] = {}
         self._named: dict[tuple[str, str, str], Rule | None] = {}
         self._treated: dict[Column, tuple[Treatment, str]] = {}
+        self._judged: dict[tuple[object, object, tuple[str, ...]], Any] = {}
         self._rules = sorted(self._parse(columns), key=lambda rule: rule.reach)
         self._shown_to = frozenset().union(*(rule.options.show for rule in self._rules))
         self._check_disagreement()
@@ -127,9 +129,24 @@ class Policy:
         if seen is None:
             seen = copy.copy(self)
             seen._groups = some
-            seen._treated = {}
+            seen._treated, seen._judged = {}, {}
             _keep(self._seen_by, some, seen)
         return seen
+
+    def once(
+        self, judge: Callable[[], V], about: object, shape: object, tables: tuple[str, ...] = ()
+    ) -> V:
+        """What `judge` says, asked once for all statements of one shape within one scope.
+
+        It may look at the policy, at `tables` and, of an analysis of that shape, at what the shape
+        says. `about` tells judges apart; a statement without a shape is always judged.
+        """
+        if shape is None:
+            return judge()
+        key = (about, shape, tables)
+        if key not in self._judged:
+            _keep(self._judged, key, judge(), _MOST_JUDGED)
+        return cast(V, self._judged[key])
 
     def treatment_of(
         self,

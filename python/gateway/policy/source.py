@@ -35,6 +35,12 @@ def to_hide(grant: Grant, analysis: Analysis, policy: Policy) -> tuple[Hidden, .
     """
     if policy.expressions == "refuse":
         return ()
+    return policy.once(
+        lambda: _to_hide(grant, analysis, policy), to_hide, analysis.shape, grant.tables
+    )
+
+
+def _to_hide(grant: Grant, analysis: Analysis, policy: Policy) -> tuple[Hidden, ...]:
     check_scope(grant, analysis, policy)
     uses: Uses = {}
     while True:

@@ -71,11 +71,17 @@ class GroupCommit:
     def put(self, entry: Entry) -> asyncio.Future[RecordRef | None]:
         """Queue an entry, with the lock held; the future is done when it is durable."""
         self.check()
-        entry.waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        entry.waiter = loop.create_future()
         self._pending.append(entry)
         if len(self._pending) == 1:
-            self._wake.notify()
+            # At the end of this turn: what else is put in it goes along.
+            loop.call_soon(self._notify)
         return entry.waiter
+
+    def _notify(self) -> None:
+        with self.lock:
+            self._wake.notify()
 
     def stop(self) -> None:
         """Write what is queued and end the thread."""

@@ -128,7 +128,8 @@ async def attempt(
     await _check_functions(tree.found, server, settings)
     await _check_guarded(guarded, sent.found, tree.found, reading, server)
     allowed = await server.once(functions.load)
-    shown, as_text = await _outputs(tree, reading, allowed, server)
+    given = await _outputs(tree, reading, allowed, server)
+    shown, as_text = given.outputs, given.as_text
     protected = await protection.close(server, tree.found, reading.relations)
     approved = protected.approved(tree.found, reading.relations, below)
     if protected.control:
@@ -136,7 +137,7 @@ async def attempt(
     filled_text = tree.text
     if any(as_text):
         tree = await _with_text(tree, as_text, server, settings)
-    return Analysis(
+    analysis = Analysis(
         text=text,
         server_text=tree.text,
         server_tree=tree.found.digest,
@@ -155,6 +156,12 @@ async def attempt(
         idle=reading.idle,
         relations=approved,
     )
+    alone = not (below or protected.met or analysis.related or analysis.notes)
+    if alone and relations.kept(reading.found):
+        # All of it but the texts follows from the reading, of which the outputs were made, and from
+        # what was a parameter.
+        analysis.take_shape((given, tuple(compared)))
+    return analysis
 
 
 async def _check_without_trees(statement: Statement, server: Server, settings: Settings) -> None:
@@ -253,15 +260,16 @@ def _names(calls: Sequence[tuple[str, int]]) -> list[str]:
 
 async def _outputs(
     tree: _Tree, reading: Reading, allowed: Functions, server: Server
-) -> tuple[tuple[Output, ...], tuple[bool, ...]]:
-    """The outputs, and which of them the server has to make text of; every type is admitted."""
+) -> outputs.Shown:
+    """The outputs; every type is admitted."""
     types = await server.once(_built_in)
     users = await structure.user_types(server, {*tree.parsed.type_oids, *reading.types})
     told = reading.reads_catalogs or allowed.tell(tree.found.functions)
     forms = statements.date_forms(tree.text)
     names, oids = tree.parsed.names, tree.parsed.type_oids
-    if users:
-        return outputs.of(reading, types.joined(users), names, oids, forms, told=told)
+    if users or not relations.kept(reading.found):
+        types = types.joined(users) if users else types
+        return outputs.of(reading, types, names, oids, forms, told=told)
     return outputs.known(reading, types, names, oids, forms, told=told)
 
 

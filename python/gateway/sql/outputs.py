@@ -7,6 +7,7 @@ which the tree and the server's description say different things.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +18,14 @@ from gateway.sql.relations import Reading
 from gateway.sql.types import TEXT, Types
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """The outputs, and which of them the server has to make text of; equal to itself alone."""
+
+    outputs: tuple[Output, ...]
+    as_text: tuple[bool, ...]
+
+
 def of(
     reading: Reading,
     types: Types,
@@ -25,8 +34,8 @@ def of(
     forms: tuple[str, ...],
     *,
     told: bool,
-) -> tuple[tuple[Output, ...], tuple[bool, ...]]:
-    """The outputs, and which of them the server has to make text of.
+) -> Shown:
+    """The outputs.
 
     `names` and `type_oids` are the server's description. `told`: a text among them may come from
     the catalog; `forms`: what dates in it may look like.
@@ -53,7 +62,7 @@ def of(
             names, flows, native, reading.shown, reading.sources, strict=True
         )
     )
-    return shown, tuple(kind is None for kind in native)
+    return Shown(shown, tuple(kind is None for kind in native))
 
 
 #: The same, of the arguments that came last. Readings and types are told apart by identity.

@@ -34,6 +34,11 @@ class Protection:
     namesakes: set[Key] = field(default_factory=set)
     sources: set[Key] = field(default_factory=set)
 
+    @property
+    def met(self) -> bool:
+        """Whether anything of the statement is kept in two places, or chosen by another's query."""
+        return bool(self.control or self.shared)
+
     def inherited(self) -> frozenset[Column]:
         """Columns that hold the same values as their namesakes in a parent or child, and are in no
         materialised view's query: what such a query makes of them is another value."""

@@ -209,7 +209,12 @@ class Reading:
 #: What was made of what the catalog said last, the latest at the end, by all that it is made of.
 _known: dict[tuple[str, tuple[str, ...], frozenset[str], bool], Reading] = {}
 _MOST_KNOWN = 256
-_LONGEST = 64 * 1024  # characters of an account
+_LONGEST = 16 * 1024  # characters of an account
+
+
+def kept(found: Lineage) -> bool:
+    """Whether what is made of a tree is remembered. What is made of a long one would be much."""
+    return len(found.account) <= _LONGEST
 
 
 def reading(
@@ -219,7 +224,7 @@ def reading(
     oids = [oid for oid, _, _ in found.relations]
     key = (found.account, tuple(said.get(oid, "") for oid in oids), row_security, trees)
     made = _known.pop(key, None) or Reading(found, described(said, oids), row_security, trees=trees)
-    if len(found.account) <= _LONGEST:
+    if kept(found):
         _known[key] = made
         if len(_known) > _MOST_KNOWN:
             del _known[next(iter(_known))]

@@ -1,4 +1,5 @@
-"""The rows of one COPY: pulled by their reader, pushed by the socket, in the protocol's messages.
+"""The rows of one COPY: pulled by their reader, pushed by the socket, in the protocol's messages;
+and the answer to what is asked behind it, in the same flight.
 
 The driver cuts a COPY into its rows and joins them again, which takes it longer than receiving
 them, and forgets rows when a notice stands among them; here both are done by the kernel. The socket
@@ -13,6 +14,7 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Mapping, Sequence
+from struct import pack
 from typing import Any
 
 from gateway._kernel import CopyMessages, CopyReader
@@ -30,14 +32,25 @@ _BINARY = b"\x01"
 class Copying:
     """Begin it between two messages of a session that is idle; it ends with ReadyForQuery."""
 
-    def __init__(self, text: str, *, most_of_a_row: int, most_of_a_tree: int) -> None:
-        """`text` is a query without parameters. Raises InvalidRequest for a NUL in it."""
+    def __init__(
+        self, text: str, behind: bytes = b"", *, most_of_a_row: int, most_of_a_tree: int
+    ) -> None:
+        """`text` is a query without parameters; `behind` what is asked when its rows have come.
+        Raises InvalidRequest for a NUL in the text."""
         if "\0" in text:
             raise InvalidRequest("the statement holds a NUL character")
         # On lines of its own: a comment at the end of the text ends there.
-        query = f"COPY (\n{text}\n) TO STDOUT (FORMAT binary)"
-        self.opening = messages.written(b"Q", query.encode() + b"\0")
+        query = f"COPY (\n{text}\n) TO STDOUT (FORMAT binary)".encode()
+        # One flight: what fails leaves all that stands behind it undone.
+        self.opening = (
+            messages.written(b"P", b"\0" + query + b"\0" + pack("!h", 0))
+            + messages.written(b"B", b"\0\0" + pack("!hhh", 0, 0, 0))
+            + messages.written(b"E", b"\0" + pack("!i", 0))
+            + behind
+            + messages.SYNC
+        )
         self.trees: list[bytes] = []
+        self.told: list[bytes] = []  # the rows of what was asked behind
         self.error: Mapping[str, str] | None = None  # the first, by the letters of its fields
         self.finished = False
         self.lost = False  # the session ended before
@@ -182,7 +195,9 @@ class Copying:
                 self._complete = self._begun
             case "E":
                 self.error = self.error or messages.error(body, 0, len(body))
-            case "c" | "Z":
+            case "D" if self._complete:
+                self.told.append(body)
+            case "c" | "Z" | "1" | "2" | "3":
                 pass
             case "S" | "A":
                 self.others += messages.written(kind.encode(), body)

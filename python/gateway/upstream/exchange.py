@@ -23,7 +23,6 @@ _HEADER = Struct("!BI")  # the kind of a message, then its length without the ki
 _LENGTH = Struct("!i")
 _COUNT = Struct("!H")
 _COLUMN = Struct("!6xI8x")  # of a RowDescription, after the name: the type
-_SYNC = b"S\0\0\0\4"
 _FLUSH = b"H\0\0\0\4"
 _ASYNCHRONOUS = b"SA"  # ParameterStatus, NotificationResponse: the driver's at any time
 
@@ -92,19 +91,9 @@ class Exchange:
         self._synced = True
         question = self._question
         if question is None or not self._asked_for:
-            return _SYNC
-        name = question.name.encode() + b"\0"
-        oids = ("{" + ",".join(map(str, sorted(self._asked_for))) + "}").encode()
+            return messages.SYNC
         self.known = self._prepared
-        query = question.query.encode() + b"\0"
-        # Who has left an exchange does not learn that the question was prepared in it.
-        anew = written(b"C", b"S" + name) + written(b"P", name + query + pack("!h", 0))
-        return (
-            (b"" if self._prepared else anew)
-            + written(b"B", b"\0" + name + pack("!hhi", 0, 1, len(oids)) + oids + pack("!h", 0))
-            + written(b"E", b"\0" + pack("!i", 0))
-            + _SYNC
-        )
+        return messages.asked(question, self._asked_for, prepared=self._prepared) + messages.SYNC
 
     def receive(self, data: bytes) -> bytes:
         """Read what has come; gives what is to be sent. Raises Unexpected."""
@@ -176,7 +165,7 @@ class Exchange:
         if self._synced:
             return b""
         self._synced = True
-        return _SYNC
+        return messages.SYNC
 
     def _notice(self, data: bytes, at: int, end: int) -> bytes:
         if self.parsed:

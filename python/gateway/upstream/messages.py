@@ -1,5 +1,5 @@
-"""The server's messages outside of rows: how they and their names are written, and what errors and
-notices say.
+"""The messages outside of rows: how they, their names and the gateway's own questions are written,
+and what errors and notices say.
 
 Raises IndexError or ValueError for fields that are torn.
 """
@@ -7,11 +7,15 @@ Raises IndexError or ValueError for fields that are torn.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from struct import pack
 
 from gateway.errors import ConfigurationError
+from gateway.model import Question
 
+SYNC = b"S\0\0\0\4"
 _LENGTH = 4
+_FEW = 64  # OIDs of a question whose bytes are remembered
 
 
 class Unexpected(Exception):
@@ -21,6 +25,32 @@ class Unexpected(Exception):
 def written(kind: bytes, body: bytes) -> bytes:
     """One message."""
     return kind + pack("!I", len(body) + _LENGTH) + body
+
+
+def asked(question: Question, *lists: frozenset[int], prepared: bool) -> bytes:
+    """The question, each of `lists` an array of OIDs that is one of its parameters; without a Sync.
+    `prepared`: the session knows it."""
+    often = sum(map(len, lists)) <= _FEW
+    return (_asked_again if often else _asked)(question, lists, prepared)
+
+
+def _asked(question: Question, lists: tuple[frozenset[int], ...], prepared: bool) -> bytes:
+    name = question.name.encode() + b"\0"
+    values = b""
+    for oids in lists:
+        value = ("{" + ",".join(map(str, sorted(oids))) + "}").encode()
+        values += pack("!i", len(value)) + value
+    # Who has left an exchange does not learn that the question was prepared in it.
+    query = question.query.encode() + b"\0"
+    anew = written(b"C", b"S" + name) + written(b"P", name + query + pack("!h", 0))
+    return (
+        (b"" if prepared else anew)
+        + written(b"B", b"\0" + name + pack("!hh", 0, len(lists)) + values + pack("!h", 0))
+        + written(b"E", b"\0" + pack("!i", 0))
+    )
+
+
+_asked_again = lru_cache(maxsize=1024)(_asked)
 
 
 def quoted(identifier: str) -> str:

@@ -40,11 +40,10 @@ class Meter(asyncio.Protocol):
         self._unsent = b""
         self._run: asyncio.Future[None] | None = None  # done when there is no errand left
 
-    def send(self, query: str) -> Errand:
-        """A statement of ours that goes along with whatever is sent next, or is sent by `flush`;
-        its answer is read first. Raises ConnectionError if there is no session any more."""
+    def send(self, errand: Errand) -> Errand:
+        """It goes along with whatever is sent next, or is sent by `flush`; its answer is read
+        first. Raises ConnectionError if there is no session any more."""
         self._check_idle()
-        errand = Errand(query)
         if not self._errands:
             self._run = asyncio.get_running_loop().create_future()
         self._errands.append(errand)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from typing import Any, TypeVar, cast
 
@@ -27,18 +26,20 @@ from gateway.errors import (
     UpstreamFailed,
 )
 from gateway.model import Parsed, Question
-from gateway.upstream import failures, messages
+from gateway.upstream import errand, failures, messages
 from gateway.upstream.copying import Copying
 from gateway.upstream.errand import Errand
 from gateway.upstream.exchange import Exchange, Guesses
 from gateway.upstream.facts import WHO, Facts
 from gateway.upstream.meter import Meter
+from gateway.upstream.witness import NO, OWN
 
 T = TypeVar("T")
 _NEVER = 86_400.0  # seconds; the settings of the session end what hangs
 _GRACE = 1.0  # seconds a cancelled backend has before its session is ended
 _MOMENT = 0.25  # seconds until a cancellation that may have come too early is repeated
 _MOST_OF_A_ROW = (1 << 30) - 1  # the server makes none that is longer
+_NO_RELATION = (0,)  # what a sub-select that is no view names
 _MOST_OF_A_TREE = 20 << 20  # bytes the server may send about one statement before it runs
 
 
@@ -112,35 +113,35 @@ class Transaction:
     def begin(self) -> None:
         """Send BEGIN and every setting; what is asked next waits for the answer to both. If one of
         them is not taken, what is asked next is not answered either. Raises UpstreamFailed."""
-        self._began = self._send(self._opening)
+        self._began = self._send(errand.simple(self._opening))
         if self._role_before_parse and self._role is not None:
-            self._roled = self._send(f"SET LOCAL ROLE {messages.quoted(self._role)}")
+            self._take_role(self._role)
 
     async def begun(self) -> None:
         """Wait until the transaction is there. Raises UpstreamFailed."""
         await self._meter.answered(_NEVER)
         self._check_errands()
 
-    def _send(self, query: str) -> Errand:
+    def _send(self, one: Errand) -> Errand:
         try:
-            return self._meter.send(query)
+            return self._meter.send(one)
         except failures.LOST as error:
             raise failures.lost(error) from None
 
     def _check_errands(self) -> None:
         """Raise why what was sent along was not done; nothing that came after it counts."""
-        for errand, refused in (
+        for sent, refused in (
             (self._began, _settings_refused),
             (self._roled, self._role_refused),
         ):
-            if errand is None:
+            if sent is None:
                 continue
-            if errand.error is not None:
-                error = asyncpg.PostgresError.new(errand.error)
+            if sent.error is not None:
+                error = asyncpg.PostgresError.new(sent.error)
                 if (error.sqlstate or "")[:2] in ("08", "57"):
                     raise failures.while_running(error) from None
                 raise refused((error.sqlstate or "??")[:2]) from None
-            if not errand.finished:
+            if not sent.finished:
                 raise failures.lost(ConnectionError()) from None
 
     def is_over(self) -> bool:
@@ -173,7 +174,7 @@ class Transaction:
                 async with asyncio.timeout(_GRACE):
                     await self._session.execute("ROLLBACK")
                 return
-            ended = self._ended or self._meter.send("ROLLBACK")
+            ended = self._ended or self._meter.send(self._rollback())
             if not await self._meter.answered(_GRACE) or not ended.finished or ended.error:
                 raise TimeoutError
         except (asyncpg.PostgresError, *failures.LOST):
@@ -310,14 +311,21 @@ class Transaction:
         role = self._clear_role if narrow else self._role
         self._take_role(None if self._role_before_parse else role, *self._before_rows)
         most = self._meter.limit or _MOST_OF_A_ROW
-        copy = Copying(text, most_of_a_row=most, most_of_a_tree=_MOST_OF_A_TREE)
+        behind = b""
+        if relations:
+            own = frozenset(relations)
+            prepared = OWN in self._prepared
+            behind = messages.asked(OWN, own, own | self._held, prepared=prepared)
+        copy = Copying(text, behind, most_of_a_row=most, most_of_a_tree=_MOST_OF_A_TREE)
         try:
             self._meter.copy(copy)
             self._copy = copy
             await copy.begun()
             self._check_errands()  # outside of a transaction a role would not have been taken
             if copy.error is None and not copy.lost:
-                await self._compare(copy.trees, digest, relations)
+                await self._compare(copy, digest, relations)
+            else:
+                copy.drop()  # what has come was compared with nothing
             while (data := await copy.take()) is not None:
                 yield data
                 if lend and (reader := copy.lend()) is not None:
@@ -328,8 +336,10 @@ class Transaction:
                 raise failures.while_running(asyncpg.PostgresError.new(copy.error)) from None
             if not copy.whole:
                 raise ConnectionError
+            if behind:
+                self._prepared.add(OWN)
             # Nothing more is asked: the server ends it while the last chunks are recorded.
-            self._ended = self._send("ROLLBACK")
+            self._ended = self._send(self._rollback())
             self._meter.flush()
         except failures.LOST as error:
             if copy.row_too_long:
@@ -341,31 +351,37 @@ class Transaction:
         finally:
             await self._stop_copy()
 
-    async def _compare(self, trees: list[bytes], digest: str, relations: Collection[int]) -> None:
+    async def _compare(self, copy: Copying, digest: str, relations: Collection[int]) -> None:
         """COPY parses again: its own tree (a utility), then the one of the rows it will send.
 
         What comes after belongs to the bodies of SQL functions, printed when they are planned.
         """
         try:
-            _, rows = (tree.decode() for tree in trees)
+            _, rows = (tree.decode() for tree in copy.trees)
         except ValueError:  # not two of them, or a character that was cut
             raise NotUnderstood(
                 "the server did not show the tree of the rows it was to send"
             ) from None
-        inner = json.loads(_kernel.lineage(rows, self.server_major))
-        if inner["digest"] != digest:
+        if _kernel.digest(rows, self.server_major) != digest:
             raise NotUnderstood(
                 "the statement meant something else when it was run than when it was analysed",
                 hint="send it again",
             )
-        unknown = {relation["oid"] for relation in inner["relations"]} - set(relations)
-        pid = self._session.get_server_pid()
-        if unknown or (relations and await self._grown(relations, pid, self._held)):
+        unknown = set(_kernel.relations_named(copy.trees[1])).difference(relations, _NO_RELATION)
+        if unknown or (relations and await self._has_grown(copy, relations)):
             raise NotUnderstood(
                 "a table of the statement has a partition or an inheriting table that came after "
                 "the analysis",
                 hint="send it again",
             )
+
+    async def _has_grown(self, copy: Copying, relations: Collection[int]) -> bool:
+        if copy.finished:
+            return copy.told != [NO]
+        grown = await self._grown(relations, self._session.get_server_pid(), self._held)
+        if copy.lost:  # a backend that has ended holds nothing, whatever it planned
+            raise ConnectionError
+        return grown
 
     async def _stop_copy(self) -> None:
         copy, self._copy = self._copy, None
@@ -394,7 +410,10 @@ class Transaction:
             self._taken = role
             sets.append(f"SET LOCAL ROLE {messages.quoted(role)}")
         if sets:
-            self._roled = self._send(";".join(sets))
+            self._roled = self._send(errand.often(sets, self._prepared))
+
+    def _rollback(self) -> Errand:
+        return errand.often(["ROLLBACK"], self._prepared)
 
     def _role_refused(self, state: str) -> UpstreamFailed:
         return UpstreamFailed(

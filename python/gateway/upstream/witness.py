@@ -6,6 +6,10 @@ table in that plan is locked by its backend. So two things are asked: whether th
 is not known; and whether the backend holds a table that it did not hold before and that is not
 known. The second sees the child that left while COPY waited for its lock: the server, which had
 read its name before, plans it all the same. Refuses to answer when the server does not.
+
+The backend itself is asked the same behind its COPY, where all that was locked still is. A short
+result comes with that answer; of a longer one, whose rows are to go on before the last has come,
+the session beside it is asked.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from typing import Any
 import asyncpg
 
 from gateway.errors import MaskgateError
+from gateway.model import Question
 from gateway.upstream import failures
 
 # Of several questions at once: `known` are the relations of each, `own` those whose children are
@@ -39,6 +44,21 @@ JOIN pg_catalog.pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p', 'f'
 WHERE l.locktype = 'relation' AND l.relation >= 16384 AND NOT EXISTS (
   SELECT FROM known o WHERE o.question = q.question AND o.relation = l.relation)
 """
+# Of the transaction that asks: $1 the relations, $2 with what was held before.
+_OWN = """
+SELECT EXISTS (
+  SELECT FROM pg_catalog.pg_inherits i
+  WHERE i.inhparent = ANY ($1::pg_catalog.oid[]) AND i.inhrelid <> ALL ($1::pg_catalog.oid[])
+) OR EXISTS (
+  SELECT FROM pg_catalog.pg_locks l
+  JOIN pg_catalog.pg_class c ON c.oid = l.relation AND c.relkind IN ('r', 'p', 'f')
+  WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.relation >= 16384
+    AND l.relation <> ALL ($2::pg_catalog.oid[])
+)
+"""
+#: What a session is asked of itself, and the one row of the answer that is no: false.
+OWN = Question("maskgate_grown", _OWN, 0)
+NO = b"\0\1\0\0\0\1f"
 _PLANNED_ONCE = "SET plan_cache_mode = force_generic_plan; SET jit = off"
 _TIME = 5.0
 

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::detect::kinds::Kinds;
 use crate::detect::triggers::Rules;
-use crate::detect::{Kind, date_words, name, phone, record};
+use crate::detect::{Kind, date_words, name, phone, record, subject};
 use crate::naive::Naive;
 use crate::scan::Scanner;
 
@@ -546,6 +546,7 @@ fn every_word_opens_its_rule() {
         .copied()
         .chain(["age", "aged", "www"])
         .chain(name::TITLES)
+        .chain(subject::WORDS.map(|(word, _)| word))
     {
         for word in [word.to_owned(), word.to_uppercase()] {
             for text in [

@@ -22,7 +22,7 @@ pub(crate) fn is_plain(text: &[u8]) -> bool {
 #[derive(Debug, Default)]
 pub(crate) struct Folded {
     pub(crate) chars: Vec<u8>,
-    /// For each character the bytes `start..end` of the original.
+    /// For each character the bytes `start..end` of the original, with the marks that change it.
     places: Vec<(usize, usize)>,
 }
 
@@ -32,9 +32,15 @@ impl Folded {
         self.chars.clear();
         self.places.clear();
         for (start, c) in text.char_indices() {
+            let end = start + c.len_utf8();
             if let Some(folded) = fold(c) {
                 self.chars.push(folded);
-                self.places.push((start, start + c.len_utf8()));
+                self.places.push((start, end));
+            } else if let Some(last) = self.places.last_mut()
+                && last.1 == start
+                && is_mark(c)
+            {
+                last.1 = end;
             }
         }
     }
@@ -183,6 +189,18 @@ pub(crate) fn is_silent(code: u32) -> bool {
         | 0xE0000..=0xE0FFF)
 }
 
+/// What is drawn into the character before it, as an accent is: it goes where that goes.
+pub(crate) fn is_mark(c: char) -> bool {
+    matches!(u32::from(c),
+        0x0300..=0x036F
+        | 0x0483..=0x0489
+        | 0x1AB0..=0x1AFF
+        | 0x1DC0..=0x1DFF
+        | 0x20D0..=0x20FF
+        | 0xFE00..=0xFE0F
+        | 0xFE20..=0xFE2F)
+}
+
 /// The zeros of the decimal digits of Unicode outside ASCII; nine more follow each.
 const ZEROS: [u32; 68] = [
     0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66,
@@ -248,6 +266,18 @@ mod tests {
         folded.set(text);
         let (start, end) = folded.original(1, 3);
         assert_eq!(text.get(start..end), Some("１\u{200b}２"));
+    }
+
+    #[test]
+    fn marks_go_with_what_they_change() {
+        let text = "Jose\u{301}\u{323} \u{301}x\u{200b}\u{301}";
+        let mut folded = Folded::default();
+        folded.set(text);
+        let place = |i| folded.original(i, i + 1);
+        assert_eq!(place(3), (3, 8));
+        assert_eq!(place(4), (8, 11));
+        // Behind what does not show nothing is changed.
+        assert_eq!(place(5), (11, 12));
     }
 
     #[test]

@@ -16,8 +16,8 @@ use regex_automata::{Anchored, Input, MatchKind};
 
 use crate::detect::kinds::Kinds;
 use crate::detect::lexis::quantity;
-use crate::detect::{Kind, capital, date_digits, date_words, name, phone, record, zip};
-use crate::fold::fold;
+use crate::detect::{Kind, capital, date_digits, date_words, name, phone, record, subject, zip};
+use crate::fold::{fold, is_mark};
 
 /// A span in bytes of the text.
 pub(crate) type Found = (usize, usize, Kind);
@@ -57,6 +57,8 @@ pub(crate) struct Naive {
     age_word: DFA,
     age_in_words: DFA,
     records: Vec<(DFA, record::Keyword)>,
+    grouped: DFA,
+    accession: DFA,
     fillers: DFA,
     far_fillers: DFA,
 }
@@ -91,11 +93,14 @@ fn ends(dfa: &DFA, text: &[u8], start: usize) -> Vec<usize> {
     found
 }
 
-/// The folded characters of a text, and where each stood.
+/// The folded characters of a text, and where each stood with the marks that change it.
 pub(crate) fn folded(text: &str) -> (Vec<u8>, Vec<(usize, usize)>) {
-    text.char_indices()
-        .filter_map(|(start, c)| Some((fold(c)?, (start, start + c.len_utf8()))))
-        .unzip()
+    let place = |(start, c): (usize, char)| {
+        let behind = &text[start + c.len_utf8()..];
+        let end = text.len() - behind.trim_start_matches(is_mark).len();
+        Some((fold(c)?, (start, end)))
+    };
+    text.char_indices().filter_map(place).unzip()
 }
 
 /// Spans of folded characters in the bytes that they stood at.
@@ -294,6 +299,8 @@ impl Naive {
             age_in_words: compile(
                 r"(?i:(?:ninety|hundred)(?:[ \t-](?:and[ \t-])?(?:one|two|three|four|five|six|seven|eight|nine|ten))?[ \t-](?:years|year|yrs|yr|yo))",
             ),
+            grouped: compile("[0-9]{2,3}(?:-[0-9]{2,3}){2}$"),
+            accession: compile("[A-Z]{1,3}-?[0-9]{2}-[0-9]{3,7}$"),
             records: record::KEYWORDS
                 .iter()
                 .map(|keyword| {
@@ -441,6 +448,7 @@ impl Naive {
         zip::find_after_word(text, start, &mut names);
         capital::find(text, start, &mut names);
         name::find_after_title(text, start, &mut names);
+        subject::find(text, start, &mut names);
         found.extend(names.iter().map(|span| (span.start, span.end, span.kind)));
     }
 
@@ -578,7 +586,13 @@ impl Naive {
                             Weight::Strong => words >= 2,
                             Weight::Weak | Weight::Marked if marked => words >= 3,
                             Weight::Weak => long || (hint && words >= 4),
-                            Weight::Marked => long && hint && !range,
+                            Weight::Marked => {
+                                let grouped = !ends(&self.grouped, body, 0).is_empty();
+                                let accession = !ends(&self.accession, body, 0).is_empty();
+                                (long && hint && !range)
+                                    || (keyword.kind == Kind::Mrn && grouped)
+                                    || (keyword.kind == Kind::Case && accession)
+                            }
                         };
                         let fraction = is(text, end, b"/.") && digit(text, end + 1) && words <= 3;
                         let amount = !strong && quantity(text, end);
@@ -651,7 +665,7 @@ impl Naive {
                 }
             }
         }
-        if !word(text, back(start, 1)) && text.iter().any(u8::is_ascii_digit) {
+        if !word(text, back(start, 1)) {
             for unit in ends(&self.age_in_words, text, start) {
                 let ago = unit + usize::from(is(text, unit, b" \t"));
                 let ago = text

@@ -577,16 +577,22 @@ fn collect(
     spans.clear();
     triggers.collect(text, bitmaps, first, rules, spans);
     if !spans.is_empty() {
-        settle(text, spans, spared, triggers.names());
+        settle(text, (bitmaps, first), spans, spared, triggers.names());
     }
 }
 
 /// Nothing inside opaque keys or what is spared, names wherever they come again (if they are looked for),
 /// whole numbers, then the union.
-fn settle(text: &[u8], spans: &mut Vec<Span>, spared: &Spared, names: bool) {
+fn settle(
+    text: &[u8],
+    row: (&Bitmaps, usize),
+    spans: &mut Vec<Span>,
+    spared: &Spared,
+    names: bool,
+) {
     let kept = |span: &Span| !(opaque::hides(text, *span) || spared.holds(text, *span));
     spans.retain(kept);
-    if names && again::find(text, spans) {
+    if names && again::find(text, row, spans) {
         spans.retain(kept);
     }
     for span in spans.iter_mut() {

@@ -171,3 +171,21 @@ fn clinical_sentences_stay() {
         "Code blue 12:34; sort of coded 3 times.",
     ]);
 }
+
+#[test]
+fn charts_and_pagers() {
+    check(&[
+        ("Chart 12-34-56 pulled", "Chart [MRN] pulled"),
+        ("Unit No: 221-55-09", "Unit No: [MRN]"),
+        ("Pager 4-5521, beeper 2231", "Pager [PHONE], beeper [PHONE]"),
+        ("pager #31337", "pager #[PHONE]"),
+        ("Accession: S-23-001234", "Accession: [CASE]"),
+        ("report SP-18-4432 signed", "report [CASE] signed"),
+        ("Chart 03-04-2021 seen", "Chart [DATE] seen"),
+    ]);
+    unchanged(&[
+        "Chart 3 of 5, unit 4 of 6 transfused",
+        "Pager off, beeper lost",
+        "Order 10-20 was sent",
+    ]);
+}

@@ -37,7 +37,7 @@ fn scan_with(field: Field, rows: &[&str]) -> Vec<String> {
 }
 
 /// What is told, and what stands there afterwards.
-const TOLD: [(&str, &str); 237] = [
+const TOLD: [(&str, &str); 238] = [
     ("Name/MRN: ST-900001", "Name/MRN: [MRN]"),
     ("DOB/SSN 900110001 seen", "DOB/SSN [SSN] seen"),
     ("SSN 123-45-6789.", "SSN [SSN]."),
@@ -275,6 +275,7 @@ const TOLD: [(&str, &str); 237] = [
         "ninety-two year old, BP 120/80",
         "[AGE] year old, BP 120/80",
     ),
+    ("She is ninety-five years old.", "She is [AGE] years old."),
     (
         "HR 80, a Hundred and one years old",
         "HR 80, a [AGE] years old",

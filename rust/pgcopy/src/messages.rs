@@ -1,5 +1,5 @@
-//! The messages of one `COPY … TO STDOUT`, cut anywhere: the bytes of its rows joined, or found where
-//! they lie, every other message whole.
+//! The messages of one `COPY … TO STDOUT`, and of what is asked behind it in the same flight, cut
+//! anywhere: the bytes of the COPY's rows joined, or found where they lie, every other message whole.
 //!
 //! It refuses kinds that no COPY has, rows outside of one that has begun and not ended, a row or another message that is
 //! longer than its limit (before a byte of it is held), and a length that no message has. A row is
@@ -255,11 +255,12 @@ impl Messages {
             (b'd', _) | (b'c', Stage::Before | Stage::After) | (b'H', Stage::Rows) => {
                 Err(MessageError::Unexpected)
             }
-            (b'c' | b'C' | b'E' | b'H' | b'N' | b'S' | b'A' | b'Z', _)
-                if length <= self.most_of_another =>
-            {
-                Ok(())
-            }
+            // A row of what was asked behind the COPY.
+            (b'D', Stage::Before | Stage::Rows) => Err(MessageError::Unexpected),
+            (
+                b'1' | b'2' | b'3' | b'c' | b'C' | b'D' | b'E' | b'H' | b'N' | b'S' | b'A' | b'Z',
+                _,
+            ) if length <= self.most_of_another => Ok(()),
             _ => Err(MessageError::Unexpected),
         }
     }

@@ -84,7 +84,8 @@ fn plainly(mut bytes: &[u8]) -> Read {
             b'd' => {}
             b'c' if !flowing => return Err(MessageError::Unexpected),
             b'H' if flowing => return Err(MessageError::Unexpected),
-            _ if !b"cCEHNSAZ".contains(&kind) => return Err(MessageError::Unexpected),
+            b'D' if !over => return Err(MessageError::Unexpected),
+            _ if !b"123cCDEHNSAZ".contains(&kind) => return Err(MessageError::Unexpected),
             _ if length - 4 > OTHER => return Err(MessageError::Unexpected),
             _ => {}
         }
@@ -131,7 +132,14 @@ fn a_whole_copy() {
         bytes.extend(message(b'd', row));
         bytes.extend(&notice);
     }
-    for (kind, body) in [(b'c', &b""[..]), (b'C', b"COPY 39\0"), (b'Z', b"T")] {
+    for (kind, body) in [
+        (b'c', &b""[..]),
+        (b'C', b"COPY 39\0"),
+        (b'2', b""),
+        (b'D', b"asked behind"),
+        (b'C', b"SELECT 1\0"),
+        (b'Z', b"T"),
+    ] {
         bytes.extend(message(kind, body));
     }
     bytes.extend(b"more");
@@ -141,7 +149,7 @@ fn a_whole_copy() {
         assert_eq!(found(cut(&bytes, &[size])).unwrap().0, read);
         assert_eq!(after, b"more");
         let kinds: Vec<u8> = others.iter().map(|other| other.kind).collect();
-        assert_eq!(kinds, [&b"NH"[..], &b"N".repeat(39), b"cCZ"].concat());
+        assert_eq!(kinds, [&b"NH"[..], &b"N".repeat(39), b"cC2DCZ"].concat());
     }
 }
 
@@ -170,6 +178,11 @@ fn rows_have_their_place_and_their_length() {
             [&begun[..], b"d\xff\xff\xff\xff"].concat(),
             MessageError::Unexpected,
         ),
+        (message(b'D', b"row"), MessageError::Unexpected),
+        (
+            [&begun[..], &message(b'D', b"row")].concat(),
+            MessageError::Unexpected,
+        ),
         (message(b'N', &[0; OTHER + 1]), MessageError::Unexpected),
         ([&begun[..], &long].concat(), MessageError::RowTooLong),
         // Before a byte of it has come.
@@ -187,7 +200,7 @@ proptest! {
     #[test]
     fn any_messages_cut_anywhere(
         given in prop::collection::vec(
-            (prop::sample::select(b"HdddddNSAEcCZD".to_vec()), prop::collection::vec(any::<u8>(), 0..30)),
+            (prop::sample::select(b"HdddddNSAEcCZDD123T".to_vec()), prop::collection::vec(any::<u8>(), 0..30)),
             0..20,
         ),
         begun in any::<bool>(),

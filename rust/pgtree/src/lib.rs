@@ -55,6 +55,18 @@ pub fn lineage(text: &str, major: u16) -> Result<Lineage, TreeError> {
     walk::analyse(&read::read(&dump, schema)?, major, false)
 }
 
+/// The digest that [`lineage`] gives of a tree: two trees of one digest differ in places of the text
+/// alone, and have one lineage but for those.
+///
+/// # Errors
+///
+/// [`TreeError::NotUnderstood`] for what is not read with certainty. More is read than has a lineage.
+pub fn digest(text: &str, major: u16) -> Result<String, TreeError> {
+    let schema = schema::of(major)?;
+    let dump = unwrap::unwrap(text)?;
+    Ok(read::read(&dump, schema)?.digest)
+}
+
 /// Lineage of a view's query as `pg_rewrite.ev_action` stores it: on one line, and with the views that
 /// it reads left as relations.
 ///

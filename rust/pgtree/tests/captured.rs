@@ -4,7 +4,7 @@
 // What tests share may fail loudly; the crate itself may not.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use pgtree::{Lineage, TreeError, lineage, stored_lineage};
+use pgtree::{Lineage, TreeError, digest, lineage, relations_named, stored_lineage};
 use proptest::prelude::*;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -200,7 +200,7 @@ fn locations_are_no_part_of_the_digest_and_everything_else_is() {
         assert_eq!(
             digest(&moved).unwrap(),
             original,
-            "{}",
+            "{:?}",
             captured.path.display()
         );
         let renamed = flat.replacen(":resname ssn", ":resname snn", 1);
@@ -208,7 +208,7 @@ fn locations_are_no_part_of_the_digest_and_everything_else_is() {
             assert_ne!(
                 digest(&renamed).unwrap(),
                 original,
-                "{}",
+                "{:?}",
                 captured.path.display()
             );
         }
@@ -284,7 +284,7 @@ fn a_notice_is_no_stored_tree_nor_the_other_way_round() {
         };
         assert!(
             other(&captured.tree, captured.major).is_err(),
-            "{}",
+            "{:?}",
             captured.path.display()
         );
     }
@@ -410,5 +410,27 @@ proptest! {
         let (from, to) = (from.index(words.len()), to.index(words.len()));
         words.swap(from, to);
         let _ = read(&words.join(" "), captured.major);
+    }
+}
+
+#[test]
+fn what_is_compared_before_rows_go_on_is_what_the_lineage_says() {
+    for captured in admitted() {
+        let text = &captured.tree;
+        if !text.contains('\n') {
+            continue;
+        }
+        let whole = lineage(text, captured.major).unwrap();
+        assert_eq!(
+            digest(text, captured.major).unwrap(),
+            whole.digest,
+            "{:?}",
+            captured.path
+        );
+        let mut named = relations_named(text.as_bytes());
+        named.retain(|&oid| oid != 0);
+        let mut told: Vec<u32> = whole.relations.iter().map(|r| r.oid).collect();
+        told.sort_unstable();
+        assert_eq!(named, told, "{:?}", captured.path);
     }
 }

@@ -6,6 +6,7 @@
 mod arrow_c;
 #[allow(unsafe_code)]
 mod bytes;
+mod canonical;
 mod errors;
 mod lineage;
 mod masker;
@@ -26,6 +27,8 @@ fn _kernel(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     m.add("DETECTORS", PyTuple::new(m.py(), mask::detectors())?)?;
     m.add("LABELS", PyTuple::new(m.py(), mask::labels())?)?;
+    m.add_function(wrap_pyfunction!(canonical::canonical, m)?)?;
+    m.add_function(wrap_pyfunction!(lineage::digest, m)?)?;
     m.add_function(wrap_pyfunction!(lineage::lineage, m)?)?;
     m.add_function(wrap_pyfunction!(lineage::parts, m)?)?;
     m.add_function(wrap_pyfunction!(lineage::relations_named, m)?)?;

@@ -19,6 +19,13 @@ pub fn lineage(py: Python<'_>, tree: &str, server_major: u16, stored: bool) -> P
     Ok(report)
 }
 
+/// See `_kernel.pyi`. The GIL is free while the tree is read.
+#[pyfunction]
+pub fn digest(py: Python<'_>, tree: &str, server_major: u16) -> PyResult<String> {
+    let digest = py.detach(|| pgtree::digest(tree, server_major));
+    Ok(digest.map_err(KernelError::from)?)
+}
+
 /// See `_kernel.pyi`.
 #[pyfunction]
 pub fn relations_named(tree: &[u8]) -> Vec<u32> {

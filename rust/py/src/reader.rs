@@ -226,7 +226,11 @@ fn read_on(mut stream: TcpStream, messages: &Mutex<Messages>, shared: &Shared) -
             Ok(size) => size,
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {
-                    give(shared, &mut piece);
+                    // Who has something to take is not given a piece that little is in: of those,
+                    // more would wait than may.
+                    if shared.lock().pieces.is_empty() {
+                        give(shared, &mut piece);
+                    }
                     continue;
                 }
                 _ => {

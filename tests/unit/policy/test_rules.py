@@ -179,3 +179,24 @@ def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
         assert policy.treatment_of(column)[0].name == "clear"
     assert len(policy._treated) <= 4
     assert len(policy._named) <= 4
+
+
+def test_what_is_said_of_a_shape_is_said_of_its_scope_and_policy_alone() -> None:
+    """Once; another scope, other groups, another shape and none at all are judged anew."""
+    rules = {"a.b.name": {"treatment": "redact", "show": ["group:clinicians"]}}
+    policy = Policy("c", rules)
+    shown = policy.for_groups({"clinicians"})
+    asked: list[int] = []
+
+    def judge() -> int:
+        asked.append(1)
+        return len(asked)
+
+    assert policy.once(judge, "decide", "one", ("a.b",)) == 1
+    assert policy.once(judge, "decide", "one", ("a.b", "a.c")) == 2
+    assert policy.once(judge, "decide", "another", ("a.b",)) == 3
+    assert policy.once(judge, "to_hide", "one", ("a.b",)) == 4
+    assert shown.once(judge, "decide", "one", ("a.b",)) == 5
+    assert policy.once(judge, "decide", None, ("a.b",)) == 6
+    assert policy.once(judge, "decide", None, ("a.b",)) == 7
+    assert policy.once(judge, "decide", "one", ("a.b",)) == 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
+from enum import IntEnum, StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -212,9 +214,47 @@ def test_keys_are_sorted_by_utf_16() -> None:
     assert canonical.encode(value) == exported.encode(value) == verify.canonical(value) == expected
 
 
+def test_everything_that_python_has_for_a_type_is_spelled_alike() -> None:
+    class Name(StrEnum):
+        FIRST = 'a\u007f\u0080\u2028\x00\x1f\x7f"\\/\b\f\n\r\t'
+
+    class Number(IntEnum):
+        ONE = 1
+
+    class Text(str):
+        pass
+
+    values = MappingProxyType(
+        {Name.FIRST: (True, Number.ONE, [None, False]), Text("b"): Name.FIRST}
+    )
+    plain = {str(Name.FIRST): [True, 1, [None, False]], "b": str(Name.FIRST)}
+    assert canonical.encode(values) == canonical.encode(plain) == exported.encode(plain)
+
+
+def test_how_deep_a_record_may_be() -> None:
+    deep: Any = []
+    for _ in range(62):
+        deep = [deep]
+    assert canonical.encode({"a": deep}).count(b"[") == 63
+    with pytest.raises(InvalidRequest, match="deeper than 64"):
+        canonical.encode({"a": [deep]})
+    assert canonical.encode({"a": 2**53 - 1, "b": 1 - 2**53})
+
+
 @pytest.mark.parametrize(
     "value",
-    [1.5, float("nan"), 2**53, -(2**53), b"x", {1: 2}, "\ud800", {"\udfff": 1}, {"x": {1, 2}}],
+    [
+        1.5,
+        2**64,
+        float("nan"),
+        2**53,
+        -(2**53),
+        b"x",
+        {1: 2},
+        "\ud800",
+        {"\udfff": 1},
+        {"x": {1, 2}},
+    ],
 )
 def test_what_has_no_spelling_is_refused(value: Any) -> None:
     with pytest.raises(InvalidRequest):

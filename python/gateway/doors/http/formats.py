@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from gateway.errors import NotAcceptable
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -19,6 +21,7 @@ MEDIA_TYPES = {
 }
 
 
+@lru_cache(maxsize=64)
 def negotiate(accept: str | None) -> str:
     """The encoding with the highest quality (RFC 9110, 12.5.1). Raises NotAcceptable."""
     if accept is None or not accept.strip():

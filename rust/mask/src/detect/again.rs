@@ -9,35 +9,52 @@
 //! those that are nothing but names, and none before a thing (`Bell's palsy`). One pass over the
 //! text, a search among the parts for each of its words.
 
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use super::gates::Bitmaps;
 use super::lexicon::{Known, beginnings, known};
-use super::lexis::{at, before, is_letter, is_word, run, run_back_up_to};
+use super::lexis::{at, before, is_letter, run, run_back_up_to};
 use super::name::is_thing;
 use super::spelling::{Shape, Word, gap, gap_before, word_at};
 use super::words::letters;
 use super::{Kind, Span};
 
-/// Adds to the spans of a text the other places of the names among them; whether it looked.
-pub(crate) fn find(text: &[u8], spans: &mut Vec<Span>) -> bool {
+/// Adds to the spans of a text the other places of the names among them; whether it looked. The text's
+/// characters are those from `first` on in the bitmaps.
+pub(crate) fn find(
+    text: &[u8],
+    (bitmaps, first): (&Bitmaps, usize),
+    spans: &mut Vec<Span>,
+) -> bool {
     let told = spans.len();
+    let named = |span: &&Span| span.kind == Kind::Name;
     if spans.iter().any(|span| span.kind == Kind::Name) {
-        small_between(text, 0, text.len(), spans);
+        small_between(text, (bitmaps, first), 0..text.len(), spans);
     } else {
         for told in 0..told {
             if let Some(record) = spans.get(told).copied()
                 && record.kind == Kind::Mrn
             {
                 let from = record.start.saturating_sub(BEFORE_RECORD);
-                small_between(text, from, record.start, spans);
+                small_between(text, (bitmaps, first), from..record.start, spans);
             }
         }
     }
     let mut parts: Vec<&[u8]> = Vec::new();
     let mut firsts = 0u32;
-    for span in spans.iter().filter(|span| span.kind == Kind::Name) {
-        for part in words(text, span.start, span.end) {
-            if is_part(&part) {
+    // No word is said to begin at the text's first character.
+    let begins = |from: usize, to: usize| {
+        let others = bitmaps.word_begins(first + from, first + to);
+        let others = others.map(|place| place - first);
+        (from == 0).then_some(0).into_iter().chain(others)
+    };
+    for span in spans.iter().filter(named) {
+        for i in begins(span.start, span.end) {
+            let word = word_at(text, i).filter(|word| word.end <= span.end);
+            if let Some(part) = word.filter(is_part) {
                 let letters = text.get(part.start..part.end).unwrap_or_default();
-                firsts |= first(letters);
+                firsts |= initial(letters);
                 parts.push(letters);
             }
         }
@@ -45,20 +62,12 @@ pub(crate) fn find(text: &[u8], spans: &mut Vec<Span>) -> bool {
     if parts.is_empty() {
         return spans.len() > told;
     }
-    let key = |letters: &[u8]| letters.to_ascii_lowercase();
-    let mut keys: Vec<Vec<u8>> = parts.into_iter().map(key).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let mut i = 0;
-    while i < text.len() {
-        if !is_letter(at(text, i)) || is_word(before(text, i)) {
-            i += 1;
-            continue;
-        }
+    parts.sort_unstable_by(|a, b| compare(a, b));
+    for i in begins(0, text.len()) {
         let rest = text.get(i..).unwrap_or_default();
-        if firsts & first(rest) != 0
+        if firsts & initial(rest) != 0
             && let Some(word) = word_at(text, i)
-            && comes_back(text, &word, &keys)
+            && comes_back(text, &word, &parts)
         {
             spans.push(Span {
                 start: i,
@@ -66,7 +75,6 @@ pub(crate) fn find(text: &[u8], spans: &mut Vec<Span>) -> bool {
                 kind: Kind::Name,
             });
         }
-        i += 1;
     }
     true
 }
@@ -74,14 +82,19 @@ pub(crate) fn find(text: &[u8], spans: &mut Vec<Span>) -> bool {
 /// How far before a record's number a name in small letters is looked for.
 pub(crate) const BEFORE_RECORD: usize = 30;
 
-/// Adds the names in small letters that begin in `from..to`.
-fn small_between(text: &[u8], from: usize, to: usize, spans: &mut Vec<Span>) {
-    let first = from.saturating_sub(1);
-    let pairs = text.get(first..to).unwrap_or_default().windows(2);
-    let begins = pairs
-        .enumerate()
-        .filter(|(_, pair)| matches!(pair, [b' ' | b'\n', b'a'..=b'z']));
-    spans.extend(begins.filter_map(|(blank, _)| small(text, first + blank + 1)));
+/// Adds the names in small letters that begin in this part of the text.
+fn small_between(
+    text: &[u8],
+    (bitmaps, first): (&Bitmaps, usize),
+    part: Range<usize>,
+    spans: &mut Vec<Span>,
+) {
+    for place in bitmaps.word_begins(first + part.start, first + part.end) {
+        let i = place - first;
+        if beginnings().hold(letters(text, i, bitmaps.letters(place))) {
+            spans.extend(small(text, i));
+        }
+    }
 }
 
 /// The name in small letters that begins at `i`, behind a blank or a line's end.
@@ -128,11 +141,17 @@ pub(crate) fn is_part(word: &Word) -> bool {
             .or(Known::ROLE))
 }
 
-/// Whether this word is one of these parts and may be the same name.
-fn comes_back(text: &[u8], word: &Word, keys: &[Vec<u8>]) -> bool {
+/// Whether this word is one of these parts, which are in order, and may be the same name.
+fn comes_back(text: &[u8], word: &Word, parts: &[&[u8]]) -> bool {
     let letters = text.get(word.start..word.end).unwrap_or_default();
-    let is_key = keys.binary_search(&letters.to_ascii_lowercase()).is_ok();
-    is_key && may_come_back(text, word)
+    let found = parts.binary_search_by(|part| compare(part, letters));
+    found.is_ok() && may_come_back(text, word)
+}
+
+/// The order of words, whatever their case.
+fn compare(a: &[u8], b: &[u8]) -> Ordering {
+    let [a, b] = [a, b].map(|word| word.iter().map(u8::to_ascii_lowercase));
+    a.cmp(b)
 }
 
 /// Whether a word that is a part of a name told elsewhere is that name here.
@@ -145,14 +164,7 @@ pub(crate) fn may_come_back(text: &[u8], word: &Word) -> bool {
     shaped && !is_thing(text, word.end)
 }
 
-/// The words of a stretch.
-pub(crate) fn words(text: &[u8], start: usize, end: usize) -> impl Iterator<Item = Word> {
-    (start..end)
-        .filter_map(|i| word_at(text, i))
-        .filter(move |word| word.end <= end)
-}
-
 /// A bit for the first letter, whatever its case.
-fn first(letters: &[u8]) -> u32 {
+fn initial(letters: &[u8]) -> u32 {
     letters.first().map_or(0, |c| 1 << (c & 31))
 }

@@ -1,7 +1,7 @@
 //! Ages over 89 (45 CFR 164.514(b)(2)(i)(C)): the number alone is the span.
 //!
 //! 90 to 149 before a word for years of age, or after `age` or `aged`; `ninety` and `hundred`, with what
-//! counts on from them, before such a word, in a text that has a digit anywhere.
+//! counts on from them, before such a word.
 
 use super::lexis::{at, before, is_blank, is_letter, is_word, number, run, run_up_to, same, word};
 use super::{Kind, Span};

@@ -193,11 +193,11 @@ pub(super) struct Openings {
 
 /// The groups of words of up to three letters.
 pub(super) const BRIEF: u8 = 0b1100_0000;
-/// Of them by their third letters, if they have one.
-const THIRDS: [&[u8]; 2] = [b" flp", b""];
-/// Of all other words by their first letters: together, these let the fewest others through that
-/// clinical notes are full of.
-const FIRSTS: [&[u8]; 6] = [b"cg", b"deo", b"mnp", b"abfj", b"rst", b""];
+/// Of them by their first letters.
+const BRIEF_FIRSTS: [&[u8]; 2] = [b"dmprs", b""];
+/// Of all other words by theirs: together, these let the fewest others through that clinical notes and
+/// letters are full of.
+const FIRSTS: [&[u8]; 6] = [b"acj", b"bfl", b"dertz", b"gnopw", b"hiuv", b""];
 
 /// What is looked up: a character's classes, and what a word may have in its first places.
 #[derive(Debug, Clone, Copy)]
@@ -222,19 +222,18 @@ impl Openings {
         for phrase in phrases {
             let phrase = phrase.as_bytes();
             let letters = phrase.iter().take_while(|c| c.is_ascii_lowercase()).count();
-            let group = |groups: &[&[u8]], c: u8| {
-                let of = groups.iter().position(|group| group.contains(&c));
+            let first = phrase.first().copied().unwrap_or(0);
+            let group = |groups: &[&[u8]]| {
+                let of = groups.iter().position(|group| group.contains(&first));
                 of.unwrap_or(groups.len() - 1)
             };
             if letters <= AFTER {
                 // What is behind a word may be anything; `a/c` is longer than its first word.
                 let fixed = phrase.split(|&c| c == b' ').next().unwrap_or_default();
                 let fixed = fixed.get(..AFTER).unwrap_or(fixed);
-                let third = fixed.get(2).copied().unwrap_or(b' ');
-                openings.add(fixed, 1 << (FIRSTS.len() + group(&THIRDS, third)));
+                openings.add(fixed, 1 << (FIRSTS.len() + group(&BRIEF_FIRSTS)));
             } else {
-                let first = phrase.first().copied().unwrap_or(0);
-                openings.add(phrase, 1 << group(&FIRSTS, first));
+                openings.add(phrase, 1 << group(&FIRSTS));
             }
         }
         openings

@@ -11,7 +11,7 @@ use super::lexis::{at, before, is_blank, is_letter, is_word, run_back_up_to, run
 use super::spelling::{Shape, Word, gap, gap_before, word_at};
 
 /// Words between a proper name and the kind of institution.
-const BETWEEN: usize = 3;
+const BETWEEN: usize = 5;
 
 /// The institution whose proper name begins with this word: where it begins and ends.
 pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
@@ -26,10 +26,14 @@ pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
     }
     // `at Golden Valley Hospital`.
     let sure = proper(word);
-    if !(sure || at_one && word.is(Known::NAME)) {
+    let front = at_one && word.is(Known::HOUSE_FRONT);
+    if !(sure || front || at_one && word.is(Known::NAME)) {
         return None;
     }
     let listed = word.is(Known::NAME.or(Known::CITY)) || word.possessive;
+    // `at Xqzt Imaging`.
+    let at_it =
+        gap_before(text, word.start).is_some_and(|end| end > 2 && same(text, end - 3, end, " at"));
     let mut several = false;
     let mut end = word.end + if word.possessive { 2 } else { 0 };
     for words in 0..=BETWEEN {
@@ -41,9 +45,10 @@ pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
         let stop = run_up_to(text, next, 14, is_letter);
         let found = known(text.get(next..stop)?);
         let capital = at(text, next).is_ascii_uppercase();
-        if found.is(Known::FACILITY) || (capital && centre(text, next, stop)) {
+        let special = capital && at_it && specialty(text, next, stop);
+        if found.is(Known::FACILITY) || (capital && centre(text, next, stop)) || special {
             // `Xqzt Clinic` may be a clinic for anything.
-            let clinic = same(text, next, stop, "clinic");
+            let clinic = same(text, next, stop, "clinic") && !(at_it && words > 0);
             let school = !capital && !listed;
             let start = saint_before(text, word.start).unwrap_or(word.start);
             // `Elementary School`.
@@ -52,10 +57,18 @@ pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
                 known(text.get(more..stop).unwrap_or_default()).is(Known::FACILITY)
             });
             let stop = more.map_or(stop, |(_, stop)| stop);
+            // `Duke University Hospital`, `Mission Hospital`.
+            let hospital = front && same(text, next, stop, "hospital");
+            let several = several || more.is_some() || hospital;
             let apart = !is_word(at(text, stop)) && (sure || (several && !clinic));
             return ((listed || !clinic) && !school && apart).then_some((start, stop));
         }
-        if !capital || stop == next {
+        // `Brigham and Women's Hospital`.
+        let and = ["and", "of", "for"]
+            .iter()
+            .any(|and| same(text, next, stop, and));
+        let and = and && (listed || front);
+        if !(capital || and && words > 0 || and && word.is(Known::NAME)) || stop == next {
             return None;
         }
         end = stop
@@ -100,6 +113,11 @@ fn centre(text: &[u8], start: usize, end: usize) -> bool {
         "practice",
         "medicine",
         "physicians",
+        "associates",
+        "specialists",
+        "partners",
+        "living",
+        "care",
     ];
     if !kinds.iter().any(|kind| same(text, start, end, kind)) {
         return false;
@@ -117,9 +135,49 @@ fn centre(text: &[u8], start: usize, end: usize) -> bool {
             "family",
             "community",
             "care",
+            "assisted",
+            "senior",
+            "independent",
+            "urgent",
+            "memory",
+            "treatment",
+            "recovery",
+            "dialysis",
+            "imaging",
+            "wellness",
+            "dental",
         ];
         of.iter().any(|word| same(text, start, end, word))
     })
+}
+
+/// What stands behind the proper name of who does it: `at Qwrtz Imaging`.
+fn specialty(text: &[u8], start: usize, end: usize) -> bool {
+    let kinds = [
+        "imaging",
+        "diagnostics",
+        "orthopedics",
+        "orthopaedics",
+        "dermatology",
+        "pediatrics",
+        "cardiology",
+        "oncology",
+        "dental",
+        "pharmacy",
+        "labs",
+        "laboratories",
+        "rehab",
+        "rehabilitation",
+        "house",
+        "high",
+        "place",
+        "village",
+        "commons",
+        "terrace",
+        "associates",
+        "institute",
+    ];
+    kinds.iter().any(|kind| same(text, start, end, kind))
 }
 
 /// The start of `St. ` or the like before `i`.
@@ -135,10 +193,8 @@ fn saint_before(text: &[u8], i: usize) -> Option<usize> {
 /// The end of the employer that begins with this word: `works at Qwrtz Steel`, `employed by Plugh & Sons`,
 /// `employer: Qwrtz`.
 pub(super) fn employer(text: &[u8], word: &Word) -> Option<usize> {
-    if word.shape != Shape::Title
-        || word.is_plain()
-        || word.is(Known::EPONYM) && !word.is(Known::NAME)
-    {
+    let plain = word.is_plain() || word.is(Known::EPONYM) && !word.is(Known::NAME);
+    if !matches!(word.shape, Shape::Title | Shape::Caps) || plain && !word.is(Known::COMPANY) {
         return None;
     }
     let comma = |i: usize| run_back_up_to(text, i, 1, |c| c == b',' || c == b':');
@@ -146,7 +202,7 @@ pub(super) fn employer(text: &[u8], word: &Word) -> Option<usize> {
     let mark = comma(end);
     let start = run_back_up_to(text, mark, 10, is_letter);
     let employs = same(text, start, mark, "employer") && end < word.start;
-    let links = ["at", "for", "by", "with"];
+    let links = ["at", "for", "by", "with", "from"];
     let linked = mark == end && links.iter().any(|link| same(text, start, mark, link));
     let works = linked
         && gap_before(text, start).is_some_and(|end| {
@@ -156,6 +212,10 @@ pub(super) fn employer(text: &[u8], word: &Word) -> Option<usize> {
             let verbs = [
                 "employed", "works", "work", "worked", "working", "job", "employee",
             ];
+            // `retired from Qwrtz Steel`, and from nothing else.
+            if same(text, start, mark, "from") {
+                return same(text, from, end, "retired");
+            }
             let mut verbs = verbs.iter().take(if with { 1 } else { verbs.len() });
             verbs.any(|verb| same(text, from, end, verb))
         });

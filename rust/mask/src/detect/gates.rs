@@ -17,7 +17,7 @@ use super::words::Opening;
 pub(super) struct Gates<T> {
     /// First letters of words that open a rule and need a number near them.
     pub(super) words: T,
-    /// First letters of words that need none: `www` and titles. Until they are sifted they are among
+    /// First letters of words that need none: `www`, titles, ages in words. Until they are sifted they are among
     /// `words`.
     pub(super) titles: T,
     /// Capitals that may begin or end a name.
@@ -44,6 +44,12 @@ pub(super) struct Runs {
     no_digit: Vec<[u64; 4]>,
     no_number: Vec<[u64; 4]>,
 }
+
+/// How far a digit is looked for.
+const FAR: usize = 256;
+
+/// More than any rule lets stand between two groups of one number.
+const APART: u32 = 8;
 
 impl Runs {
     fn clear(&mut self) {
@@ -72,10 +78,93 @@ impl Runs {
         (bits_from(&self.no_letter, i) & !1).trailing_zeros() as usize
     }
 
+    /// Where words begin from character `from` up to `to`: letters behind what is none. Behind a row's
+    /// first character one is said to begin, too; there itself none is.
+    fn word_begins(&self, from: usize, to: usize) -> impl Iterator<Item = usize> {
+        let begins = |i: usize| {
+            let before = match i.checked_sub(1) {
+                Some(before) => bits_from(&self.no_letter, before),
+                None => bits_from(&self.no_letter, 0) << 1 | 1,
+            };
+            !bits_from(&self.no_letter, i) & before
+        };
+        let (mut first, mut left) = (from, begins(from));
+        std::iter::from_fn(move || {
+            while left == 0 {
+                first += 64;
+                (first < to).then_some(())?;
+                left = begins(first);
+            }
+            let begin = first + left.trailing_zeros() as usize;
+            left &= left - 1;
+            (begin < to).then_some(begin)
+        })
+    }
+
+    /// Whether the row of character `i` has a digit; of one far longer than [`FAR`], whether it may have
+    /// one.
+    #[inline(always)]
+    pub(super) fn numbered(&self, rows: &[[u64; 4]], i: usize) -> bool {
+        let (rows, digits) = (rows.as_flattened(), self.digits.as_flattened());
+        let of = |bits: &[u64], block: usize| bits.get(block).copied().unwrap_or(0);
+        let block = i / 64;
+        let upper = u64::MAX << (i % 64) << 1;
+        // Up to where the next row begins, then back to where this one does.
+        let mut part = upper;
+        for block in block..=block + FAR / 64 {
+            let begins = of(rows, block) & part;
+            part &= begins.wrapping_sub(1) & !begins;
+            if of(digits, block) & part != 0 {
+                return true;
+            }
+            if begins != 0 || block >= rows.len() {
+                part = 0;
+                break;
+            }
+            part = u64::MAX;
+        }
+        if part != 0 {
+            return true;
+        }
+        let mut part = !upper;
+        for block in (block.saturating_sub(FAR / 64)..=block).rev() {
+            let begins = of(rows, block) & part;
+            // From the last of them on.
+            part &= u64::MAX << 63_u32.saturating_sub(begins.leading_zeros());
+            if of(digits, block) & part != 0 {
+                return true;
+            }
+            if begins != 0 {
+                return false;
+            }
+            part = u64::MAX;
+        }
+        true
+    }
+
     /// How many digits go on at `i`.
     #[inline(always)]
     pub(super) fn more_digits(&self, i: usize) -> usize {
         bits_from(&self.no_digit, i).trailing_zeros() as usize
+    }
+
+    /// How many digits each of the groups has that stand from character `i` on, the first there and the
+    /// others each at most [`APART`] behind the one before; of the same row, zeros where there are no
+    /// more. Only 64 characters are looked at.
+    #[inline(always)]
+    fn groups(&self, i: usize) -> [u32; 4] {
+        let mut groups = [0; 4];
+        let mut digits = !(bits_from(&self.no_digit, i) & !1);
+        for group in &mut groups {
+            *group = digits.trailing_ones();
+            digits = digits.checked_shr(*group).unwrap_or(0);
+            let gap = digits.trailing_zeros();
+            if gap > APART {
+                break;
+            }
+            digits >>= gap;
+        }
+        groups
     }
 
     /// How many digits stand from character `i` on, and how many behind them before anything that is no
@@ -413,6 +502,7 @@ fn gates<W: Words>(
         .and(word_begins);
     let second_capital = Seen::<W>::of(&here.capitals, &next.capitals)
         .after::<1, 63>()
+        .without(ends)
         .here;
     let numbered = digits.after::<1, 63>().without(ends).here;
     let (capitals, name_begins) = named(
@@ -495,7 +585,8 @@ impl Bitmaps {
                 gated.keep(wanted);
             }
         }
-        self.sieve.sift(text, &mut self.gates, &self.runs, opening);
+        self.sieve
+            .sift(text, &self.rows, &mut self.gates, &self.runs, opening);
         self.open.extend(self.gates.iter().map(Gated::any));
     }
 
@@ -541,20 +632,19 @@ impl Bitmaps {
         self.runs.digits(start)
     }
 
-    /// Whether there is a digit among characters `start..end`.
-    pub(super) fn numbered(&self, start: usize, end: usize) -> bool {
-        let blocks = self.runs.digits.as_flattened();
-        let mut bits = u64::MAX << (start % 64);
-        for i in start / 64..end.div_ceil(64) {
-            if i == end / 64 {
-                bits &= !(u64::MAX << (end % 64));
-            }
-            if blocks.get(i).is_some_and(|block| block & bits != 0) {
-                return true;
-            }
-            bits = u64::MAX;
-        }
-        false
+    /// See [`Runs::letters`].
+    pub(super) fn letters(&self, start: usize) -> usize {
+        self.runs.letters(start)
+    }
+
+    /// See [`Runs::word_begins`].
+    pub(super) fn word_begins(&self, from: usize, to: usize) -> impl Iterator<Item = usize> {
+        self.runs.word_begins(from, to)
+    }
+
+    /// See [`Runs::groups`].
+    pub(super) fn groups(&self, start: usize) -> [u32; 4] {
+        self.runs.groups(start)
     }
 }
 

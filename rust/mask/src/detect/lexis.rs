@@ -91,14 +91,34 @@ pub(crate) fn run_back_up_to(
 }
 
 /// The end of the digits at `i`.
-pub(crate) fn digits(text: &[u8], i: usize) -> usize {
+pub(crate) fn digits(text: &[u8], mut i: usize) -> usize {
+    while let Some(count) = eight_digits(text, i) {
+        i += count;
+        if count < 8 {
+            return i;
+        }
+    }
     run(text, i, |c| c.is_ascii_digit())
 }
 
-/// The end of a group of exactly `count` digits at `i`, with no digit after it.
+/// How many of the eight characters at `i` are digits before any other; nothing where there are fewer than
+/// eight characters.
+pub(crate) fn eight_digits(text: &[u8], i: usize) -> Option<usize> {
+    const EACH: u64 = u64::MAX / 255;
+    let eight = text.get(i..)?.first_chunk()?;
+    // Digits become less than ten, and all else reaches the highest bit.
+    let moved = u64::from_le_bytes(*eight) ^ (0x30 * EACH);
+    let others = (((moved & (0x7f * EACH)) + 0x76 * EACH) | moved) & (0x80 * EACH);
+    Some((others.trailing_zeros() / 8) as usize)
+}
+
+/// The end of a group of exactly `count` digits at `i`, with no digit after it; `count` is less than eight.
 pub(crate) fn group(text: &[u8], i: usize, count: usize) -> Option<usize> {
-    let end = run_up_to(text, i, count + 1, |c| c.is_ascii_digit());
-    (end == i + count).then_some(end)
+    let found = eight_digits(text, i).unwrap_or_else(|| {
+        let end = run_up_to(text, i, count + 1, |c| c.is_ascii_digit());
+        end - i
+    });
+    (found == count).then_some(i + count)
 }
 
 /// The end of a separator between two groups of one number:
@@ -159,10 +179,13 @@ pub(crate) fn quantity(text: &[u8], i: usize) -> bool {
     if at(text, start) == b'%' {
         return true;
     }
-    let end = run(text, start, is_letter);
-    QUANTITIES
-        .get(end - start)
-        .is_some_and(|units| units.iter().any(|unit| same(text, start, end, unit)))
+    let end = run_up_to(text, start, QUANTITIES.len(), is_letter);
+    let first = at(text, start) | 0x20;
+    let units = QUANTITIES.get(end - start).copied().unwrap_or_default();
+    let mut like = units
+        .iter()
+        .filter(|unit| unit.as_bytes().first() == Some(&first));
+    like.any(|unit| same(text, start, end, unit))
 }
 
 #[cfg(test)]

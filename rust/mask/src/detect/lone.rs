@@ -6,11 +6,13 @@
 //! a thing or a word in title case that is none (`Kowalski Test`), and behind an article (`the Kelly`).
 
 use super::lexicon::{Known, known};
-use super::lexis::{at, before, is_blank, is_letter, is_space, run, run_back_up_to, run_up_to};
-use super::name::{in_place, is_thing};
+use super::lexis::{
+    at, before, is_blank, is_letter, is_space, run, run_back_up_to, run_up_to, same,
+};
+use super::name::{in_place, is_thing, set_apart};
 use super::place::code_behind;
 use super::spelling::{Shape, Word, gap, gap_before, is_capital, word_at, word_before};
-use super::{Kind, Span};
+use super::{Kind, Span, subject};
 
 /// What a sign or test is behind its name: `Murphy negative`.
 const SIGNS: [&str; 8] = [
@@ -29,13 +31,18 @@ const SIGNS: [&str; 8] = [
 pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
     let i = word.start;
     let apart = i == 0 || is_space(before(text, i)) || before(text, i) == b'(';
-    if !apart
-        || word.shape != Shape::Title
-        || word.len() < 4
-        || is_capital(at(text, i + 1))
-        || !word.known.stands_alone()
-        || !listed(text, i)
+    if !apart || word.shape != Shape::Title || word.len() < 4 || is_capital(at(text, i + 1)) {
+        return;
+    }
+    if subject::may_begin(word.known)
+        && listed(text, i, subject::may_begin)
+        && let Some(end) = subject::begun(text, word).or_else(|| set_apart(text, word))
     {
+        let (start, kind) = (i, Kind::Name);
+        spans.push(Span { start, end, kind });
+        return;
+    }
+    if !word.known.stands_alone() || !listed(text, i, Known::stands_alone) {
         return;
     }
     let given = word.is(Known::GIVEN);
@@ -74,10 +81,10 @@ pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
 
 /// Whether the lists have the word, or it is one of several pieces. What only ends like a surname is told
 /// by what stands beside it.
-fn listed(text: &[u8], i: usize) -> bool {
+fn listed(text: &[u8], i: usize, alone: fn(Known) -> bool) -> bool {
     let end = run(text, i, is_letter);
     let letters = text.get(i..end).unwrap_or_default();
-    matches!(at(text, end), b'\'' | b'-') || known(letters).stands_alone()
+    matches!(at(text, end), b'\'' | b'-') || alone(known(letters))
 }
 
 /// Whether what stands behind leaves the word a name.
@@ -136,5 +143,8 @@ fn crowded(text: &[u8], i: usize) -> bool {
                 .or(Known::BEFORE)
                 .or(Known::RELATION))
             && last.len() > 2
+            && !["from", "near", "outside"]
+                .iter()
+                .any(|link| same(text, last.start, last.end, link))
     })
 }

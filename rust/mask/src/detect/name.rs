@@ -19,6 +19,7 @@ use super::lexicon::{Known, known};
 use super::lexis::{
     at, before, is_blank, is_letter, is_space, is_word, run_back_up_to, run_up_to, same,
 };
+use super::pair::{acting, credited, lettered, paired, signed, turned};
 use super::spelling::{Shape, Word, gap, gap_before, is_capital, word_at, word_before};
 use super::{Kind, Span};
 
@@ -30,6 +31,8 @@ pub(crate) enum Proof {
     Title,
     /// A field for a name: likewise, and a comma between surname and given name.
     Field,
+    /// What somebody is called: one that may be a name, before a comma or the like.
+    Called,
     /// A relative: any word in title case that is no plain word in any sense.
     Relation,
     /// What somebody is: one that is sure, or that is nothing but a name and a thing.
@@ -84,8 +87,12 @@ pub(crate) fn find(text: &[u8], i: usize, word: &Word, spans: &mut Vec<Span>) {
 
 /// Asked for a plain word: only an initial before it can make a name of it (`John Q. Public`).
 pub(crate) fn find_after_initials(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
-    let initial = before_initials(text, word.start).0 < word.start;
-    if initial && let Some(start) = paired(text, word) {
+    let (initial, _) = before_initials(text, word.start);
+    let two = lettered(text, initial) && signed(text, word.end);
+    let paired = paired(text, word).or(two.then_some(initial));
+    if initial < word.start
+        && let Some(start) = paired
+    {
         spans.push(Span {
             start,
             end: tail(text, word.end, false),
@@ -142,7 +149,9 @@ pub(crate) fn find_after_title(text: &[u8], at_title: usize, spans: &mut Vec<Spa
         let Some(word) = start.and_then(|start| word_at(text, start)) else {
             return;
         };
-        if !word.may_name() || !word.is(Known::SURNAME.or(Known::MAYBE_SURNAME)) {
+        let small = word.shape == Shape::Lower && word.is(Known::SURE);
+        let surname = word.is(Known::SURNAME.or(Known::MAYBE_SURNAME));
+        if !(word.may_name() && surname || small && word.is(Known::SURNAME)) {
             return;
         }
         end = word.end;
@@ -154,7 +163,7 @@ pub(crate) fn find_after_title(text: &[u8], at_title: usize, spans: &mut Vec<Spa
     }
 }
 
-fn is_known(text: &[u8], start: usize, end: usize, of: Known) -> bool {
+pub(super) fn is_known(text: &[u8], start: usize, end: usize, of: Known) -> bool {
     known(text.get(start..end).unwrap_or_default()).is(of)
 }
 
@@ -171,7 +180,7 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
         let relation = blanks < i - 1 && is_known(text, start, blanks, Known::RELATION);
         return relation.then_some(Proof::Relation);
     }
-    let colon = before(text, blanks) == b':';
+    let colon = matches!(before(text, blanks), b':' | b'?');
     let dotted = before(text, blanks) == b'.' && blanks < i;
     let end = if colon {
         run_back_up_to(text, blanks - 1, 2, is_blank)
@@ -182,6 +191,10 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
         return None;
     }
     let start = run_back_up_to(text, end, 14, is_letter);
+    // `appt w/ Kowalski`.
+    if start == end && blanks < i && slashed_with(text, blanks) {
+        return Some(Proof::Usual);
+    }
     if start == end || is_word(before(text, start)) {
         return None;
     }
@@ -204,7 +217,13 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
         return Some(Proof::Label);
     }
     if greeted(text, start, end) && at(text, word.end) == b',' {
-        return Some(Proof::Label);
+        return Some(Proof::Called);
+    }
+    if goes_by(text, start, end) && closed(text, word) {
+        return Some(Proof::Relation);
+    }
+    if newborn(text, start, end) && word.known.is_nothing() {
+        return Some(Proof::Relation);
     }
     if same(text, start, end, "is")
         && let Some(gap) = gap_before(text, start)
@@ -219,12 +238,24 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
     }
     let opening = same(text, start, end, "dear") || same(text, start, end, "attn");
     let shouted = word.shape == Shape::Caps && word.is(Known::SURE);
+    if known.is(Known::RELATION) && !lower && !opening && amid(text, word) {
+        return Some(Proof::Called);
+    }
+    if same(text, start, end, "and") && beside_given(text, start) && closed(text, word) {
+        return Some(Proof::Called);
+    }
+    if reported(text, start, end) {
+        return Some(Proof::Label);
+    }
     if known.is(Known::RELATION) && (lower || opening || shouted) {
         let c_o = end - start > 1 || (before(text, start) == b'/' && at_c(text, start));
         return c_o.then_some(Proof::Relation);
     }
     // `paged Xqzt Plugh`, not `with Xqzt Plugh`.
-    let people = known.is(Known::BEFORE.or(Known::ROLE)) && end - start > 2;
+    let pt = ["pt", "am", "m"]
+        .iter()
+        .any(|one| same(text, start, end, one));
+    let people = known.is(Known::BEFORE.or(Known::ROLE)) && (pt || end - start > 2);
     let link = ["with", "from", "for", "and"];
     if people && !link.iter().any(|link| same(text, start, end, link)) && two_unknown(text, word) {
         return Some(Proof::Relation);
@@ -305,6 +336,107 @@ fn greeted(text: &[u8], start: usize, end: usize) -> bool {
     greetings.iter().any(|word| same(text, start, end, word))
 }
 
+/// Whether a sentence goes on behind this word in small letters: `Friend Skip drove him`.
+fn amid(text: &[u8], word: &Word) -> bool {
+    let small = gap(text, word.end).is_some_and(|next| {
+        at(text, next).is_ascii_lowercase() && at(text, next + 1).is_ascii_lowercase()
+    });
+    small && word.shape == Shape::Title && !word.is_plain() && word.len() >= 3
+}
+
+/// Whether a given name ends before the `and` at `i`.
+fn beside_given(text: &[u8], i: usize) -> bool {
+    let last = gap_before(text, i).and_then(|end| word_before(text, end));
+    last.is_some_and(|last| last.shape == Shape::Title && last.is(Known::GIVEN))
+}
+
+/// Whether these are the last words of `report from`, `handoff to` and the like.
+fn reported(text: &[u8], start: usize, end: usize) -> bool {
+    if !["from", "to"]
+        .iter()
+        .any(|link| same(text, start, end, link))
+    {
+        return false;
+    }
+    gap_before(text, start).is_some_and(|end| {
+        let from = run_back_up_to(text, end, 9, is_letter);
+        let told = ["report", "handoff", "signout", "handover"];
+        told.iter().any(|told| same(text, from, end, told))
+    })
+}
+
+/// The end of a name that a comma sets apart from a relative before it: `her mother, Grace, called`.
+pub(super) fn set_apart(text: &[u8], word: &Word) -> Option<usize> {
+    let comma = gap_before(text, word.start).filter(|&end| before(text, end) == b',')? - 1;
+    let start = run_back_up_to(text, comma, 14, is_letter);
+    let relation = is_known(text, start, comma, Known::RELATION);
+    (relation && closed(text, word)).then(|| tail(text, word.end, false))
+}
+
+/// Whether a name that ends a clause ends with this word.
+fn closed(text: &[u8], word: &Word) -> bool {
+    matches!(
+        at(text, tail(text, word.end, false)),
+        0 | b',' | b'.' | b';' | b')' | b'"' | b'\n' | b'\r'
+    )
+}
+
+/// Whether `w/` ends at `i` behind what people do with each other.
+fn slashed_with(text: &[u8], i: usize) -> bool {
+    let Some(with) = i.checked_sub(2).filter(|&with| same(text, with, i, "w/")) else {
+        return false;
+    };
+    let doings = [
+        "appt",
+        "appointment",
+        "spoke",
+        "met",
+        "visit",
+        "discussed",
+        "talked",
+        "reviewed",
+        "call",
+        "seen",
+        "session",
+        "lives",
+    ];
+    gap_before(text, with).is_some_and(|end| {
+        let start = run_back_up_to(text, end, 12, is_letter);
+        doings.iter().any(|doing| same(text, start, end, doing))
+    })
+}
+
+/// Whether these are the last words of `goes by`, `be called`, `nickname is`.
+fn goes_by(text: &[u8], start: usize, end: usize) -> bool {
+    let pairs = [
+        ("by", "goes"),
+        ("by", "go"),
+        ("called", "be"),
+        ("is", "nickname"),
+        ("me", "call"),
+        ("me", "calls"),
+        ("him", "named"),
+        ("her", "named"),
+    ];
+    let before_it =
+        gap_before(text, start).map(|end| (run_back_up_to(text, end, 9, is_letter), end));
+    before_it.is_some_and(|(from, to)| {
+        pairs
+            .iter()
+            .any(|(second, first)| same(text, start, end, second) && same(text, from, to, first))
+    })
+}
+
+/// Whether this is the second word of `Baby Girl`.
+fn newborn(text: &[u8], start: usize, end: usize) -> bool {
+    let child = same(text, start, end, "girl") || same(text, start, end, "boy");
+    child
+        && gap_before(text, start).is_some_and(|end| {
+            let from = run_back_up_to(text, end, 5, is_letter);
+            same(text, from, end, "baby")
+        })
+}
+
 /// Whether `c/` stands before the `o` at `i`.
 fn at_c(text: &[u8], i: usize) -> bool {
     i.checked_sub(2)
@@ -312,7 +444,7 @@ fn at_c(text: &[u8], i: usize) -> bool {
 }
 
 /// Whether the `name` at `start` may be somebody's.
-fn named(text: &[u8], start: usize) -> bool {
+pub(super) fn named(text: &[u8], start: usize) -> bool {
     let low_line = start.checked_sub(1).filter(|&i| at(text, i) == b'_');
     let Some(gap) = gap_before(text, start).or(low_line) else {
         return true;
@@ -345,6 +477,9 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
         word.is(Known::SURNAME) || (word.is(Known::MAYBE_SURNAME) && !word.is(Known::PLAIN));
     let fits = match (word.shape, proof) {
         (Shape::Title, Proof::Title | Proof::Field) => !word.is_plain(),
+        (Shape::Title, Proof::Called) => {
+            word.is(Known::SURE) || (word.is(Known::NAME) && !auxiliary(text, &word)) || unknown
+        }
         (Shape::Title, Proof::Relation) => {
             word.len() >= 3 && !(word.is(Known::PLAIN) || word.is(Known::CITY))
                 || word.is(Known::SURE)
@@ -354,7 +489,9 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
             word.is(Known::NAME) || (unknown && word.len() >= 4)
         }
         (Shape::Title | Shape::Caps, Proof::Role) => word.is(Known::SURE) || surname,
-        (Shape::Title, Proof::Label) if unknown && !initials && word.len() >= 3 => {
+        (Shape::Title, Proof::Label)
+            if (unknown || word.is(Known::COMMON)) && !initials && word.len() >= 3 =>
+        {
             stands_like_name(text, &word)
         }
         (Shape::Title | Shape::Caps, Proof::Label) => {
@@ -364,6 +501,12 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
         (Shape::Lower, Proof::Title) => word.is(Known::SURE) && word.len() >= 3,
         _ => false,
     };
+    // `Attending: Ng, Desmond`.
+    let turned = matches!(proof, Proof::Field | Proof::Label) && at(text, word.end) == b',';
+    let given = gap(text, word.end + 1).filter(|_| turned);
+    let given = given.and_then(|next| word_at(text, next));
+    let before_given = given.is_some_and(|given| given.is(Known::GIVEN) && given.may_name());
+    let fits = fits || before_given && word.may_name();
     let weak = matches!(proof, Proof::Usual | Proof::Role | Proof::Label);
     if !fits || (weak && is_thing(text, word.end)) {
         return None;
@@ -376,7 +519,11 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
         && at(text, end) == b','
         && let Some(next) = gap(text, end + 1)
         && let Some(given) = word_at(text, next)
-        && given.may_name()
+        && (given.may_name()
+            || word.shape == Shape::Caps
+                && given.shape == Shape::Caps
+                && given.known.is_nothing()
+                && given.len() >= 3)
     {
         return Some(tail(text, given.end, true));
     }
@@ -384,7 +531,7 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
 }
 
 /// Whether a given name is one of the verbs that stand behind people: `his wife Will call`.
-fn auxiliary(text: &[u8], word: &Word) -> bool {
+pub(super) fn auxiliary(text: &[u8], word: &Word) -> bool {
     let verbs = [
         "will", "may", "can", "am", "has", "does", "do", "in", "see", "say", "an", "as",
     ];
@@ -458,13 +605,19 @@ pub(super) fn tail(text: &[u8], end: usize, any: bool) -> usize {
         let abbreviated =
             words == 0 && initial && at(text, next + 1) == b'.' && at(text, next) != b'I';
         let alone = if abbreviated { next + 1 } else { end };
-        let Some(word) = word_at(text, after_particles(text, after)) else {
+        let particles = after_particles(text, after);
+        let Some(word) = word_at(text, particles) else {
             end = alone;
             break;
         };
         let sure = word.is(Known::SURE) || (word.is(Known::NAME) && !word.is(Known::PLAIN));
         let unknown = word.known.is_nothing() && word.shape == Shape::Title;
-        if !word.may_name() || !(sure || (any && unknown)) {
+        // `Tran Van Hung was`.
+        let named = word.is(Known::NAME) || unknown;
+        let last = named && word.shape == Shape::Title && said_of(text, &word);
+        // `Vasquez de la Torre`.
+        let last = last || unknown && particles > after + 2;
+        if !word.may_name() || !(sure || last || (any && unknown)) {
             end = alone;
             break;
         }
@@ -474,6 +627,26 @@ pub(super) fn tail(text: &[u8], end: usize, any: bool) -> usize {
         }
     }
     end
+}
+
+/// Whether a sentence goes on behind this word as behind its subject.
+fn said_of(text: &[u8], word: &Word) -> bool {
+    let verbs = [
+        "was",
+        "is",
+        "has",
+        "denies",
+        "states",
+        "presented",
+        "presents",
+        "reports",
+    ];
+    gap(text, word.end).is_some_and(|next| {
+        let stop = run_up_to(text, next, 10, is_letter);
+        verbs
+            .iter()
+            .any(|verb| text.get(next..stop) == Some(verb.as_bytes()))
+    })
 }
 
 /// Whether one or two blanks and a word for a thing follow at `end`.
@@ -502,154 +675,8 @@ pub(super) fn in_place(text: &[u8], start: usize) -> bool {
     is_known(text, start, end, Known::SAINT)
 }
 
-/// The start of a name that this word ends: the word before and this one, with initials between, or
-/// initials before this one.
-fn paired(text: &[u8], word: &Word) -> Option<usize> {
-    if !matches!(word.shape, Shape::Title | Shape::Caps) || word.len() < 2 {
-        return None;
-    }
-    let end = before_particles(text, word.start);
-    let (end, initials) = before_initials(text, end);
-    let surname = word.is(Known::SURNAME);
-    let first = (gap_before(text, end).and_then(|end| word_before(text, end)))
-        .filter(|first| !first.possessive && !in_place(text, first.start));
-    if let Some(first) = first
-        && matches!(first.shape, Shape::Title | Shape::Caps)
-    {
-        let free = !first.is(Known::PLAIN.or(Known::TITLE));
-        let maybe = word.is(Known::MAYBE_SURNAME);
-        let rare = maybe && !word.is(Known::PLAIN);
-        let given = first.is(Known::GIVEN);
-        let second = word.is(Known::GIVEN);
-        // `Passy Muir`, `Harris Benedict`.
-        let free = free && (given || !word.is(Known::EPONYM));
-        let other = first.is(Known::SURNAME) || first.known.is_nothing();
-        if first.may_name()
-            && ((given && word.may_name())
-                || (given && initials && word.shape == Shape::Title)
-                || (first.is(Known::MAYBE_GIVEN) && (surname || rare || (free && maybe)))
-                || (free && other && (surname || second)))
-        {
-            return (!is_thing(text, word.end)).then_some(first.start);
-        }
-    }
-    let maybe = word.is(Known::MAYBE_SURNAME) && !word.is(Known::PLAIN);
-    let sure = word.may_name() && (maybe || word.is(Known::SURE));
-    // `B. Xqzt`; `E. Qwrtzus` is no beginning of a sentence.
-    let dotted = before(text, run_back_up_to(text, word.start, 2, is_blank)) == b'.';
-    let unknown =
-        word.known.is_nothing() && word.shape == Shape::Title && word.len() >= 4 && dotted;
-    let sure = sure || (unknown && (lettered(text, end) || signed(text, word.end)));
-    (initials && sure && word.len() >= 3 && !is_thing(text, word.end)).then_some(end)
-}
-
-/// Whether two initials stand at `i`, or a word before it says that a name follows.
-fn lettered(text: &[u8], i: usize) -> bool {
-    let next = run_up_to(text, i + 2, 2, is_blank);
-    let two = at(text, i + 1) == b'.' && at(text, next + 1) == b'.';
-    let said = gap_before(text, i).is_some_and(|end| {
-        let start = run_back_up_to(text, end, 14, is_letter);
-        is_known(
-            text,
-            start,
-            end,
-            Known::BEFORE
-                .or(Known::ROLE)
-                .or(Known::TITLE)
-                .or(Known::RELATION),
-        )
-    });
-    two || said
-}
-
-/// Whether a comma or what somebody writes behind their name is at `i`.
-fn signed(text: &[u8], i: usize) -> bool {
-    let next = run_up_to(text, i + usize::from(at(text, i) == b','), 2, is_blank);
-    let stop = run_up_to(text, next, 6, is_letter);
-    next > i && is_known(text, next, stop, Known::CREDENTIAL)
-}
-
-/// What people do and drugs and devices do not.
-const DOINGS: [&str; 26] = [
-    "states",
-    "stated",
-    "reports",
-    "reported",
-    "denies",
-    "denied",
-    "called",
-    "agrees",
-    "lives",
-    "complains",
-    "presented",
-    "presents",
-    "underwent",
-    "who",
-    "asked",
-    "asks",
-    "said",
-    "says",
-    "told",
-    "works",
-    "wants",
-    "wishes",
-    "arrived",
-    "came",
-    "fell",
-    "verbalized",
-];
-
-/// The start of two words of no list that somebody is called who does something, or has something:
-/// `Xqzt Plugh denies pain`, `Xqzt Plugh's wife`.
-fn acting(text: &[u8], word: &Word) -> Option<usize> {
-    let unknown =
-        |word: &Word| word.known.is_nothing() && word.shape == Shape::Title && word.len() >= 3;
-    if !unknown(word) || is_thing(text, word.end) {
-        return None;
-    }
-    let does = gap(text, word.end).is_some_and(|next| {
-        let stop = run_up_to(text, next, 11, is_letter);
-        DOINGS
-            .iter()
-            .any(|doing| text.get(next..stop) == Some(doing.as_bytes()))
-    });
-    let first = gap_before(text, word.start).and_then(|end| word_before(text, end))?;
-    ((does || word.possessive) && unknown(&first) && !first.possessive).then_some(first.start)
-}
-
-/// The start of a name that this word ends, with what somebody writes behind their name after it:
-/// `Anna Xqzt, MD`, `Xqzt, NP`, `Kowalski RN`.
-fn credited(text: &[u8], word: &Word) -> Option<usize> {
-    if word.possessive || word.len() < 3 || !word.may_name() && word.shape != Shape::Caps {
-        return None;
-    }
-    let comma = at(text, word.end) == b',';
-    let next = gap(text, word.end + usize::from(comma))?;
-    let stop = run_up_to(text, next, 6, is_letter);
-    let degree = at(text, next + 1) == b'.' && matches!(at(text, next), b'M' | b'D' | b'P' | b'R');
-    let credit =
-        is_known(text, next, stop, Known::CREDENTIAL) && at(text, next).is_ascii_uppercase();
-    if !(credit || degree) || is_word(at(text, stop)) {
-        return None;
-    }
-    let sure = word.is(Known::SURE);
-    let unknown = word.known.is_nothing() && word.len() >= 4;
-    // `Xqzt, MD 20850` is a town.
-    let code = gap(text, stop).is_some_and(|code| at(text, code).is_ascii_digit());
-    if !(sure || (unknown && comma)) || code || (word.is(Known::CITY) && !word.is(Known::NAME)) {
-        return None;
-    }
-    let (start, _) = before_initials(text, before_particles(text, word.start));
-    let first = gap_before(text, start).and_then(|end| word_before(text, end));
-    let first = first.filter(|first| {
-        let named = first.is(Known::NAME) && !first.is(Known::PLAIN);
-        first.shape == word.shape && !first.possessive && (named || first.known.is_nothing())
-    });
-    Some(first.map_or(start, |first| first.start))
-}
-
 /// Before one or two initials that end before `start`, the first with a full stop or all without.
-fn before_initials(text: &[u8], start: usize) -> (usize, bool) {
+pub(super) fn before_initials(text: &[u8], start: usize) -> (usize, bool) {
     let mut start = start;
     let mut dotted = false;
     for _ in 0..INITIALS {
@@ -673,7 +700,7 @@ fn before_initials(text: &[u8], start: usize) -> (usize, bool) {
 }
 
 /// Before up to three particles that end before `start`.
-fn before_particles(text: &[u8], start: usize) -> usize {
+pub(super) fn before_particles(text: &[u8], start: usize) -> usize {
     let mut start = start;
     for _ in 0..3 {
         let Some(end) = gap_before(text, start) else {
@@ -690,31 +717,4 @@ fn before_particles(text: &[u8], start: usize) -> usize {
         start = particle;
     }
     start
-}
-
-/// The start of a surname that a comma and this given name follow.
-fn turned(text: &[u8], word: &Word) -> Option<usize> {
-    let blanks = run_back_up_to(text, word.start, 3, is_blank);
-    if before(text, blanks) != b',' || word.start - blanks > 2 {
-        return None;
-    }
-    let last = word_before(text, blanks - 1)?;
-    if last.possessive || in_place(text, last.start) {
-        return None;
-    }
-    let given = word.is(Known::GIVEN) || (word.is(Known::MAYBE_GIVEN) && !word.is(Known::PLAIN));
-    // `Kowalski, M.D.` is no initial.
-    let initial = word.shape == Shape::Initial
-        && at(text, word.end) == b'.'
-        && !is_letter(at(text, word.end + 1));
-    let sure = last.may_name() && last.is(Known::SURE);
-    let given = given && (sure || !word.is(Known::EPONYM));
-    let like = match last.shape {
-        Shape::Title => !last.is(Known::PLAIN) && !last.is(Known::CITY),
-        Shape::Caps => last.may_name() || (last.known.is_nothing() && last.len() >= 4),
-        _ => false,
-    };
-    let fits = (sure && ((given && word.may_name()) || initial))
-        || (like && given && word.is(Known::GIVEN) && word.may_name());
-    fits.then_some(last.start)
 }

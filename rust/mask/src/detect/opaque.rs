@@ -4,7 +4,7 @@
 //!
 //! Asked for candidates only, so that text without one pays nothing.
 
-use super::lexis::{at, before, is_word, run_back_up_to, run_up_to};
+use super::lexis::{at, before, eight_digits, is_word, run_back_up_to, run_up_to};
 use super::{Kind, Span};
 
 /// The digits of a digest: MD5, SHA-1, SHA-224, SHA-256, SHA-384, SHA-512.
@@ -32,6 +32,13 @@ fn key_around(text: &[u8], i: usize) -> Option<(usize, usize)> {
     // Behind each dash of a UUID stands a group.
     let i = i + usize::from(at(text, i) == b'-');
     if text.len() < SHORTEST || !at(text, i).is_ascii_hexdigit() {
+        return None;
+    }
+    // Most candidates begin with a few digits between signs.
+    if let Some(digits @ (1..=3 | 5..=7)) = eight_digits(text, i)
+        && !is_word(before(text, i))
+        && !is_word(at(text, i + digits))
+    {
         return None;
     }
     let end = run_up_to(text, i, LONGEST + 1, is_word);

@@ -12,9 +12,10 @@
 //! Ten bare digits are told by `long_number`.
 
 use super::lexis::{
-    at, before, digits, group, is_blank, is_letter, is_space, run, run_back_up_to, run_up_to,
+    at, before, digits, group, is_blank, is_letter, is_space, run, run_back_up_to, run_up_to, same,
     separator, word,
 };
+use super::words::COMPARED;
 use super::{Kind, Span};
 
 /// Words that announce a number.
@@ -60,20 +61,20 @@ pub(crate) const AFTER: [&str; 8] = [
 /// The farthest that a number may stand from the word which announces it.
 const REACH: usize = 30;
 
-/// Asked for a run of `length` digits at `at`, from which on `total` digits or fewer can be groups of
-/// one number.
-pub(crate) fn find(text: &[u8], at: usize, length: usize, total: usize, spans: &mut Vec<Span>) {
-    let mut push = |start, end| {
-        spans.push(Span {
-            start,
-            end,
-            kind: Kind::Phone,
-        })
-    };
+/// Asked for the digits at `at`, the first of `groups` of so many that may be of one number; from there
+/// on `total` digits or fewer are.
+pub(crate) fn find(text: &[u8], at: usize, groups: [u32; 4], total: usize, spans: &mut Vec<Span>) {
     let (start, plus) = opening(text, at);
-    // Each shape below begins with a group of a length of its own.
-    if matches!(length, 1 | 3 | 6)
-        && total >= 10
+    // What a word announced from here on are as many groups as fit.
+    let kind = Kind::Phone;
+    let announced = spans
+        .last()
+        .is_some_and(|last| last.kind == kind && last.start == start);
+    let mut push = |start, end| spans.push(Span { start, end, kind });
+    // Each shape below has groups of lengths of its own.
+    let [first, others @ ..] = groups;
+    let after_one = first == 1 && matches!(others, [3, 3, 4] | [3, 7, _] | [6, 4, _]);
+    if (after_one || matches!(groups, [3, 3, 4, _] | [3, 7, ..] | [6, 4, ..]))
         && let Some(end) = north_american(text, at)
     {
         push(start, end);
@@ -82,19 +83,21 @@ pub(crate) fn find(text: &[u8], at: usize, length: usize, total: usize, spans: &
         if let Some(end) = grouped(text, at, 8, 15, Groups::Any) {
             push(start, end);
         }
-    } else if (text.get(at) == Some(&b'0') || before(text, at) == b'(')
+    } else if !announced
+        && total >= 9
+        && first > 1
+        && others.first() > Some(&1)
+        && (text.get(at) == Some(&b'0') || before(text, at) == b'(')
         && let Some(end) = grouped(text, at, 9, 15, Groups::Regular)
     {
         push(start, end);
     }
-    if matches!(length, 2 | 3)
-        && total >= 8
+    if matches!(groups, [2, 2, 2, 2] | [3, 3, 3, _])
         && let Some(end) = dashed(text, at)
     {
         push(start, end);
     }
-    if length == 3
-        && text.get(at) == Some(&b'5')
+    if groups.starts_with(&[3, 4])
         && word(text, at, "555").is_some()
         && let Some(i) = group(text, at, 3)
         && matches!(text.get(i), Some(b'-' | b'.' | b' '))
@@ -104,16 +107,15 @@ pub(crate) fn find(text: &[u8], at: usize, length: usize, total: usize, spans: &
     }
 }
 
-/// `word` then up to thirty characters that are no digit, then 7 to 15 digits in groups.
+/// One of [`WORDS`], up to thirty characters that are no digit, then 7 to 15 digits in groups. Asked where
+/// the first [`COMPARED`] letters of such a word are those of this one.
 pub(crate) fn find_after_word(text: &[u8], at_word: usize, spans: &mut Vec<Span>) {
     if is_letter(before(text, at_word)) {
         return;
     }
     let end = run(text, at_word, is_letter);
-    if !WORDS
-        .iter()
-        .any(|w| super::lexis::same(text, at_word, end, w))
-    {
+    let known = || WORDS.iter().any(|word| same(text, at_word, end, word));
+    if end - at_word >= COMPARED && !known() {
         return;
     }
     let number = announced(text, end);
@@ -134,9 +136,7 @@ pub(crate) fn find_after_word(text: &[u8], at_word: usize, spans: &mut Vec<Span>
 /// and the end of the line or of a piece of it.
 pub(crate) fn find_before_word(text: &[u8], at_word: usize, spans: &mut Vec<Span>) {
     let word_end = run(text, at_word, is_letter);
-    let known = AFTER
-        .iter()
-        .any(|word| super::lexis::same(text, at_word, word_end, word));
+    let known = AFTER.iter().any(|word| same(text, at_word, word_end, word));
     let next = at(text, run_up_to(text, word_end, 2, is_blank));
     let ends = matches!(next, 0 | b'\r' | b'\n' | b',' | b';' | b')' | b'\\');
     if !known || !ends {

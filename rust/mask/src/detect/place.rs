@@ -21,7 +21,7 @@ use super::lexis::{
 };
 use super::spelling::{Shape, Word, gap, gap_before, word_at, word_before};
 use super::zip::{self, is_state};
-use super::{Kind, Span, states};
+use super::{Kind, Span, envelope, states, towns};
 
 /// Words between a number and a kind of street, and words of an address.
 const BETWEEN: usize = 5;
@@ -35,33 +35,45 @@ const ENDINGS: [&str; 24] = [
 
 /// Asked for a word that begins with a capital.
 pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
-    let mut push = |start, end, kind| spans.push(Span { start, end, kind });
     let street = Known::STREET.or(Known::SHORT_STREET);
+    let mut address = |start, end| {
+        let end = with_units(text, end);
+        // `704 1436 Redbud Drive`.
+        let more = gap_before(text, start).and_then(|end| house_number(text, end));
+        let start = more.unwrap_or(start);
+        let kind = Kind::Address;
+        spans.push(Span { start, end, kind });
+        envelope::behind(text, end, spans);
+    };
     if word.is(street)
         && let Some(start) = street_before(text, word)
     {
-        push(start, with_unit(text, word.end), Kind::Address);
+        address(start, word.end);
     }
     if word.is(Known::OPENER)
         && let Some((start, end)) = opened(text, word)
     {
-        push(start, with_unit(text, end), Kind::Address);
+        address(start, end);
     }
     if let Some((start, end)) = one_word(text, word) {
-        push(start, with_unit(text, end), Kind::Address);
+        address(start, end);
     }
     if before(text, word.start.saturating_sub(1)).is_ascii_digit()
         && let Some((start, end)) = announced(text, word)
     {
-        push(start, with_unit(text, end), Kind::Address);
+        address(start, end);
     }
     if word.is(Known::UNIT)
         && let Some(end) = unit(text, word.start)
     {
-        push(word.start, end, Kind::Address);
+        address(numbered_before(text, word.start).unwrap_or(word.start), end);
     }
     if let Some((start, end)) = boxed(text, word) {
-        push(start, end, Kind::Address);
+        address(start, end);
+    }
+    let mut push = |start, end, kind| spans.push(Span { start, end, kind });
+    if let Some((start, end)) = towns::find(text, word).or_else(|| towns::house(text, word)) {
+        push(start, end, Kind::Place);
     }
     if let Some((start, end)) = before_state(text, word) {
         push(start, end, Kind::Place);
@@ -122,6 +134,11 @@ fn is_ordinal(token: &[u8]) -> bool {
         })
 }
 
+/// House numbers in words.
+const NUMBERS: [&str; 10] = [
+    "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten",
+];
+
 /// The start of the address whose kind of street this word is.
 fn street_before(text: &[u8], word: &Word) -> Option<usize> {
     // `12 High St`; in capitals it is a segment, too.
@@ -135,7 +152,7 @@ fn street_before(text: &[u8], word: &Word) -> Option<usize> {
         }
     }
     let mut end = gap_before(text, word.start)?;
-    let mut own = false;
+    let (mut own, mut dotted) = (false, false);
     for words in 0..=BETWEEN {
         if words > 0
             && let Some(start) = house_number(text, end)
@@ -147,8 +164,13 @@ fn street_before(text: &[u8], word: &Word) -> Option<usize> {
             is_word(c) || matches!(c, b'\'' | b'-')
         });
         let token = text.get(start..end - dot)?;
+        dotted |= dot == 1 && token.len() > 2;
         let found = known(token);
         let first = token.first().copied()?;
+        // `One Longfellow Place`.
+        if own && !dotted && NUMBERS.iter().any(|number| token == number.as_bytes()) {
+            return Some(start);
+        }
         let capital = first.is_ascii_uppercase() && token.iter().all(|&c| !c.is_ascii_digit());
         let small = found.is(Known::PARTICLE) || matches!(token, b"of" | b"the");
         if !(capital || small || is_ordinal(token)) {
@@ -273,7 +295,10 @@ fn unit(text: &[u8], i: usize) -> Option<usize> {
     let stop = run_up_to(text, sign, 7, |c| is_word(c) || c == b'-');
     let token = text.get(sign..stop)?;
     let numbered = token.iter().any(u8::is_ascii_digit) || (token.len() == 1 && blanks > end);
-    (numbered && sign > end && !is_word(at(text, stop))).then_some(stop)
+    // `Route 2 tabs`.
+    let route = ["route", "rte"].iter().any(|one| same(text, i, end, one));
+    let open = route && run_up_to(text, stop, 1, is_blank) > stop;
+    (numbered && sign > end && !open && !is_word(at(text, stop))).then_some(stop)
 }
 
 /// With the unit that follows, a comma or line end between or not.
@@ -292,6 +317,43 @@ fn with_unit(text: &[u8], end: usize) -> usize {
     } else {
         end
     }
+}
+
+/// With as many units as follow each other: `Suite 568 Apt. 108`.
+fn with_units(text: &[u8], end: usize) -> usize {
+    let first = with_unit(text, end);
+    if first > end {
+        with_unit(text, first)
+    } else {
+        end
+    }
+}
+
+/// The start of a street of no known kind before the part of a house that begins at `unit`: a house
+/// number, words, perhaps a number again.
+fn numbered_before(text: &[u8], unit: usize) -> Option<usize> {
+    let blanks = run_back_up_to(text, unit, 3, super::lexis::is_space);
+    let mut end = blanks - usize::from(before(text, blanks) == b',');
+    let number = house_number(text, end);
+    if let Some(number) = number {
+        end = gap_before(text, number)?;
+    }
+    for words in 0..=BETWEEN {
+        if words > 0
+            && let Some(start) = house_number(text, end)
+        {
+            return Some(start);
+        }
+        let dot = usize::from(before(text, end) == b'.');
+        let start = run_back_up_to(text, end - dot, 24, |c| {
+            is_letter(c) || matches!(c, b'\'' | b'-')
+        });
+        let first = text.get(start..end - dot)?.first()?;
+        let particle = known(text.get(start..end - dot)?).is(Known::PARTICLE);
+        (first.is_ascii_uppercase() || particle).then_some(())?;
+        end = gap_before(text, start)?;
+    }
+    None
 }
 
 /// `PO Box 123`, `Box 1234`.
@@ -313,6 +375,18 @@ fn boxed(text: &[u8], word: &Word) -> Option<(usize, usize)> {
         .any(|post| letters.eq_ignore_ascii_case(post.as_bytes()));
     if post {
         return Some((office, stop));
+    }
+    // `PSC 6293, Box 8158`, `Unit 4719 Box 7394`.
+    let number = run_back_up_to(text, end - usize::from(before(text, end) == b','), 6, |c| {
+        c.is_ascii_digit()
+    });
+    let unit = gap_before(text, number).map(|end| (run_back_up_to(text, end, 5, is_letter), end));
+    let military = unit.filter(|&(from, to)| {
+        let kinds = ["psc", "unit", "cmr"];
+        kinds.iter().any(|kind| same(text, from, to, kind))
+    });
+    if let Some((from, _)) = military {
+        return Some((from, stop));
     }
     (stop - next >= 4).then_some((word.start, stop))
 }
@@ -400,6 +474,15 @@ fn before_state(text: &[u8], word: &Word) -> Option<(usize, usize)> {
         "MD", "PA", "DO", "CT", "MA", "MS", "OR", "IN", "ME", "OK", "ID", "LA", "CA",
     ];
     let sure = !doubtful.iter().any(|other| state == other.as_bytes());
+    let people = ["MD", "PA", "DO"]
+        .iter()
+        .any(|other| state == other.as_bytes());
+    let links: &[&str] = if people {
+        &["in", "near"]
+    } else {
+        &["in", "near", "from", "to", "of"]
+    };
+    let sure = sure || linked(text, start, links);
     let unknown = last.known.is_nothing() && last.shape == Shape::Title && sure;
     let housed = behind_street(text, start);
     (zip || (comma && (listed || unknown || housed))).then_some((start, end))
@@ -416,9 +499,16 @@ fn town(text: &[u8], word: &Word) -> Option<usize> {
     if link_end - coded == 5 && word.is(Known::CITY) && !is_word(before(text, coded)) {
         return Some(word.end);
     }
+    // `, Boston 02139`.
+    let code = gap(text, word.end).map(|next| (next, digits(text, next)));
+    let coded = code.is_some_and(|(next, stop)| stop - next == 5 && !is_word(at(text, stop)));
+    if coded && word.is(Known::CITY) && before(text, link_end) == b',' {
+        return Some(word.end);
+    }
     let link = run_back_up_to(text, link_end, 8, is_letter);
     let letters = text.get(link..link_end)?;
-    let of = |words: &[&str]| words.iter().any(|word| letters == word.as_bytes());
+    let small = letters.to_ascii_lowercase();
+    let of = |words: &[&str]| words.iter().any(|word| small == word.as_bytes());
     if !of(&["in", "from", "to", "near", "of", "outside", "around", "via"])
         || is_word(before(text, link))
     {

@@ -9,7 +9,8 @@
 //! one three characters with a mark and four with a hint; without either, five digits, or five letters
 //! and digits mixed of which three are digits. After a `Marked` one three characters with a mark; what
 //! a hint alone announces must be as long as after a `Weak` word without. A number before a unit
-//! (`Order: 250 mL`) counts after `Strong` words only.
+//! (`Order: 250 mL`) counts after `Strong` words only, and `12-34-56` is a chart's by
+//! itself, as `SP-18-4432` is a laboratory's.
 
 use super::lexis::{
     at, before, digits, is_blank, is_letter, is_word, quantity, run, run_up_to, same,
@@ -59,7 +60,7 @@ const fn marked(phrase: &'static str, kind: Kind) -> Keyword {
 }
 
 /// Every keyword. Where one is the beginning of another both are tried.
-pub(crate) const KEYWORDS: [Keyword; 89] = [
+pub(crate) const KEYWORDS: [Keyword; 96] = [
     strong("m.r.n", Kind::Mrn),
     strong("mrn", Kind::Mrn),
     strong("mrns", Kind::Mrn),
@@ -149,6 +150,13 @@ pub(crate) const KEYWORDS: [Keyword; 89] = [
     strong("vehicle id", Kind::Vin),
     weak("mac address", Kind::Mac),
     weak("sort code", Kind::Account),
+    strong("unit no", Kind::Mrn),
+    strong("unit number", Kind::Mrn),
+    strong("chart no", Kind::Mrn),
+    strong("hospital no", Kind::Mrn),
+    marked("report", Kind::Case),
+    strong("pager", Kind::Phone),
+    strong("beeper", Kind::Phone),
 ];
 
 /// Fillers that mark what follows as a number.
@@ -289,10 +297,40 @@ fn numbered(text: &[u8], i: usize, keyword: &Keyword) -> Option<(usize, usize)> 
         Weight::Strong => counts.word >= 2,
         Weight::Weak | Weight::Marked if mark => counts.word >= 3,
         Weight::Weak => long || (hint && counts.word >= 4),
-        Weight::Marked => long && hint && !range,
+        Weight::Marked => {
+            let body = text.get(i..end).unwrap_or_default();
+            (long && hint && !range)
+                || (keyword.kind == Kind::Mrn && is_grouped(body))
+                || (keyword.kind == Kind::Case && is_accession(body))
+        }
     };
     let quantity = weight != Weight::Strong && quantity(text, end);
     (enough && !quantity).then_some((i, end))
+}
+
+/// Whether this is a number as charts have it, `12-34-56`, and no date with a year of four digits.
+fn is_grouped(body: &[u8]) -> bool {
+    let mut groups = body.split(|&c| c == b'-');
+    let mut next = || {
+        let group = groups.next();
+        let digits = group.filter(|group| group.iter().all(u8::is_ascii_digit));
+        digits.map(|group| (2..=3).contains(&group.len()))
+    };
+    let three = [next(), next(), next()];
+    three == [Some(true); 3] && groups.next().is_none()
+}
+
+/// Whether a laboratory numbers its cases so: `SP-18-4432`, `C19-22817`.
+fn is_accession(body: &[u8]) -> bool {
+    let letters = body.iter().take_while(|c| c.is_ascii_uppercase()).count();
+    let rest = body.get(letters..).unwrap_or_default();
+    let rest = rest.strip_prefix(b"-").unwrap_or(rest);
+    let [a, b, b'-', number @ ..] = rest else {
+        return false;
+    };
+    let year = a.is_ascii_digit() && b.is_ascii_digit();
+    let digits = number.iter().all(u8::is_ascii_digit);
+    (1..=3).contains(&letters) && year && digits && (3..=7).contains(&number.len())
 }
 
 fn is_sign(c: u8) -> bool {

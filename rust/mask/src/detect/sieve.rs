@@ -12,7 +12,7 @@ use super::gates::{Gated, Runs};
 use super::lexicon::{Beginnings, beginnings};
 use super::lexis::at;
 use super::simd::{self, Engine, Job};
-use super::words::{Opening, Words, eight, of_word};
+use super::words::{Opening, Words, letters};
 
 /// A list, kept to be filled again.
 #[derive(Debug)]
@@ -26,8 +26,9 @@ const GROUPS: usize = 64;
 /// Places that are written at once: those of most blocks have no more words, and no more numbers.
 const WORDS: usize = 4;
 const NUMBERS: usize = 2;
-/// Of two characters beside each other only one begins something.
-const PLACES: usize = GROUPS * GROUP / 2 + WORDS;
+const NAMES: usize = 1;
+/// Each character may begin something: rows of one character do.
+const PLACES: usize = GROUPS * GROUP + WORDS;
 
 impl Default for Sieve {
     fn default() -> Self {
@@ -38,10 +39,11 @@ impl Default for Sieve {
 }
 
 impl Sieve {
-    /// Leaves in the gates of `text` what may be more than a trigger.
+    /// Leaves in the gates of `text`, whose rows begin at `rows`, what may be more than a trigger.
     pub(super) fn sift(
         &mut self,
         text: &[u8],
+        rows: &[[u64; 4]],
         gates: &mut [Gated],
         runs: &Runs,
         opening: &Opening,
@@ -49,60 +51,68 @@ impl Sieve {
         simd::best(Sift {
             sieve: self,
             text,
+            rows,
             gates,
             runs,
-            words: &opening.words,
+            opening,
             names: beginnings(),
         });
     }
 
-    /// Leaves in the gates from character `first` on those words that open a rule and, among the
-    /// capitals, those that may be names which are told alone.
+    /// Leaves in the gates from character `first` on those words that open a rule, and of those that need a
+    /// number those in a row that has one.
     #[inline(always)]
     fn keep_words(
+        &mut self,
+        text: &[u8],
+        rows: &[[u64; 4]],
+        first: usize,
+        gates: &mut [Gated],
+        runs: &Runs,
+        opening: &Opening,
+    ) {
+        let count = self.list::<WORDS>(gates, |gated| std::mem::take(&mut gated.words));
+        let words = &opening.words;
+        let look = WordLook { text, runs, words };
+        let kept = self.compress(count, first, look);
+        for &place in self.places.iter().take(kept) {
+            let place = place as usize;
+            let i = first + place;
+            let word = words.number(look.letters(i));
+            let (Some(word), Some(gated)) = (word, gates.get_mut(place / GROUP)) else {
+                continue;
+            };
+            let bits = if words.needs_none(word) {
+                &mut gated.titles
+            } else if runs.numbered(rows, i) {
+                &mut gated.words
+            } else {
+                continue;
+            };
+            if let Some(bits) = bits.get_mut(place / 64 % 4) {
+                *bits |= 1 << (place % 64);
+            }
+        }
+    }
+
+    /// Adds to the capitals from character `first` on those that may be names which are told alone.
+    #[inline(always)]
+    fn keep_names(
         &mut self,
         text: &[u8],
         first: usize,
         gates: &mut [Gated],
         runs: &Runs,
-        words: &Words,
         names: &Beginnings,
     ) {
-        let of = |gated: &mut Gated| {
-            let (words, mut all) = (
-                std::mem::take(&mut gated.words),
-                std::mem::take(&mut gated.begins),
-            );
-            all.iter_mut()
-                .zip(words)
-                .for_each(|(all, word)| *all |= word);
-            all
-        };
-        let count = self.list::<WORDS>(gates, of);
-        let look = WordLook {
-            text,
-            runs,
-            words,
-            names,
-        };
-        let kept = self.compress(count, first, look);
+        let count = self.list::<NAMES>(gates, |gated| std::mem::take(&mut gated.begins));
+        let kept = self.compress(count, first, NameLook { text, runs, names });
         for &place in self.places.iter().take(kept) {
             let place = place as usize;
-            let i = first + place;
-            let Some(gated) = gates.get_mut(place / GROUP) else {
-                continue;
-            };
-            let (letters, may_be_name) = look.letters(i);
-            let word = look.words.number(letters);
-            let set = |bits: &mut [u64; 4], is: bool| {
-                if let Some(bits) = bits.get_mut(place / 64 % 4) {
-                    *bits |= u64::from(is) << (place % 64);
-                }
-            };
-            let alone = word.is_some_and(|word| words.needs_none(word));
-            set(&mut gated.titles, alone);
-            set(&mut gated.words, word.is_some() && !alone);
-            set(&mut gated.capitals, may_be_name);
+            let gated = gates.get_mut(place / GROUP);
+            if let Some(bits) = gated.and_then(|gated| gated.capitals.get_mut(place / 64 % 4)) {
+                *bits |= 1 << (place % 64);
+            }
         }
     }
 
@@ -175,9 +185,10 @@ impl Sieve {
 struct Sift<'a> {
     sieve: &'a mut Sieve,
     text: &'a [u8],
+    rows: &'a [[u64; 4]],
     gates: &'a mut [Gated],
     runs: &'a Runs,
-    words: &'a Words,
+    opening: &'a Opening,
     names: &'a Beginnings,
 }
 
@@ -187,21 +198,20 @@ impl Job for Sift<'_> {
         let Sift {
             sieve,
             text,
+            rows,
             gates,
             runs,
-            words,
+            opening,
             names,
         } = self;
         for (i, gates) in gates.chunks_mut(GROUPS).enumerate() {
             let first = i * GROUPS * GROUP;
-            sieve.keep_words(text, first, gates, runs, words, names);
+            sieve.keep_words(text, rows, first, gates, runs, opening);
+            sieve.keep_names(text, first, gates, runs, names);
             sieve.keep_numbers(text, first, gates, runs);
         }
     }
 }
-
-/// The bit that makes a letter small.
-const SMALL: u8 = 0x20;
 
 /// A look at a trigger.
 trait Look: Copy {
@@ -215,28 +225,36 @@ struct WordLook<'a> {
     text: &'a [u8],
     runs: &'a Runs,
     words: &'a Words,
-    names: &'a Beginnings,
 }
 
 impl WordLook<'_> {
-    /// The letters of the word at `i`, and whether it begins with a capital and may be such a name. Of a
-    /// word in pieces the first does not tell.
     #[inline(always)]
-    fn letters(self, i: usize) -> (u64, bool) {
-        let (length, eight) = (self.runs.letters(i), eight(self.text, i));
-        let letters = of_word(eight, length);
-        let behind = at(self.text, i.wrapping_add(length));
-        let joined = (behind == b'\'') | (behind == b'-');
-        let capital = eight & u64::from(SMALL) == 0;
-        (letters, capital & (joined | self.names.hold(letters)))
+    fn letters(self, i: usize) -> u64 {
+        letters(self.text, i, self.runs.letters(i))
     }
 }
 
 impl Look for WordLook<'_> {
     #[inline(always)]
     fn may(self, i: usize) -> bool {
-        let (letters, may_be_name) = self.letters(i);
-        self.words.hold(letters) | may_be_name
+        self.words.hold(self.letters(i))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct NameLook<'a> {
+    text: &'a [u8],
+    runs: &'a Runs,
+    names: &'a Beginnings,
+}
+
+impl Look for NameLook<'_> {
+    #[inline(always)]
+    fn may(self, i: usize) -> bool {
+        let length = self.runs.letters(i);
+        let behind = at(self.text, i.wrapping_add(length));
+        let joined = (behind == b'\'') | (behind == b'-');
+        joined | self.names.hold(letters(self.text, i, length))
     }
 }
 

@@ -54,7 +54,9 @@ impl Word {
     /// capitals of no list, unless they are three.
     pub(crate) fn is_rare(&self) -> bool {
         let unknown = self.known.is_nothing() && self.len() != 3;
-        let placed = Known::PLACED.or(Known::CITY);
+        let houses = Known::TOWN.or(Known::HOUSE_END).or(Known::HOUSE_FRONT);
+        let houses = houses.or(Known::COMPANY);
+        let placed = Known::PLACED.or(Known::CITY).or(houses);
         match self.shape {
             Shape::Initial => true,
             Shape::Caps => unknown || self.is(placed) || self.len() == 2,
@@ -225,6 +227,21 @@ fn known_joined(letters: &[u8]) -> Known {
     let [first, second] = [0, 1].map(|i| pieces().nth(i).unwrap_or_default());
     if !capitals && known(first).is(Known::GIVEN) && second.len() <= 4 && pieces().count() == 2 {
         return if plain { Known::PLAIN } else { Known::GIVEN };
+    }
+    // `Port-au-Prince`, `Stratford-upon-Avon`.
+    let small = [
+        "au", "de", "del", "en", "la", "le", "les", "on", "sur", "the", "upon",
+    ];
+    let middle = pieces().nth(1).unwrap_or_default();
+    let town = pieces().count() == 3 && first.len() >= 4 && pieces().all(|piece| piece.len() != 1);
+    if town && small.iter().any(|one| middle == one.as_bytes()) {
+        let last = pieces().nth(2).unwrap_or_default();
+        let cased = [first, last]
+            .iter()
+            .all(|one| one.first().is_some_and(|c| is_capital(*c)));
+        if cased && last.len() >= 4 {
+            return Known::CITY;
+        }
     }
     if plain || !capitals {
         return Known::PLAIN;

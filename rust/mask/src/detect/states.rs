@@ -1,6 +1,8 @@
 //! Names of states. They are no places that go, and tell that a town stands before them or a ZIP code
 //! behind them.
 
+use super::lexis::{at, is_word, word};
+
 /// In small letters.
 const STATES: [&str; 50] = [
     "alabama",
@@ -69,6 +71,13 @@ const PROVINCES: [&str; 6] = [
 pub(super) fn first_words() -> impl Iterator<Item = &'static str> {
     let names = STATES.iter().chain(&PROVINCES);
     names.map(|name| name.split_once(' ').map_or(*name, |(first, _)| first))
+}
+
+/// The end of the name of a state or province that begins at `i` with a capital.
+pub(super) fn named(text: &[u8], i: usize) -> Option<usize> {
+    let names = STATES.iter().chain(&PROVINCES);
+    let mut ends = names.filter_map(|name| word(text, i, name));
+    ends.find(|&end| at(text, i).is_ascii_uppercase() && !is_word(at(text, end)))
 }
 
 /// What stands before a ZIP code: the last words of states, and of the District of Columbia.

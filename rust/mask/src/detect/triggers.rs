@@ -14,7 +14,7 @@ use super::url::{self, Tails};
 use super::words::{COMPARED, Opening, Words, letters};
 use super::{
     Find, Kind, Span, age, capital, date_digits, date_words, device, email, long_number, name,
-    network, phone, record, shapes, ssn, zip,
+    network, phone, record, shapes, ssn, subject, zip,
 };
 
 /// Which rules are asked.
@@ -105,7 +105,6 @@ impl Triggers {
             (Kind::Phone, &phone::AFTER, phone::find_before_word),
             (Kind::Date, &months, date_words::find),
             (Kind::Age, &["age", "aged"], age::find_after_word),
-            (Kind::Age, &age::WORDS, age::find_in_words),
             (Kind::Zip, &zip::WORDS, zip::find_after_word),
         ] {
             if !kinds.hold(kind) {
@@ -116,6 +115,12 @@ impl Triggers {
                 open(word, false, Rule::Other(find));
             }
         }
+        if kinds.hold(Kind::Age) {
+            for word in age::WORDS {
+                begun.push(word);
+                open(word, true, Rule::Other(age::find_in_words));
+            }
+        }
         if kinds.hold(Kind::Url) {
             begun.push("www");
             open("www", true, Rule::Www);
@@ -124,6 +129,11 @@ impl Triggers {
             for title in name::TITLES {
                 begun.push(title);
                 open(title, true, Rule::Other(name::find_after_title));
+            }
+            for (word, says) in subject::WORDS {
+                begun.push(word);
+                let alone = says != subject::Says::Age;
+                open(word, alone, Rule::Other(subject::find));
             }
         }
         let beginnings = Openings::new(begun.into_iter());
@@ -165,18 +175,13 @@ impl Triggers {
     ) {
         let mut tails = Tails::default();
         let end = first + text.len();
-        let mut numbered = None;
         let mut from = first;
         while let Some(place) = bitmaps.next(from)
             && place < end
         {
             from = place + 1;
             let (found, i) = (bitmaps.at(place), place - first);
-            // Most words open nothing in a row without a digit, for whatever they name has one in it.
-            let named = found.titles != 0
-                || (found.words != 0
-                    && *numbered.get_or_insert_with(|| bitmaps.numbered(first, end)));
-            if named {
+            if (found.titles | found.words) != 0 {
                 self.open(text, i, &mut tails, spans);
             }
             if rules == Rules::Named {
@@ -186,8 +191,14 @@ impl Triggers {
                 capital::find(text, i, spans);
             }
             if found.numbers != 0 {
-                let (length, near) = bitmaps.digits(place);
-                at_digits(text, i, (length, near), self.kinds, spans);
+                at_digits(
+                    text,
+                    i,
+                    bitmaps.digits(place),
+                    bitmaps.groups(place),
+                    self.kinds,
+                    spans,
+                );
             }
             if found.tokens != 0 {
                 at_token(text, i, spans);
@@ -234,11 +245,12 @@ fn at_token(text: &[u8], start: usize, spans: &mut Vec<Span>) {
 }
 
 /// Asks the rules that begin with the run of digits at `start`: so many of them, 64 for any number from
-/// there on; `near` stand behind them with only separators of numbers between.
+/// there on; `near` stand behind them with only separators of numbers between, in `groups` of so many.
 fn at_digits(
     text: &[u8],
     start: usize,
     (length, near): (usize, usize),
+    groups: [u32; 4],
     kinds: Kinds,
     spans: &mut Vec<Span>,
 ) {
@@ -263,18 +275,18 @@ fn at_digits(
         return;
     }
     if total >= 7 && kinds.hold(Kind::Phone) {
-        phone::find(text, start, length, total, spans);
+        phone::find(text, start, groups, total, spans);
     }
-    if length == 3 && total >= 9 && (kinds.hold(Kind::Ssn) || kinds.hold(Kind::Itin)) {
+    if groups.starts_with(&[3, 2, 4]) && (kinds.hold(Kind::Ssn) || kinds.hold(Kind::Itin)) {
         ssn::find(text, start, spans);
     }
-    if matches!(length, 1 | 2 | 4)
+    if matches!(groups, [1 | 2, 1 | 2 | 4, ..] | [4, 1 | 2, ..])
         && kinds.hold(Kind::Date)
         && (total >= 6 || may_be_short_date(text, end, total))
     {
         date_digits::find(text, start, end, spans);
     }
-    if (length == 4 && total >= 13) || (length == 1 && total >= 9) {
+    if matches!(groups, [4, 4, 4, 1..=7] | [4, 6, 4 | 5, _] | [1, 1, 1, 1]) {
         long_number::find(text, start, spans);
     }
 }

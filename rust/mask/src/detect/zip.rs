@@ -8,10 +8,10 @@ use super::lexis::{
 use super::spelling::{Shape, Word, gap, gap_before, word_at, word_before};
 use super::{Kind, Span, states};
 
-/// USPS abbreviations of states, the District and territories.
+/// USPS abbreviations of states, the District, territories and the forces.
 const STATES: &[u8] =
     b"AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS \
-MO MT NE NV NH NJ NM NY NC ND OH OK OR PA PR RI SC SD TN TX UT VT VA VI WA WV WI WY";
+MO MT NE NV NH NJ NM NY NC ND OH OK OR PA PR RI SC SD TN TX UT VT VA VI WA WV WI WY AA AE AP";
 
 pub(crate) fn find(text: &[u8], at_digit: usize, spans: &mut Vec<Span>) {
     let Some(five) = group(text, at_digit, 5) else {

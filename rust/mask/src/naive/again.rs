@@ -1,6 +1,7 @@
 //! Names that a text tells because others were told in it, said plainly.
 
 use super::Found;
+use crate::detect::spelling::{Word, word_at};
 use crate::detect::{Kind, again};
 
 /// Every word that is a part of a name among those found.
@@ -8,11 +9,11 @@ pub(super) fn again(text: &[u8], found: &[Found]) -> Vec<Found> {
     let names = found.iter().filter(|(_, _, kind)| *kind == Kind::Name);
     let mut parts: Vec<&[u8]> = Vec::new();
     for &(from, to, _) in names {
-        let words = again::words(text, from, to).filter(again::is_part);
+        let words = words(text, from, to).filter(again::is_part);
         parts.extend(words.map(|word| &text[word.start..word.end]));
     }
     let is_part = |word: &[u8]| parts.iter().any(|part| part.eq_ignore_ascii_case(word));
-    again::words(text, 0, text.len())
+    words(text, 0, text.len())
         .filter(|word| is_part(&text[word.start..word.end]) && again::may_come_back(text, word))
         .map(|word| (word.start, word.end, Kind::Name))
         .collect()
@@ -31,4 +32,11 @@ pub(super) fn small(text: &[u8], found: &[Found]) -> Vec<Found> {
         .filter(|span| told(span.start))
         .map(|span| (span.start, span.end, span.kind))
         .collect()
+}
+
+/// The words of a stretch.
+fn words(text: &[u8], start: usize, end: usize) -> impl Iterator<Item = Word> {
+    (start..end)
+        .filter_map(move |i| word_at(text, i))
+        .filter(move |word| word.end <= end)
 }
