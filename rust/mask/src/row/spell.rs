@@ -45,7 +45,7 @@ pub(crate) fn ascii(c: u8) -> u8 {
     FLAGS.get(usize::from(c)).copied().unwrap_or(0)
 }
 
-/// A text in its one spelling, and where each byte of it stood.
+/// A text in its one spelling, and where each byte of it stood, with its marks.
 #[derive(Debug, Default)]
 pub(crate) struct Spelled {
     pub(crate) bytes: Vec<u8>,
@@ -95,7 +95,7 @@ impl Spelled {
     /// A character outside ASCII; `dense` says that the one before is of a script without blanks.
     fn push_strange(&mut self, c: char, place: (usize, usize), dense: &mut bool) {
         if is_combining_mark(c) {
-            return;
+            return self.widen(place);
         }
         let Some(folded) = fold(c) else { return };
         let capital = if c.is_uppercase() { CAPITAL } else { 0 };
@@ -121,6 +121,18 @@ impl Spelled {
             self.push(b'?', 0, place);
         }
         *dense = solid;
+    }
+
+    /// A mark at `place` goes where the character goes that it stands right behind.
+    fn widen(&mut self, place: (usize, usize)) {
+        let Some(&base) = self.places.last() else {
+            return;
+        };
+        if base.1 == place.0 {
+            let letters = self.places.iter_mut().rev();
+            let letters = letters.take_while(|letter| **letter == base);
+            letters.for_each(|letter| letter.1 = place.1);
+        }
     }
 
     /// The original bytes of `start..end`, which are at least one.
@@ -222,6 +234,13 @@ mod tests {
         assert!(capitals.eq([false, true, false, false, false]));
         assert_eq!(spelled.original(1, 3), (1, 8));
         assert_eq!(spelled.original(2, 3), (6, 8));
+        // A mark is no tail of what it stands on, however many letters that is.
+        spelled.set("a\u{308}\u{301}ß\u{301} \u{301}b\u{200b}\u{301}");
+        assert_eq!(spelled.bytes, b"ass b");
+        assert_eq!(spelled.original(0, 1), (0, 5));
+        assert_eq!(spelled.original(1, 2), (5, 9));
+        assert_eq!(spelled.original(1, 3), (5, 9));
+        assert_eq!(spelled.original(4, 5), (12, 13));
     }
 
     #[test]
