@@ -148,7 +148,15 @@ async def test_no_row_goes_on_when_what_is_asked_behind_them_has_no_answer(
     none = "select 1 / 0 = 1 or $1::pg_catalog.oid[] = $2::pg_catalog.oid[]"
     monkeypatch.setattr(transactions, "OWN", Question("maskgate_none", none, 0))
     pieces: list[bytes] = []
+
+    async def grown(*_: object) -> bool:
+        """If the first rows came before what is asked behind them: no, when that has come, too."""
+        assert transaction._copy is not None
+        await transaction._copy.end(60)
+        return False
+
     async with drifting.database.transaction("walls") as transaction:
+        transaction._grown = grown
         found = await analyse("select remark from person", [], transaction)
         with pytest.raises(MaskgateError):
             async for piece in copied(transaction, found):

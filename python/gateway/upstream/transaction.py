@@ -324,8 +324,8 @@ class Transaction:
             self._check_errands()  # outside of a transaction a role would not have been taken
             if copy.error is None and not copy.lost:
                 await self._compare(copy, digest, relations)
-            else:
-                copy.drop()  # what has come was compared with nothing
+            if copy.error is not None or copy.lost:
+                copy.drop()  # what has come was compared with nothing, or has no whole answer
             while (data := await copy.take()) is not None:
                 yield data
                 if lend and (reader := copy.lend()) is not None:
@@ -376,12 +376,11 @@ class Transaction:
             )
 
     async def _has_grown(self, copy: Copying, relations: Collection[int]) -> bool:
-        if copy.finished:
-            return copy.told != [NO]
-        grown = await self._grown(relations, self._session.get_server_pid(), self._held)
-        if copy.lost:  # a backend that has ended holds nothing, whatever it planned
-            raise ConnectionError
-        return grown
+        pid = self._session.get_server_pid()
+        if not copy.finished and await self._grown(relations, pid, self._held):
+            return True
+        # The answer behind the rows may have come meanwhile; of what has failed no row goes on.
+        return copy.finished and copy.error is None and copy.told != [NO]
 
     async def _stop_copy(self) -> None:
         copy, self._copy = self._copy, None

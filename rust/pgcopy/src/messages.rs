@@ -1,9 +1,9 @@
 //! The messages of one `COPY … TO STDOUT`, and of what is asked behind it in the same flight, cut
 //! anywhere: the bytes of the COPY's rows joined, or found where they lie, every other message whole.
 //!
-//! It refuses kinds that no COPY has, rows outside of one that has begun and not ended, a row or another message that is
-//! longer than its limit (before a byte of it is held), and a length that no message has. A row is
-//! not held: what has come of it is given on.
+//! It refuses kinds that no COPY has, rows outside of one that has begun and not ended, a row or
+//! another message that is longer than its limit (before a byte of it is held), and a length that no
+//! message has. A row is not held: what has come of it is given on.
 
 use crate::reader::Reader;
 use std::ops::Range;
