@@ -35,3 +35,18 @@ fn the_surname_of_somebody_who_has_something() {
         ),
     ]);
 }
+
+#[test]
+fn post_codes_that_begin_with_a_letter() {
+    told(&[
+        ("12 High Street, London SW7 5JE", "[ADDRESS], [PLACE] [ZIP]"),
+        (
+            "14 Rosemount Crescent\nXqztville\nAB25 3QL",
+            "[ADDRESS]\n[PLACE]\n[ZIP]",
+        ),
+        (
+            "4 Bloor St, Toronto, ON M4W 3G9",
+            "[ADDRESS], [PLACE], ON [ZIP]",
+        ),
+    ]);
+}

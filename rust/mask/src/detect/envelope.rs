@@ -93,7 +93,7 @@ pub(super) fn behind(text: &[u8], end: usize, spans: &mut Vec<Span>) {
     let start = run_up_to(text, comma, 6, is_space);
     if start > end
         && let Some(stop) = zip::code(text, start)
-        && digits(text, start) - start >= 3
+        && (digits(text, start) - start >= 3 || at(text, start).is_ascii_uppercase())
         && ends(text, stop)
         && !quantity(text, stop)
     {
@@ -172,7 +172,8 @@ fn town(text: &[u8], start: usize, mark: u8) -> Option<(usize, bool)> {
 fn goes_on(text: &[u8], end: usize) -> bool {
     let comma = end + usize::from(at(text, end) == b',');
     let next = run_up_to(text, comma, 6, is_space);
-    let code = at(text, next).is_ascii_digit() && zip::code(text, next).is_some();
+    let code = at(text, next).is_ascii_digit() || at(text, next).is_ascii_uppercase();
+    let code = code && zip::code(text, next).is_some();
     next > end && (code || country(text, next).is_some() || region(text, end).is_some())
 }
 
