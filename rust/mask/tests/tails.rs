@@ -50,3 +50,21 @@ fn post_codes_that_begin_with_a_letter() {
         ),
     ]);
 }
+
+#[test]
+fn numbers_behind_stars_and_wide_gaps() {
+    told(&[
+        ("SSN: ***-**-6789", "SSN: ***-**-[SSN]"),
+        ("**MRN:** 44712", "**MRN:** [MRN]"),
+        ("MRN          44712", "MRN          [MRN]"),
+        (
+            "HAR 50012984, FIN: 90031188",
+            "HAR [ACCOUNT], FIN: [ACCOUNT]",
+        ),
+        ("Prior auth 88291029", "Prior auth [CASE]"),
+        ("PHN 9123 456 789", "PHN [MEMBER]"),
+        ("Aadhaar 2345 6789 0123", "Aadhaar [LICENSE]"),
+        ("CURP HEGG560427MVZRRL04", "CURP [LICENSE]"),
+        ("fin de semana 3, har no 12", "fin de semana 3, har no 12"),
+    ]);
+}
