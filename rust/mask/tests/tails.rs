@@ -68,3 +68,12 @@ fn numbers_behind_stars_and_wide_gaps() {
         ("fin de semana 3, har no 12", "fin de semana 3, har no 12"),
     ]);
 }
+
+#[test]
+fn the_given_name_behind_a_comma_in_capitals() {
+    told(&[
+        ("Name: SUBRAMANIAN, VENKATA", "Name: [NAME]"),
+        ("NAME: XQZTT, PLUGHH DOB", "NAME: [NAME] DOB"),
+        ("NAME: KOWALSKI, MRN 44712", "NAME: [NAME], MRN [MRN]"),
+    ]);
+}

@@ -466,11 +466,17 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
         && at(text, end) == b','
         && let Some(next) = gap(text, end + 1)
         && let Some(given) = word_at(text, next)
-        && given.may_name()
+        && (given.may_name() || shouted(&word, &given) && proof == Proof::Field)
     {
         return Some(tail(text, given.end, true));
     }
     Some(end)
+}
+
+/// Whether the second word is of no list and both stand in capitals.
+fn shouted(word: &Word, given: &Word) -> bool {
+    let unknown = given.known.is_nothing() && given.len() >= 4;
+    unknown && [word, given].iter().all(|one| one.shape == Shape::Caps)
 }
 
 /// Whether a given name is one of the verbs that stand behind people: `his wife Will call`.
