@@ -77,3 +77,18 @@ fn the_given_name_behind_a_comma_in_capitals() {
         ("NAME: KOWALSKI, MRN 44712", "NAME: [NAME], MRN [MRN]"),
     ]);
 }
+
+#[test]
+fn the_quarter_that_a_street_lies_in() {
+    told(&[
+        (
+            "742 Peachtree St NE, Atlanta, GA 30308",
+            "[ADDRESS], [PLACE], GA [ZIP]",
+        ),
+        (
+            "4 Bloor St E, Toronto, ON M4W 3G9",
+            "[ADDRESS], [PLACE], ON [ZIP]",
+        ),
+        ("12 Main St E coli", "[ADDRESS] E coli"),
+    ]);
+}
