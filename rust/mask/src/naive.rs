@@ -265,8 +265,8 @@ impl Naive {
         let d = "[0-9]{1,2}";
         let near = "number|numbers|num|no|nbr|nr|id|ids|identifier|is|was|card|code";
         let far = "of|on|file|for|patient|pt|the|this|last|four|ending|in|as|under|at|hospital|clinic|our|his|her|listed|recorded";
-        let sign = r#"[ \t:#=.()\["'-]"#;
-        let fillers = |words: &str| format!("{sign}{{0,6}}(?:(?i:{words}){sign}{{1,6}}){{0,5}}");
+        let sign = r#"[ \t:#=.()\["'*-]"#;
+        let fillers = |words: &str| format!("{sign}{{0,10}}(?:(?i:{words}){sign}{{1,10}}){{0,5}}");
         let between = format!(r"(?:{MONTH_GAP}|[ \t,./-]{{1,3}}(?i:of)[ \t])");
         let year = format!(r"{between}'?[0-9]{{4}}|{between}'[0-9]{{2}}|[-/][0-9]{{2}}");
         Self {

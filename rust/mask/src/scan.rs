@@ -60,15 +60,21 @@ impl Default for Spared {
 }
 
 impl Spared {
-    fn holds(&self, text: &[u8], span: Span) -> bool {
-        let written = || self.forms.iter().any(|form| form.holds(text, span));
-        let named = matches!(span.kind, Kind::Name | Kind::Place);
+    /// Whether names and towns stay in this text.
+    fn keeps_names(&self, text: &[u8]) -> bool {
         let few = |most| {
             let mut words = text.split(|&c| is_space(c)).filter(|word| !word.is_empty());
             words.nth(most).is_none()
         };
-        (self.times && (server_time::holds(text, span) || written()))
-            || (named && self.names.is_none_or(few))
+        // A name is a word.
+        self.names.is_none_or(|most| most > 0 && few(most))
+    }
+
+    /// Whether a span stays in a text of which `names` says whether names and towns do.
+    fn holds(&self, text: &[u8], span: Span, names: bool) -> bool {
+        let written = || self.forms.iter().any(|form| form.holds(text, span));
+        let named = matches!(span.kind, Kind::Name | Kind::Place);
+        (self.times && (server_time::holds(text, span) || written())) || (named && names)
     }
 }
 
@@ -590,7 +596,10 @@ fn settle(
     spared: &Spared,
     names: bool,
 ) {
-    let kept = |span: &Span| !(opaque::hides(text, *span) || spared.holds(text, *span));
+    // Asked once: as long as the text.
+    let spared_names = spared.keeps_names(text);
+    let kept =
+        |span: &Span| !(opaque::hides(text, *span) || spared.holds(text, *span, spared_names));
     spans.retain(kept);
     if names && again::find(text, row, spans) {
         spans.retain(kept);

@@ -379,6 +379,12 @@ fn no_name_is_slow() {
         let text = piece.repeat(80_000 / piece.len());
         assert!(!scan(&[&text])[0].is_empty(), "{piece:?}");
     }
+    // What stands before names is gone through once, not for each of them.
+    for treatment in [Treatment::Scan, Treatment::Clear { scan: true }] {
+        let text = " ".repeat(200_000) + &"Mr. Kowalski ".repeat(20_000);
+        let masked = scan_under(&treatment, &[&text]);
+        assert!(masked[0].ends_with("Mr. [NAME] "));
+    }
 }
 
 /// Each name is looked for wherever it comes again; a search of all for each would take hours.

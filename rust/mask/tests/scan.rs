@@ -708,6 +708,7 @@ fn deep_json_is_scanned_without_a_stack() {
 fn no_text_is_slow() {
     let pieces = [
         "a://",
+        "://",
         "com.",
         "a@",
         "@",

@@ -98,7 +98,7 @@ pub(super) fn behind(text: &[u8], end: usize, spans: &mut Vec<Span>) {
     if end > address
         && start > end
         && let Some(stop) = zip::code(text, start)
-        && digits(text, start) - start >= 3
+        && (digits(text, start) - start >= 3 || at(text, start).is_ascii_uppercase())
         && ends(text, stop)
         && !quantity(text, stop)
     {
@@ -181,7 +181,8 @@ fn town(text: &[u8], start: usize, mark: u8) -> Option<(usize, bool)> {
 fn goes_on(text: &[u8], end: usize) -> bool {
     let bare = run_up_to(text, end, 2, is_space);
     let next = next_part(text, end).map_or(bare, |(next, _)| next);
-    let code = at(text, next).is_ascii_digit() && zip::code(text, next).is_some();
+    let code = at(text, next).is_ascii_digit() || at(text, next).is_ascii_uppercase();
+    let code = code && zip::code(text, next).is_some();
     next > end && (code || country(text, next).is_some() || region(text, end).is_some())
 }
 

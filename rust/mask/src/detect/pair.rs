@@ -44,7 +44,10 @@ pub(super) fn paired(text: &[u8], word: &Word) -> Option<usize> {
                 || (first.is(Known::MAYBE_GIVEN) && (surname || rare || (free && maybe)))
                 || (free && other && (surname || second)))
         {
-            return (!is_thing(text, word.end)).then_some(first.start);
+            // `Anna Kowalski's labs`.
+            let own = word.possessive && given && surname;
+            let own = own && !(word.is(Known::EPONYM) || first.is(Known::EPONYM));
+            return (own || !is_thing(text, word.end)).then_some(first.start);
         }
     }
     let maybe = word.is(Known::MAYBE_SURNAME) && !word.is(Known::PLAIN);

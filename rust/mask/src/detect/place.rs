@@ -37,7 +37,7 @@ const ENDINGS: [&str; 24] = [
 pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
     let street = Known::STREET.or(Known::SHORT_STREET);
     let mut address = |start, end| {
-        let end = with_units(text, end);
+        let end = with_units(text, directed(text, end));
         // `704 1436 Redbud Drive`.
         let more = gap_before(text, start).and_then(|end| house_number(text, end));
         let start = more.unwrap_or(start);
@@ -317,6 +317,21 @@ fn with_unit(text: &[u8], end: usize) -> usize {
     } else {
         end
     }
+}
+
+/// With the quarter of the town that a street lies in: `Peachtree St NE`.
+fn directed(text: &[u8], end: usize) -> usize {
+    let quarters = ["N", "S", "E", "W", "NE", "NW", "SE", "SW"];
+    let dot = end + usize::from(at(text, end) == b'.');
+    let Some(next) = gap(text, dot) else {
+        return end;
+    };
+    let stop = run_up_to(text, next, 3, is_word);
+    let quarter = text.get(next..stop).unwrap_or_default();
+    let known = quarters.iter().any(|one| quarter == one.as_bytes());
+    let goes_on = matches!(at(text, stop), b'-' | b'/' | b'\'')
+        || gap(text, stop).is_some_and(|more| at(text, more).is_ascii_lowercase());
+    if known && !goes_on { stop } else { end }
 }
 
 /// With as many units as follow each other: `Suite 568 Apt. 108`.

@@ -60,7 +60,7 @@ const fn marked(phrase: &'static str, kind: Kind) -> Keyword {
 }
 
 /// Every keyword. Where one is the beginning of another both are tried.
-pub(crate) const KEYWORDS: [Keyword; 96] = [
+pub(crate) const KEYWORDS: [Keyword; 104] = [
     strong("m.r.n", Kind::Mrn),
     strong("mrn", Kind::Mrn),
     strong("mrns", Kind::Mrn),
@@ -157,6 +157,14 @@ pub(crate) const KEYWORDS: [Keyword; 96] = [
     marked("report", Kind::Case),
     strong("pager", Kind::Phone),
     strong("beeper", Kind::Phone),
+    weak("har", Kind::Account),
+    weak("fin", Kind::Account),
+    weak("auth", Kind::Case),
+    weak("health card", Kind::Member),
+    weak("phn", Kind::Member),
+    weak("ohip", Kind::Member),
+    weak("aadhaar", Kind::License),
+    weak("curp", Kind::License),
 ];
 
 /// Fillers that mark what follows as a number.
@@ -181,6 +189,9 @@ const FAR_LINKS: [&str; 22] = [
 
 /// The letters of `identifier`.
 const LONGEST_FILLER: usize = 10;
+
+/// The most signs in a row: those of `: ***-**-6789`.
+const SIGNS: usize = 10;
 
 /// The most fillers between a keyword and its number.
 const FILLERS: usize = 6;
@@ -261,7 +272,7 @@ fn numbered(text: &[u8], i: usize, keyword: &Keyword) -> Option<(usize, usize)> 
         _ => INITIALS,
     };
     for _ in 0..FILLERS {
-        let signs = run_up_to(text, i, 6, is_sign);
+        let signs = run_up_to(text, i, SIGNS, is_sign);
         for &sign in text.get(i..signs).unwrap_or_default() {
             mark |= sign == b'#';
             hint |= matches!(sign, b':' | b'=');
@@ -337,7 +348,7 @@ fn is_sign(c: u8) -> bool {
     is_blank(c)
         || matches!(
             c,
-            b':' | b'#' | b'=' | b'.' | b'(' | b')' | b'[' | b'"' | b'\'' | b'-'
+            b':' | b'#' | b'=' | b'.' | b'(' | b')' | b'[' | b'"' | b'\'' | b'-' | b'*'
         )
 }
 

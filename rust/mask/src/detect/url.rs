@@ -1,6 +1,8 @@
 //! URLs: a scheme and `://`, `www.`, or a domain under a well-known top level, each to the next blank.
 
-use super::lexis::{at, before, is_letter, is_word, run, run_back, run_back_up_to, same};
+use super::lexis::{
+    at, before, is_letter, is_word, run, run_back, run_back_up_to, run_up_to, same,
+};
 use super::{Kind, Span};
 
 /// Top levels that are taken for a domain without a scheme. Not one of them is an English word that
@@ -17,7 +19,7 @@ pub(crate) fn find_scheme(text: &[u8], colon: usize, tails: &mut Tails, spans: &
     let from = run_back(text, colon, |c| {
         c.is_ascii_alphanumeric() || matches!(c, b'+' | b'.' | b'-')
     });
-    let start = run(text, from, |c| !c.is_ascii_alphabetic());
+    let start = run_up_to(text, from, colon - from, |c| !c.is_ascii_alphabetic());
     let end = tails.end(text, colon + 3);
     if start < colon && end > colon + 3 {
         spans.push(Span {
