@@ -194,10 +194,10 @@ pub(super) struct Openings {
 /// The groups of words of up to three letters.
 pub(super) const BRIEF: u8 = 0b1100_0000;
 /// Of them by their first letters.
-const BRIEF_FIRSTS: [&[u8]; 2] = [b"dmprs", b""];
+const BRIEF_FIRSTS: [&[u8]; 2] = [b"dmprsy", b""];
 /// Of all other words by theirs: together, these let the fewest others through that clinical notes and
 /// letters are full of.
-const FIRSTS: [&[u8]; 6] = [b"acj", b"bfl", b"dertz", b"gnopw", b"hiuv", b""];
+const FIRSTS: [&[u8]; 6] = [b"abil", b"cwy", b"deo", b"hnp", b"rstu", b""];
 
 /// What is looked up: a character's classes, and what a word may have in its first places.
 #[derive(Debug, Clone, Copy)]

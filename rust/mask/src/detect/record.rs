@@ -262,6 +262,44 @@ const fn initials(words: &[&str]) -> u32 {
 const INITIALS: u32 = initials(&MARKS) | initials(&LINKS);
 const FAR_INITIALS: u32 = INITIALS | initials(&FAR_LINKS);
 
+/// What may begin behind the first word of a keyword, beside a value: a bit for each first letter of the
+/// phrase's second word and of fillers. Nothing is said of phrases with signs inside, and of plates, whose
+/// letters stand apart.
+pub(super) fn behind(keyword: &Keyword) -> Option<u32> {
+    if keyword.kind == Kind::Plate || keyword.phrase.contains(['.', '/']) {
+        return None;
+    }
+    let fillers = match keyword.weight {
+        Weight::Strong => FAR_INITIALS,
+        _ => INITIALS,
+    };
+    let second = keyword.phrase.split(' ').nth(1);
+    Some(fillers | second.map_or(0, |word| initials(&[word])))
+}
+
+/// Whether behind a first word of keywords that ends at `i` may stand what it opens: a value, or what
+/// begins with one of `initials`. `letters` tells how many letters a word has, up to 64.
+#[inline(always)]
+pub(super) fn may_follow(
+    text: &[u8],
+    i: usize,
+    initials: u32,
+    letters: impl Fn(usize) -> usize,
+) -> bool {
+    let i = run_up_to(text, i, SIGNS, is_sign);
+    let first = at(text, i);
+    if !is_letter(first) {
+        return first.is_ascii_digit();
+    }
+    let length = letters(i);
+    let next = at(text, i + length);
+    let apart = is_blank(next) && length <= 3 && at(text, i + length + 1).is_ascii_digit();
+    initials >> (first & 31) & 1 == 1
+        || matches!(next, b'0'..=b'9' | b'-' | b'_')
+        || apart
+        || length >= 64
+}
+
 /// The value after a keyword that ends at `i`.
 fn numbered(text: &[u8], i: usize, keyword: &Keyword) -> Option<(usize, usize)> {
     let weight = keyword.weight;

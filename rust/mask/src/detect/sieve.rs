@@ -11,6 +11,7 @@ use super::date_digits::ends_announcing;
 use super::gates::{Gated, Runs};
 use super::lexicon::{Beginnings, beginnings};
 use super::lexis::at;
+use super::record;
 use super::simd::{self, Engine, Job};
 use super::words::{Opening, Words, letters};
 
@@ -78,13 +79,17 @@ impl Sieve {
         for &place in self.places.iter().take(kept) {
             let place = place as usize;
             let i = first + place;
-            let word = words.number(look.letters(i));
+            let length = runs.letters(i);
+            let word = words.number(letters(text, i, length));
             let (Some(word), Some(gated)) = (word, gates.get_mut(place / GROUP)) else {
                 continue;
             };
+            let behind = opening.behind.get(word).copied().flatten();
+            let follows =
+                |initials| record::may_follow(text, i + length, initials, |i| runs.letters(i));
             let bits = if words.needs_none(word) {
                 &mut gated.titles
-            } else if runs.numbered(rows, i) {
+            } else if behind.is_none_or(follows) && runs.numbered(rows, i) {
                 &mut gated.words
             } else {
                 continue;
@@ -227,17 +232,11 @@ struct WordLook<'a> {
     words: &'a Words,
 }
 
-impl WordLook<'_> {
-    #[inline(always)]
-    fn letters(self, i: usize) -> u64 {
-        letters(self.text, i, self.runs.letters(i))
-    }
-}
-
 impl Look for WordLook<'_> {
     #[inline(always)]
     fn may(self, i: usize) -> bool {
-        self.words.hold(self.letters(i))
+        let letters = letters(self.text, i, self.runs.letters(i));
+        self.words.hold(letters)
     }
 }
 

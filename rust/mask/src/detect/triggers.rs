@@ -42,6 +42,16 @@ struct Word {
     rules: Vec<Rule>,
 }
 
+impl Word {
+    /// What must stand behind it, if all its rules are records'.
+    fn behind(&self) -> Option<u32> {
+        self.rules.iter().try_fold(0, |all, rule| match rule {
+            Rule::Record(keyword, _) => Some(all | record::behind(keyword)?),
+            Rule::Other(_) | Rule::Www => None,
+        })
+    }
+}
+
 /// The words that open rules.
 pub(crate) struct Triggers {
     /// What is looked for.
@@ -143,7 +153,11 @@ impl Triggers {
         Self {
             kinds,
             wanted: Wanted::by(kinds),
-            opening: Opening { beginnings, words },
+            opening: Opening {
+                beginnings,
+                words,
+                behind: known.iter().map(Word::behind).collect(),
+            },
             opened: known.into_iter().map(|word| word.rules).collect(),
         }
     }

@@ -15,6 +15,9 @@ const SMALL: u64 = 0x2020_2020_2020_2020;
 pub(super) struct Opening {
     pub(super) beginnings: Openings,
     pub(super) words: Words,
+    /// For each of the words what must stand behind it (see `record::may_follow`), if all its rules are
+    /// records'.
+    pub(super) behind: Vec<Option<u32>>,
 }
 
 const BITS: u32 = 11;
