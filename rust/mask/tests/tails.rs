@@ -92,3 +92,20 @@ fn the_quarter_that_a_street_lies_in() {
         ("12 Main St E coli", "[ADDRESS] E coli"),
     ]);
 }
+
+#[test]
+fn a_city_that_is_a_scale_too_before_its_state_and_post_code() {
+    told(&[
+        ("Boston MA 02118", "[PLACE] MA [ZIP]"),
+        ("Discharge MA 02118", "Discharge MA [ZIP]"),
+        ("Boston criteria 3", "Boston criteria 3"),
+    ]);
+}
+
+#[test]
+fn a_given_name_before_what_somebody_is_called() {
+    told(&[
+        ("Robert \"Bob\" Kowalski here", "[NAME] \"Bob\" [NAME] here"),
+        ("Murphy \"sign\" positive", "Murphy \"sign\" positive"),
+    ]);
+}

@@ -105,7 +105,7 @@ fn ends_well(text: &[u8], word: &Word) -> bool {
             let word = text.get(next..stop).unwrap_or_default();
             !SIGNS.iter().any(|sign| word == sign.as_bytes())
         }
-        b'(' | b'-' | b'/' | b'\n' | b'\r' => true,
+        b'(' | b'-' | b'/' | b'"' | b'\n' | b'\r' => true,
         c if c.is_ascii_uppercase() => {
             let stop = run_up_to(text, next, 8, is_letter);
             let other = known(text.get(next..stop).unwrap_or_default());

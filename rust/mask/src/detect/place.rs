@@ -465,7 +465,8 @@ fn before_state(text: &[u8], word: &Word) -> Option<(usize, usize)> {
         let more = at(text, stop) == b'-' && !at(text, stop + 1).is_ascii_digit();
         stop == next + 5 && !is_letter(at(text, stop)) && !more
     });
-    let last = word_before(text, end).filter(|last| comma || !last.is_plain())?;
+    let town = |last: &Word| !last.is_plain() || zip && last.is(Known::CITY);
+    let last = word_before(text, end).filter(|last| comma || town(last))?;
     let mut start = last.start;
     let mut listed = last.is(Known::CITY);
     if !matches!(last.shape, Shape::Title | Shape::Caps) || last.possessive {
