@@ -78,7 +78,7 @@ BENCH ?=
 bench: setup $(BENCH_VENV)/.ready ## speed beside the peers: one table, plots, a record (BENCH="scan token" for some)
 	@$(BENCH_PYTHON) benchmarks/run.py $(BENCH)
 
-bench-long: setup $(BENCH_VENV)/.ready ## memory over a stream of 10 GB, and a thousand sessions (about 15 minutes)
+bench-long: setup $(BENCH_VENV)/.ready ## memory over a stream of 10 GB, and a thousand sessions (two to five minutes)
 	@$(BENCH_PYTHON) benchmarks/run.py --long
 
 bench-check: ## instructions of the kernel and the decoder beside the recorded ones (UPDATE=1 records them anew)
