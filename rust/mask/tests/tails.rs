@@ -69,6 +69,20 @@ fn numbers_behind_stars_and_wide_gaps() {
     ]);
 }
 
+/// The word tells the first group, and stands too far from it to tell them all.
+#[test]
+fn numbers_of_which_a_word_tells_the_first_group() {
+    told(&[(
+        "pager listed for patient recorded the 02079 460958 today",
+        "pager listed for patient recorded the [PHONE] today",
+    )]);
+}
+
+#[test]
+fn the_year_behind_a_month_with_a_full_stop() {
+    told(&[("seen 2 may.of 2021 again", "seen [DATE] again")]);
+}
+
 #[test]
 fn the_given_name_behind_a_comma_in_capitals() {
     told(&[

@@ -153,7 +153,8 @@ fn year(text: &[u8], i: usize) -> Option<usize> {
     let mut start = run_up_to(text, i, 3, |c| {
         is_blank(c) || matches!(c, b',' | b'.' | b'/' | b'-')
     });
-    if start > i
+    // A month's full stop is a separator, too.
+    if (start > i || before(text, i) == b'.')
         && let Some(of) = word(text, start, "of")
         && is_blank(at(text, of))
     {

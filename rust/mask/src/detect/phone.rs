@@ -65,11 +65,7 @@ const REACH: usize = 30;
 /// on `total` digits or fewer are.
 pub(crate) fn find(text: &[u8], at: usize, groups: [u32; 4], total: usize, spans: &mut Vec<Span>) {
     let (start, plus) = opening(text, at);
-    // What a word announced from here on are as many groups as fit.
     let kind = Kind::Phone;
-    let announced = spans
-        .last()
-        .is_some_and(|last| last.kind == kind && last.start == start);
     let mut push = |start, end| spans.push(Span { start, end, kind });
     // Each shape below has groups of lengths of its own.
     let [first, others @ ..] = groups;
@@ -83,8 +79,7 @@ pub(crate) fn find(text: &[u8], at: usize, groups: [u32; 4], total: usize, spans
         if let Some(end) = grouped(text, at, 8, 15, Groups::Any) {
             push(start, end);
         }
-    } else if !announced
-        && total >= 9
+    } else if total >= 9
         && first > 1
         && others.first() > Some(&1)
         && (text.get(at) == Some(&b'0') || before(text, at) == b'(')
