@@ -24,6 +24,7 @@ from gateway.identity.claims import TIMES, check_times, read_identity
 from gateway.identity.issuers import IssuerConfig
 from gateway.identity.keys import IssuerKeys, PublishedKey
 from gateway.identity.tokens import ALGORITHMS, MAX_TOKEN_BYTES, Token, bearer, parse
+from gateway.latest import Latest
 from gateway.model import Identity
 
 Clock = Callable[[], datetime]
@@ -67,7 +68,7 @@ class Verifier:
         self._own_http = http is None
         self._http = http if http is not None else _client()
         self._clock = clock
-        self._known: dict[str, _Verified] = {}  # by fingerprint, the latest at the end
+        self._known: Latest[str, _Verified] = Latest(_MOST_KNOWN)  # by fingerprint
         self._keys = {
             config.issuer: IssuerKeys(config, self._http, monotonic) for config in issuers
         }
@@ -85,7 +86,7 @@ class Verifier:
             if key is known.key:
                 check_times(known.times, self._clock())
                 return known.identity
-            self._known.pop(fingerprint, None)
+            self._known.drop(fingerprint)
         return await self._verify(text, fingerprint)
 
     async def _verify(self, text: str, fingerprint: str) -> Identity:
@@ -95,9 +96,8 @@ class Verifier:
         _verify_signature(token, key)
         identity = read_identity(token.claims, config, self._clock(), fingerprint)
         times = {name: token.claims[name] for name in TIMES if name in token.claims}
-        self._known[fingerprint] = _Verified(token.kid, token.algorithm, times, key, identity)
-        if len(self._known) > _MOST_KNOWN:
-            del self._known[next(iter(self._known))]
+        known = _Verified(token.kid, token.algorithm, times, key, identity)
+        self._known.put(fingerprint, known)
         return identity
 
     async def unreachable(self) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway._kernel import MaskedStream, Patterns
 from gateway.errors import ConfigurationError
+from gateway.latest import Latest
 from gateway.model import Analysis, ColumnDecision, Decision, Treatment
 from gateway.treatments import asked, left_out
 
@@ -95,22 +96,18 @@ def open_stream(
     return MaskedStream(f'{json.dumps(plan)[:-1]}, "columns": {columns}}}', key.secret, patterns)
 
 
-#: The columns of the plans that were made last, the latest at the end, by the shape of the analysis
-#: and with all else that they follow from.
-_known: dict[object, tuple[Decision, TokenKey, str, str]] = {}
 _MOST_KNOWN = 256
+#: The columns of plans, by the shape of the analysis and with all else that they follow from.
+_known: Latest[object, tuple[Decision, TokenKey, str, str]] = Latest(_MOST_KNOWN)
 
 
 def _columns_again(analysis: Analysis, decision: Decision, key: TokenKey, token_domain: str) -> str:
     if analysis.shape is None:
         return _columns(analysis, decision, key, token_domain)
-    known = _known.pop(analysis.shape, None)
+    known = _known.get(analysis.shape)
     if known is None or known[0] is not decision or known[1:3] != (key, token_domain):
         columns = _columns(analysis, decision, key, token_domain)
-        known = (decision, key, token_domain, columns)
-    _known[analysis.shape] = known
-    if len(_known) > _MOST_KNOWN:
-        del _known[next(iter(_known))]
+        known = _known.put(analysis.shape, (decision, key, token_domain, columns))
     return known[3]
 
 

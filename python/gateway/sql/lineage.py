@@ -18,6 +18,7 @@ from blake3 import blake3
 
 from gateway import _kernel
 from gateway.errors import MaskgateError
+from gateway.latest import Latest
 from gateway.sql import size
 
 Key = tuple[int, int]  # relation OID, attribute number; number 0 is every column
@@ -87,10 +88,10 @@ class Lineage:
         return keys.union(*(output.columns for output in self.outputs))
 
 
-#: Accounts of the trees that were read last, the latest at the end. An account follows from the
-#: tree's text and nothing else, so it cannot be stale; what its numbers mean is asked for anew.
-_known: dict[tuple[bytes, int], Lineage] = {}
 _MOST_KNOWN = 256
+#: Accounts of trees. An account follows from the tree's text and nothing else, so it cannot be
+#: stale; what its numbers mean is asked for anew.
+_known: Latest[tuple[bytes, int], Lineage] = Latest(_MOST_KNOWN)
 
 
 async def of(tree: str, server_major: int) -> Lineage:
@@ -102,11 +103,7 @@ async def of(tree: str, server_major: int) -> Lineage:
 
 def _remembered(tree: str, server_major: int) -> Lineage:
     key = (blake3(tree.encode()).digest(), server_major)
-    found = _known.pop(key, None) or _lineage(_read(tree, server_major), _shape)
-    _known[key] = found
-    if len(_known) > _MOST_KNOWN:
-        del _known[next(iter(_known))]
-    return found
+    return _known.get(key) or _known.put(key, _lineage(_read(tree, server_major), _shape))
 
 
 class Early:

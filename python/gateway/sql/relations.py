@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from gateway.errors import NotUnderstood, StatementRefused
+from gateway.latest import Latest
 from gateway.model import Column, Equality, Reference, Source, Use
 from gateway.sql import catalogs
 from gateway.sql.functions import FIRST_USER_OID
@@ -206,9 +207,9 @@ class Reading:
         return tuple(sorted({r.name for r in named if _in_catalog(r) is catalog}))
 
 
-#: What was made of what the catalog said last, the latest at the end, by all that it is made of.
-_known: dict[tuple[str, tuple[str, ...], frozenset[str], bool], Reading] = {}
 _MOST_KNOWN = 256
+#: What was made of what the catalog said, by all that it is made of.
+_known: Latest[tuple[str, tuple[str, ...], frozenset[str], bool], Reading] = Latest(_MOST_KNOWN)
 _LONGEST = 16 * 1024  # characters of an account
 
 
@@ -223,11 +224,11 @@ def reading(
     """The `Reading` of a tree of which the catalog just `said` what its numbers mean."""
     oids = [oid for oid, _, _ in found.relations]
     key = (found.account, tuple(said.get(oid, "") for oid in oids), row_security, trees)
-    made = _known.pop(key, None) or Reading(found, described(said, oids), row_security, trees=trees)
-    if kept(found):
-        _known[key] = made
-        if len(_known) > _MOST_KNOWN:
-            del _known[next(iter(_known))]
+    made = _known.get(key)
+    if made is None:
+        made = Reading(found, described(said, oids), row_security, trees=trees)
+        if kept(found):
+            _known.put(key, made)
     return made
 
 

@@ -15,6 +15,7 @@ from struct import Struct, error, pack
 
 from gateway import _kernel
 from gateway.errors import NotUnderstood
+from gateway.latest import Latest
 from gateway.model import Question
 from gateway.upstream import messages
 from gateway.upstream.messages import Unexpected, written
@@ -195,21 +196,16 @@ class Guesses:
     _STRING = re.compile("'[^']*'")
 
     def __init__(self) -> None:
-        self._known: dict[bytes, frozenset[int]] = {}
+        self._known: Latest[bytes, frozenset[int]] = Latest(self._MOST)
 
     def of(self, text: str) -> frozenset[int]:
         if len(text) > self._LONGEST:
             return frozenset()
-        return self._known.get(self._without_literals(text), frozenset())
+        return self._known.get(self._without_literals(text)) or frozenset()
 
     def learn(self, text: str, named: frozenset[int]) -> None:
-        if len(text) > self._LONGEST or not named:
-            return
-        kept = self._without_literals(text)
-        self._known.pop(kept, None)
-        self._known[kept] = named
-        if len(self._known) > self._MOST:
-            del self._known[next(iter(self._known))]
+        if len(text) <= self._LONGEST and named:
+            self._known.put(self._without_literals(text), named)
 
     def _without_literals(self, text: str) -> bytes:
         return self._STRING.sub("''", text).encode().translate(None, b"0123456789")

@@ -69,9 +69,10 @@ async def test_another_signature_under_known_claims_is_another_token(
 
 
 async def test_the_memory_of_known_tokens_is_bounded(
-    good: mint.Mint, checking: Verifier, monkeypatch: pytest.MonkeyPatch
+    good: mint.Mint, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.identity.verifier._MOST_KNOWN", 3)
-    for number in range(6):
-        await checking.establish(good.authorization(f"agent-{number}"))
-    assert len(checking._known) == 3
+    async with provider.verifier() as checking:
+        for number in range(6):
+            await checking.establish(good.authorization(f"agent-{number}"))
+        assert len(checking._known) == 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,10 +21,9 @@ TREE = tree("option_lookup")
 
 
 @pytest.fixture(autouse=True)
-def nothing_known() -> Iterator[None]:
-    lineage._known.clear()
-    yield
-    lineage._known.clear()
+def nothing_known() -> None:
+    for key in list(lineage._known):
+        lineage._known.drop(key)
 
 
 async def test_a_tree_is_read_once() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,10 +24,9 @@ def said(table: str = "person", *, row_security: bool = False) -> dict[int, str]
 
 
 @pytest.fixture(autouse=True)
-def nothing_known() -> Iterator[None]:
-    relations._known.clear()
-    yield
-    relations._known.clear()
+def nothing_known() -> None:
+    for key in list(relations._known):
+        relations._known.drop(key)
 
 
 async def read(
