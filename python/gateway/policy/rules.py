@@ -80,9 +80,9 @@ def parse_pattern(pattern: str) -> tuple[str, str, str]:
     return parts[0], parts[1], parts[2]
 
 
-def _keep(answers: dict[K, V], question: K, answer: V, most: int | None = None) -> V:
+def _keep(answers: dict[K, V], question: K, answer: V, most: int = _MOST_KEPT) -> V:
     """Remember an answer that follows from its question; of many, the last ones."""
-    if len(answers) >= (most or _MOST_KEPT):
+    if len(answers) >= most:
         answers.clear()
     answers[question] = answer
     return answer

@@ -9,7 +9,7 @@ import pytest
 from gateway.errors import ConfigurationError
 from gateway.model import Column
 from gateway.policy import Policy
-from gateway.policy.rules import parse_pattern
+from gateway.policy.rules import _MOST_JUDGED, _MOST_KEPT, parse_pattern
 
 
 def column(name: str, table: str = "patient", schema: str = "public") -> Column:
@@ -171,14 +171,16 @@ def test_what_is_remembered_of_a_column_is_remembered_of_one_group_alone() -> No
     assert policy.treatment_of(other, (parent,), {parent})[0].name == "redact"
 
 
-def test_what_is_remembered_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.policy.rules._MOST_KEPT", 4)
+def test_what_is_remembered_has_an_end() -> None:
     policy = Policy("c", {"a.b.*": "clear"})
-    for number in range(20):
+    for number in range(_MOST_KEPT + 1):
         column = Column(1, number, "a", "b", f"c{number}", 25)
         assert policy.treatment_of(column)[0].name == "clear"
-    assert len(policy._treated) <= 4
-    assert len(policy._named) <= 4
+    assert 0 < len(policy._treated) <= _MOST_KEPT
+    assert 0 < len(policy._named) <= _MOST_KEPT
+    for number in range(_MOST_JUDGED + 1):
+        assert policy.once(lambda said=number: said, "decide", number) == number  # type: ignore[misc]
+    assert 0 < len(policy._judged) <= _MOST_JUDGED
 
 
 def test_what_is_said_of_a_shape_is_said_of_its_scope_and_policy_alone() -> None:
