@@ -195,16 +195,12 @@ impl Decoder {
                     return Err(CopyError::malformed("what is no message of rows"));
                 };
                 self.message = body.len();
-                *input = input
-                    .get(input.len() - after.len() - body.len()..)
-                    .unwrap_or_default();
+                leave(input, body.len() + after.len());
             }
             let (mut body, after) = input.split_at(self.message.min(input.len()));
             let progress = self.feed(&mut body, room)?;
             self.message = body.len();
-            *input = input
-                .get(input.len() - after.len() - body.len()..)
-                .unwrap_or_default();
+            leave(input, body.len() + after.len());
             if progress == Progress::Full {
                 return Ok(progress);
             }
@@ -415,6 +411,11 @@ fn cut_next<'a>(
         *input = reader.rest();
     }
     Ok(unit)
+}
+
+/// Takes from the front of `input` all but its last `rest` bytes.
+fn leave(input: &mut &[u8], rest: usize) {
+    *input = input.get(input.len() - rest..).unwrap_or_default();
 }
 
 /// Cuts the row that is all of the message at the front of `input`, and takes the message from there.
