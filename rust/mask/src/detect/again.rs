@@ -28,8 +28,8 @@ pub(crate) fn find(
     spans: &mut Vec<Span>,
 ) -> bool {
     let told = spans.len();
-    let named = |span: &&Span| span.kind == Kind::Name;
-    if spans.iter().any(|span| span.kind == Kind::Name) {
+    let is_name = |span: &Span| span.kind == Kind::Name;
+    if spans.iter().any(is_name) {
         small_between(text, (bitmaps, first), 0..text.len(), spans);
     } else {
         for told in 0..told {
@@ -49,7 +49,7 @@ pub(crate) fn find(
         let others = others.map(|place| place - first);
         (from == 0).then_some(0).into_iter().chain(others)
     };
-    for span in spans.iter().filter(named) {
+    for span in spans.iter().filter(|span| is_name(span)) {
         for i in begins(span.start, span.end) {
             let word = word_at(text, i).filter(|word| word.end <= span.end);
             if let Some(part) = word.filter(is_part) {

@@ -168,6 +168,7 @@ pub(super) fn credited(text: &[u8], word: &Word) -> Option<usize> {
     });
     Some(first.map_or(start, |first| first.start))
 }
+
 /// The start of a surname that a comma and this given name follow.
 pub(super) fn turned(text: &[u8], word: &Word) -> Option<usize> {
     let blanks = run_back_up_to(text, word.start, 3, is_blank);
