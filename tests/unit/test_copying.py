@@ -8,7 +8,8 @@ import random
 import socket
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from struct import pack
 from typing import Any
@@ -380,13 +381,19 @@ async def test_an_encrypted_socket_is_not_lent() -> None:
         assert transport.reading
 
 
-def test_a_reader_does_not_run_far_ahead_and_ends_when_forgotten() -> None:
+@contextmanager
+def reading() -> Iterator[tuple[socket.socket, CopyMessages, CopyReader]]:
+    """The server's end of a socket, and who reads what comes out of the other."""
     ours, theirs = socket.socketpair()
     with closing(ours), closing(theirs):
         ours.setblocking(False)
         messages = CopyMessages(1 << 20, 1000)
         messages.receive(BEGUN)
-        reader = CopyReader(os.dup(ours.fileno()), messages)
+        yield theirs, messages, CopyReader(os.dup(ours.fileno()), messages)
+
+
+def test_a_reader_does_not_run_far_ahead_and_ends_when_forgotten() -> None:
+    with reading() as (theirs, messages, reader):
         theirs.settimeout(1.0)
         sent = 0
         with pytest.raises(TimeoutError):
@@ -404,12 +411,7 @@ def test_rows_that_come_one_by_one_are_not_given_a_piece_each() -> None:
         said = Path("/proc/self/status").read_text()
         return int(said.split("VmData:")[1].split()[0])  # kB
 
-    ours, theirs = socket.socketpair()
-    with closing(ours), closing(theirs):
-        ours.setblocking(False)
-        messages = CopyMessages(1 << 20, 1000)
-        messages.receive(BEGUN)
-        reader = CopyReader(os.dup(ours.fileno()), messages)
+    with reading() as (theirs, _, reader):
         theirs.sendall(message(b"d", b"row"))
         time.sleep(0.05)
         before = held()
