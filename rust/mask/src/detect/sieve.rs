@@ -158,6 +158,9 @@ impl Sieve {
         gates: &mut [Gated],
         of: impl Fn(&mut Gated) -> [u64; 4],
     ) -> usize {
+        // A place for each character, and behind them those that are written along: what found none
+        // would be left out.
+        const { assert!(PLACES >= GROUPS * GROUP + AT_ONCE) };
         let mut count = 0;
         let mut base = 0u32;
         for gated in gates {
