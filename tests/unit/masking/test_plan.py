@@ -12,8 +12,8 @@ KEY = TokenKey(bytes(32), "k1")
 ROWS = copy(row(b"Zanthe"))
 
 
-def analysed(shape: object) -> Analysis:
-    output = Output("name", {"kind": "text"}, Shape.BARE, ())
+def analysed(shape: object, name: str = "name") -> Analysis:
+    output = Output(name, {"kind": "text"}, Shape.BARE, ())
     analysis = Analysis("", "", "", (output,), (), (), ())
     analysis.take_shape(shape)
     return analysis
@@ -25,10 +25,15 @@ def decided(treatment: str) -> Decision:
 
 
 def given(
-    shape: object, decision: Decision, key: TokenKey = KEY, domain: str = "d", session: str = "s"
+    shape: object,
+    decision: Decision,
+    key: TokenKey = KEY,
+    domain: str = "d",
+    session: str = "s",
+    name: str = "name",
 ) -> bytes:
     stream = open_stream(
-        analysed(shape),
+        analysed(shape, name),
         decision,
         key,
         encoding="ndjson",
@@ -56,3 +61,10 @@ def test_another_decision_key_or_domain_is_another_plan(shape: object) -> None:
     ]
     assert len(set(others)) == len(others)
     assert given(shape, token, session="t") == others[0]
+
+
+@pytest.mark.parametrize("shapes", [("one", "other"), (None, None)])
+def test_one_decision_on_another_statement_is_another_plan(shapes: tuple[object, object]) -> None:
+    decision = decided("redact")
+    for shape, name in zip(shapes, ("name", "born"), strict=True):
+        assert given(shape, decision, name=name).startswith(f'{{"{name}":'.encode())
