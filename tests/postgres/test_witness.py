@@ -1,4 +1,4 @@
-"""The witness answers several questions at once, each for itself."""
+"""The witness answers several questions at once, each for itself; a session answers of itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest_asyncio
 
 import servers
 from gateway.errors import UpstreamFailed
-from gateway.upstream.witness import Witness
+from gateway.upstream.witness import OWN, Witness
 
 _SETUP = """
 drop schema if exists seen cascade; create schema seen;
@@ -106,3 +106,23 @@ async def test_who_goes_away_takes_no_other_answer_along(
     assert await stays is True
     assert gone.cancelled()
     witness.close()
+
+
+async def test_what_a_session_says_of_itself(admin: asyncpg.Connection) -> None:
+    whole, known, late, alone = [
+        await oid(admin, name) for name in ("whole", "known", "late", "alone")
+    ]
+    async with admin.transaction():
+        await admin.execute("select from seen.alone where id = 1")
+        answers = [
+            await admin.fetchval(OWN.query, relations, [*relations, *held])
+            for relations, held in (
+                ([whole, known, alone], []),  # a child that is not known
+                ([whole, known, late, alone], []),
+                ([whole, known], [late, alone]),  # known, but not as a child
+                ([known], []),  # a lock on a table that is not known
+                ([known], [alone]),
+            )
+        ]
+    assert answers == [True, False, True, True, False]
+    assert await admin.fetchval(OWN.query, [known], [known]) is False

@@ -142,11 +142,21 @@ async def test_a_child_that_came_is_met_in_a_short_result_and_in_a_long_one(
     assert sum(map(len, pieces)) > rows
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "select 1 / 0 = 1 or $1::pg_catalog.oid[] = $2::pg_catalog.oid[]",
+        "select false where $1::pg_catalog.oid[] <> $1 or $2::pg_catalog.oid[] <> $2",
+        "select null::bool and $1::pg_catalog.oid[] = $2::pg_catalog.oid[]",
+        "select $1::pg_catalog.oid[] <> $1 from generate_series(1, 2) "
+        "where $2::pg_catalog.oid[] = $2",
+    ],
+    ids=["an error", "no row", "NULL", "two rows"],
+)
 async def test_no_row_goes_on_when_what_is_asked_behind_them_has_no_answer(
-    drifting: Ward, monkeypatch: pytest.MonkeyPatch
+    drifting: Ward, monkeypatch: pytest.MonkeyPatch, answer: str
 ) -> None:
-    none = "select 1 / 0 = 1 or $1::pg_catalog.oid[] = $2::pg_catalog.oid[]"
-    monkeypatch.setattr(transactions, "OWN", Question("maskgate_none", none, 0))
+    monkeypatch.setattr(transactions, "OWN", Question("maskgate_none", answer, 0))
     pieces: list[bytes] = []
 
     async def grown(*_: object) -> bool:
@@ -160,6 +170,24 @@ async def test_no_row_goes_on_when_what_is_asked_behind_them_has_no_answer(
         found = await analyse("select remark from person", [], transaction)
         with pytest.raises(MaskgateError):
             async for piece in copied(transaction, found):
+                pieces.append(piece)
+    assert pieces == []
+
+
+@pytest.mark.parametrize("approved", [(), ("archive.member",)])
+async def test_no_row_comes_of_a_table_that_was_not_approved(
+    drifting: Ward, approved: tuple[str, ...]
+) -> None:
+    """Also where the tree is the approved one, nothing grew and every lock is known."""
+    known = [
+        await drifting.admin.fetchval("select $1::text::regclass::oid::int8", name)
+        for name in approved
+    ]
+    pieces: list[object] = []
+    async with drifting.database.transaction("walls") as transaction:
+        found = await analyse("select m.id from person, archive.member m", [], transaction)
+        with pytest.raises(NotUnderstood, match="came after the analysis"):
+            async for piece in transaction.stream(found.server_text, found.server_tree, known):
                 pieces.append(piece)
     assert pieces == []
 
