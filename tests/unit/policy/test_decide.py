@@ -131,6 +131,18 @@ def test_tables_outside_the_grant_are_refused() -> None:
     assert decide(grant("public.patient"), analysis(output("id")), POLICY).columns
 
 
+def test_what_was_decided_within_one_scope_is_not_decided_within_another() -> None:
+    """Whoever may read a table has it decided; the same statement of somebody else is refused."""
+    found = analysis(output("id"))
+    found.take_shape("one")
+    policy = Policy("clinic", {"public.patient.*": "clear"})
+    wide, narrow = grant("public.patient"), grant("public.encounter")
+    for _ in range(2):
+        assert decide(wide, found, policy).columns
+        with pytest.raises(OutOfScope):
+            decide(narrow, found, policy)
+
+
 def test_a_protected_column_many_times_over_is_refused() -> None:
     assert decide(grant(), analysis(*[output("name")] * 4), POLICY).columns
     with pytest.raises(ProtectedUse, match="selected 5 times"):

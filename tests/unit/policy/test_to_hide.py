@@ -140,6 +140,16 @@ def test_the_grant_s_scope_comes_first() -> None:
         to_hide(grant("public.other"), analysis(output("photo")), POLICY)
 
 
+def test_what_is_hidden_within_one_scope_is_not_looked_at_within_another() -> None:
+    found = analysis(output("name", shape=Shape.COMPUTED))
+    found.take_shape("one")
+    policy = Policy("clinic", COLUMNS)
+    for _ in range(2):
+        assert to_hide(grant("public.patient"), found, policy)
+        with pytest.raises(OutOfScope):
+            to_hide(grant("public.other"), found, policy)
+
+
 def test_refuse_hides_nothing() -> None:
     found = analysis(output("name", shape=Shape.COMPUTED), control=(use("mrn", "WHERE", P),))
     assert hidden(found, Policy("clinic", COLUMNS, expressions="refuse")) == []
