@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 
 from gateway.errors import InvalidRequest
+from gateway.sql.rewriting import quoted
 from gateway.sql.server import Server
 from gateway.sql.statement import Statement
 
@@ -73,11 +74,11 @@ async def inline(
         _text(value, str(row["typname"]), row["element"] is not None, number)  # type: ignore[index]
         for number, (value, row) in enumerate(zip(values, names, strict=True), 1)
     ]
-    quoted: list[object] = await server.fetch(_QUOTED, texts)
+    answers: list[object] = await server.fetch(_QUOTED, texts)
     literals = []
-    for row, answer in zip(names, quoted, strict=True):
+    for row, answer in zip(names, answers, strict=True):
         literal = answer["literal"]  # type: ignore[index]
-        name = ".".join(_identifier(str(row[part])) for part in ("nspname", "typname"))  # type: ignore[index]
+        name = ".".join(quoted(str(row[part])) for part in ("nspname", "typname"))  # type: ignore[index]
         literals.append(f"({'NULL' if literal is None else literal}::{name})")
     pieces, at = [], 0
     for number, token in statement.parameters():
@@ -88,10 +89,6 @@ async def inline(
 
 def _count(values: int) -> str:
     return {0: "no parameter was", 1: "one parameter was"}.get(values, f"{values} parameters were")
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _text(value: object, type_name: str, is_array: bool, number: int) -> str | None:
