@@ -359,19 +359,15 @@ def main() -> None:
     except ConfigurationError as error:
         sys.exit(_failed(error.detail, 2))
     except RefusedError as error:
-        code = _failed(f"{error.code or error.status}: {error.detail}", 1)
-        if error.hint:
-            ERR.print(error.hint, highlight=False, markup=False, soft_wrap=True)
-        sys.exit(code)
+        sys.exit(_failed(f"{error.code or error.status}: {error.detail}", 1, error.hint))
     except MaskgateError as error:
-        code = _failed(error.detail, 1)
-        if error.hint:
-            ERR.print(error.hint, highlight=False, markup=False, soft_wrap=True)
-        sys.exit(code)
+        sys.exit(_failed(error.detail, 1, error.hint))
     except ClientError as error:
         sys.exit(_failed(str(error), 1))
 
 
-def _failed(sentence: str, code: int) -> int:
+def _failed(sentence: str, code: int, hint: str | None = None) -> int:
     ERR.print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
+    if hint:
+        ERR.print(hint, highlight=False, markup=False, soft_wrap=True)
     return code
