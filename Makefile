@@ -11,7 +11,7 @@ export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-pg15 test-arm check accuracy bench bench-check bench-long fuzz format clean
+.PHONY: help setup demo test test-rust test-python test-pg15 test-arm check accuracy bench bench-check bench-long model fuzz format clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,8 +51,8 @@ test-arm: ## the masking crate for ARM, emulated (apt-get install qemu-user gcc-
 	cargo test --locked -q --target $(ARM) --target-dir target/arm -p mask --lib
 
 check: setup ## format, lint, types, stubs, room boundaries, file lengths
-	$(BIN)/ruff format --check python tests benchmarks
-	$(BIN)/ruff check python tests benchmarks
+	$(BIN)/ruff format --check python tests benchmarks docs
+	$(BIN)/ruff check python tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest gateway._kernel
 	$(BIN)/lint-imports
@@ -84,6 +84,9 @@ bench-long: setup $(BENCH_VENV)/.ready ## memory over a stream of 10 GB, and a t
 bench-check: ## instructions of the kernel and the decoder beside the recorded ones (UPDATE=1 records them anew)
 	@$(PYTHON) benchmarks/instructions.py $(if $(UPDATE),--update)
 
+model: setup ## every state of the release gate's model, and each of its rules left out once
+	@$(BIN)/python docs/release_gate.py --broken
+
 FUZZ_CASES ?= 20000
 FUZZ_WINDOWS ?= 100000
 FUZZ_SEED ?= $(shell date +%s)
@@ -94,8 +97,8 @@ fuzz: setup ## many more cases of the property tests (FUZZ_CASES), of notes (FUZ
 	PYTHONPATH=tests NONINTERFERENCE_CASES=$(NONINTERFERENCE_CASES) $(BIN)/python -m noninterference
 
 format: setup ## rewrite the sources in the one style
-	$(BIN)/ruff format python tests benchmarks
-	$(BIN)/ruff check --fix -q python tests benchmarks
+	$(BIN)/ruff format python tests benchmarks docs
+	$(BIN)/ruff check --fix -q python tests benchmarks docs
 	cargo fmt
 
 clean: ## remove what the build made

@@ -4,6 +4,8 @@ This path runs at every start, after a crash and after a clean stop alike. It re
 rebuilds the ledger beyond its last sync, and checks every checkpoint's signature and root. It
 refuses to go on over a bad frame that is not at the tail, a gap in the batches, a chain or a tree
 that does not fit, and files of the ledger that know more than the write-ahead file (a rollback).
+What it read may have been in the system's cache alone, so the last frame is made durable before
+anything is built on it.
 """
 
 from __future__ import annotations
@@ -72,6 +74,7 @@ def recover(directory: Path, key: LogKey, tiles: Tiles) -> State:
 def _replay(directory: Path, key: LogKey, tiles: Tiles) -> State:
     state = State()
     ends: dict[str, int] = {}
+    last: wal.SegmentReader | None = None
     for path in wal.segments(directory):
         if path.name != f"{state.next_batch:020d}.wal" and state.segments:
             raise DamagedLogError(f"{path}: expected the segment of batch {state.next_batch}")
@@ -86,9 +89,13 @@ def _replay(directory: Path, key: LogKey, tiles: Tiles) -> State:
             state.quarantined += torn
             continue
         state.segments.append(path)
+        last = reader
         ends[path.name] = state.previous_end = reader.end
         # What earlier segments left behind was named by the start that followed them.
         state.quarantined = torn
+    if last is not None and last.last is not None:
+        # Before anything is made of it. Those before it were synced, each before the next.
+        wal.settle(last.path, last.last)
     return state
 
 

@@ -73,7 +73,8 @@ class SegmentReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.end = 0  # behind the last good frame
+        self.last: Frame | None = None  # the last good frame
+        self.end = 0  # behind it
         self.torn = b""  # what a crash left behind it; empty when the end is clean
 
     def frames(self) -> Iterator[Frame]:
@@ -82,7 +83,7 @@ class SegmentReader:
             return
         with self.path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
             while (frame := _frame_at(data, self.end)) is not None:
-                self.end = frame.end
+                self.last, self.end = frame, frame.end
                 yield frame
             tail = data[self.end :].rstrip(b"\0")
             at = self.end
@@ -93,6 +94,20 @@ class SegmentReader:
                         f"{at} is good; no crash does that"
                     )
             self.torn = tail
+
+
+def settle(path: Path, last: Frame) -> None:
+    """Make a segment's last frame durable: a crash may have left it in the system's cache alone.
+
+    Written again, because after a failed sync the system takes its pages for written, and another
+    sync alone would return and write nothing.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        disk.write_all(fd, encode(last.batch, last.payload), last.offset - HEADER.size)
+        disk.sync(fd)
+    finally:
+        os.close(fd)
 
 
 _NUMBER = "[0-9]" * 20

@@ -1,0 +1,148 @@
+"""The power is lost at every moment: what was acknowledged is there, and the log starts."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import uuid
+from pathlib import Path
+
+import pytest
+from power import Disk, Fate, Op, Recorder, every, none, replay, some, torn
+
+from gateway.errors import LogUnavailable
+from gateway.sessionlog import SessionLog, wal
+from gateway.sessionlog import log as session_log
+
+ORIGIN = "log.example.org/power"
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments grow by little, so that hundreds of them are laid down soon."""
+    monkeypatch.setattr(wal, "GROWTH", 1 << 12)
+
+
+Acknowledged = dict[str, dict[int, str]]
+
+
+def acknowledged(ops: list[Op]) -> Acknowledged:
+    """By session and number the hash of each record that somebody was told is durable."""
+    found: Acknowledged = {}
+    for op in ops:
+        if op.what == "mark":
+            sid, index, digest = op.name.split(" ")
+            found.setdefault(sid, {})[int(index)] = digest
+    return found
+
+
+async def work(recorder: Recorder, sessions: int = 2, failing: int | None = None) -> None:
+    """Sessions one after the other, of which the last stays open.
+
+    Until the sync of number `failing` fails, if it is given.
+    """
+    log = SessionLog.open(recorder.root, origin=ORIGIN, version="0")
+    recorder.fail_sync = failing
+    try:
+        for number in range(sessions):
+            sid = str(uuid.UUID(int=number))
+            ref = await log.open_session(sid, {})
+            recorder.mark(f"{sid} {ref.index} {ref.hash}")
+            for n in range(3):
+                ref = await log.append(sid, "export", {"n": n, "pad": "x" * 300 * n})
+                recorder.mark(f"{sid} {ref.index} {ref.hash}")
+            if number + 1 < sessions:
+                ref = await log.close_session(sid, {"reason": "done", "statements": 0})
+                recorder.mark(f"{sid} {ref.index} {ref.hash}")
+    except LogUnavailable:
+        assert recorder.fail_sync is None, "the log failed by itself"
+    finally:
+        # Killed: nothing is written any more.
+        log._commits.fail(OSError("killed"))
+        log._commits.stop()
+        session_log.os.close(log._lock_fd)
+
+
+async def check(root: Path, promised: Acknowledged) -> None:
+    """The log in `root` starts and has what was promised."""
+    with pytest.MonkeyPatch.context() as patch:
+        # This log is looked at and thrown away: no need to wait for the real disk.
+        for call in ("fsync", "fdatasync"):
+            patch.setattr(session_log.os, call, lambda fd: None)
+        await look(root, promised)
+
+
+async def look(root: Path, promised: Acknowledged) -> None:
+    log = SessionLog.open(root, origin=ORIGIN, version="0")
+    try:
+        for sid, records in promised.items():
+            stored = (await log.session_bytes(sid)).records.splitlines()
+            assert len(stored) > max(records)
+            for index, digest in records.items():
+                if index + 1 < len(stored):
+                    assert f'"prev":"{digest}"'.encode() in stored[index + 1]
+    finally:
+        await log.aclose()
+
+
+def fates(seed: int) -> list[tuple[Fate, random.Random | None]]:
+    choice = random.Random(seed)
+    return [(none, None), (every, None), (torn, choice), (some(seed), choice)]
+
+
+async def lose_power_everywhere(ops: list[Op], start: int, base: Path) -> int:
+    """Check the disk at each of the moments from `start` on; how many there were."""
+    disk = Disk()
+    tried = 0
+    for at, op in enumerate(ops, 1):
+        disk.apply(op)
+        if at < start or op.what == "mark":
+            continue
+        for number, (fate, choice) in enumerate(fates(at)):
+            root = base / f"{at}-{number}"
+            disk.after_power_loss(root, fate, choice)
+            await check(root, acknowledged(ops[:at]))
+            shutil.rmtree(root)
+            tried += 1
+    return tried
+
+
+async def test_power_lost_at_any_moment(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "log", [])
+    with recorder.watching():
+        await work(recorder)
+    assert len(acknowledged(recorder.ops)) == 2
+    (tmp_path / "tries").mkdir()
+    assert await lose_power_everywhere(recorder.ops, 1, tmp_path / "tries") > 200
+
+
+@pytest.mark.parametrize("failing", [0, 3])
+async def test_power_lost_while_starting_after_a_failed_sync(tmp_path: Path, failing: int) -> None:
+    """What a failed sync leaves is in the cache, where the next start reads it, not on the disk."""
+    recorder = Recorder(tmp_path / "log", [])
+    with recorder.watching():
+        await work(recorder, failing=failing)
+    assert any(op.what == "drop" for op in recorder.ops)
+    await start_again_and_lose_power(recorder.ops, tmp_path)
+
+
+@pytest.mark.parametrize("back", [0, 1, 3])
+async def test_power_lost_while_starting_after_a_kill(tmp_path: Path, back: int) -> None:
+    """Killed behind one of the last writes: the next start reads what is in the cache alone."""
+    recorder = Recorder(tmp_path / "log", [])
+    with recorder.watching():
+        await work(recorder)
+    writes = [at for at, op in enumerate(recorder.ops, 1) if op.what == "write"]
+    await start_again_and_lose_power(recorder.ops[: writes[-1 - back]], tmp_path)
+
+
+async def start_again_and_lose_power(ops: list[Op], tmp_path: Path) -> None:
+    """A start on what the cache holds behind these calls; power is lost at each moment of it."""
+    root = tmp_path / "again"
+    replay(ops).cached(root)
+    again = Recorder(root, ops)
+    with again.watching():
+        await work(again, sessions=0)
+    (tmp_path / "tries").mkdir()
+    tried = await lose_power_everywhere(again.ops, len(ops) + 1, tmp_path / "tries")
+    assert tried > 20
