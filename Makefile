@@ -11,7 +11,7 @@ export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-pg15 test-arm check accuracy bench bench-check bench-long model fuzz format clean
+.PHONY: help setup demo test test-rust test-python test-pg15 test-arm check accuracy bench bench-check bench-long model test-kills fuzz format clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -83,6 +83,10 @@ bench-long: setup $(BENCH_VENV)/.ready ## memory over a stream of 10 GB, and a t
 
 bench-check: ## instructions of the kernel and the decoder beside the recorded ones (UPDATE=1 records them anew)
 	@$(PYTHON) benchmarks/instructions.py $(if $(UPDATE),--update)
+
+KILLS ?= 200
+test-kills: setup ## SIGKILL under load, again and again (KILLS): no row without its record
+	PYTHONPATH=tests:tests/endpoints KILLS=$(KILLS) $(BIN)/python -m kills
 
 model: setup ## every state of the release gate's model, and each of its rules left out once
 	@$(BIN)/python docs/release_gate.py --broken
