@@ -86,23 +86,43 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     out
 }
 
+/// What a digit stands for, and `NONE` for every other byte.
+const VALUES: [u8; 256] = values();
+const NONE: u8 = 0xff;
+
+#[allow(clippy::indexing_slicing, reason = "worked out by the compiler")]
+const fn values() -> [u8; 256] {
+    let mut out = [NONE; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = if value < 10 {
+            b'0' + value
+        } else {
+            b'a' + value - 10
+        };
+        out[digit as usize] = value;
+        value += 1;
+    }
+    out
+}
+
 /// Lower-case hex of exactly `N` bytes.
 pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut out = [0; N];
     if text.len() != N * 2 {
         return None;
     }
+    let mut seen = 0;
     for (byte, pair) in out.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        for digit in pair {
-            let value = match digit {
-                b'0'..=b'9' => digit - b'0',
-                b'a'..=b'f' => digit - b'a' + 10,
-                _ => return None,
-            };
-            *byte = *byte << 4 | value;
-        }
+        let value = |at: usize| {
+            let digit = pair.get(at).copied().unwrap_or_default();
+            VALUES.get(usize::from(digit)).copied().unwrap_or(NONE)
+        };
+        let (high, low) = (value(0), value(1));
+        seen |= high | low;
+        *byte = high << 4 | low;
     }
-    Some(out)
+    (seen < 16).then_some(out)
 }
 
 #[cfg(test)]

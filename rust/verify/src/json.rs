@@ -462,18 +462,40 @@ impl<'a> Value<'a> {
 
     /// The members of an object, in the order in which they stand.
     pub(crate) fn members(&self) -> impl Iterator<Item = (Cow<'a, str>, Value<'a>)> + use<'a> {
+        self.walk()
+            .filter_map(|(key, value)| Some((key.string()?, value)))
+    }
+
+    /// The members of an object with their keys as values, which copies nothing.
+    pub(crate) fn walk(&self) -> impl Iterator<Item = (Value<'a>, Value<'a>)> + use<'a> {
         let mut inside = self.inside(Kind::Object);
-        std::iter::from_fn(move || Some((inside.next()?.string()?, inside.next()?)))
+        std::iter::from_fn(move || Some((inside.next()?, inside.next()?)))
     }
 
     /// A member of an object.
     pub(crate) fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.members()
-            .find_map(|(key, value)| (key == name).then_some(value))
+        self.walk()
+            .find_map(|(key, value)| key.is(name).then_some(value))
+    }
+
+    /// Whether it is this string; without a copy, for most are spelled without escapes.
+    pub(crate) fn is(&self, text: &str) -> bool {
+        match self.nodes.first() {
+            Some(node) if node.kind == Kind::String && !node.escaped => self.raw() == text,
+            _ => self.string().is_some_and(|own| own == text),
+        }
     }
 
     /// An object with exactly these members, given in rising order.
     pub(crate) fn has_only(&self, names: &[&str]) -> Result<(), String> {
+        let mut expected = names.iter();
+        let in_order = self.walk().fold(true, |right, (key, _)| {
+            right & expected.next().is_some_and(|name| key.is(name))
+        });
+        if self.kind() == Kind::Object && in_order && expected.next().is_none() {
+            return Ok(());
+        }
+        // In another order, which is allowed, or not what was expected.
         let mut got: Vec<_> = self.members().map(|(key, _)| key).collect();
         got.sort_unstable();
         if self.kind() == Kind::Object && got.iter().eq(names) {

@@ -4,10 +4,9 @@ use crate::container::{BLOCK, some};
 use crate::fault::{Checked, refuse};
 use crate::json::TEXT_LIMIT;
 use memchr::memchr;
-use sha2::{Digest, Sha256};
 use std::io::Read;
 
-/// Gives each line without its LF and hashes every byte that it reads.
+/// Gives each line without its LF.
 pub(crate) struct Lines<R> {
     source: R,
     room: Vec<u8>,
@@ -16,7 +15,6 @@ pub(crate) struct Lines<R> {
     end: usize,
     /// So many bytes behind `start` hold no line end.
     seen: usize,
-    sha256: Sha256,
 }
 
 impl<R: Read> Lines<R> {
@@ -27,7 +25,6 @@ impl<R: Read> Lines<R> {
             start: 0,
             end: 0,
             seen: 0,
-            sha256: Sha256::new(),
         }
     }
 
@@ -54,11 +51,6 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// SHA-256 of all that was read.
-    pub(crate) fn sha256(self) -> [u8; 32] {
-        self.sha256.finalize().into()
-    }
-
     fn fill(&mut self) -> Checked<usize> {
         self.room.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
@@ -69,7 +61,6 @@ impl<R: Read> Lines<R> {
         }
         let room = self.room.get_mut(self.end..).unwrap_or_default();
         let read = some(&mut self.source, room)?;
-        self.sha256.update(room.get(..read).unwrap_or_default());
         self.end += read;
         Ok(read)
     }
@@ -104,7 +95,6 @@ mod tests {
                 Err(other) => panic!("{other:?}"),
             }
         }
-        assert_eq!(lines.sha256(), <[u8; 32]>::from(Sha256::digest(data)));
         Ok(out)
     }
 

@@ -84,11 +84,16 @@ pub(crate) fn procedure<F: Read + Seek>(
 
     let session = container.member(SESSION)?;
     let mut parts = Parts::default();
-    let records = Records::read(part(file, session)?, &manifest, &leaves, |raw| {
+    let each = |raw: &[u8]| {
         if listing {
             parts.add(raw);
         }
-    })?;
+    };
+    let source = part(file, session)?;
+    let records = placed(
+        Records::read(source, session.sha256, &manifest, &leaves, each),
+        SESSION,
+    )?;
     let told = format!(
         "{} in one chain, as the {} leaf says",
         manifest.records,

@@ -87,9 +87,12 @@ pub(crate) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// Reads the member to its end; `each` is given every line when it has been checked.
+    /// Reads the member to its end; `each` is given every line when it has been checked. `sha256` is
+    /// the member's, from when the file was read first: should it have been changed since, then what
+    /// is read now still has to be what the leaf's head stands for.
     pub(crate) fn read(
         source: impl Read,
+        sha256: [u8; 32],
         manifest: &'a Manifest,
         leaves: &'a Leaves,
         mut each: impl FnMut(&[u8]),
@@ -113,7 +116,7 @@ impl<'a> Records<'a> {
             each(raw);
             bytes = bytes.saturating_add(raw.len() as u64).saturating_add(1);
         }
-        made.end(bytes, lines.sha256())?;
+        made.end(bytes, sha256)?;
         Ok(made)
     }
 

@@ -18,7 +18,7 @@ pub(crate) enum Is {
     Object,
 }
 
-/// The members that an object must hold.
+/// The members that an object must hold, in rising order.
 pub(crate) type Shape = [(&'static str, Is)];
 
 /// `holder` is an object that holds what the shape says.
@@ -26,15 +26,21 @@ pub(crate) fn fits(holder: Value<'_>, shape: &Shape) -> Result<(), String> {
     if holder.kind() != Kind::Object {
         return Err(format!("expected an object, got {}", holder.kind().word()));
     }
+    // Records are in their one spelling, so that one walk finds all; others are searched.
+    let mut walk = holder.walk();
     for &(name, is) in shape {
-        let value = needed(holder, name)?;
+        let found = walk.find_map(|(key, value)| key.is(name).then_some(value));
+        let value = match found {
+            Some(value) => value,
+            None => needed(holder, name)?,
+        };
         let null = value.kind() == Kind::Null;
         match is {
             Is::Any => {}
             Is::TextOrNull | Is::CountOrNull if null => {}
             Is::Text | Is::TextOrNull => kind(value, name, Kind::String)?,
-            Is::Count | Is::CountOrNull => _ = count(holder, name)?,
-            Is::Hash => _ = digest::<32>(holder, name)?,
+            Is::Count | Is::CountOrNull => _ = counted(value, name)?,
+            Is::Hash => _ = hashed::<32>(value, name)?,
             Is::Truth => kind(value, name, Kind::Boolean)?,
             Is::List => kind(value, name, Kind::List)?,
             Is::Object => kind(value, name, Kind::Object)?,
@@ -65,7 +71,10 @@ pub(crate) fn string<'a>(holder: Value<'a>, name: &str) -> Result<Cow<'a, str>, 
 
 /// A member that is an integer of 0 or more.
 pub(crate) fn count(holder: Value<'_>, name: &str) -> Result<u64, String> {
-    let value = needed(holder, name)?;
+    counted(needed(holder, name)?, name)
+}
+
+fn counted(value: Value<'_>, name: &str) -> Result<u64, String> {
     kind(value, name, Kind::Integer)?;
     let number = value.integer().unwrap_or(-1);
     u64::try_from(number).map_err(|_| format!("{name} is negative"))
@@ -73,7 +82,12 @@ pub(crate) fn count(holder: Value<'_>, name: &str) -> Result<u64, String> {
 
 /// A member that is `N` bytes in lower-case hex.
 pub(crate) fn digest<const N: usize>(holder: Value<'_>, name: &str) -> Result<[u8; N], String> {
-    let text = string(holder, name)?;
+    hashed(needed(holder, name)?, name)
+}
+
+fn hashed<const N: usize>(value: Value<'_>, name: &str) -> Result<[u8; N], String> {
+    kind(value, name, Kind::String)?;
+    let text = value.string().unwrap_or_default();
     unhex(&text).ok_or_else(|| format!("{name} is not {N} bytes in hex: {}", shown(&text, 80)))
 }
 

@@ -9,90 +9,90 @@ use crate::time::moment;
 use std::collections::{BTreeMap, HashMap};
 
 const OPEN: &Shape = &[
-    ("identity", Is::Text),
-    ("issuer", Is::Text),
-    ("subject", Is::Text),
     ("actor", Is::TextOrNull),
-    ("token_fingerprint", Is::Text),
     ("client", Is::Any),
     ("connection", Is::Text),
-    ("grant", Is::Object),
-    ("purpose", Is::Text),
-    ("policy_hash", Is::Hash),
-    ("gateway_version", Is::Text),
     ("database_floor", Is::Any),
+    ("gateway_version", Is::Text),
+    ("grant", Is::Object),
+    ("identity", Is::Text),
+    ("issuer", Is::Text),
+    ("policy_hash", Is::Hash),
+    ("purpose", Is::Text),
+    ("subject", Is::Text),
+    ("token_fingerprint", Is::Text),
 ];
 const GRANT: &Shape = &[
+    ("connection", Is::Text),
+    ("decided_by", Is::Text),
+    ("expires_at", Is::Text),
     ("id", Is::Text),
     ("identity", Is::Text),
-    ("connection", Is::Text),
-    ("tables", Is::List),
-    ("purpose", Is::Text),
-    ("not_before", Is::Text),
-    ("expires_at", Is::Text),
-    ("decided_by", Is::Text),
     ("max_rows", Is::CountOrNull),
+    ("not_before", Is::Text),
+    ("purpose", Is::Text),
+    ("tables", Is::List),
 ];
 const INTENT: &Shape = &[
-    ("statement_no", Is::Count),
-    ("statement", Is::Text),
-    ("params", Is::Any),
-    ("server_text", Is::TextOrNull),
     ("analysis", Is::Object),
     ("decision", Is::List),
     ("format", Is::Text),
     ("notes", Is::List),
+    ("params", Is::Any),
+    ("server_text", Is::TextOrNull),
+    ("statement", Is::Text),
+    ("statement_no", Is::Count),
 ];
 const ANALYSIS: &Shape = &[
-    ("outputs", Is::List),
     ("control", Is::List),
+    ("outputs", Is::List),
     ("tables", Is::List),
 ];
 const DECISION: &Shape = &[
     ("column", Is::Text),
-    ("treatment", Is::Any),
-    ("reason", Is::Text),
     ("columns", Is::List),
+    ("reason", Is::Text),
+    ("treatment", Is::Any),
 ];
 const RESULT: &Shape = &[
-    ("statement_no", Is::Count),
-    ("chunk", Is::Count),
-    ("rows", Is::Count),
     ("bytes", Is::Count),
-    ("digest", Is::Hash),
+    ("chunk", Is::Count),
     ("cumulative_rows", Is::Count),
+    ("digest", Is::Hash),
+    ("rows", Is::Count),
+    ("statement_no", Is::Count),
 ];
 const RELEASE: &Shape = &[
-    ("statement_no", Is::Count),
-    ("rows", Is::Count),
-    ("chunks", Is::Count),
-    ("truncated", Is::Truth),
     ("cells_masked", Is::Object),
+    ("chunks", Is::Count),
     ("detectors", Is::Object),
     ("digest", Is::Hash),
     ("notes", Is::List),
+    ("rows", Is::Count),
+    ("statement_no", Is::Count),
+    ("truncated", Is::Truth),
 ];
 const REFUSED: &Shape = &[
-    ("statement_no", Is::Count),
     ("code", Is::Text),
     ("detail", Is::Text),
+    ("statement_no", Is::Count),
 ];
 /// Of a statement that was too long to be kept.
 const LONG: &Shape = &[
-    ("statement_bytes", Is::Count),
     ("statement_blake3", Is::Hash),
+    ("statement_bytes", Is::Count),
     ("statement_head", Is::Text),
 ];
 const ERROR: &Shape = &[
-    ("statement_no", Is::Count),
     ("code", Is::Text),
     ("detail", Is::Text),
     ("rows", Is::Count),
+    ("statement_no", Is::Count),
 ];
 const CANCEL: &Shape = &[
-    ("statement_no", Is::Count),
     ("reason", Is::Text),
     ("rows", Is::Count),
+    ("statement_no", Is::Count),
 ];
 const CLOSE: &Shape = &[("reason", Is::Text), ("statements", Is::Count)];
 
