@@ -24,7 +24,8 @@ from gateway.evidence import container
 #: The stages, in the order in which they are worked.
 STAGES = (
     "records", "raw", "session", "leaves", "leaf", "entries", "entry", "note body", "note",
-    "consistency", "consistency.json", "documents", "manifest", "manifest.json", "members", "bundle",
+    "consistency", "consistency.json", "documents", "manifest", "manifest.json", "members",
+    "bundle",
 )  # fmt: skip
 
 Touch = Callable[[Any], Any]
@@ -122,15 +123,22 @@ def story(choice: random.Random, closed: bool) -> list[tuple[str, Record]]:
 
 
 class Forger:
-    """One bundle; `touches` gives a change for some of the stages."""
+    """One bundle; `touches` gives a change for some of the stages, of one record or of `every`."""
 
-    def __init__(self, choice: random.Random, signer: Signer, touches: dict[str, Touch]) -> None:
+    def __init__(
+        self,
+        choice: random.Random,
+        signer: Signer,
+        touches: dict[str, Touch],
+        every: bool = False,
+    ) -> None:
         unknown = set(touches) - set(STAGES)
         if unknown:
             raise ValueError(f"no stage is called {unknown}")
         self.choice = choice
         self.signer = signer
         self.touches = touches
+        self.every = every
 
     def touched(self, stage: str, value: Any) -> Any:
         touch = self.touches.get(stage)
@@ -207,7 +215,13 @@ class Forger:
         return self.signed(members, sid, len(heads))
 
     def leaf(self, kind: str, boot: bytes, **more: Any) -> Record:
-        return {"type": kind, "v": 1, "ts": "2026-11-22T12:00:00.000000Z", "boot": boot.hex(), **more}
+        return {
+            "type": kind,
+            "v": 1,
+            "ts": "2026-11-22T12:00:00.000000Z",
+            "boot": boot.hex(),
+            **more,
+        }
 
     def session(self, sid: str, genesis: Record, end: str) -> tuple[bytes, list[bytes], bytes]:
         """The member's bytes, the chain's heads, grant.json."""
@@ -215,7 +229,7 @@ class Forger:
         about["grant"] |= {
             "not_before": "2026-11-22T11:00:00Z",
             "expires_at": "2026-11-22T12:00:59.5+00:00",
-            "max_rows": self.choice.choice((None, 3, 1000)),
+            "max_rows": self.choice.choice((None, None, 1000, 1000, 1000, 3)),
         }
         told = [("open", about), *story(self.choice, end == "close")]
         records = self.touched("records", [
@@ -237,7 +251,7 @@ class Forger:
         touched = self.choice.randrange(len(records)) if records else -1
         for at, record in enumerate(records):
             raw = spelled({"prev": head.hex(), **record})
-            if at == touched:
+            if self.every or at == touched:
                 raw = self.touched("raw", raw)
             joined = head + struct.pack(">QI", at, len(raw)) + raw
             head = blake3(joined, derive_key_context="maskgate 2026-11 record v1").digest()

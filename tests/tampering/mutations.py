@@ -15,9 +15,10 @@ from forger import STAGES, Forger, Signer, Touch
 #: Deep enough for any reader to refuse.
 _DEEP = b"[" * 3000 + b"]" * 3000
 _ATOMS: list[Any] = [
-    None, True, False, 0, 1, 2, -1, 2**53 - 1, 2**53, -(2**53), 10**16, 10**17, "", "x", "1", "open",
-    "deny", "00" * 32, "AB" * 32, "2026-11-22T12:00:00Z", "9999-12-31T23:59:59.999999Z", [], {}, [[]],
-    [1], {"name": "clear"}, {"name": 1}, {"name": "deny"}, "\u202e", "\U0001f600", "\x7f", "\ud800",
+    None, True, False, 0, 1, 2, -1, 2**53 - 1, 2**53, -(2**53), 10**16, 10**17, "", "x", "1",
+    "open", "deny", "00" * 32, "AB" * 32, "2026-11-22T12:00:00Z", "9999-12-31T23:59:59.999999Z", [],
+    {}, [[]], [1], {"name": "clear"}, {"name": 1}, {"name": "deny"}, "\u202e", "\U0001f600",
+    "\x7f", "\ud800",
 ]  # fmt: skip
 _KEYS = ("", "v", "name", "more", "\U0001f600", "\ufb33", "statement_no", "\x7f", "policy_hash")
 _TIMES = (
@@ -40,7 +41,8 @@ _TEXTS: list[tuple[bytes, bytes]] = [
     (b"e", b"\\"), (b"e", b"\x7f"), (b"e", b"\x00"), (b"e", b"\x1f"), (b"e", b"\xff"),
     (b"e", b"\xc0\x80"), (b"e", b"\xed\xa0\x80"), (b"e", b"\xf4\x90\x80\x80"), (b"e", b"\xc3\xa9"),
     (b"e", b"\xef\xbf\xbf"), (b"e", b"\xe2\x80\xa8"), (b"}", b"},"), (b"}", b",}"), (b"]", b",]"),
-    (b"{", b"{,"), (b"[]", _DEEP), (b"[]", b"[" * 40 + b"]" * 40), (b"{}", b'{"a":' * 40 + b"1" + b"}" * 40),
+    (b"{", b"{,"), (b"[]", _DEEP), (b"[]", b"[" * 40 + b"]" * 40),
+    (b"{}", b'{"a":' * 40 + b"1" + b"}" * 40),
     (b"{", b'{"v":1,'), (b"{", b'{"\\u0076":1,'), (b"{", b'{"zzz":0,"zzz":0,'),
     (b"{", b'{"zz\\u007a":0,"zzz":0,'), (b"{", b'{"b":0,"a":0,'), (b"{", b'{1:0,'), (b'"', b"'"),
     (b"}", b"}}"), (b"]", b"]]"), (b"{", b"\xef\xbb\xbf{"), (b":[", b":[1 2,"), (b":[", b":[[],"),
@@ -121,7 +123,9 @@ def revalued(choice: random.Random, value: Any) -> Any:
         holder[key] = choice.choice((old + 1, old - 1, -old, str(old), bool(old), old * 2**40))
     elif kind in (5, 6) and isinstance(old, str) and old:
         at = choice.randrange(len(old))
-        c = choice.choice(("", "0", "a", "A", " ", "\n", "é", "٣", old[at] * 2, "\u202e", "\U0001f600"))
+        c = choice.choice(
+            ("", "0", "a", "A", " ", "\n", "é", "٣", old[at] * 2, "\u202e", "\U0001f600")
+        )
         holder[key] = old[:at] + c + old[at + 1 :]
     elif kind == 7 and isinstance(old, str):
         holder[key] = choice.choice(_TIMES)
@@ -142,8 +146,8 @@ def rewritten(choice: random.Random, records: list[dict[str, Any]]) -> list[dict
     elif kind == 2:
         records.insert(choice.randrange(len(records) + 1), records.pop(at))
     elif kind == 3:
-        kinds = ("open", "intent", "result", "release", "refused", "error", "cancel", "export", "close",
-                 "event", "recovery", "")  # fmt: skip
+        kinds = ("open", "intent", "result", "release", "refused", "error", "cancel", "export",
+                 "close", "event", "recovery", "")  # fmt: skip
         records[at]["type"] = choice.choice(kinds)
     elif kind == 4:
         for record in records[choice.randrange(len(records)) :]:
@@ -210,7 +214,8 @@ def _one_member(choice: random.Random, members: dict[str, bytes]) -> dict[str, b
 def _note(choice: random.Random, note: bytes) -> bytes:
     changes = (
         (b"\n", b"\r\n"), (b"\n", b"\n\n"), (b"\n", b""), (b"\n", b"\n0"), (b"\n", b"\n+"),
-        (b"\n", b" \n"), (b"=", b""), (b"=", b"=="), (b"+", b"-"), (b"/", b"_"), ("—".encode(), b"-"),
+        (b"\n", b" \n"), (b"=", b""), (b"=", b"=="), (b"+", b"-"), (b"/", b"_"),
+        ("—".encode(), b"-"),
         ("—".encode(), "–".encode()), (b" ", b"  "), (b"log", b"Log"), (b"1", "١".encode()),
         (b"\n", b"\nmore\n"),
     )  # fmt: skip
