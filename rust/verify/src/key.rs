@@ -85,3 +85,132 @@ fn strict(public: &[u8; 32], message: &[u8], signature: &[u8]) -> Result<(), Str
         .and_then(|key| key.verify_strict(message, &signature))
         .map_err(|_| "the signature does not match, or S is not below the group's order".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::unhex;
+
+    fn bytes(value: &serde_json::Value) -> Vec<u8> {
+        let text = value.as_str().unwrap();
+        let pairs = (0..text.len() / 2).map(|at| &text[at * 2..at * 2 + 2]);
+        pairs
+            .map(|pair| u8::from_str_radix(pair, 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn the_vectors_of_rfc_8032_hold_and_nothing_near_them() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/vectors/ed25519.json"
+        );
+        let vectors: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        for vector in vectors["tests"].as_array().unwrap() {
+            let public = bytes(&vector["public"]).try_into().unwrap();
+            let (message, signature) = (bytes(&vector["message"]), bytes(&vector["signature"]));
+            assert_eq!(strict(&public, &message, &signature), Ok(()));
+            assert!(strict(&public, &[&message[..], b"x"].concat(), &signature).is_err());
+            assert!(strict(&public, &message, &signature[1..]).is_err());
+            for at in 0..64 {
+                let mut changed = signature.clone();
+                changed[at] ^= 1;
+                assert!(strict(&public, &message, &changed).is_err(), "{at}");
+            }
+            // S + L is as good in the equation.
+            let order: [u8; 32] =
+                unhex("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
+            let (mut more, mut carry) = (signature.clone(), 0);
+            for (byte, add) in more[32..].iter_mut().zip(order) {
+                let sum = u16::from(*byte) + u16::from(add) + carry;
+                (*byte, carry) = (sum.to_le_bytes()[0], sum >> 8);
+            }
+            assert!(strict(&public, &message, &more).is_err());
+        }
+    }
+
+    #[test]
+    fn points_of_small_order_and_second_spellings_are_refused() {
+        for (text, why) in [
+            (
+                "0100000000000000000000000000000000000000000000000000000000000000",
+                "small order",
+            ),
+            (
+                "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                "small order",
+            ),
+            (
+                "0000000000000000000000000000000000000000000000000000000000000000",
+                "small order",
+            ),
+            (
+                "0000000000000000000000000000000000000000000000000000000000000080",
+                "small order",
+            ),
+            (
+                "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+                "small order",
+            ),
+            (
+                "0100000000000000000000000000000000000000000000000000000000000080",
+                "one encoding",
+            ),
+            (
+                "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                "one encoding",
+            ),
+            (
+                "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                "one encoding",
+            ),
+            (
+                "0200000000000000000000000000000000000000000000000000000000000000",
+                "one encoding",
+            ),
+        ] {
+            let public = unhex(text).unwrap();
+            let said = strict(&public, b"", &[public, [0; 32]].concat()).unwrap_err();
+            assert!(said.contains(why), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_key_has_one_spelling() {
+        let good = "example.com/log+1f2e58ee+AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB";
+        let id = Key::read(good).unwrap_err();
+        let id = id
+            .rsplit_once("expected \"")
+            .unwrap()
+            .1
+            .split_once('"')
+            .unwrap()
+            .0;
+        let good = good.replace("1f2e58ee", id);
+        assert_eq!(Key::read(&good).map(|key| key.text), Ok(good.clone()));
+        for wrong in [
+            good.replace("+AQ", "+Ag"),
+            good.replace("example", "exämple"),
+            good.replace("example.com/log", ""),
+            good.replace('/', " "),
+            good.to_uppercase(),
+            good.replacen('+', "", 1),
+            format!("{good}="),
+            format!("{good}\n"),
+            format!("{good}+"),
+        ] {
+            assert!(Key::read(&wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn base64_has_one_spelling() {
+        assert_eq!(decode64("AAE="), Ok(vec![0, 1]));
+        for wrong in [
+            "AAE", "AAF=", "AAE==", "A-_=", "AAE=\n", " AAE=", "AA=E", "A",
+        ] {
+            assert!(decode64(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -252,3 +252,45 @@ fn tail(raw: &[u8]) -> Option<(u64, Head)> {
     let (number, rest) = text.split_once(",\"prev\":\"")?;
     Some((number.parse().ok()?, crate::fault::unhex(rest.get(..64)?)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::unhex;
+    use crate::tree::leaf_hash;
+    use sha2::{Digest, Sha256};
+
+    #[test]
+    fn the_example_worked_by_hand_holds() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/vectors/chain.json"
+        );
+        let vector: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let text = |name: &str| vector[name].as_str().unwrap();
+        let opened = Opened {
+            size: vector["cp_size"].as_u64().unwrap(),
+            root: unhex(text("cp_root")).unwrap(),
+        };
+        let sid = unhex(&text("sid").replace('-', "")).unwrap();
+        let (boot, number) = (
+            unhex(text("boot")).unwrap(),
+            vector["session_no"].as_u64().unwrap(),
+        );
+        let mut head = genesis(text("origin"), &sid, &boot, number, opened);
+        assert_eq!(hex(&head), text("genesis"));
+        let (chain, mut file) = (Chain::new(), Vec::new());
+        let records = vector["records"].as_array().unwrap();
+        for (index, record) in records.iter().enumerate() {
+            let raw = record.as_str().unwrap().as_bytes();
+            assert_eq!(tail(raw), Some((index as u64, head)));
+            head = chain.link(&head, index as u64, raw);
+            assert_eq!(hex(&head), vector["hashes"][index].as_str().unwrap());
+            file.extend_from_slice(raw);
+            file.push(b'\n');
+        }
+        assert_eq!(hex(&Sha256::digest(&file)), text("sha256"));
+        assert_eq!(hex(&leaf_hash(text("leaf").as_bytes())), text("leaf_hash"));
+    }
+}
