@@ -1,4 +1,4 @@
-"""An evidence bundle by the auditor's script and by the kernel, beside SHA-256 of the same bytes."""
+"""An evidence bundle by the auditor's script and by the kernel, beside SHA-256 of its bytes."""
 
 from __future__ import annotations
 

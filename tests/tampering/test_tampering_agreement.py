@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import json
 import os
 import random
@@ -15,6 +16,8 @@ import pytest
 from agreement import SIGNER, Court, try_seeds
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from forger import ORIGIN, Forger, Signer, Touch, root_of
+
+from gateway.auditor import verify
 
 CASES = int(os.environ.get("AGREEMENT_CASES", "10000"))
 PORTIONS = 10
@@ -208,6 +211,7 @@ def test_a_replayed_bundle_and_a_spliced_one(court: Court) -> None:
 
 
 _P = 2**255 - 19
+_L = 2**252 + 27742317777372353535851937790883648493
 _ORDER_8 = "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"
 POINTS = {
     "neutral": 1, "neutral-not-reduced": _P + 1, "neutral-with-a-sign": 1 | 1 << 255,
@@ -250,13 +254,48 @@ class _Odd:
         return self.signature
 
 
+class MixedSigner(OddSigner):
+    """A key with a part of order eight: its signatures fit where that part falls out of the
+    equation, while an equation with cofactor would take all of them."""
+
+    def __init__(self, falls_out: bool) -> None:
+        self.a, self.falls_out = 0x1234567890ABCDEF, falls_out
+        torsion = verify._decompress(bytes.fromhex(_ORDER_8))
+        point = verify._add(verify._multiply(self.a, verify._BASE), torsion)
+        super().__init__(encoded(point), b"")
+        self.private.sign = self.sign  # type: ignore[method-assign]
+
+    def sign(self, message: bytes) -> bytes:
+        public = self.private.public_key().public_bytes_raw()
+        for r in range(1, 1000):
+            commitment = encoded(verify._multiply(r, verify._BASE))
+            hashed = hashlib.sha512(commitment + public + message).digest()
+            k = int.from_bytes(hashed, "little") % _L
+            if (k % 8 == 0) == self.falls_out:
+                return commitment + ((r + k * self.a) % _L).to_bytes(32, "little")
+        raise LookupError("no such commitment")
+
+
+def encoded(point: tuple[int, int, int, int]) -> bytes:
+    inverse = pow(point[2], _P - 2, _P)
+    x, y = point[0] * inverse % _P, point[1] * inverse % _P
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+@pytest.mark.parametrize(("falls_out", "verdict"), [(True, 0), (False, 1)])
+def test_a_key_of_mixed_order(court: Court, falls_out: bool, verdict: int) -> None:
+    signer = MixedSigner(falls_out)
+    court.trust.write_text(json.dumps(signer.trust()))
+    script, kernel, said = court.verdicts(forged({}, signer=signer))
+    assert (script, kernel) == (verdict, verdict), said
+
+
 def test_s_of_the_order_and_more(court: Court) -> None:
-    order = 2**252 + 27742317777372353535851937790883648493
 
     def add(raw: bytes) -> bytes:
         manifest = json.loads(raw)
         signature = base64.b64decode(manifest["signature"])
-        s = int.from_bytes(signature[32:], "little") + order
+        s = int.from_bytes(signature[32:], "little") + _L
         again = signature[:32] + s.to_bytes(32, "little")
         manifest["signature"] = base64.b64encode(again).decode()
         return json.dumps(manifest, separators=(",", ":"), sort_keys=True).encode()
