@@ -138,7 +138,7 @@ def rewritten(choice: random.Random, records: list[dict[str, Any]]) -> list[dict
     """The story changed: a record dropped, repeated, moved, of another type, or a value in it."""
     records = copy.deepcopy(records)
     at = choice.randrange(len(records))
-    kind = choice.randrange(8)
+    kind = choice.randrange(12)
     if kind == 0:
         del records[at]
     elif kind == 1:
@@ -156,6 +156,8 @@ def rewritten(choice: random.Random, records: list[dict[str, Any]]) -> list[dict
                 body["statement_no"] += choice.choice((1, 1, -1, 2**40))
     elif kind == 5:
         records[at]["ts"] = choice.choice((*_TIMES, "2026-11-22T12:00:00.000000Z"))
+    elif kind < 10:
+        nudge(choice, records)
     else:
         records[at] = revalued(choice, records[at])
         if not isinstance(records[at], dict):
@@ -167,6 +169,38 @@ def rewritten(choice: random.Random, records: list[dict[str, Any]]) -> list[dict
             moved = [record.pop("genesis") for record in records if "genesis" in record]
             records[0] |= {"genesis": moved[0]} if moved else {}
     return records
+
+
+def nudge(choice: random.Random, records: list[dict[str, Any]]) -> None:
+    """A single member of a body nearly as it was: a number beside it, another record's digest."""
+    places = [
+        (record["body"], name)
+        for record in records
+        for name, value in record["body"].items()
+        if name in ("digest", "truncated", "decision") or type(value) is int
+    ]
+    grant = records[0]["body"]["grant"]
+    limits = ("max_rows", "not_before", "expires_at", "identity", "decided_by", "tables")
+    places += [(grant, name) for name in limits]
+    body, name = choice.choice(places)
+    old = body[name]
+    if name == "digest":
+        body[name] = choice.choice([holder["digest"] for holder, key in places if key == "digest"])
+    elif name == "decision":
+        column = choice.choice(old)
+        column["treatment"] = choice.choice(
+            ("deny", "clear", {"name": "deny"}, {"label": "x"}, None)
+        )
+    elif name in ("not_before", "expires_at"):
+        body[name] = f"2026-11-22T12:00:0{choice.randrange(10)}Z"
+    elif name in ("identity", "decided_by"):
+        body[name] = choice.choice((grant["identity"], grant["decided_by"]))
+    elif name == "tables":
+        body[name] = choice.choice(([], ["a", 1], [""], [None]))
+    elif name == "max_rows":
+        body[name] = choice.choice((None, *range(6)))
+    elif type(old) is int:
+        body[name] = max(0, old + choice.choice((-1, 1)))
 
 
 def touch_of(choice: random.Random, stage: str) -> Touch:
