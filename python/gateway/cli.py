@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 import gateway.auditor.verify as verifier
-from gateway import mask_command, wiring
+from gateway import ledger_command, mask_command, wiring
 from gateway.client import Client, ClientError, RefusedError, check_token, check_url
 from gateway.errors import ConfigurationError, MaskgateError
 from gateway.evidence import fast
@@ -33,6 +33,7 @@ grants_app = typer.Typer(help="Ask for access, decide about it, end it.", no_arg
 sessions_app = typer.Typer(help="What was done, and its evidence.", no_args_is_help=True)
 app.add_typer(grants_app, name="grants")
 app.add_typer(sessions_app, name="sessions")
+app.add_typer(ledger_command.app, name="ledger")
 
 OUT = Console()
 ERR = Console(stderr=True)

@@ -211,6 +211,11 @@ class Configuration(_Section):
     patterns: dict[_Name, PatternSettings] = {}
     dictionaries: dict[_Name, DictionarySettings] = {}
 
+    @property
+    def log_origin(self) -> str:
+        """The log's name for auditors."""
+        return self.state.origin or f"maskgate/{self.server.listen}"
+
 
 def load(path: Path) -> Configuration:
     """Read and check the file. Raises ConfigurationError, all wrong keys in one message."""

@@ -144,7 +144,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
                 base / key_place.removeprefix("file:"), configuration.masking.key_id
             )
         log_directory = base / configuration.state.log
-        origin = configuration.state.origin or f"maskgate/{configuration.server.listen}"
+        origin = configuration.log_origin
         with config.placed(path, "state", "origin" if configuration.state.origin else "log"):
             log = SessionLog.open(log_directory, origin=origin, version=version("maskgate"))
         stack.push_async_callback(log.aclose)

@@ -11,13 +11,14 @@ import asyncio
 import fcntl
 import os
 import threading
+import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import ConfigurationError, Conflict, InvalidRequest, LogUnavailable, NotFound
 from gateway.model import LedgerLeaf, RecordRef, SessionFiles
-from gateway.sessionlog import canonical, disk, merkle, recovery, wal
+from gateway.sessionlog import canonical, disk, merkle, recovery, retention, wal
 from gateway.sessionlog.note import Checkpoint, LogKey, check_origin
 from gateway.sessionlog.session import (
     KIND,
@@ -33,6 +34,7 @@ from gateway.sessionlog.tiles import LedgerError, Tiles
 from gateway.sessionlog.writer import Entry, GroupCommit
 
 COMMIT_INTERVAL = 1.0  # seconds between commit leaves of a session that grows
+HEARTBEAT_INTERVAL = 60.0  # seconds between leaves that say that nothing else was written
 LEAF_EVENTS = frozenset({"grant", "policy"})  # first parts of the kinds that the ledger names too
 
 
@@ -56,6 +58,7 @@ class SessionLog:
         self._segments = {self._segment.number: self._segment}
         self._gateway = self._begin(state)
         self._fold(state, folder)
+        self._beat = time.monotonic()
         self._commits = GroupCommit(self._commit, self._tick, COMMIT_INTERVAL)
 
     @classmethod
@@ -182,6 +185,24 @@ class SessionLog:
         commit = entry.indices[0] if entry.leaves else None
         return await asyncio.to_thread(self._from_memory, session, count, commit)
 
+    async def prune(self, before: str) -> list[str]:
+        """Remove the records of sessions that ended before this time (RFC 3339, UTC).
+
+        A leaf for each of them names what it was, and an event says how many; both are durable
+        before a file goes. The leaves and hashes of a removed session stay in the ledger.
+        """
+        ended = await asyncio.to_thread(retention.ended_before, self._store, self._tiles, before)
+        for first in range(0, len(ended), retention.AT_ONCE):
+            some = ended[first : first + retention.AT_ONCE]
+            await self.event("log.pruned", {"before": before, "sessions": len(some)})
+            leaves = tuple(("pruned", leaf.pruned(self._boot, now())) for leaf in some)
+            with self._commits.lock:
+                self._accepting()
+                waiter = self._commits.put(Entry(None, None, leaves, checkpoint=True))
+            await waiter
+            await asyncio.to_thread(self._store.drop, [leaf.sid for leaf in some])
+        return [leaf.sid for leaf in ended]
+
     async def aclose(self) -> None:
         """Close every session and the boot's own, and give the directory free."""
         if self._commits.healthy:
@@ -255,6 +276,10 @@ class SessionLog:
             stored = self._store.load(sid)
         except (OSError, ValueError) as reason:
             raise LogUnavailable(f"session {sid} cannot be read: {reason}") from reason
+        if stored is None and self._store.holds(sid):
+            raise NotFound(
+                f"the records of session {sid} are no longer kept; the ledger has its leaves"
+            )
         if stored is None:
             raise NotFound(f"no session {sid}")
         records, about = stored
@@ -367,11 +392,19 @@ class SessionLog:
     # The writer's side: called by the commit thread alone (and by `_begin`, before there is one).
 
     def _tick(self) -> list[Entry]:
-        """A commit leaf for each session that has grown; called with the lock held."""
+        """A commit leaf for each session that has grown; called with the lock held.
+
+        Beside them a heartbeat each minute: between two of them nothing can have been left out.
+        """
         entries = []
         for session in self._sessions.values():
             if not session.ended and session.n > session.committed:
                 entries.append(self._committed(session))
+        if time.monotonic() - self._beat >= HEARTBEAT_INTERVAL:
+            self._beat = time.monotonic()
+            beat = {"boot": self._boot.hex(), "session_no": self._next_session - 1}
+            leaf = canonical.encode(beat | {"ts": now(), "type": "heartbeat", "v": 1})
+            entries.append(Entry(None, None, (("heartbeat", leaf),), checkpoint=True))
         return entries
 
     def _committed(self, session: Session) -> Entry:
