@@ -17,6 +17,7 @@ from rich.text import Text
 
 import gateway.auditor.verify as verifier
 from gateway import mask_command, wiring
+from gateway import witness as witnessing
 from gateway.client import Client, ClientError, RefusedError, check_token, check_url
 from gateway.errors import ConfigurationError, MaskgateError
 
@@ -129,6 +130,30 @@ def verify(context: typer.Context) -> None:
 
 
 app.command("mask")(mask_command.mask)
+
+
+@app.command()
+def witness(
+    directory: Annotated[Path, typer.Argument(help="Its key and its memory; one process each.")],
+    name: Annotated[str, typer.Option(help="Its name for good, like witness.example.org/w1.")],
+    log: Annotated[
+        list[str] | None,
+        typer.Option(help="A log to cosign: its trust file or verifier key; repeat it."),
+    ] = None,
+    listen: Annotated[str, typer.Option(help="host:port")] = "127.0.0.1:9090",
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM file of the chain.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
+    show_key: Annotated[
+        bool, typer.Option("--show-key", help="Print the verifier key and exit.")
+    ] = False,
+) -> None:
+    """Run a witness, which cosigns what extends the ledgers it remembers (C2SP tlog-witness)."""
+    if show_key:
+        sys.stdout.write(witnessing.show_key(directory, name) + "\n")
+        return
+    if (tls_cert is None) != (tls_key is None):
+        raise typer.BadParameter("--tls-cert and --tls-key go together")
+    witnessing.run(directory, name, log or [], listen, tls_cert, tls_key)
 
 
 @app.command()
