@@ -200,6 +200,9 @@ def query(
         str | None, typer.Option(help="The grant to use instead of the one that ends last.")
     ] = None,
     output_format: Annotated[str, typer.Option("--format", help="table, ndjson or csv.")] = "table",
+    receipts: Annotated[
+        Path | None, typer.Option(help="A directory to keep the receipt in: `verify --receipts`.")
+    ] = None,
 ) -> None:
     """Run one SELECT in a session of its own and print the masked rows."""
     accept = {"ndjson": "application/x-ndjson", "csv": "text/csv"}.get(output_format)
@@ -223,6 +226,10 @@ def query(
                 highlight=False,
                 soft_wrap=True,
             )
+            if receipts is not None:
+                receipts.mkdir(parents=True, exist_ok=True)
+                kept = receipts / f"{session['id']}-{receipt['statement']}.json"
+                kept.write_text(json.dumps(receipt, ensure_ascii=False, indent=2) + "\n", "utf-8")
             for note in receipt["notes"]:
                 ERR.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
         finally:
@@ -330,12 +337,17 @@ def sessions_export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="By default maskgate-SESSION.zip.")
     ] = None,
+    since: Annotated[
+        int | None,
+        typer.Option(min=0, help="With the proof from so many leaves on: `verify --remember`."),
+    ] = None,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Save the session's evidence bundle; `maskgate verify` checks it."""
     path = output or Path(f"maskgate-{session}.zip")
+    asked = "" if since is None else f"?since={since}"
     with Client(url, token) as client:
-        data = client.download(f"/v1/sessions/{session}/evidence")
+        data = client.download(f"/v1/sessions/{session}/evidence{asked}")
     path.write_bytes(data)
     OUT.print(f"{path}: {len(data):,} bytes", highlight=False)
 

@@ -20,7 +20,7 @@ from gateway.model import RecordRef, SessionFiles
 from gateway.sessionlog import canonical, disk, merkle, recovery, wal
 from gateway.sessionlog.anchors import Anchoring, Anchors
 from gateway.sessionlog.note import Checkpoint, LogKey, check_origin
-from gateway.sessionlog.proofs import Found, prove
+from gateway.sessionlog.proofs import Found, prove, receipt
 from gateway.sessionlog.session import (
     KIND,
     SESSION_TYPES,
@@ -82,7 +82,7 @@ class SessionLog:
                 disk.make_directory(directory / part)
             lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            key = _key(directory, origin)
+            key = recovery.long_term_key(directory, origin)
             return cls(directory, key, version, lock, anchoring or Anchoring())
         except BaseException as reason:
             if lock >= 0:
@@ -199,8 +199,18 @@ class SessionLog:
             session = self._sessions.get(session_id)
             return session.ended if session is not None else self._store.holds(session_id)
 
-    async def session_bytes(self, session_id: str) -> SessionFiles:
-        """What proves one session, as of now: an open session is committed to the ledger first."""
+    def signed_receipt(self, stated: dict[str, Any]) -> dict[str, Any]:
+        """A statement's receipt with the log's key and signature, for its client to keep."""
+        return receipt(stated, self._key)
+
+    async def session_bytes(
+        self, session_id: str, since: int | None = None, *, wait: float = WITNESS_SECONDS
+    ) -> SessionFiles:
+        """What proves one session, as of now: an open session is committed to the ledger first.
+
+        Waits at most so many seconds for cosignatures. With `since`, a size that an auditor
+        remembers, the proof from there as well; Conflict when the ledger is smaller than that.
+        """
         with self._commits.lock:
             self._commits.check()
             session = self._sessions.get(session_id)
@@ -216,8 +226,8 @@ class SessionLog:
         else:
             commit = entry.indices[0] if entry.leaves else None
             found = await asyncio.to_thread(self._from_memory, session, count, commit)
-        await self._anchors.covering(found.needed, WITNESS_SECONDS)
-        return await asyncio.to_thread(self._assemble, found)
+        await self._anchors.covering(max(found.needed, since or 0), wait)
+        return await asyncio.to_thread(self._assemble, found, since)
 
     # What witnesses are asked about.
 
@@ -324,14 +334,16 @@ class SessionLog:
         records = b"".join(session.lines(count, self._read))
         return Found(session.sid, records, leaves, session.genesis.cp_size, "close" in leaves)
 
-    def _assemble(self, found: Found) -> SessionFiles:
+    def _assemble(self, found: Found, since: int | None) -> SessionFiles:
         """Leaves and proofs under the newest checkpoint that is cosigned, or else the newest."""
-        checkpoint = self._anchors.over(found.needed) or self._checkpoint
+        checkpoint = self._anchors.over(max(found.needed, since or 0)) or self._checkpoint
         if checkpoint is None or checkpoint.size < found.needed:
             raise LogUnavailable(f"session {found.sid} is not under a checkpoint yet")
+        if since is not None and since > checkpoint.size:
+            raise Conflict(f"this ledger has {checkpoint.size} leaves, and never had {since}")
         try:
             with self._reading:
-                return prove(found, checkpoint, self._key, self._tiles)
+                return prove(found, checkpoint, self._key, self._tiles, since)
         except (OSError, LedgerError) as reason:
             raise LogUnavailable(f"the ledger cannot be read: {reason}") from reason
 
@@ -479,15 +491,3 @@ def _ref(ref: RecordRef | None) -> RecordRef:
     if ref is None:
         raise LogUnavailable("the session log gave no place to a record")
     return ref
-
-
-def _key(directory: Path, origin: str) -> LogKey:
-    """The long-term key, made at the first start and never again."""
-    path = directory / "key"
-    if path.exists():
-        return LogKey.load(path, origin)
-    if wal.segments(directory / "wal") or (directory / "ledger" / "tile").exists():
-        raise ConfigurationError(
-            f"log key {path}: missing beside a log; restore it, or move the log"
-        )
-    return LogKey.create(path, origin)

@@ -1,11 +1,13 @@
-"""What proves one session: its bytes, the leaves that name it, and their way to a checkpoint."""
+"""What proves a session: its bytes, its leaves, their way to a checkpoint; and one statement."""
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.model import LedgerLeaf, SessionFiles
-from gateway.sessionlog import merkle
+from gateway.sessionlog import canonical, merkle
 from gateway.sessionlog.note import Checkpoint, LogKey
 from gateway.sessionlog.tiles import Tiles
 
@@ -34,7 +36,9 @@ class Found:
         return max(self.wanted) + 1
 
 
-def prove(found: Found, checkpoint: Checkpoint, key: LogKey, tiles: Tiles) -> SessionFiles:
+def prove(
+    found: Found, checkpoint: Checkpoint, key: LogKey, tiles: Tiles, since: int | None
+) -> SessionFiles:
     """The session under this checkpoint. The caller keeps the tiles from growing meanwhile."""
     node, size = tiles.node, checkpoint.size
     proven = tuple(
@@ -50,4 +54,12 @@ def prove(found: Found, checkpoint: Checkpoint, key: LogKey, tiles: Tiles) -> Se
         merkle.consistency_proof(node, found.cp_size, size),
         checkpoint.note,
         found.closed,
+        None if since is None else (since, merkle.consistency_proof(node, since, size)),
     )
+
+
+def receipt(stated: dict[str, Any], key: LogKey) -> dict[str, Any]:
+    """What a client keeps of a statement, signed: with it he can show that a record is gone."""
+    named = {**stated, "key": key.vkey}
+    signature = key.sign_receipt(canonical.encode(named))
+    return {**named, "signature": base64.b64encode(signature).decode()}

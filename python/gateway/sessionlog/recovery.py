@@ -52,6 +52,18 @@ class State:
     quarantined: list[Quarantine] = field(default_factory=list)
 
 
+def long_term_key(directory: Path, origin: str) -> LogKey:
+    """The log's key, made at the first start and never again."""
+    path = directory / "key"
+    if path.exists():
+        return LogKey.load(path, origin)
+    if wal.segments(directory / "wal") or (directory / "ledger" / "tile").exists():
+        raise ConfigurationError(
+            f"log key {path}: missing beside a log; restore it, or move the log"
+        )
+    return LogKey.create(path, origin)
+
+
 def recover(directory: Path, key: LogKey, tiles: Tiles) -> State:
     """Read everything; raises ConfigurationError, with the reason, rather than go on in doubt."""
     try:
