@@ -774,6 +774,7 @@ def check_consistency(data: memoryview, genesis: Object, size: int, root: bytes)
     check_extension(where, stated["from"], size, hashes(stated, where), before, root)
     since = fits(stated.get("since", {"from": 0, "proof": []}), "since", where, exactly=True)
     refuse(since["from"] > size, f"{where}: since is over the checkpoint's size")
+    hashes(since, where)
     return since
 
 
@@ -785,8 +786,8 @@ def remember(file: Path, origin: str, signed: Signed, genesis: Object, since: Ob
     try:
         for line in file.read_text("utf-8").splitlines() if file.exists() else ():
             name, at, known = line.split(" ")
-            if name == origin:
-                seen[int(at)] = bytes.fromhex(known).hex()
+            entry = {int(at): bytes.fromhex(known).hex()}
+            seen |= entry if name == origin else {}
         for number, stated in ((size, root.hex()), (genesis["cp_size"], genesis["cp_root"])):
             same(f"root of {number} leaves as remembered", stated, seen.get(number, stated))
         newest = max(seen, default=0)
@@ -902,8 +903,7 @@ class Trust:
             with Path(path).open("rb") as file:
                 stated = _loads(file.read(1 << 16).decode("utf-8"))
             stated = {"witnesses": [], "quorum": 0, **fits(stated, "leaf", "it")}
-            # A misspelled member would be a demand that nobody checks.
-            fits(stated, "trust", "it", exactly=True)
+            fits(stated, "trust", "it", exactly=True)  # a misspelled demand is one nobody checks
             same("type and v", (stated["type"], stated["v"]), ("trust", 1))
             self.origin, self.quorum, named = (
                 stated["origin"],

@@ -358,7 +358,7 @@ def _shown(house: House, row: SessionRow) -> dict[str, Any]:
 async def receipt(
     house: House, credential: str | None, client: str, session_id: str, number: int
 ) -> dict[str, Any]:
-    """The signed receipt of one statement; of a session that has ended, from the log's own bytes."""
+    """The signed receipt of one statement; of an ended session, from the log's own bytes."""
     identity = await establish(house, credential, client)
     await house.sessions.get_session(session_id, identity)
     kept = house.desk.receipt(session_id, number)
