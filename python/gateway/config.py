@@ -142,6 +142,7 @@ def _witness_url(value: str) -> str:
 class WitnessSettings(_Section):
     url: Annotated[str, AfterValidator(_witness_url)]
     vkey: str
+    ca: str | None = None  # PEM file of the authority of its certificate
 
 
 class LogSettings(_Section):

@@ -408,7 +408,8 @@ def build_anchoring(path: Path, configuration: Configuration) -> Anchoring:
     witnesses: list[Witness] = []
     for index, one in enumerate(settings.witnesses):
         with config.placed(path, "log", "witnesses", index, "vkey"):
-            found = Witness.parse(one.url, one.vkey)
+            ca = None if one.ca is None else path.parent / one.ca
+            found = Witness.parse(one.url, one.vkey, ca)
             if any(found.key.public == earlier.key.public for earlier in witnesses):
                 raise ConfigurationError(f"witness {found.key.name}: its key is another's, too")
             witnesses.append(found)

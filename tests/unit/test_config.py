@@ -177,6 +177,10 @@ def test_witnesses_and_their_quorum(tmp_path: Path) -> None:
         ("w1+a+b", r":25: witness: not base64"),
         (LogKey("w1", keys[1]._private).vkey, r":25: witness: .* not a verifier key of this kind"),
         (keys[1].vkey.replace("w1", "w2"), r":25: witness: .* has key hash"),
+        (
+            f'{keys[1].vkey}"\nca = "missing.pem',
+            r":25: witness: ca .*: not a PEM file",
+        ),
     ):
         with pytest.raises(ConfigurationError, match=said):
             built(keys[0].vkey, wrong)

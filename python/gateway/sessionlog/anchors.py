@@ -17,6 +17,7 @@ import base64
 import contextlib
 import logging
 import re
+import ssl
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
@@ -51,18 +52,29 @@ class UnhelpfulError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """Where a witness is, and the key it must sign with."""
+    """Where a witness is, the key it must sign with, and who vouches for its certificate."""
 
     url: str
     key: VerifierKey
+    ca: ssl.SSLContext | None = None  # None: the usual authorities
 
     @classmethod
-    def parse(cls, url: str, vkey: str) -> Witness:
-        """Raises ConfigurationError for what is not a witness's verifier key."""
+    def parse(cls, url: str, vkey: str, ca: Path | None = None) -> Witness:
+        """Raises ConfigurationError for what is not a witness's verifier key, or no authority."""
         try:
-            return cls(url.rstrip("/"), parse_witness(vkey))
+            key = parse_witness(vkey)
+            trusted = None if ca is None else ssl.create_default_context(cafile=ca)
         except NoteError as reason:
             raise ConfigurationError(f"witness: {reason}") from None
+        except (OSError, ssl.SSLError):
+            raise ConfigurationError(f"witness: ca {str(ca)!r}: not a PEM file") from None
+        return cls(url.rstrip("/"), key, trusted)
+
+    def client(self) -> httpx.AsyncClient:
+        """Follows no redirection, and heeds no proxy of the environment."""
+        return httpx.AsyncClient(
+            timeout=ASK_SECONDS, follow_redirects=False, trust_env=False, verify=self.ca or True
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +228,10 @@ class Anchors:
     # The tasks.
 
     async def _run(self) -> None:
-        limits = httpx.Timeout(ASK_SECONDS)
-        client = httpx.AsyncClient(timeout=limits, follow_redirects=False, trust_env=False)
         try:
-            async with client, asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as group:
                 for asked in self._asked:
-                    group.create_task(self._serve(client, asked))
+                    group.create_task(self._serve(asked))
         except* Exception as failed:
             # A second history, a ledger that cannot be read, a disk that failed: never go on.
             reason = failed.exceptions[0]
@@ -230,8 +240,12 @@ class Anchors:
         finally:
             self._tell()
 
-    async def _serve(self, client: httpx.AsyncClient, asked: _Asked) -> None:
+    async def _serve(self, asked: _Asked) -> None:
         """Ask one witness for each checkpoint it is due for."""
+        async with asked.witness.client() as client:
+            await self._serve_over(client, asked)
+
+    async def _serve_over(self, client: httpx.AsyncClient, asked: _Asked) -> None:
         while True:
             gathering = self._gathering
             if gathering is None or gathering.checkpoint.size <= asked.signed:
@@ -241,7 +255,7 @@ class Anchors:
             try:
                 async with asyncio.timeout(ASK_SECONDS):
                     found = await self._ask(client, asked, gathering.checkpoint)
-            except (UnhelpfulError, httpx.HTTPError, TimeoutError, OSError) as reason:
+            except (UnhelpfulError, httpx.HTTPError, TimeoutError) as reason:
                 await self._silent(asked, reason)
                 self._advance()
                 continue
@@ -392,7 +406,7 @@ def _cosignature(text: bytes, body: bytes, key: VerifierKey) -> Cosignature:
 async def reachable(witness: Witness) -> str:
     """What is wrong with a witness, in words; empty when something there speaks the protocol."""
     try:
-        async with httpx.AsyncClient(timeout=5.0, follow_redirects=False, trust_env=False) as http:
+        async with witness.client() as http:
             answer = await http.post(f"{witness.url}/add-checkpoint", content=b"")
     except httpx.HTTPError as reason:
         return f"{witness.url}: {type(reason).__name__}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
 import json
 import os
 import re
@@ -10,12 +12,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from test_witness_protocol import KEY, NAME, TREE, grown
 
-from gateway.sessionlog import cosignature
+from gateway.errors import ConfigurationError
+from gateway.sessionlog import Witness, cosignature, reachable
 from gateway.sessionlog.cosignature import parse_witness
 from gateway.sessionlog.note import Note, Signature
 
@@ -78,3 +86,40 @@ def test_a_witness_killed_at_any_time_forgets_nothing(tmp_path: Path) -> None:
         text=True,
     )
     assert (shown.returncode, shown.stdout) == (0, vkey + "\n")
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate of this machine that signed itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "witness.example.org")])
+    now = datetime.now(UTC) - timedelta(hours=1)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    own = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        .add_extension(here, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    chain, secret = folder / "chain.pem", folder / "tls.pem"
+    chain.write_bytes(own.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return chain, secret
+
+
+def test_over_tls_under_an_authority_of_one_s_own(tmp_path: Path) -> None:
+    chain, secret = certificate(tmp_path)
+    arguments = "--log", KEY.vkey, "--tls-cert", str(chain), "--tls-key", str(secret)
+    with started(tmp_path / "witness", *arguments) as (_, url, vkey):
+        assert url.startswith("https://127.0.0.1:")
+        assert asyncio.run(reachable(Witness.parse(url, vkey, chain))) == ""
+        # Nobody else vouches for it.
+        assert asyncio.run(reachable(Witness.parse(url, vkey))) == f"{url}: ConnectError"
+    assert asyncio.run(reachable(Witness.parse(url, vkey, chain))) == f"{url}: ConnectError"
+    with pytest.raises(ConfigurationError, match="not a PEM file"):
+        Witness.parse(url, vkey, tmp_path / "witness" / "lock")
