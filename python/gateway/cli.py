@@ -17,6 +17,7 @@ from rich.text import Text
 
 import gateway.auditor.verify as verifier
 from gateway import ledger_command, mask_command, wiring
+from gateway import witness as witnessing
 from gateway.client import Client, ClientError, RefusedError, check_token, check_url
 from gateway.errors import ConfigurationError, MaskgateError
 from gateway.evidence import fast
@@ -135,6 +136,30 @@ app.command("mask")(mask_command.mask)
 
 
 @app.command()
+def witness(
+    directory: Annotated[Path, typer.Argument(help="Its key and its memory; one process each.")],
+    name: Annotated[str, typer.Option(help="Its name for good, like witness.example.org/w1.")],
+    log: Annotated[
+        list[str] | None,
+        typer.Option(help="A log to cosign: its trust file or verifier key; repeat it."),
+    ] = None,
+    listen: Annotated[str, typer.Option(help="host:port")] = "127.0.0.1:9090",
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM file of the chain.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
+    show_key: Annotated[
+        bool, typer.Option("--show-key", help="Print the verifier key and exit.")
+    ] = False,
+) -> None:
+    """Run a witness, which cosigns what extends the ledgers it remembers (C2SP tlog-witness)."""
+    if show_key:
+        sys.stdout.write(witnessing.show_key(directory, name) + "\n")
+        return
+    if (tls_cert is None) != (tls_key is None):
+        raise typer.BadParameter("--tls-cert and --tls-key go together")
+    witnessing.run(directory, name, log or [], listen, tls_cert, tls_key)
+
+
+@app.command()
 def whoami(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Who the gateway takes this token for."""
     with Client(url, token) as client:
@@ -178,6 +203,9 @@ def query(
         str | None, typer.Option(help="The grant to use instead of the one that ends last.")
     ] = None,
     output_format: Annotated[str, typer.Option("--format", help="table, ndjson or csv.")] = "table",
+    receipts: Annotated[
+        Path | None, typer.Option(help="A directory to keep the receipt in: `verify --receipts`.")
+    ] = None,
 ) -> None:
     """Run one SELECT in a session of its own and print the masked rows."""
     accept = {"ndjson": "application/x-ndjson", "csv": "text/csv"}.get(output_format)
@@ -201,6 +229,10 @@ def query(
                 highlight=False,
                 soft_wrap=True,
             )
+            if receipts is not None:
+                receipts.mkdir(parents=True, exist_ok=True)
+                kept = receipts / f"{session['id']}-{receipt['statement']}.json"
+                kept.write_text(json.dumps(receipt, ensure_ascii=False, indent=2) + "\n", "utf-8")
             for note in receipt["notes"]:
                 ERR.print(f"note: {note}", highlight=False, markup=False, soft_wrap=True)
         finally:
@@ -308,12 +340,17 @@ def sessions_export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="By default maskgate-SESSION.zip.")
     ] = None,
+    since: Annotated[
+        int | None,
+        typer.Option(min=0, help="With the proof from so many leaves on: `verify --remember`."),
+    ] = None,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Save the session's evidence bundle; `maskgate verify` checks it."""
     path = output or Path(f"maskgate-{session}.zip")
+    asked = "" if since is None else f"?since={since}"
     with Client(url, token) as client:
-        data = client.download(f"/v1/sessions/{session}/evidence")
+        data = client.download(f"/v1/sessions/{session}/evidence{asked}")
     path.write_bytes(data)
     OUT.print(f"{path}: {len(data):,} bytes", highlight=False)
 

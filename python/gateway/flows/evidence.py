@@ -15,12 +15,15 @@ from gateway.flows.entrance import establish
 from gateway.flows.house import House
 
 
-async def export(house: House, credential: str | None, client: str, session_id: str) -> bytes:
-    """`GET /v1/sessions/{id}/evidence`: the ZIP bundle of contract and docs/session-log.md."""
+async def export(
+    house: House, credential: str | None, client: str, session_id: str, since: int | None = None
+) -> bytes:
+    """`GET /v1/sessions/{id}/evidence`: the ZIP bundle of contract and docs/session-log.md, with
+    the proof from `since` leaves on, which an auditor remembers."""
     identity = await establish(house, credential, client)
     await house.sessions.get_session(session_id, identity)
     await house.log.event("export", {"identity": identity.key, "session": session_id})
-    found = await house.log.session_bytes(session_id)
+    found = await house.log.session_bytes(session_id, since)
     opened = json.loads(found.records.partition(b"\n")[0])
     return await asyncio.to_thread(
         evidence.build,
