@@ -486,7 +486,7 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
                 || (word.is(Known::MAYBE_GIVEN) && !auxiliary(text, &word))
         }
         (Shape::Caps, Proof::Title | Proof::Field) => {
-            word.is(Known::NAME) || (unknown && word.len() >= 4)
+            word.is(Known::NAME) && !auxiliary(text, &word) || (unknown && word.len() >= 4)
         }
         (Shape::Title | Shape::Caps, Proof::Role) => word.is(Known::SURE) || surname,
         (Shape::Title, Proof::Label)

@@ -36,7 +36,9 @@ pub(super) fn paired(text: &[u8], word: &Word) -> Option<usize> {
         let named = first.is(Known::MAYBE_GIVEN) && !auxiliary(text, &first);
         let plain = first.is(Known::PLAIN.or(Known::EPONYM)) || word.is(Known::EPONYM);
         let unknown = word.known.is_nothing() && word.len() >= 4;
-        if first.may_name()
+        let named_for = named_for(text, &first, word);
+        if !named_for
+            && first.may_name()
             && ((given && word.may_name())
                 || (doubled && word.shape == Shape::Title)
                 || (named && (second || (unknown && !plain)) && word.shape == Shape::Title)
@@ -58,6 +60,20 @@ pub(super) fn paired(text: &[u8], word: &Word) -> Option<usize> {
         word.known.is_nothing() && word.shape == Shape::Title && word.len() >= 4 && dotted;
     let sure = sure || (unknown && (lettered(text, end) || signed(text, word.end)));
     (initials && sure && word.len() >= 3 && !is_thing(text, word.end)).then_some(end)
+}
+
+/// Sequences, syndromes and tests that are named for somebody of two names.
+const NAMED_FOR: [(&str, &str); 3] = [
+    ("pierre", "robin"),
+    ("treacher", "collins"),
+    ("humphrey", "fields"),
+];
+
+/// Whether these two words are one of [`NAMED_FOR`].
+pub(super) fn named_for(text: &[u8], first: &Word, word: &Word) -> bool {
+    NAMED_FOR.iter().any(|&(one, other)| {
+        same(text, first.start, first.end, one) && same(text, word.start, word.end, other)
+    })
 }
 
 /// Whether two initials stand at `i`, or a word before it says that a name follows.

@@ -75,7 +75,7 @@ pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
     if let Some((start, end)) = towns::find(text, word).or_else(|| towns::house(text, word)) {
         push(start, end, Kind::Place);
     }
-    if let Some((start, end)) = before_state(text, word) {
+    if let Some((start, end)) = before_state(text, word).or_else(|| county(text, word)) {
         push(start, end, Kind::Place);
     }
     let town = town(text, word).or_else(|| town_of_state(text, word));
@@ -141,6 +141,21 @@ const NUMBERS: [&str; 10] = [
 
 /// The start of the address whose kind of street this word is.
 fn street_before(text: &[u8], word: &Word) -> Option<usize> {
+    // `2 Main St elevation`.
+    let segment = gap(text, word.end).is_some_and(|next| {
+        let stop = run_up_to(text, next, 10, is_letter);
+        let seen = [
+            "elevation",
+            "depression",
+            "segment",
+            "changes",
+            "elevations",
+        ];
+        seen.iter().any(|seen| same(text, next, stop, seen))
+    });
+    if segment {
+        return None;
+    }
     // `12 High St`; in capitals it is a segment, too.
     let saint = word.shape == Shape::Title && same(text, word.start, word.end, "st");
     let short = word.is(Known::SHORT_STREET) && !saint;
@@ -420,8 +435,9 @@ fn behind_street(text: &[u8], i: usize) -> bool {
 }
 
 /// The end of the town that begins with this word, before the name of a state: `Qwrtz, Ohio`.
-fn town_of_state(text: &[u8], word: &Word) -> Option<usize> {
-    if word.shape != Shape::Title || word.possessive || word.is_plain() {
+pub(super) fn town_of_state(text: &[u8], word: &Word) -> Option<usize> {
+    let plain = word.is_plain() && !word.is(Known::CITY);
+    if word.shape != Shape::Title || word.possessive || plain {
         return None;
     }
     let mut end = word.end;
@@ -437,6 +453,17 @@ fn town_of_state(text: &[u8], word: &Word) -> Option<usize> {
     let capital = at(text, state).is_ascii_uppercase();
     let named = capital && states::first_words().any(|word| same(text, state, stop, word));
     named.then_some(end)
+}
+
+/// `Qwrtz County`, but before what is the county's: `Qwrtz County Jail`.
+fn county(text: &[u8], word: &Word) -> Option<(usize, usize)> {
+    if word.shape != Shape::Title || !same(text, word.start, word.end, "county") {
+        return None;
+    }
+    let last = word_before(text, gap_before(text, word.start)?)?;
+    let named = last.shape == Shape::Title && !last.possessive && !last.is(Known::PLAIN);
+    let more = gap(text, word.end).is_some_and(|next| at(text, next).is_ascii_uppercase());
+    (named && !more && last.len() >= 4).then_some((last.start, word.end))
 }
 
 /// A post code with letters behind a town that ends at `end`: `Sheffield S10 2QT`.
@@ -501,7 +528,12 @@ fn before_state(text: &[u8], word: &Word) -> Option<(usize, usize)> {
     let sure = sure || linked(text, start, links);
     let unknown = last.known.is_nothing() && last.shape == Shape::Title && sure;
     let housed = behind_street(text, start);
-    (zip || (comma && (listed || unknown || housed))).then_some((start, end))
+    // `Qwrtz NY`: these are no abbreviations of anything else.
+    let plain = ["NY", "NJ", "WI", "MN", "KY", "WV", "WY", "OH"]
+        .iter()
+        .any(|one| state == one.as_bytes());
+    let plain = plain && unknown && last.len() >= 5;
+    (zip || plain || (comma && (listed || unknown || housed))).then_some((start, end))
 }
 
 /// The end of the town that begins with this word, by what stands before it.
@@ -541,6 +573,7 @@ fn town(text: &[u8], word: &Word) -> Option<usize> {
     let mut end = word.end;
     let saint = [
         "san", "santa", "los", "las", "el", "st", "fort", "ft", "baton", "des", "eau", "terre",
+        "lake", "mount", "port", "cape",
     ]
     .iter()
     .any(|saint| same(text, word.start, word.end, saint));
