@@ -16,7 +16,17 @@ use crate::naive::Naive;
 use crate::scan::Scanner;
 
 /// Pieces of notes: with identifiers, without, and the stuff between.
-const PIECES: [&str; 313] = [
+const PIECES: [&str; 323] = [
+    "Qwrtz,00912837",
+    "00912837",
+    "0091283",
+    "PT: AMB 150 FT",
+    "5/19 10:30",
+    "Hope Summers denies",
+    "Art Qwrtz was admitted",
+    "Leah 3 yo",
+    "BB Kowalski",
+    "LABOR DAY 1",
     "from 7/22 to 7/25",
     "7/22-7/25",
     "7/22 - 7/25-8/17",

@@ -17,8 +17,8 @@ use regex_automata::{Anchored, Input, MatchKind};
 use crate::detect::kinds::Kinds;
 use crate::detect::lexis::quantity;
 use crate::detect::{
-    Find, Kind, Span, capital, date_digits, date_words, hl7, name, phone, record, spoken, subject,
-    zip,
+    Find, Kind, Span, capital, date_digits, date_words, hl7, long_number, name, phone, record,
+    spoken, subject, zip,
 };
 use crate::fold::{fold, is_mark};
 
@@ -427,6 +427,9 @@ impl Naive {
             };
             found.push((start - before, run + after, kind));
         }
+        if long_number::zeroed(text, start, run) {
+            found.push((start, run, Kind::Id));
+        }
         self.phones(text, start, found);
         self.dates(text, start, found);
         for end in ends(&self.state_zip, text, start) {
@@ -618,7 +621,8 @@ impl Naive {
                             Weight::Marked => {
                                 let grouped = !ends(&self.grouped, body, 0).is_empty();
                                 let accession = !ends(&self.accession, body, 0).is_empty();
-                                (long && hint && !range)
+                                let apart = body.contains(&b' ') && digits < 5;
+                                (long && hint && !range && !apart)
                                     || code(body, keyword.kind)
                                     || (keyword.kind == Kind::Mrn && grouped)
                                     || (keyword.kind == Kind::Case && accession)
@@ -721,15 +725,6 @@ impl Naive {
             }
         }
     }
-}
-
-/// Capitals and digits that are of a plate, or of a card.
-fn code(body: &[u8], kind: Kind) -> bool {
-    let letters = body.iter().filter(|c| c.is_ascii_uppercase()).count();
-    let digits = body.iter().filter(|c| c.is_ascii_digit()).count();
-    let (least, few) = if kind == Kind::Plate { (3, 2) } else { (6, 1) };
-    let joined = letters + digits == body.len();
-    joined && body.len() >= 6 && digits >= least && letters >= few
 }
 
 fn over_89(text: &[u8], start: usize, end: usize) -> bool {

@@ -42,6 +42,7 @@ fn a_month_and_a_day_stand_behind_what_dates_stand_behind() {
         ("cath 8/19 showed stenosis", "cath [DATE] showed stenosis"),
         ("from 7/22 to 7/25", "from [DATE] to [DATE]"),
         ("7/22-7/25", "[DATE]-[DATE]"),
+        ("rounds 5/19 10:30", "rounds [DATE] 10:30"),
         ("between 7/2 and 7/23", "between [DATE] and [DATE]"),
     ]);
     left(&[
@@ -87,6 +88,7 @@ fn dictated_days_and_holidays_are_dates() {
         "Christmas tree pattern",
         "Christmas disease (factor IX)",
         "labor day 1 of induction",
+        "LABOR DAY 1 OF INDUCTION",
         "home by Christmas",
     ]);
 }
@@ -143,6 +145,9 @@ fn the_fields_of_messages_are_told_by_their_place() {
 #[test]
 fn numbers_are_told_behind_more_words() {
     told(&[
+        ("labeled 00912837.", "labeled [ID]."),
+        ("Qwrtz,00912837", "Qwrtz,[ID]"),
+        ("Hosp No K123456", "Hosp No [MRN]"),
         ("EIN 12-3456789", "EIN [ID]"),
         ("SN: A45-22910", "SN: [DEVICE]"),
         ("pump SN BLC204981K", "pump SN [DEVICE]"),
@@ -165,6 +170,9 @@ fn numbers_are_told_behind_more_words() {
         "Path: pT2N0",
         "hospital day 3",
         "order E0601",
+        "PT: AMB 150 FT",
+        "Unit: ICU 412",
+        "0.0091283 of it",
         "NDC 00093-1048-01 dispensed",
         "taper 60-50-40-30-20-10",
         "doses at 06-09-12-15-18",
@@ -196,5 +204,23 @@ fn towns_and_counties_are_told_and_no_scales() {
         "Pierre Robin sequence. Treacher Collins.",
         "Positive for Achilles rupture",
         "County Jail",
+    ]);
+}
+
+#[test]
+fn names_that_are_words_are_told_by_what_their_people_do() {
+    told(&[
+        ("Hope Summers denies pain", "[NAME] denies pain"),
+        ("Grant Wood was admitted", "[NAME] was admitted"),
+        ("Seen: Art Qwrtz lives alone", "Seen: [NAME] lives alone"),
+        ("Leah 3 yo with fever", "[NAME] 3 yo with fever"),
+        ("BB Kowalski in the nursery", "BB [NAME] in the nursery"),
+    ]);
+    left(&[
+        "Art Line was removed",
+        "Max Assist was needed",
+        "Summer Camp was missed",
+        "Chest Pain denies",
+        "Bishop 6 at 39 weeks",
     ]);
 }

@@ -187,8 +187,17 @@ pub(crate) fn likely(text: &[u8], first: usize, end: usize) -> bool {
     if ranged(text, first, end, day) {
         return true;
     }
-    let perhaps = sure(day) && after_word_of(&PERHAPS, text, first);
-    perhaps && ends_date(text, end)
+    let perhaps = after_word_of(&PERHAPS, text, first) && ends_date(text, end);
+    sure(day) && (perhaps || timed(text, end))
+}
+
+/// Whether a time of day follows at `i`: `5/19 10:30`.
+fn timed(text: &[u8], i: usize) -> bool {
+    let hour = run_up_to(text, i, 2, is_blank);
+    let colon = digits(text, hour);
+    let end = digits(text, colon + 1);
+    let clock = matches!(colon - hour, 1 | 2) && at(text, colon) == b':' && end == colon + 3;
+    hour > i && clock && number(text, hour, colon) < 24 && number(text, colon + 1, end) < 60
 }
 
 /// The number behind the slash of the two that begin at `first`.

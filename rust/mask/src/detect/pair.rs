@@ -8,6 +8,7 @@ use super::lexicon::Known;
 use super::lexis::{at, before, is_blank, is_letter, is_word, run_back_up_to, run_up_to, same};
 use super::name::{auxiliary, before_initials, before_particles, in_place, is_known, is_thing};
 use super::spelling::{Shape, Word, gap, gap_before, word_before};
+use super::subject::acts;
 
 /// The start of a name that this word ends: the word before and this one, with initials between, or
 /// initials before this one.
@@ -137,7 +138,23 @@ const DOINGS: [&str; 26] = [
 pub(super) fn acting(text: &[u8], word: &Word) -> Option<usize> {
     let unknown =
         |word: &Word| word.known.is_nothing() && word.shape == Shape::Title && word.len() >= 3;
-    if !unknown(word) || is_thing(text, word.end) {
+    if is_thing(text, word.end) {
+        return None;
+    }
+    // `Hope Summers denies`, `Grant Qwrtz was admitted`.
+    if word.shape == Shape::Title
+        && !word.possessive
+        && (word.is(Known::NAME) || unknown(word))
+        && acts(text, word.end)
+    {
+        let first = gap_before(text, word.start).and_then(|end| word_before(text, end))?;
+        let given = first.shape == Shape::Title && !first.possessive;
+        let given = given && first.is(Known::GIVEN.or(Known::MAYBE_GIVEN));
+        if given && !auxiliary(text, &first) {
+            return Some(first.start);
+        }
+    }
+    if !unknown(word) {
         return None;
     }
     let does = gap(text, word.end).is_some_and(|next| {

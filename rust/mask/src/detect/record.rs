@@ -61,7 +61,7 @@ const fn marked(phrase: &'static str, kind: Kind) -> Keyword {
 }
 
 /// Every keyword. Where one is the beginning of another both are tried.
-pub(crate) const KEYWORDS: [Keyword; 113] = [
+pub(crate) const KEYWORDS: [Keyword; 115] = [
     strong("m.r.n", Kind::Mrn),
     strong("mrn", Kind::Mrn),
     strong("mrns", Kind::Mrn),
@@ -170,6 +170,8 @@ pub(crate) const KEYWORDS: [Keyword; 113] = [
     weak("sn", Kind::Device),
     marked("path", Kind::Case),
     marked("pt", Kind::Mrn),
+    strong("hosp no", Kind::Mrn),
+    weak("dni", Kind::License),
     marked("unit", Kind::Mrn),
     marked("hospital", Kind::Mrn),
     weak("invoice", Kind::Account),
@@ -358,7 +360,9 @@ fn numbered(text: &[u8], i: usize, keyword: &Keyword) -> Option<(usize, usize)> 
         Weight::Weak => long || (hint && counts.word >= 4),
         Weight::Marked => {
             let body = text.get(i..end).unwrap_or_default();
-            (long && hint && !range)
+            // `PT: AMB 150 FT`.
+            let apart = body.contains(&b' ') && counts.digits < 5;
+            (long && hint && !range && !apart)
                 || is_code(body, keyword.kind)
                 || (keyword.kind == Kind::Mrn && is_grouped(body))
                 || (keyword.kind == Kind::Case && is_accession(body))

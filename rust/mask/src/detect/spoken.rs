@@ -137,7 +137,10 @@ pub(crate) fn find_holiday(text: &[u8], at_word: usize, spans: &mut Vec<Span>) {
         let stop = run_up_to(text, next, 6, is_letter);
         let days = ["day", "eve", "sunday", "monday"];
         let small = at(text, next).is_ascii_lowercase();
-        (!small && one_of(text, next, stop, &days) && !is_word(at(text, stop))).then_some(stop)
+        let counted = run_up_to(text, stop, 2, is_blank);
+        let counted = is_word(at(text, stop)) || at(text, counted).is_ascii_digit();
+        let known = one_of(text, next, stop, &days) && !counted;
+        (!small && known).then_some(stop)
     });
     let end = match day {
         Some(end) => end,

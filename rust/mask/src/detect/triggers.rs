@@ -289,7 +289,7 @@ fn at_digits(
     if kinds.hold(Kind::Age) && may_be_age(text, start, end) {
         age::find(text, start, spans);
     }
-    if length >= 9 {
+    if length >= 9 || length >= 7 && at(text, start) == b'0' {
         long_number::find(text, start, spans);
     }
     if length == 5 && kinds.hold(Kind::Zip) {

@@ -327,3 +327,12 @@ pub(super) fn plate(text: &[u8], start: usize, mut end: usize) -> usize {
         end = next;
     }
 }
+
+/// Capitals and digits that are of a plate, or of a card.
+pub(super) fn code(body: &[u8], kind: Kind) -> bool {
+    let letters = body.iter().filter(|c| c.is_ascii_uppercase()).count();
+    let digits = body.iter().filter(|c| c.is_ascii_digit()).count();
+    let (least, few) = if kind == Kind::Plate { (3, 2) } else { (6, 1) };
+    let joined = letters + digits == body.len();
+    joined && body.len() >= 6 && digits >= least && letters >= few
+}
