@@ -622,7 +622,7 @@ impl Naive {
                                 let grouped = !ends(&self.grouped, body, 0).is_empty();
                                 let accession = !ends(&self.accession, body, 0).is_empty();
                                 let apart = body.contains(&b' ') && digits < 5;
-                                (long && hint && !range && !apart)
+                                (long && hint && !range && !apart && keyword.kind != Kind::Id)
                                     || code(body, keyword.kind)
                                     || (keyword.kind == Kind::Mrn && grouped)
                                     || (keyword.kind == Kind::Case && accession)

@@ -149,6 +149,8 @@ fn numbers_are_told_behind_more_words() {
         ("Qwrtz,00912837", "Qwrtz,[ID]"),
         ("Hosp No K123456", "Hosp No [MRN]"),
         ("EIN 12-3456789", "EIN [ID]"),
+        ("old number ST-248663, new", "old number [ID], new"),
+        ("DL AB-123456", "DL [LICENSE]"),
         ("SN: A45-22910", "SN: [DEVICE]"),
         ("pump SN BLC204981K", "pump SN [DEVICE]"),
         ("call ext. 51234", "call ext. [PHONE]"),
@@ -173,6 +175,7 @@ fn numbers_are_told_behind_more_words() {
         "PT: AMB 150 FT",
         "Unit: ICU 412",
         "0.0091283 of it",
+        "platelet number: 250000, cell number 12",
         "NDC 00093-1048-01 dispensed",
         "taper 60-50-40-30-20-10",
         "doses at 06-09-12-15-18",
@@ -204,6 +207,7 @@ fn towns_and_counties_are_told_and_no_scales() {
         "Pierre Robin sequence. Treacher Collins.",
         "Positive for Achilles rupture",
         "County Jail",
+        "Late because of traffic on Route 66.",
     ]);
 }
 

@@ -66,7 +66,11 @@ pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
     if word.is(Known::UNIT)
         && let Some(end) = unit(text, word.start)
     {
-        address(numbered_before(text, word.start).unwrap_or(word.start), end);
+        let house = numbered_before(text, word.start);
+        // `traffic on Route 66`: a road through many states is no place smaller than one.
+        if house.is_some() || !is_route(text, word.start, word.end) {
+            address(house.unwrap_or(word.start), end);
+        }
     }
     if let Some((start, end)) = boxed(text, word) {
         address(start, end);
@@ -298,6 +302,12 @@ fn announced(text: &[u8], word: &Word) -> Option<(usize, usize)> {
     None
 }
 
+/// Whether this is a road that has a number for its name.
+fn is_route(text: &[u8], from: usize, to: usize) -> bool {
+    let roads = ["route", "rte"];
+    roads.iter().any(|one| same(text, from, to, one))
+}
+
 /// The end of `Apt. 4B` at `i`.
 fn unit(text: &[u8], i: usize) -> Option<usize> {
     let end = run_up_to(text, i, 10, is_letter);
@@ -311,8 +321,7 @@ fn unit(text: &[u8], i: usize) -> Option<usize> {
     let token = text.get(sign..stop)?;
     let numbered = token.iter().any(u8::is_ascii_digit) || (token.len() == 1 && blanks > end);
     // `Route 2 tabs`.
-    let route = ["route", "rte"].iter().any(|one| same(text, i, end, one));
-    let open = route && run_up_to(text, stop, 1, is_blank) > stop;
+    let open = is_route(text, i, end) && run_up_to(text, stop, 1, is_blank) > stop;
     (numbered && sign > end && !open && !is_word(at(text, stop))).then_some(stop)
 }
 

@@ -61,7 +61,7 @@ const fn marked(phrase: &'static str, kind: Kind) -> Keyword {
 }
 
 /// Every keyword. Where one is the beginning of another both are tried.
-pub(crate) const KEYWORDS: [Keyword; 115] = [
+pub(crate) const KEYWORDS: [Keyword; 116] = [
     strong("m.r.n", Kind::Mrn),
     strong("mrn", Kind::Mrn),
     strong("mrns", Kind::Mrn),
@@ -172,6 +172,7 @@ pub(crate) const KEYWORDS: [Keyword; 115] = [
     marked("pt", Kind::Mrn),
     strong("hosp no", Kind::Mrn),
     weak("dni", Kind::License),
+    marked("number", Kind::Id),
     marked("unit", Kind::Mrn),
     marked("hospital", Kind::Mrn),
     weak("invoice", Kind::Account),
@@ -362,7 +363,7 @@ fn numbered(text: &[u8], i: usize, keyword: &Keyword) -> Option<(usize, usize)> 
             let body = text.get(i..end).unwrap_or_default();
             // `PT: AMB 150 FT`.
             let apart = body.contains(&b' ') && counts.digits < 5;
-            (long && hint && !range && !apart)
+            (long && hint && !range && !apart && keyword.kind != Kind::Id)
                 || is_code(body, keyword.kind)
                 || (keyword.kind == Kind::Mrn && is_grouped(body))
                 || (keyword.kind == Kind::Case && is_accession(body))
@@ -384,8 +385,8 @@ fn is_grouped(body: &[u8]) -> bool {
     three == [Some(true); 3] && groups.next().is_none()
 }
 
-/// Whether these are capitals and digits as only numbers of cards and files have them, `D1234567`, or
-/// plates, `7ABC123`.
+/// Whether these are capitals and digits as only numbers of cards and files have them, `D1234567`,
+/// `ST-248663`, or plates, `7ABC123`.
 fn is_code(body: &[u8], kind: Kind) -> bool {
     let digits = body.iter().filter(|c| c.is_ascii_digit()).count();
     let letters = body.iter().filter(|c| c.is_ascii_uppercase()).count();
@@ -393,7 +394,8 @@ fn is_code(body: &[u8], kind: Kind) -> bool {
         Kind::Plate => digits >= 3 && letters >= 2,
         _ => digits >= 6 && letters >= 1,
     };
-    enough && digits + letters == body.len() && body.len() >= 6
+    let dashes = body.iter().filter(|&&c| c == b'-').count();
+    enough && digits + letters + dashes == body.len() && digits + letters >= 6
 }
 
 /// Whether a laboratory numbers its cases so: `SP-18-4432`, `C19-22817`.

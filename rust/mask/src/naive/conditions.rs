@@ -333,6 +333,9 @@ pub(super) fn code(body: &[u8], kind: Kind) -> bool {
     let letters = body.iter().filter(|c| c.is_ascii_uppercase()).count();
     let digits = body.iter().filter(|c| c.is_ascii_digit()).count();
     let (least, few) = if kind == Kind::Plate { (3, 2) } else { (6, 1) };
-    let joined = letters + digits == body.len();
-    joined && body.len() >= 6 && digits >= least && letters >= few
+    let dashes = body.iter().filter(|&&c| c == b'-').count();
+    letters + digits + dashes == body.len()
+        && letters + digits >= 6
+        && digits >= least
+        && letters >= few
 }
