@@ -39,7 +39,7 @@ fn a_month_and_a_day_stand_behind_what_dates_stand_behind() {
         ("LMP 2/11.", "LMP [DATE]."),
         ("as of 7/22", "as of [DATE]"),
         ("follow up 7/22 at 2pm", "follow up [DATE] at 2pm"),
-        ("cath 8/19 showed stenosis", "cath [DATE] showed stenosis"),
+        ("echo 8/19 showed stenosis", "echo [DATE] showed stenosis"),
         ("from 7/22 to 7/25", "from [DATE] to [DATE]"),
         ("7/22-7/25", "[DATE]-[DATE]"),
         ("rounds 5/19 10:30", "rounds [DATE] 10:30"),
@@ -160,8 +160,6 @@ fn numbers_are_told_behind_more_words() {
         ("Path # SP-24-00912", "Path # [CASE]"),
         ("pt # 0029188", "pt # [MRN]"),
         ("hospital # H1234567", "hospital # [MRN]"),
-        ("lic# A123456", "lic# [LICENSE]"),
-        ("invoice INV-2024-0091", "invoice [ACCOUNT]"),
     ]);
     left(&[
         "SN visit 2w4, SN: 1w1",

@@ -40,19 +40,12 @@ const PERHAPS: [&[&str]; 12] = [
     &[],
     &["up", "by", "of", "to"],
     &["flu", "mri", "egd"],
-    &["from", "last", "labs", "echo", "week", "cath", "scan"],
-    &["after", "again", "given", "drawn", "onset", "covid"],
-    &["before", "placed"],
-    &["removed", "between", "surgery", "vaccine"],
-    &["cultures", "received"],
-    &[
-        "extubated",
-        "intubated",
-        "completed",
-        "procedure",
-        "collected",
-        "discharge",
-    ],
+    &["from", "last", "labs", "echo", "week"],
+    &["after"],
+    &["placed"],
+    &["removed", "surgery"],
+    &["received"],
+    &["completed", "collected"],
     &[],
     &["colonoscopy"],
 ];
@@ -81,6 +74,9 @@ const AFTER_DATES: [&str; 12] = [
     "at", "and", "to", "for", "with", "but", "in", "by", "because", "showed", "shows", "revealed",
 ];
 
+/// The characters of `12/31`.
+const LONGEST_PAIR: usize = 5;
+
 /// Asked for the run of digits `at_digit..end`.
 pub(crate) fn find(text: &[u8], at_digit: usize, end: usize, spans: &mut Vec<Span>) {
     let found = match end - at_digit {
@@ -96,6 +92,8 @@ pub(crate) fn find(text: &[u8], at_digit: usize, end: usize, spans: &mut Vec<Spa
     }
     // What stands right behind a dash is asked here.
     if let Some(end) = found
+        && end - at_digit <= LONGEST_PAIR
+        && (at(text, end) == b'-' || is_blank(at(text, end)))
         && let Some(day) = is_date(text, at_digit, end)
         && let Some((start, end)) = dashed(text, end, day)
     {
@@ -293,7 +291,7 @@ fn ranged(text: &[u8], first: usize, end: usize, day_here: u32) -> bool {
 }
 
 /// What a birth is called.
-pub(crate) const BIRTHS: [&str; 6] = ["dob", "birth", "born", "birthdate", "birthday", "bday"];
+pub(crate) const BIRTHS: [&str; 4] = ["dob", "birth", "born", "birthday"];
 
 /// One of [`BIRTHS`], up to four signs, perhaps `is`, `was` or `on`, `3.4.60` or six digits.
 pub(crate) fn find_after_birth(text: &[u8], at_word: usize, spans: &mut Vec<Span>) {

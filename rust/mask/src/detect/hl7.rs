@@ -9,7 +9,7 @@ use super::lexis::{at, before, is_letter, is_space, is_word, run_up_to};
 use super::{Kind, Span};
 
 /// The first letters of the segments that a text is read at.
-pub(crate) const WORDS: [&str; 4] = ["pid", "nk", "pv", "obr"];
+pub(crate) const WORDS: [&str; 3] = ["pid", "pv", "obr"];
 
 /// What the fields of a segment hold, the first behind its name counted as one.
 type Fields = &'static [(usize, Kind)];
@@ -151,7 +151,7 @@ pub(crate) fn find(text: &[u8], at_name: usize, spans: &mut Vec<Span>) {
 
 /// Whether a segment begins here at which a text is read.
 fn opens(text: &[u8]) -> bool {
-    let opening: [&[u8]; 4] = [b"PID|", b"NK1|", b"PV1|", b"OBR|"];
+    let opening: [&[u8]; 3] = [b"PID|", b"PV1|", b"OBR|"];
     opening.iter().any(|name| text.starts_with(name))
 }
 

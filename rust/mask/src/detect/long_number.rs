@@ -31,8 +31,12 @@ pub(crate) fn find(text: &[u8], at: usize, spans: &mut Vec<Span>) {
             spans.push(Span { start, end, kind });
         }
     } else if zeroed(text, at, end) {
-        let (start, kind) = (at, Kind::Id);
-        spans.push(Span { start, end, kind });
+        // Most of them have a word before them that says more.
+        let named = |span: &Span| span.start <= at && end <= span.end;
+        if !spans.last().is_some_and(named) {
+            let (start, kind) = (at, Kind::Id);
+            spans.push(Span { start, end, kind });
+        }
     } else if length == 1 {
         let mut end = end;
         for _ in 1..9 {

@@ -142,17 +142,18 @@ pub(super) fn acting(text: &[u8], word: &Word) -> Option<usize> {
         return None;
     }
     // `Hope Summers denies`, `Grant Qwrtz was admitted`.
+    let part = word.is(Known::NAME) || unknown(word);
     if word.shape == Shape::Title
         && !word.possessive
-        && (word.is(Known::NAME) || unknown(word))
+        && part
+        && let Some(first) = gap_before(text, word.start).and_then(|end| word_before(text, end))
+        && first.shape == Shape::Title
+        && !first.possessive
+        && first.is(Known::GIVEN.or(Known::MAYBE_GIVEN))
+        && !auxiliary(text, &first)
         && acts(text, word.end)
     {
-        let first = gap_before(text, word.start).and_then(|end| word_before(text, end))?;
-        let given = first.shape == Shape::Title && !first.possessive;
-        let given = given && first.is(Known::GIVEN.or(Known::MAYBE_GIVEN));
-        if given && !auxiliary(text, &first) {
-            return Some(first.start);
-        }
+        return Some(first.start);
     }
     if !unknown(word) {
         return None;

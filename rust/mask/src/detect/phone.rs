@@ -133,7 +133,7 @@ pub(crate) fn find_after_word(text: &[u8], at_word: usize, spans: &mut Vec<Span>
 }
 
 /// Words before a number inside of a house.
-pub(crate) const EXTENSIONS: [&str; 3] = ["ext", "extn", "extension"];
+pub(crate) const EXTENSIONS: [&str; 2] = ["ext", "extension"];
 
 /// One of [`EXTENSIONS`], perhaps `.`, `:` or `#`, and four to six digits that are no measure.
 pub(crate) fn find_extension(text: &[u8], at_word: usize, spans: &mut Vec<Span>) {
@@ -306,7 +306,8 @@ const STEP: u32 = 10;
 /// doses do.
 pub(crate) fn is_series(text: &[u8], start: usize, end: usize) -> bool {
     let number = text.get(start..end).unwrap_or_default();
-    if number.iter().any(|&c| is_letter(c)) {
+    let apart = |i: usize| matches!(number.get(i), Some(b'-' | b'.' | b' '));
+    if !(apart(2) || apart(3)) || number.iter().any(|&c| is_letter(c)) {
         return false;
     }
     let value = |group: &[u8]| super::lexis::number(group, 0, group.len());
@@ -326,7 +327,11 @@ pub(crate) fn is_series(text: &[u8], start: usize, end: usize) -> bool {
 
 /// Whether `NDC` before `i` says that a drug's number begins there: `NDC 00093-1048-01`.
 pub(crate) fn is_drug(text: &[u8], i: usize) -> bool {
-    let signs = run_back_up_to(text, i, 3, |c| is_blank(c) || matches!(c, b':' | b'#'));
+    let sign = |c: u8| is_blank(c) || matches!(c, b':' | b'#');
+    if !sign(before(text, i)) {
+        return false;
+    }
+    let signs = run_back_up_to(text, i, 3, sign);
     let start = run_back_up_to(text, signs, 4, is_letter);
     signs < i && same(text, start, signs, "ndc")
 }

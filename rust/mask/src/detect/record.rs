@@ -61,7 +61,7 @@ const fn marked(phrase: &'static str, kind: Kind) -> Keyword {
 }
 
 /// Every keyword. Where one is the beginning of another both are tried.
-pub(crate) const KEYWORDS: [Keyword; 116] = [
+pub(crate) const KEYWORDS: [Keyword; 112] = [
     strong("m.r.n", Kind::Mrn),
     strong("mrn", Kind::Mrn),
     strong("mrns", Kind::Mrn),
@@ -171,13 +171,9 @@ pub(crate) const KEYWORDS: [Keyword; 116] = [
     marked("path", Kind::Case),
     marked("pt", Kind::Mrn),
     strong("hosp no", Kind::Mrn),
-    weak("dni", Kind::License),
     marked("number", Kind::Id),
     marked("unit", Kind::Mrn),
     marked("hospital", Kind::Mrn),
-    weak("invoice", Kind::Account),
-    marked("lic", Kind::License),
-    weak("upin", Kind::License),
 ];
 
 /// Fillers that mark what follows as a number.

@@ -117,14 +117,7 @@ fn goes_on(text: &[u8], i: usize) -> bool {
 }
 
 /// The first words of holidays.
-pub(crate) const HOLIDAYS: [&str; 6] = [
-    "christmas",
-    "thanksgiving",
-    "halloween",
-    "easter",
-    "labor",
-    "memorial",
-];
+pub(crate) const HOLIDAYS: [&str; 4] = ["christmas", "thanksgiving", "labor", "memorial"];
 
 /// Asked where one of [`HOLIDAYS`] may begin.
 pub(crate) fn find_holiday(text: &[u8], at_word: usize, spans: &mut Vec<Span>) {
@@ -178,7 +171,7 @@ fn dated(text: &[u8], i: usize) -> bool {
 }
 
 /// Words that an age over 89 may begin with, or be.
-pub(crate) const AGES: [&str; 8] = [
+pub(crate) const AGES: [&str; 7] = [
     "her",
     "his",
     "ninety",
@@ -186,7 +179,6 @@ pub(crate) const AGES: [&str; 8] = [
     "nonagenarian",
     "centenarian",
     "turned",
-    "turning",
 ];
 
 /// Asked where one of [`AGES`] may begin.
@@ -204,7 +196,7 @@ pub(crate) fn find_age(text: &[u8], at_word: usize, spans: &mut Vec<Span>) {
         lived(text, at_word).then_some((at_word, end))
     } else if is("her") || is("his") {
         decade(text, at_word, end)
-    } else if is("turned") || is("turning") {
+    } else if is("turned") {
         turned(text, end)
     } else {
         None
