@@ -52,7 +52,7 @@ const PIECES: [&str; 323] = [
     "on Thanksgiving",
     "Labor Day",
     "PID|1||448812^^^HOSP^MR||QWRTZ^P||19600304|M",
-    "\rNK1|1|QWRTZ^X|\nORC|RE|A1|",
+    "PV1|1|I\rNK1|1|QWRTZ^X|\nORC|RE|A1|",
     "OBR|1|99887^XQZT^PLUGH",
     "EIN 12-3456789",
     "SN: A45-22910",
