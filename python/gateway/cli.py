@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 import gateway.auditor.verify as verifier
-from gateway import mask_command, wiring
+from gateway import mask_command, seal_command, wiring
 from gateway.client import Client, ClientError, RefusedError, check_token, check_url
 from gateway.errors import ConfigurationError, MaskgateError
 
@@ -32,6 +32,8 @@ grants_app = typer.Typer(help="Ask for access, decide about it, end it.", no_arg
 sessions_app = typer.Typer(help="What was done, and its evidence.", no_args_is_help=True)
 app.add_typer(grants_app, name="grants")
 app.add_typer(sessions_app, name="sessions")
+keygen_app = typer.Typer(help="Make keys.", no_args_is_help=True)
+app.add_typer(keygen_app, name="keygen")
 
 OUT = Console()
 ERR = Console(stderr=True)
@@ -129,6 +131,8 @@ def verify(context: typer.Context) -> None:
 
 
 app.command("mask")(mask_command.mask)
+keygen_app.command("auditor")(seal_command.keygen)
+sessions_app.command("unseal")(seal_command.unseal)
 
 
 @app.command()

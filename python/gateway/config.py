@@ -126,6 +126,12 @@ class StateSettings(_Section):
     origin: str | None = None  # the log's name for auditors; default: the listen address
 
 
+class LogSettings(_Section):
+    # "sealed": statements and what else is worded are encrypted to the auditor's key.
+    statements: Literal["verbatim", "sealed"] = "verbatim"
+    auditor_key: str | None = None  # X25519 public key, PEM
+
+
 class MaskingSettings(_Section):
     token_key: Annotated[str, AfterValidator(_key_file)] = "file:state/token.key"  # noqa: S105 - a place
     key_id: str = Field(default="k1", pattern=r"^[a-z0-9]{1,8}$")
@@ -203,6 +209,7 @@ _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 class Configuration(_Section):
     server: ServerSettings = ServerSettings()
     state: StateSettings = StateSettings()
+    log: LogSettings = LogSettings()
     masking: MaskingSettings = MaskingSettings()
     access: AccessSettings = AccessSettings()
     limits: LimitSettings = LimitSettings()
@@ -230,6 +237,7 @@ def load(path: Path) -> Configuration:
         raise ConfigurationError("\n".join(lines)) from error
     _check_server(path, text, configuration)
     _check_access(path, text, configuration)
+    _check_log(path, text, configuration)
     return configuration
 
 
@@ -408,3 +416,19 @@ def _check_access(path: Path, text: str, configuration: Configuration) -> None:
                 rule.max_duration,
                 f"longer than access.max_duration, {access.max_duration} s",
             )
+
+
+def _check_log(path: Path, text: str, configuration: Configuration) -> None:
+    log = configuration.log
+    if log.statements == "sealed" and log.auditor_key is None:
+        raise _wrong(
+            path, text, ("log", "statements"), log.statements, "needs auditor_key to seal to"
+        )
+    if log.statements == "verbatim" and log.auditor_key is not None:
+        raise _wrong(
+            path,
+            text,
+            ("log", "auditor_key"),
+            log.auditor_key,
+            'nothing is sealed to it unless statements = "sealed"',
+        )

@@ -36,6 +36,7 @@ from gateway.flows.floor import Findings
 from gateway.flows.gate import Gate
 from gateway.flows.house import Connection, House, Limits
 from gateway.flows.possible import impossible
+from gateway.flows.sealed import Sealing
 from gateway.flows.session import Desk, close_left_over
 from gateway.grants import (
     AccessRules,
@@ -51,8 +52,9 @@ from gateway.masking import load_token_key
 from gateway.patterns import Definitions
 from gateway.policy import Policy, PolicyShelf
 from gateway.sessionlog import SessionLog
+from gateway.sessionlog.sealing import AuditorKey
 from gateway.sql import Settings as AnalysisSettings
-from gateway.sql import describe
+from gateway.sql import Vocabulary, describe
 from gateway.upstream import Database, UpstreamSettings
 from gateway.upstream.embedded import EmbeddedPostgres
 
@@ -145,8 +147,12 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             )
         log_directory = base / configuration.state.log
         origin = configuration.state.origin or f"maskgate/{configuration.server.listen}"
+        vocabulary = Vocabulary()
+        seal = _sealing(path, configuration, vocabulary)
         with config.placed(path, "state", "origin" if configuration.state.origin else "log"):
-            log = SessionLog.open(log_directory, origin=origin, version=version("maskgate"))
+            log = SessionLog.open(
+                log_directory, origin=origin, version=version("maskgate"), seal=seal
+            )
         stack.push_async_callback(log.aclose)
         _write_trust(log_directory / "trust.json", log)
         store = await _control_store(stack, path, configuration)
@@ -163,6 +169,8 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             with contextlib.suppress(MaskgateError, OSError):
                 async with connection.upstream.transaction("names") as transaction:
                     await connection.analysis.names.learn(transaction)
+                    if seal is not None:
+                        await vocabulary.learn(transaction)
         grants = Grants(store, rules, recorder(log), _now)
         stack.push_async_callback(grants.close)
         house = House(
@@ -206,6 +214,16 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
                 await clock
             if log.healthy:
                 await house.desk.close_all(house, "the gateway is stopping")
+
+
+def _sealing(path: Path, configuration: Configuration, vocabulary: Vocabulary) -> Sealing | None:
+    """What seals the records for the auditor, if that is asked for."""
+    place = configuration.log.auditor_key
+    if place is None:
+        return None
+    with config.placed(path, "log", "auditor_key"):
+        key = AuditorKey.load(path.parent / place)
+    return Sealing(key, vocabulary, configuration.connections)
 
 
 def build_policies(path: Path, configuration: Configuration) -> dict[str, Policy]:
@@ -275,6 +293,7 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
     """A sentence for each thing a loaded configuration names that does not answer as it says."""
     policies = build_policies(path, configuration)
     issuers, _ = build_identity(path, configuration)
+    _sealing(path, configuration, Vocabulary())
     wrong: list[str] = []
     loose: list[str] = []
     async with contextlib.AsyncExitStack() as stack:

@@ -24,6 +24,7 @@ from gateway.sessionlog.session import (
     SESSION_TYPES,
     BrokenChainError,
     Genesis,
+    Seal,
     Session,
     SessionStore,
     now,
@@ -39,8 +40,11 @@ LEAF_EVENTS = frozenset({"grant", "policy"})  # first parts of the kinds that th
 class SessionLog:
     """One origin's log in one directory. Make it with `open`, end it with `aclose`."""
 
-    def __init__(self, directory: Path, key: LogKey, version: str, lock: int) -> None:
+    def __init__(
+        self, directory: Path, key: LogKey, version: str, lock: int, seal: Seal | None
+    ) -> None:
         self._directory, self._key, self._version, self._lock_fd = directory, key, version, lock
+        self._seal = seal
         self._tiles = Tiles(directory / "ledger")
         self._store = SessionStore(directory / "sessions")
         self._reading = threading.Lock()  # places, leaves and tiles against the commit thread
@@ -59,8 +63,12 @@ class SessionLog:
         self._commits = GroupCommit(self._commit, self._tick, COMMIT_INTERVAL)
 
     @classmethod
-    def open(cls, directory: Path, *, origin: str, version: str) -> SessionLog:
+    def open(
+        cls, directory: Path, *, origin: str, version: str, seal: Seal | None = None
+    ) -> SessionLog:
         """Take the directory, recover what is in it, and write this boot's first leaf.
+
+        Every body of a record goes through `seal`; what that raises, the caller gets.
 
         Blocks while it reads. Raises ConfigurationError when the directory is another process's,
         another origin's, or not as a log or a crash leaves it.
@@ -72,7 +80,7 @@ class SessionLog:
                 disk.make_directory(directory / part)
             lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return cls(directory, _key(directory, origin), version, lock)
+            return cls(directory, _key(directory, origin), version, lock, seal)
         except BaseException as reason:
             if lock >= 0:
                 os.close(lock)
@@ -90,6 +98,11 @@ class SessionLog:
     def healthy(self) -> bool:
         """False once a write or sync has failed, and after `aclose`."""
         return self._commits.healthy
+
+    @property
+    def synced(self) -> int:
+        """The first batch that may not be durable yet: whatever stands before it is."""
+        return self._segment.batch
 
     def trust_file(self) -> dict[str, Any]:
         """What an auditor keeps, from outside any bundle: the origin and its keys."""
@@ -223,7 +236,7 @@ class SessionLog:
         newest = self._checkpoint
         size, root = (newest.size, newest.root) if newest else (0, merkle.EMPTY_ROOT)
         genesis = Genesis(self._key.origin, self._boot, self._next_session, size, root)
-        session = Session(sid, genesis, kind)
+        session = Session(sid, genesis, kind, self._seal)
         session.named("boot", self._boot_leaf)
         return session
 
