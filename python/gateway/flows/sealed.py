@@ -104,6 +104,15 @@ _RULES: dict[str, dict[str, Clear]] = {
 }
 
 
+def templates(known: Container[str]) -> Callable[[str, Mapping[str, Any]], str]:
+    """What makes the template of a statement from its record, for those who get no more."""
+
+    def made(text: str, body: Mapping[str, Any]) -> str:
+        return template(text, Names(known, body) if "analysis" in body else known)
+
+    return made
+
+
 def _codes(base: type[errors.MaskgateError]) -> dict[str, str]:
     """The title of each code of the contract."""
     found = {base.code: base.title}
