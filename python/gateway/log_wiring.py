@@ -52,6 +52,7 @@ def siem(
         sink(path, settings),
         lambda: log.synced,
         templates(vocabulary),
+        connections=frozenset(configuration.connections),
         origin=str(log.trust_file()["origin"]),
         version=version("maskgate"),
     )

@@ -8,6 +8,7 @@ import uuid
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import asyncpg
@@ -133,13 +134,30 @@ def _send_headers(http: httpx.Client, stranger: httpx.Client, session: str) -> N
             stranger.get("/v1/whoami", headers=[(b"Authorization", scheme + value)])
 
 
+def with_siem(text: str) -> str:
+    return text.replace("[masking]", '[siem]\ntarget = "file:siem.ndjson"\n[masking]')
+
+
+def siem_has(world: World, session: str) -> list[dict[str, Any]]:
+    """The session's events, once its close has arrived."""
+    path = world.home / "siem.ndjson"
+
+    def closed() -> list[dict[str, Any]]:
+        lines = path.read_text().splitlines() if path.exists() else []
+        events = [json.loads(line) for line in lines]
+        mine = [event for event in events if event["unmapped"]["session"] == session]
+        return mine if mine and mine[-1]["metadata"]["event_code"] == "close" else []
+
+    return list(worlds.wait_until(closed))
+
+
 @pytest.fixture
 def sealed(fragile: World) -> Iterator[World]:
     sealing.generate(fragile.home / "key.auditor", fragile.home / "pem.auditor")
     text = fragile.config.read_text().replace(
         "[masking]", '[log]\nstatements = "sealed"\nauditor_key = "pem.auditor"\n[masking]'
     )
-    fragile.config.write_text(text)
+    fragile.config.write_text(with_siem(text))
     fragile.gateway.end()
     for name in ("gateway.err",):
         (fragile.home / name).unlink()
@@ -163,7 +181,10 @@ def test_sealed_nothing_is_left_behind_and_the_auditor_reads_all(sealed: World) 
     session = told["session"]
     bundle = sealed.home / "bundle.zip"
     bundle.write_bytes(sealed.evidence(session))
-    # Both verifiers take it as it is, without a key.
+    events = siem_has(sealed, session)
+    assert [event["unmapped"]["record"] for event in events] == list(range(len(events)))
+    assert len(events) == len(sealed.records(session))
+    # The auditor's script takes it as it is, without a key.
     verdict = worlds.verify(bundle, "--trust", str(sealed.trust), "--list")
     assert verdict.returncode == 0, verdict.stdout + verdict.stderr
     (sealed.home / "listing").write_text(verdict.stdout)
@@ -182,6 +203,7 @@ def test_sealed_nothing_is_left_behind_and_the_auditor_reads_all(sealed: World) 
          "--trust", str(sealed.trust), "--json"],
     )  # fmt: skip
     assert shown.exit_code == 0, shown.output
+    check_refusals(sealed, bundle)
     for channel in ("statement", "params", "purpose", "reason", "alias", "comment", "error"):
         planted = CHANNELS[channel].values()
         lost = [one for one in planted if one not in shown.stdout]
@@ -190,10 +212,44 @@ def test_sealed_nothing_is_left_behind_and_the_auditor_reads_all(sealed: World) 
     assert not canaries.found(CHANNELS["header"].values(), shown.stdout.encode())
 
 
+def check_refusals(world: World, bundle: Path) -> None:
+    """A bundle that was changed is not shown, nor one to somebody else's key."""
+
+    def unseal(path: Path, key: str) -> tuple[int, str, str]:
+        shown = CliRunner().invoke(
+            app,
+            ["sessions", "unseal", str(path), "--key", str(world.home / key),
+             "--trust", str(world.trust)],
+        )  # fmt: skip
+        said = shown.stdout + str(shown.exception)
+        assert not canaries.found(CHANNELS["params"].values(), said.encode())
+        return shown.exit_code, said, shown.stderr
+
+    changed = bytearray(bundle.read_bytes())
+    changed[changed.index(b'"box":"') + 20] ^= 1
+    tampered = world.home / "tampered.zip"
+    tampered.write_bytes(changed)
+    assert unseal(tampered, "key.auditor")[0] == 1
+    tampered.unlink()
+    sealing.generate(world.home / "other.auditor", world.home / "other.pem.auditor")
+    code, said, _ = unseal(bundle, "other.auditor")
+    assert code == 1
+    assert "sealed to key" in said
+
+
 def test_verbatim_only_what_is_promised_is_in_the_log_alone(fragile: World) -> None:
+    fragile.config.write_text(with_siem(fragile.config.read_text()))
+    fragile.restart()
     told = run_all(fragile)
+    siem_has(fragile, told["session"])
     promised = ("statement", "params", "purpose", "reason", "alias", "comment", "error", "path")
     assert everywhere(fragile.home, but=promised) == {}
+    kept = b"".join(
+        data for name, data in canaries.left_behind(fragile.home).items() if "log/" in name
+    )
+    for channel in ("statement", "params", "purpose", "reason", "alias", "comment"):
+        planted = list(CHANNELS[channel].values())
+        assert canaries.found(planted, kept) == planted, channel
     outside = {
         name: data
         for name, data in canaries.left_behind(fragile.home).items()
@@ -248,3 +304,15 @@ def test_the_gateway_s_own_session_is_unsealed_from_its_file(sealed: World) -> N
         assert "not verified" in shown.stderr
         told += shown.stdout
     assert "select 'Nadia'" in told
+
+
+def test_the_pair_of_keys_is_made_by_a_command(tmp_path: Path) -> None:
+    private, public = tmp_path / "a.key", tmp_path / "a.pem"
+    asked = ["keygen", "auditor", "--private", str(private), "--public", str(public)]
+    made = CliRunner().invoke(app, asked)
+    assert made.exit_code == 0, made.output
+    assert sealing.AuditorKey.load(public).id in made.stdout
+    assert sealing.AuditorPrivateKey.load(private).id in made.stdout
+    again = CliRunner().invoke(app, asked)
+    assert again.exit_code == 1
+    assert "never written over" in str(again.exception)

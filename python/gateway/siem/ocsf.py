@@ -11,7 +11,7 @@ refusals, names of outputs. Each member below is taken from a record by name; no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -58,13 +58,15 @@ def event(
     opened: Mapping[str, Any] | None,
     template: Callable[[str, Mapping[str, Any]], str],
     *,
+    connections: Container[str],
     origin: str,
     version: str,
 ) -> dict[str, Any] | None:
     """The event of one record, or None for one that has none.
 
     `opened` is the body of its session's `open` record, if it is known; `template` makes one of a
-    statement's text and its record's body.
+    statement's text and its record's body. A refused request may have named a connection that is
+    none: only those of `connections` are told.
     """
     record, body = found.record, found.record["body"]
     kind = body.get("kind", record["type"]) if record["type"] == "event" else record["type"]
@@ -97,7 +99,9 @@ def event(
         made["status_code"] = str(body["code"])
     if class_uid == AUTHENTICATION:
         return made | _authentication(who, body, record["sid"], origin)
-    return made | _datastore(record, body, who, template)
+    connection = str(who.get("connection"))
+    name = connection if connection in connections else "unknown"
+    return made | _datastore(record, body, name, template)
 
 
 def _classified(
@@ -141,15 +145,14 @@ def _authentication(
 def _datastore(
     record: Mapping[str, Any],
     body: Mapping[str, Any],
-    who: Mapping[str, Any],
+    connection: str,
     template: Callable[[str, Mapping[str, Any]], str],
 ) -> dict[str, Any]:
-    connection = who.get("connection")
     made: dict[str, Any] = {
-        "database": {"name": connection or "unknown", "type_id": 1, "type": "Relational"},
+        "database": {"name": connection, "type_id": 1, "type": "Relational"},
         "type_id": 1,
         "type": "Database",
-        "dst_endpoint": {"svc_name": connection or "unknown"},
+        "dst_endpoint": {"svc_name": connection},
     }
     words = body.get("statement", body.get("statement_head"))
     if words is not None:

@@ -14,7 +14,7 @@ import logging
 import random
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -75,9 +75,11 @@ class Shipper:
         synced: Callable[[], int],
         template: Callable[[str, Mapping[str, Any]], str],
         *,
+        connections: Container[str],
         origin: str,
         version: str,
     ) -> None:
+        self._connections = connections
         self._source, self._sink, self._synced = source, sink, synced
         self._template, self._origin, self._version = template, origin, version
         self._opened: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
@@ -171,7 +173,14 @@ class Shipper:
             opened = stored["body"] if stored is not None else None
             self._remember(found.sid, opened)
             opened = self._opened.get(found.sid)
-        return event(found, opened, self._template, origin=self._origin, version=self._version)
+        return event(
+            found,
+            opened,
+            self._template,
+            connections=self._connections,
+            origin=self._origin,
+            version=self._version,
+        )
 
     def _remember(self, sid: str, opened: Mapping[str, Any] | None) -> None:
         if opened is not None:
