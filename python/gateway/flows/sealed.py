@@ -87,14 +87,14 @@ _RULES: dict[str, dict[str, Clear]] = {
     },
     "result": _COUNTS,
     "release": {**_COUNTS, "notes": _empty},
-    "refused": _all_kept("statement_no statement_bytes code"),
-    "error": _all_kept("statement_no rows code"),
+    "refused": _all_kept("statement_no statement_bytes"),
+    "error": _all_kept("statement_no rows"),
     "cancel": {**_all_kept("statement_no rows"), "reason": _word},
     "export": {},
     "close": _all_kept("reason statements"),
     "event": {
         **_all_kept(
-            "kind identity actor client code grant tables state duration_s not_before expires_at "
+            "kind identity actor client grant tables state duration_s not_before expires_at "
             "max_rows rows_released by at policy_hash policy quarantined sessions what "
             "statement_bytes"
         ),
@@ -145,6 +145,8 @@ class Sealing:
     def _clear(self, place: Place, body: dict[str, Any]) -> dict[str, Any]:
         rules = _RULES.get(place.type, {})
         clear = {name: rules[name](value) for name, value in body.items() if name in rules}
+        if "code" in body:
+            clear["code"] = body["code"] if body["code"] in TITLES else SEALED
         if "detail" in body:
             clear["detail"] = TITLES.get(body.get("code", ""), SEALED)
         if place.type == "event" and "connection" in body:

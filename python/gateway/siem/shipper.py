@@ -16,7 +16,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from gateway.model import DurableRecord, LogPlace
@@ -63,6 +63,7 @@ class _Batch:
     events: int
     place: LogPlace
     oldest: str | None
+    full: bool = False  # there may be more
 
 
 class Shipper:
@@ -109,7 +110,8 @@ class Shipper:
             last = self._stopping.is_set()
             try:
                 while self._deliver():
-                    wait = FIRST_WAIT
+                    pass
+                wait = FIRST_WAIT
                 if last or self._stopping.wait(POLL):
                     if last:
                         return
@@ -123,7 +125,9 @@ class Shipper:
                 wait = min(2 * wait, LONGEST_WAIT)
 
     def _deliver(self) -> bool:
-        """One batch, from its reading to its place; False when nothing is due."""
+        """One batch, from its reading to its place; whether more is due at once. What comes while a
+        batch that was not full is on its way waits for the next look: a place is synced, and the
+        disk is the log's."""
         batch = self._batch()
         if batch is None:
             self._standing = replace(self._standing, waiting_since=None, error="")
@@ -140,9 +144,12 @@ class Shipper:
         self._source.delivered(batch.place)
         self._most = min(MOST_EVENTS, self._most * 2)
         self._standing = replace(
-            self._standing, delivered=self._standing.delivered + batch.events, error=""
+            self._standing,
+            delivered=self._standing.delivered + batch.events,
+            waiting_since=self._standing.waiting_since if batch.full else None,
+            error="",
         )
-        return True
+        return batch.full
 
     def _batch(self) -> _Batch | None:
         batch: _Batch | None = None
@@ -153,12 +160,14 @@ class Shipper:
             if made is not None:
                 line = json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
                 if batch.events and len(batch.lines) + len(line) > MOST_BYTES:
+                    batch.full = True
                     break
                 batch.lines += line
                 batch.events += 1
                 batch.oldest = batch.oldest or found.record["ts"]
             batch.place = found.place
             if batch.events >= self._most:
+                batch.full = True
                 break
         return batch
 
@@ -194,4 +203,6 @@ class Shipper:
         )
         if kind != self._standing.error:
             _LOG.warning("siem: a delivery failed: %s; tried again until it arrives", kind)
-        self._standing = replace(self._standing, failures=self._standing.failures + 1, error=kind)
+        since = self._standing.waiting_since or datetime.now(UTC)
+        failures = self._standing.failures + 1
+        self._standing = replace(self._standing, failures=failures, waiting_since=since, error=kind)
