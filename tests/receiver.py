@@ -20,6 +20,8 @@ class Receiver:
         self.events: list[dict[str, Any]] = []
         self.requests = 0
         self.headers: dict[str, str] = {}
+        self.location = ""  # of a redirect
+        self.fail_after = -1  # so many more requests are taken, then the mode is 500
         self.largest = 0  # most events that one request may hold; 0: any number
         self.release = threading.Event()
         self._server: ThreadingHTTPServer | None = None
@@ -80,9 +82,12 @@ class Receiver:
             status = 413
         else:
             self.events += lines
+            self.fail_after -= 1
+            if self.fail_after == 0:
+                self.mode = "500"
         handler.send_response(status)
-        if status == 302:
-            handler.send_header("Location", "http://127.0.0.1:9/elsewhere")
+        if self.location:
+            handler.send_header("Location", self.location)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
 

@@ -16,6 +16,7 @@ from gateway.errors import ConfigurationError
 from gateway.sessionlog import SessionLog, chain, wal
 from gateway.sessionlog.tail import Tail
 from gateway.siem import FileSink, HttpSink, Shipper, Sink, shipper
+from gateway.siem.sinks import RefusedError
 from receiver import Receiver, receiving, until
 
 ORIGIN = "log.example.org/siem"
@@ -105,7 +106,7 @@ async def test_each_record_arrives_in_order_and_can_be_traced(
     assert "SECRET" not in json.dumps(receiver.events)
 
 
-@pytest.mark.parametrize("mode", ["500", "404", "302", "429", "drop", "lost answer"])
+@pytest.mark.parametrize("mode", ["500", "404", "307", "429", "drop", "lost answer"])
 async def test_a_failing_receiver_gets_all_once_it_recovers(
     tmp_path: Path, receiver: Receiver, mode: str
 ) -> None:
@@ -160,6 +161,41 @@ async def test_a_batch_that_is_too_large_is_cut(tmp_path: Path, receiver: Receiv
     receiver.mode = "ok"
     await arrived(receiver, uids)
     await post.end()
+
+
+async def test_a_batch_that_ends_inside_a_frame_loses_nothing(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many records made durable by one sync, delivered a few at a time, with a crash between."""
+    monkeypatch.setattr(shipper, "MOST_EVENTS", 7)
+    receiver.mode = "500"
+    post = Post(tmp_path / "log", http(receiver))
+    sid = str(uuid.uuid4())
+    await post.log.open_session(sid, OPEN)
+    bodies = [{"statement_no": n, "statement": "x", "code": "c"} for n in range(1, 41)]
+    await asyncio.gather(*[post.log.put(sid, "refused", body) for body in bodies])
+    receiver.mode, receiver.fail_after = "ok", 2
+    await asyncio.to_thread(until, lambda: receiver.mode == "500")
+    post.crash()
+    seen = len(receiver.events)
+    assert 7 <= seen < 41
+    receiver.mode = "ok"
+    post = Post(tmp_path / "log", http(receiver))
+    uids = [f"{sid}:{number}" for number in range(41)]
+    await arrived(receiver, uids)
+    await post.end()
+    assert [uid for uid in receiver.uids() if uid in uids] == uids
+
+
+def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
+    with receiving() as elsewhere:
+        receiver.mode, receiver.location = "307", elsewhere.url
+        sink = http(receiver)
+        with pytest.raises(RefusedError) as refused:
+            sink.send(b'{"metadata":{"uid":"s:0"}}\n')
+        sink.close()
+        assert refused.value.status == 307
+        assert elsewhere.requests == 0
 
 
 async def test_after_a_crash_it_goes_on_where_it_was(tmp_path: Path, receiver: Receiver) -> None:
