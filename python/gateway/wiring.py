@@ -78,6 +78,7 @@ async def _serve(path: Path, configuration: Configuration) -> None:
             uvicorn.Config(
                 create_app(house),
                 http=BoundedProtocol,
+                proxy_headers=False,  # who calls is the peer, not what a field says
                 ws="none",  # a request to upgrade is answered as the plain request it also is
                 access_log=False,
                 log_config=None,  # `diagnostics` is the one place that words them

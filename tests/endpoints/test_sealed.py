@@ -121,17 +121,29 @@ def _run(http: httpx.Client, session: str) -> None:
             http.get(path.format(safe) + f"?q={safe}")
 
 
+HEADERS = (
+    b"User-Agent", b"X-Request-Id", b"Traceparent", b"X-Forwarded-For", b"X-Forwarded-Proto",
+    b"X-Real-IP", b"Forwarded", b"Cookie", b"Referer", b"Content-Type", b"Host",
+)  # fmt: skip
+
+
 def _send_headers(http: httpx.Client, stranger: httpx.Client, session: str) -> None:
     for text in CHANNELS["header"].values():
         value = text.encode("latin-1")
-        names = (b"User-Agent", b"X-Request-Id", b"Traceparent", b"X-Forwarded-For", b"Cookie",
-                 b"Referer", b"Content-Type")  # fmt: skip
+        many = [(name, value) for name in HEADERS]
         content = b'{"sql": "select id from patient limit 1"}'
         url = f"/v1/sessions/{session}/query"
-        http.post(url, headers=[(name, value) for name in names], content=content)
+        http.post(url, headers=many, content=content)
         http.post(url, headers=[(b"Accept", value)], content=content)
         for scheme in (b"Bearer ", b"Basic ", b""):
-            stranger.get("/v1/whoami", headers=[(b"Authorization", scheme + value)])
+            stranger.get("/v1/whoami", headers=[*many, (b"Authorization", scheme + value)])
+    # Into a session's opening, in the form that a proxy's word would have.
+    opened = http.post(
+        "/v1/sessions",
+        json={"connection": "clinic"},
+        headers=[(b"X-Forwarded-For", CHANNELS["header"]["ip"].encode())],
+    )
+    assert opened.status_code == 201
 
 
 def with_siem(text: str) -> str:

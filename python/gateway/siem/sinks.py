@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import ssl
-import sys
 from pathlib import Path
 from typing import Protocol
 
@@ -64,11 +63,21 @@ class FileSink:
 
 
 class StdoutSink:
-    """Writes to standard output; what reads it may be slow, and only this thread waits."""
+    """Writes to standard output; what reads it may be slow, and only this thread waits.
+
+    Not through `sys.stdout`: its lock, held by a thread that waits, would abort the process's end.
+    """
+
+    def __init__(self, fd: int = 1) -> None:
+        self._fd = fd
+        self._torn = False  # the last batch broke off, perhaps inside a line
 
     def send(self, lines: bytes) -> None:
-        sys.stdout.buffer.write(lines)
-        sys.stdout.buffer.flush()
+        rest = memoryview(b"\n" + lines if self._torn else lines)
+        self._torn = True
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+        self._torn = False
 
     def close(self) -> None:
         pass
