@@ -300,17 +300,19 @@ def test_a_sealed_record_keeps_what_a_verifier_and_a_reader_need(sealed: World) 
     assert no["code"] == "invalid_request"
     assert no["detail"] == "The request is malformed"
     assert records[0]["purpose"] == records[0]["grant"]["purpose"] == "sealed"
+    check_own_session(sealed)
 
 
-def test_the_gateway_s_own_session_is_unsealed_from_its_file(sealed: World) -> None:
+def check_own_session(world: World) -> None:
+    """What belongs to no session is in the gateway's own, and is unsealed from its file."""
     wanted = str(uuid.uuid4())
-    sealed.call(AGENT, "POST", f"/v1/sessions/{wanted}/query", {"sql": "select 'Nadia'"})
-    sealed.restart()
+    world.call(AGENT, "POST", f"/v1/sessions/{wanted}/query", {"sql": "select 'Nadia'"})
+    world.restart()
     told = ""
-    for path in (sealed.home / "log" / "sessions").glob("*.jsonl"):
+    for path in (world.home / "log" / "sessions").glob("*.jsonl"):
         shown = CliRunner().invoke(
             app,
-            ["sessions", "unseal", str(path), "--key", str(sealed.home / "key.auditor")],
+            ["sessions", "unseal", str(path), "--key", str(world.home / "key.auditor")],
         )
         assert shown.exit_code == 0, shown.output
         assert "not verified" in shown.stderr
