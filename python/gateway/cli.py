@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 import gateway.auditor.verify as verifier
-from gateway import ledger_command, mask_command, wiring
+from gateway import ledger_command, mask_command, seal_command, wiring
 from gateway import witness as witnessing
 from gateway.client import Client, ClientError, RefusedError, check_token, check_url
 from gateway.errors import ConfigurationError, MaskgateError
@@ -35,6 +35,8 @@ sessions_app = typer.Typer(help="What was done, and its evidence.", no_args_is_h
 app.add_typer(grants_app, name="grants")
 app.add_typer(sessions_app, name="sessions")
 app.add_typer(ledger_command.app, name="ledger")
+keygen_app = typer.Typer(help="Make keys.", no_args_is_help=True)
+app.add_typer(keygen_app, name="keygen")
 
 OUT = Console()
 ERR = Console(stderr=True)
@@ -133,6 +135,8 @@ def verify(context: typer.Context) -> None:
 
 
 app.command("mask")(mask_command.mask)
+keygen_app.command("auditor")(seal_command.keygen)
+sessions_app.command("unseal")(seal_command.unseal)
 
 
 @app.command()
