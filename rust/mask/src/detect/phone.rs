@@ -199,10 +199,14 @@ pub(crate) fn find_before_word(text: &[u8], at_word: usize, spans: &mut Vec<Span
 fn announced(text: &[u8], i: usize) -> usize {
     let i = i + usize::from(at(text, i) == b'.');
     let next = run_up_to(text, i, 2, is_blank);
-    let number = ["no.", "nr.", "num."]
-        .iter()
-        .find_map(|short| word(text, next, short));
-    let i = number.unwrap_or(i);
+    let i = match at(text, next) {
+        b'n' | b'N' => {
+            let mut shorts = ["no.", "nr.", "num."].iter();
+            let number = shorts.find_map(|short| word(text, next, short));
+            number.unwrap_or(i)
+        }
+        _ => i,
+    };
     let signs = run_up_to(text, i, REACH, |c| is_blank(c) || matches!(c, b':' | b'-'));
     if matches!(at(text, signs), b'\r' | b'\n') {
         return run_up_to(text, signs, REACH, |c| {

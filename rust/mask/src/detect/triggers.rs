@@ -11,7 +11,7 @@ use super::gates::Bitmaps;
 use super::kinds::{Kinds, Wanted};
 use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run, run_up_to};
 use super::url::{self, Tails};
-use super::words::{COMPARED, Opening, Words, letters};
+use super::words::{Opening, Words, letters};
 use super::{
     Find, Kind, Span, age, capital, date_digits, date_words, device, email, hl7, long_number, name,
     network, phone, record, shapes, spoken, ssn, subject, zip,
@@ -213,7 +213,7 @@ impl Triggers {
             from = place + 1;
             let (found, i) = (bitmaps.at(place), place - first);
             if (found.titles | found.words) != 0 {
-                self.open(text, i, &mut tails, spans);
+                self.open(text, i, bitmaps.letters(place), &mut tails, spans);
             }
             if rules == Rules::Named {
                 continue;
@@ -244,13 +244,22 @@ impl Triggers {
         }
     }
 
-    /// Asks the rules that the word at `i` opens.
+    /// Asks the rules that the word at `i` opens: of so many letters, 64 for any number from there on.
     #[inline(never)] // seldom
-    fn open(&self, text: &[u8], i: usize, tails: &mut Tails, spans: &mut Vec<Span>) {
-        let end = run_up_to(text, i, COMPARED, is_letter);
-        let word = self.opening.words.number(letters(text, i, end - i));
+    fn open(
+        &self,
+        text: &[u8],
+        i: usize,
+        length: usize,
+        tails: &mut Tails,
+        spans: &mut Vec<Span>,
+    ) {
+        let word = self.opening.words.number(letters(text, i, length));
         let rules = word.and_then(|word| self.opened.get(word));
-        let word_end = run(text, end, is_letter);
+        let word_end = match length {
+            64 => run(text, i, is_letter),
+            _ => i + length,
+        };
         // What may be a phrase's second word begins behind a full stop and up to two blanks or dashes.
         let dot = word_end + usize::from(at(text, word_end) == b'.');
         let next = run_up_to(text, dot, 2, |c| is_blank(c) || c == b'-');
