@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 import gateway.auditor.verify as verifier
-from gateway import mask_command, wiring
+from gateway import evidence_command, mask_command, wiring
+from gateway.auditor import collection as collection_verifier
 from gateway.client import Client, ClientError, RefusedError, check_token, check_url
 from gateway.errors import ConfigurationError, MaskgateError
 
@@ -30,6 +31,8 @@ app = typer.Typer(
 )
 grants_app = typer.Typer(help="Ask for access, decide about it, end it.", no_args_is_help=True)
 sessions_app = typer.Typer(help="What was done, and its evidence.", no_args_is_help=True)
+evidence_app = typer.Typer(help="Evidence of several sessions at once.", no_args_is_help=True)
+app.add_typer(evidence_app, name="evidence")
 app.add_typer(grants_app, name="grants")
 app.add_typer(sessions_app, name="sessions")
 
@@ -56,6 +59,10 @@ def _name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", value):
         raise ValueError("letters, digits, - and _ only")
     return value
+
+
+def _optional_name(value: str | None) -> str | None:
+    return None if value is None else _checked(_name)(value)
 
 
 Url = Annotated[
@@ -309,10 +316,85 @@ def sessions_export(
 ) -> None:
     """Save the session's evidence bundle; `maskgate verify` checks it."""
     path = output or Path(f"maskgate-{session}.zip")
-    with Client(url, token) as client:
+    with Client(url, token) as client, _written(path):
         data = client.download(f"/v1/sessions/{session}/evidence")
-    path.write_bytes(data)
-    OUT.print(f"{path}: {len(data):,} bytes", highlight=False)
+        with evidence_command.whole_file(path) as file:
+            file.write(data)
+    OUT.print(f"{path}: {len(data):,} bytes", highlight=False, markup=False)
+
+
+@evidence_app.command("export")
+def evidence_export(
+    token: Token,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")] = Path(
+        "maskgate-evidence.tar"
+    ),
+    identity: evidence_command.Identity = None,
+    actor: evidence_command.Actor = None,
+    connection: evidence_command.OfConnection = None,
+    grant: evidence_command.OfGrant = None,
+    table: evidence_command.OfTable = None,
+    patient_token: evidence_command.PatientToken = None,
+    since: evidence_command.Since = None,
+    until: evidence_command.Until = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Save the bundles of all sessions that fit, with an index that leaves out no number.
+
+    All options given must hold; without any it is every session of this gateway's log.
+    """
+    selection = evidence_command.selected(
+        identity=identity, actor=actor, connection=connection, grant=grant, table=table,
+        patient_token=patient_token, since=since, until=until,
+    )  # fmt: skip
+    with Client(url, token) as client, _written(output):
+        sessions, size = evidence_command.save(client, selection, output)
+    OUT.print(f"{output}: {sessions} sessions, {size:,} bytes", highlight=False, markup=False)
+
+
+@evidence_app.command(
+    "verify",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def evidence_verify(context: typer.Context) -> None:
+    """Verify such a file: the same code as auditor/collection.py."""
+    raise typer.Exit(collection_verifier.main(context.args))
+
+
+@app.command()
+def review(
+    token: Token,
+    session: Annotated[
+        str | None, typer.Argument(help="The session's id.", callback=_optional_name)
+    ] = None,
+    note: Annotated[
+        str | None, typer.Option(help="What was looked at and found; kept in the record.")
+    ] = None,
+    list_them: Annotated[
+        bool, typer.Option("--list", help="Ended sessions that nobody has reviewed.")
+    ] = False,
+    done: Annotated[bool, typer.Option("--done", help="With --list: the reviewed ones.")] = False,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Record that an ended session has been looked through (auditors), or list what is due."""
+    if list_them == (session is not None) or (note is None) == (session is not None):
+        raise typer.BadParameter("give SESSION and --note, or --list")
+    with Client(url, token) as client:
+        if session is None:
+            _show(client.items(f"/v1/reviews?state={'done' if done else 'due'}"), as_json)
+        else:
+            _show([client.post(f"/v1/sessions/{session}/reviews", {"note": note})], as_json)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """What goes wrong with the file, as a sentence."""
+    try:
+        yield
+    except OSError as reason:
+        raise ClientError(f"{path} cannot be written: {reason.strerror}") from reason
 
 
 def _show(items: list[dict[str, Any]], as_json: bool) -> None:

@@ -81,6 +81,7 @@ class Desk:
         self._live: dict[str, LiveSession] = {}
         self._busy: Counter[str] = Counter()  # statements that run or wait, by identity
         self._background: set[asyncio.Future[None]] = set()
+        self.exporting = False  # several sessions at once, which is done once at a time
 
     def find(self, session_id: str, identity: Identity) -> LiveSession:
         """The caller's own open session. Raises NotFound for anybody else's."""
@@ -337,7 +338,7 @@ async def list_sessions(house: House, credential: str | None, client: str) -> li
     """Own sessions, newest first; an auditor sees all, and that he looked is recorded."""
     identity = await establish(house, credential, client)
     if house.rules.audits(identity):
-        await house.log.event("review", {"identity": identity.key, "what": "sessions"})
+        await house.log.event("sessions.listed", {"identity": identity.key, "what": "sessions"})
     return [_shown(house, row) for row in await house.sessions.list_sessions(identity)]
 
 

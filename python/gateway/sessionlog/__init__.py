@@ -11,6 +11,7 @@ history from then on; what he cannot do is make it agree with a checkpoint, bund
 somebody else has kept. The byte format is in docs/session-log.md.
 """
 
+from gateway.sessionlog.archive import Archive, Opened, UnreadableError
 from gateway.sessionlog.log import SessionLog
 
-__all__ = ["SessionLog"]
+__all__ = ["Archive", "Opened", "SessionLog", "UnreadableError"]

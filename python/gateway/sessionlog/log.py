@@ -12,12 +12,14 @@ import fcntl
 import os
 import threading
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import ConfigurationError, Conflict, InvalidRequest, LogUnavailable, NotFound
 from gateway.model import LedgerLeaf, RecordRef, SessionFiles
 from gateway.sessionlog import canonical, disk, merkle, recovery, wal
+from gateway.sessionlog.archive import Archive
 from gateway.sessionlog.note import Checkpoint, LogKey, check_origin
 from gateway.sessionlog.session import (
     KIND,
@@ -33,7 +35,8 @@ from gateway.sessionlog.tiles import LedgerError, Tiles
 from gateway.sessionlog.writer import Entry, GroupCommit
 
 COMMIT_INTERVAL = 1.0  # seconds between commit leaves of a session that grows
-LEAF_EVENTS = frozenset({"grant", "policy"})  # first parts of the kinds that the ledger names too
+# First parts of the kinds that the ledger names too, under a checkpoint of their own.
+LEAF_EVENTS = frozenset({"export", "grant", "policy", "review"})
 
 
 class SessionLog:
@@ -141,11 +144,11 @@ class SessionLog:
         await asyncio.to_thread(self._file, session)
         return ref
 
-    async def event(self, type: str, body: dict[str, Any]) -> RecordRef:
+    async def event(self, type: str, body: dict[str, Any], **stated: Any) -> RecordRef:
         """Record what belongs to no session: a failed log-in, a grant's decision, a policy load.
 
-        `type` is the kind, like `login.failed` or `grant.approved`. Kinds that begin with grant or
-        policy become leaves of the ledger too.
+        `type` is the kind, like `login.failed` or `grant.approved`. Kinds that begin as LEAF_EVENTS
+        say become leaves of the ledger too, which hold `stated` as well.
         """
         if not KIND.fullmatch(type):
             raise InvalidRequest(f"{type!r} is not a kind of event (lower-case words and dots)")
@@ -154,10 +157,17 @@ class SessionLog:
             entry = _recorded(self._gateway, "event", {**body, "kind": type})
             family = type.split(".")[0].split("_")[0]
             if family in LEAF_EVENTS:
-                leaf = self._gateway.leaf(family, self._boot, now(), kind=type)
+                leaf = self._gateway.leaf(family, self._boot, now(), kind=type, **stated)
                 entry.leaves = ((family, leaf),)
+                entry.checkpoint = True
             waiter = self._commits.put(entry)
-        return _ref(await waiter)
+        return replace(_ref(await waiter), leaf=next(iter(entry.indices), None))
+
+    def archive(self) -> Archive:
+        """What there is of all sessions, for whoever looks for some of them."""
+        return Archive(
+            self._store, self._tiles, self._reading, lambda: self._checkpoint, self._record
+        )
 
     def ended(self, session_id: str) -> bool:
         """Whether this log holds the session and nothing will be added to it."""
@@ -239,6 +249,15 @@ class SessionLog:
 
     def _read(self, segment: int, offset: int, length: int) -> bytes:
         return self._segments[segment].read(offset, length)
+
+    def _record(self, sid: str, number: int) -> bytes | None:
+        """A durable record of a session that has no file yet."""
+        with self._commits.lock:
+            session = self._sessions.get(sid)
+        if session is None:
+            return None
+        with self._reading:
+            return session.line(number, self._read)
 
     def _file(self, session: Session) -> None:
         """Cut an ended session's file. Not synced: the segments hold it until the next start."""

@@ -127,6 +127,18 @@ class Tiles:
             raise LedgerError(f"{path} ends before leaf {index}")
         return leaf
 
+    def entries(self, number: int) -> list[bytes]:
+        """The data of the leaves of one tile, as many as it has."""
+        path = self._path("entries", number)
+        data, at, found = self._read(path), 0, []
+        while at < len(data):
+            end = at + 2 + int.from_bytes(data[at : at + 2])
+            found.append(data[at + 2 : end])
+            at = end
+        if at != len(data):
+            raise LedgerError(f"{path} ends inside a leaf")
+        return found
+
     def sync(self) -> None:
         """All leaves so far survive a crash in these files too."""
         for path in self._dirty:
