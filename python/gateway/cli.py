@@ -320,7 +320,7 @@ def sessions_export(
         data = client.download(f"/v1/sessions/{session}/evidence")
         with evidence_command.whole_file(path) as file:
             file.write(data)
-    OUT.print(f"{path}: {len(data):,} bytes", highlight=False, markup=False)
+    OUT.print(f"{path}: {len(data):,} bytes", highlight=False, markup=False, soft_wrap=True)
 
 
 @evidence_app.command("export")
@@ -349,7 +349,12 @@ def evidence_export(
     )  # fmt: skip
     with Client(url, token) as client, _written(output):
         sessions, size = evidence_command.save(client, selection, output)
-    OUT.print(f"{output}: {sessions} sessions, {size:,} bytes", highlight=False, markup=False)
+    OUT.print(
+        f"{output}: {sessions} sessions, {size:,} bytes",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @evidence_app.command(

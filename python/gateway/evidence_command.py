@@ -49,7 +49,7 @@ def save(client: Client, selection: dict[str, str], path: Path) -> tuple[int, in
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("sessions"),
         DownloadColumn(),
     )  # fmt: skip
-    progress = Progress(*columns, console=ERR, transient=True)
+    progress = Progress(*columns, console=ERR, transient=True, disable=not ERR.is_terminal)
     with whole_file(path) as file, progress:
         task = progress.add_task("the log is searched", total=None)
         with client.collected(selection) as (sessions, parts):

@@ -215,9 +215,10 @@ class _Scan:
         )
 
     def _keep(self, opened: Opened, one: Listed) -> None:
-        """Write it down; of those before the period, and of those behind it, only the nearest."""
+        """Write it down; of those before the period and of those behind it only the nearest."""
         late = self.selection.too_late(opened.ts)
-        if one.why == "period" and not late and not self._begun:
+        skipped = one.why in ("period", "gateway") and self.selection.since is not None
+        if skipped and not late and not self._begun:
             self._before = one
             return
         if not self._begun and self._before is not None:
