@@ -11,7 +11,7 @@ export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-pg15 test-arm check accuracy bench bench-check bench-long model fuzz format clean
+.PHONY: help setup demo test test-rust test-python test-pg15 test-arm check accuracy bench bench-check bench-long model test-kills fuzz format clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -47,7 +47,7 @@ ARM := aarch64-unknown-linux-gnu
 test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER = aarch64-linux-gnu-gcc
 test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER = qemu-aarch64 -L /usr/aarch64-linux-gnu
 test-arm: ## the masking crate for ARM, emulated (apt-get install qemu-user gcc-aarch64-linux-gnu; rustup target add)
-	cargo check --locked -q --target $(ARM) --target-dir target/arm -p mask -p pgcopy -p encode -p pgtree
+	cargo check --locked -q --target $(ARM) --target-dir target/arm -p mask -p pgcopy -p encode -p pgtree -p verify
 	cargo test --locked -q --target $(ARM) --target-dir target/arm -p mask --lib
 
 check: setup ## format, lint, types, stubs, room boundaries, file lengths
@@ -84,6 +84,10 @@ bench-long: setup $(BENCH_VENV)/.ready ## memory over a stream of 10 GB, and a t
 bench-check: ## instructions of the kernel and the decoder beside the recorded ones (UPDATE=1 records them anew)
 	@$(PYTHON) benchmarks/instructions.py $(if $(UPDATE),--update)
 
+KILLS ?= 200
+test-kills: setup ## SIGKILL under load, again and again (KILLS): no row without its record
+	PYTHONPATH=tests:tests/endpoints KILLS=$(KILLS) $(BIN)/python -m kills
+
 model: setup ## every state of the release gate's model, and each of its rules left out once
 	@$(BIN)/python docs/release_gate.py --broken
 
@@ -91,10 +95,12 @@ FUZZ_CASES ?= 20000
 FUZZ_WINDOWS ?= 100000
 FUZZ_SEED ?= $(shell date +%s)
 NONINTERFERENCE_CASES ?= 200000
-fuzz: setup ## many more cases of the property tests (FUZZ_CASES), of notes (FUZZ_WINDOWS), of the statements (NONINTERFERENCE_CASES)
-	PROPTEST_CASES=$(FUZZ_CASES) cargo test --locked --release -q -p pgtree -p pgcopy -p encode -p mask
+AGREEMENT_CASES ?= 1000000
+fuzz: setup ## many more cases of the property tests (FUZZ_CASES), notes (FUZZ_WINDOWS), statements (NONINTERFERENCE_CASES), forged bundles (AGREEMENT_CASES)
+	PROPTEST_CASES=$(FUZZ_CASES) cargo test --locked --release -q -p pgtree -p pgcopy -p encode -p mask -p verify
 	MASK_FUZZ_WINDOWS=$(FUZZ_WINDOWS) MASK_FUZZ_SEED=$(FUZZ_SEED) cargo test --locked --release -q -p mask --lib windows_of_damaged -- --nocapture
 	PYTHONPATH=tests NONINTERFERENCE_CASES=$(NONINTERFERENCE_CASES) $(BIN)/python -m noninterference
+	PYTHONPATH=tests/tampering AGREEMENT_CASES=$(AGREEMENT_CASES) $(BIN)/python -m agreement
 
 format: setup ## rewrite the sources in the one style
 	$(BIN)/ruff format python tests benchmarks docs

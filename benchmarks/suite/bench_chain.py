@@ -1,4 +1,4 @@
-"""An evidence bundle verified by the auditor's script, beside SHA-256 of the same bytes."""
+"""An evidence bundle by the auditor's script and by the kernel, beside SHA-256 of its bytes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from gateway import _kernel
 from gateway.auditor import verify
 from gateway.sessionlog import SessionLog
 
@@ -70,6 +71,18 @@ def test_chain_verified(bundle: tuple[int, Path, Path], timed: Any) -> None:
         size=statements, rounds=3, note="statements, all of the procedure",
     )  # fmt: skip
     assert verdict == verify.VERIFIED
+
+
+def test_chain_verified_fast(bundle: tuple[int, Path, Path], timed: Any) -> None:
+    """The same steps by `maskgate verify --fast`, beside the same SHA-256."""
+    statements, file, trust = bundle
+    verdict, sentence = timed(
+        "chain", "maskgate, verify --fast",
+        lambda: _kernel.verify_bundle(file, trust, listing=False, say=lambda line: None),
+        amount=file.stat().st_size, unit="B", size=statements,
+        note="statements, all of the procedure",
+    )  # fmt: skip
+    assert verdict == verify.VERIFIED, sentence
 
 
 def test_chain_links(bundle: tuple[int, Path, Path], timed: Any) -> None:

@@ -25,7 +25,8 @@ origin may be left out) | {"name": "bucket", "edges": [int]} | {"name": "scan", 
 "patterns": [str]} (either may be left out: every one of DETECTORS, every name of the Patterns).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from os import PathLike
 from typing import Self, final
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "lineage",
     "parts",
     "relations_named",
+    "verify_bundle",
 ]
 
 DETECTORS: tuple[str, ...]
@@ -302,3 +304,17 @@ class MaskedBatch:
         self, requested_schema: object | None = None
     ) -> tuple[object, object]: ...
     def __len__(self) -> int: ...
+
+def verify_bundle(
+    bundle: str | PathLike[str],
+    trust: str | PathLike[str] | None,
+    *,
+    listing: bool,
+    say: Callable[[str], object],
+) -> tuple[int, str]:
+    """Judge an evidence bundle by the second verifier. Releases the GIL.
+
+    `say` is called with a line for each step that passed, and with `listing` for each record of a
+    bundle in which nothing is wrong; what it raises is raised. The verdict, which is the exit code of
+    auditor/verify.py (0 verified and anchored, 1 tampered, 2 incomplete or not anchored, 3 usage: a
+    file cannot be read, or the trust file is none), and the sentence that says why."""

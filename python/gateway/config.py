@@ -126,6 +126,37 @@ class StateSettings(_Section):
     origin: str | None = None  # the log's name for auditors; default: the listen address
 
 
+def _witness_url(value: str) -> str:
+    """A witness is believed for what it signs; that it stops the log is said by the answer alone,
+    which nobody on the way may write."""
+    found = re.fullmatch(
+        r"(https?)://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[^?#\s]*)?", value
+    )
+    if found is None:
+        raise ValueError("write https://host:port/path, without user, query and fragment")
+    if found[1] == "http" and not is_loopback(found[2].strip("[]")):
+        raise ValueError("http on a loopback address only; write https://…")
+    return value
+
+
+class WitnessSettings(_Section):
+    url: Annotated[str, AfterValidator(_witness_url)]
+    vkey: str
+    ca: str | None = None  # PEM file of the authority of its certificate
+
+
+class LogSettings(_Section):
+    witnesses: list[WitnessSettings] = []
+    quorum: int | None = Field(default=None, ge=1)  # default: more than half of the witnesses
+    require_within: Duration | None = None
+
+    @property
+    def enough(self) -> int:
+        """How many cosignatures a checkpoint needs."""
+        most = len(self.witnesses) // 2 + 1 if self.witnesses else 0
+        return most if self.quorum is None else self.quorum
+
+
 class MaskingSettings(_Section):
     token_key: Annotated[str, AfterValidator(_key_file)] = "file:state/token.key"  # noqa: S105 - a place
     key_id: str = Field(default="k1", pattern=r"^[a-z0-9]{1,8}$")
@@ -203,6 +234,7 @@ _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 class Configuration(_Section):
     server: ServerSettings = ServerSettings()
     state: StateSettings = StateSettings()
+    log: LogSettings = LogSettings()
     masking: MaskingSettings = MaskingSettings()
     access: AccessSettings = AccessSettings()
     limits: LimitSettings = LimitSettings()
@@ -210,6 +242,11 @@ class Configuration(_Section):
     connections: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")], ConnectionSettings]
     patterns: dict[_Name, PatternSettings] = {}
     dictionaries: dict[_Name, DictionarySettings] = {}
+
+    @property
+    def log_origin(self) -> str:
+        """The log's name for auditors."""
+        return self.state.origin or f"maskgate/{self.server.listen}"
 
 
 def load(path: Path) -> Configuration:
@@ -229,6 +266,7 @@ def load(path: Path) -> Configuration:
         lines = [_sentence(path, text, data, item) for item in error.errors()]
         raise ConfigurationError("\n".join(lines)) from error
     _check_server(path, text, configuration)
+    _check_log(path, text, configuration.log)
     _check_access(path, text, configuration)
     return configuration
 
@@ -388,6 +426,20 @@ def _check_server(path: Path, text: str, configuration: Configuration) -> None:
                 server.tls_cert,
                 "with tls_key it must be a PEM certificate chain and its key, without a password",
             ) from None
+
+
+def _check_log(path: Path, text: str, log: LogSettings) -> None:
+    """A quorum that nobody can reach would be found out by the first refusal."""
+    count = len(log.witnesses)
+    if log.enough > count:
+        said = f"there are {count} witnesses" if count else "there is no [[log.witnesses]]"
+        raise _wrong(path, text, ("log", "quorum"), log.quorum, said)
+    if log.require_within is not None and not count:
+        why = "there is no [[log.witnesses]]"
+        raise _wrong(path, text, ("log", "require_within"), log.require_within, why)
+    for index, one in enumerate(log.witnesses):
+        if any(one.vkey == earlier.vkey for earlier in log.witnesses[:index]):
+            raise _wrong(path, text, ("log", "witnesses", index, "vkey"), one.vkey, "listed twice")
 
 
 def _check_access(path: Path, text: str, configuration: Configuration) -> None:

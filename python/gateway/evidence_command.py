@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import IO, Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
 
-from gateway.client import BrokenStreamError, Client
+from gateway.arguments import DEFAULT_URL, ERR, OUT, AsJson, Token, Url, optional_name, show
+from gateway.auditor import collection as verifier
+from gateway.client import BrokenStreamError, Client, ClientError
 
-ERR = Console(stderr=True)
+app = typer.Typer(help="Evidence of several sessions at once.", no_args_is_help=True)
+
 _BLOCK = 512
 
 
@@ -134,3 +136,81 @@ Until = Annotated[str | None, typer.Option(help="Sessions opened before then.")]
 def selected(**asked: str | None) -> dict[str, str]:
     """What was asked for, without what was not."""
     return {name: value for name, value in asked.items() if value is not None}
+
+
+@app.command("export")
+def evidence_export(
+    token: Token,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")] = Path(
+        "maskgate-evidence.tar"
+    ),
+    identity: Identity = None,
+    actor: Actor = None,
+    connection: OfConnection = None,
+    grant: OfGrant = None,
+    table: OfTable = None,
+    patient_token: PatientToken = None,
+    since: Since = None,
+    until: Until = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Save the bundles of all sessions that fit, with an index that leaves out no number.
+
+    All options given must hold; without any it is every session of this gateway's log.
+    """
+    selection = selected(
+        identity=identity, actor=actor, connection=connection, grant=grant, table=table,
+        patient_token=patient_token, since=since, until=until,
+    )  # fmt: skip
+    with Client(url, token) as client, written(output):
+        sessions, size = save(client, selection, output)
+    OUT.print(
+        f"{output}: {sessions} sessions, {size:,} bytes",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@app.command(
+    "verify",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def evidence_verify(context: typer.Context) -> None:
+    """Verify such a file: the same code as auditor/collection.py."""
+    raise typer.Exit(verifier.main(context.args))
+
+
+def review(
+    token: Token,
+    session: Annotated[
+        str | None, typer.Argument(help="The session's id.", callback=optional_name)
+    ] = None,
+    note: Annotated[
+        str | None, typer.Option(help="What was looked at and found; kept in the record.")
+    ] = None,
+    list_them: Annotated[
+        bool, typer.Option("--list", help="Ended sessions that nobody has reviewed.")
+    ] = False,
+    done: Annotated[bool, typer.Option("--done", help="With --list: the reviewed ones.")] = False,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
+) -> None:
+    """Record that an ended session has been looked through (auditors), or list what is due."""
+    if list_them == (session is not None) or (note is None) == (session is not None):
+        raise typer.BadParameter("give SESSION and --note, or --list")
+    with Client(url, token) as client:
+        if session is None:
+            show(client.items(f"/v1/reviews?state={'done' if done else 'due'}"), as_json)
+        else:
+            show([client.post(f"/v1/sessions/{session}/reviews", {"note": note})], as_json)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """What goes wrong with the file, as a sentence."""
+    try:
+        yield
+    except OSError as reason:
+        raise ClientError(f"{path} cannot be written: {reason.strerror}") from reason

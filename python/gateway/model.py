@@ -331,5 +331,7 @@ class SessionFiles:
     records: bytes  # session.jsonl: the stored lines, each with its LF
     leaves: tuple[LedgerLeaf, ...]  # boot, open, newest commit, close or recovery
     consistency: tuple[bytes, ...]  # from the checkpoint the session was opened at to `checkpoint`
-    checkpoint: bytes  # C2SP signed note
+    checkpoint: bytes  # C2SP signed note, with the cosignatures of witnesses
     closed: bool
+    #: A size that an auditor remembers, and the proof that `checkpoint` goes on from it.
+    since: tuple[int, tuple[bytes, ...]] | None = None

@@ -51,7 +51,7 @@ from gateway.identity import IssuerConfig, Verifier
 from gateway.masking import load_token_key
 from gateway.patterns import Definitions
 from gateway.policy import Policy, PolicyShelf
-from gateway.sessionlog import SessionLog
+from gateway.sessionlog import Anchoring, SessionLog, Witness, reachable
 from gateway.sql import Settings as AnalysisSettings
 from gateway.sql import describe
 from gateway.upstream import Database, UpstreamSettings
@@ -138,6 +138,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
     base = path.parent
     policies = build_policies(path, configuration)
     issuers, rules = build_identity(path, configuration)
+    anchoring = build_anchoring(path, configuration)
     key_place = configuration.masking.token_key
     async with contextlib.AsyncExitStack() as stack:
         with config.placed(path, "masking", "token_key"):
@@ -145,10 +146,13 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
                 base / key_place.removeprefix("file:"), configuration.masking.key_id
             )
         log_directory = base / configuration.state.log
-        origin = configuration.state.origin or f"maskgate/{configuration.server.listen}"
+        origin = configuration.log_origin
         with config.placed(path, "state", "origin" if configuration.state.origin else "log"):
-            log = SessionLog.open(log_directory, origin=origin, version=version("maskgate"))
+            log = SessionLog.open(
+                log_directory, origin=origin, version=version("maskgate"), anchoring=anchoring
+            )
         stack.push_async_callback(log.aclose)
+        log.anchor()
         _write_trust(log_directory / "trust.json", log)
         store = await _control_store(stack, path, configuration)
         http = await stack.enter_async_context(
@@ -302,6 +306,9 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
                 await ControlStore.reach(dsn)
         except MaskgateError as error:
             wrong.append(f"state.control: {error.detail}")
+        anchoring = build_anchoring(path, configuration)
+        answers = await asyncio.gather(*map(reachable, anchoring.witnesses))
+        wrong += [f"log.witnesses: {sentence}" for sentence in answers if sentence]
         verifier = await stack.enter_async_context(Verifier(issuers))
         wrong += [f"issuers: {sentence}" for sentence in await verifier.unreachable()]
     return Findings(tuple(wrong), tuple(loose))
@@ -395,6 +402,23 @@ def build_identity(
             max_duration_s=int(access.max_duration),
         )
     return issuers, rules
+
+
+def build_anchoring(path: Path, configuration: Configuration) -> Anchoring:
+    """The witnesses and their quorum. Raises ConfigurationError with the line of what is wrong."""
+    settings = configuration.log
+    witnesses: list[Witness] = []
+    for index, one in enumerate(settings.witnesses):
+        with config.placed(path, "log", "witnesses", index, "vkey"):
+            ca = None if one.ca is None else path.parent / one.ca
+            found = Witness.parse(one.url, one.vkey, ca)
+            if any(found.key.public == earlier.key.public for earlier in witnesses):
+                raise ConfigurationError(f"witness {found.key.name}: its key is another's, too")
+            witnesses.append(found)
+    within = settings.require_within
+    return Anchoring(
+        tuple(witnesses), settings.enough, float(within) if within is not None else None
+    )
 
 
 def recorder(log: SessionLog) -> Callable[[str, dict[str, Any]], Awaitable[None]]:

@@ -71,7 +71,7 @@ def test_the_corridor_and_its_page_tell_the_same_steps() -> None:
 
 
 def test_pure_crates_forbid_unsafe_code() -> None:
-    for crate in ("pgcopy", "pgtree", "encode"):
+    for crate in ("pgcopy", "pgtree", "encode", "verify"):
         source = (ROOT / "rust" / crate / "src" / "lib.rs").read_text()
         assert "#![forbid(unsafe_code)]" in source, crate
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,9 @@ def test_from_request_to_verified_evidence(world: World, tmp_path: Path) -> None
     table = run(world, AGENT, "query", "clinic", sql)
     assert table.returncode == 0, table.stderr
     assert table.stdout.count("[REDACTED]") == 3
+    kept = tmp_path / "receipts"
     words = ("query", "clinic", sql, "--format", "ndjson", "--grant", grant)
-    lines = run(world, AGENT, *words)
+    lines = run(world, AGENT, *words, "--receipts", str(kept))
     assert f"under grant {grant}" in lines.stderr
     assert [json.loads(line)["id"] for line in lines.stdout.splitlines()] == [1, 2, 3]
     found = re.search(r"session (\S+): 3 rows", lines.stderr)
@@ -41,13 +43,26 @@ def test_from_request_to_verified_evidence(world: World, tmp_path: Path) -> None
     bundle = tmp_path / "session.zip"
     exported = run(world, AUDITOR, "sessions", "export", found[1], "-o", str(bundle))
     assert exported.returncode == 0, exported.stderr
+    (receipt,) = kept.iterdir()
+    assert receipt.name == f"{found[1]}-1.json"
+    anchors = ("--receipts", str(kept), "--remember", str(tmp_path / "seen"))
+    (tmp_path / "seen").write_text("")
+    words = ("verify", str(bundle), "--trust", str(world.trust), *anchors)
     verified = subprocess.run(
-        [sys.executable, "-m", "gateway", "verify", str(bundle), "--trust", str(world.trust)],
+        [sys.executable, "-m", "gateway", *words],
         capture_output=True,
         text=True,
         check=False,
     )
     assert verified.returncode == 0, verified.stdout
+    assert "11. receipts: 1 are of records in this bundle" in verified.stdout
+    words = ("sessions", "export", found[1], "-o", str(bundle), "--since", "1")
+    exported = run(world, AUDITOR, *words)
+    assert exported.returncode == 0, exported.stderr
+    with zipfile.ZipFile(bundle) as archive:
+        assert json.loads(archive.read("ledger/consistency.json"))["since"]["from"] == 1
+    words = ("sessions", "export", found[1], "--since", "99999999")
+    assert "never had 99999999" in run(world, AUDITOR, *words).stderr
 
 
 def test_a_list_shows_every_id_whole_however_narrow_the_terminal(world: World) -> None:

@@ -13,6 +13,7 @@ import bundles
 import pytest
 from bundles import STAND_IN, Case, Judge
 
+from gateway import _kernel
 from gateway.auditor import verify
 from gateway.sessionlog import SessionLog
 
@@ -37,7 +38,9 @@ async def case(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Case]:
 
 @pytest.fixture
 def judge(case: Case, tmp_path: Path) -> Judge:
-    """The real command line, in process: (exit code, all it printed)."""
+    """The real command line, in process: (exit code, all it printed).
+
+    Every attack stands before the second verifier too, which must say the same."""
 
     def run(data: bytes, *arguments: str, trust: Path | None = case.trust) -> tuple[int, str]:
         path = tmp_path / "bundle.zip"
@@ -50,6 +53,14 @@ def judge(case: Case, tmp_path: Path) -> Judge:
             code = verify.main(argv)
         text = said.getvalue()
         assert "Traceback" not in text
+        if set(arguments) <= {"--list"}:
+            lines: list[str] = []
+            second, sentence = _kernel.verify_bundle(
+                path, trust, listing="--list" in arguments, say=lines.append
+            )
+            assert second == code, f"verify.py: {text}\nthe kernel: {sentence}"
+            listed = "\n".join(lines)
+            assert all(c.isprintable() or c == "\n" for c in listed + sentence)
         return code, text
 
     return run

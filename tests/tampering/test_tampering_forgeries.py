@@ -64,7 +64,7 @@ def test_the_changed_record_is_named(case: Case, judge: Judge) -> None:
     parts["session.jsonl"] = b"".join(records)
     code, text = judge(repack.pack(parts))
     assert code == 1
-    assert "record 5 (or the link of record 6), hash: expected" in text
+    assert "(changed: record 5 or the link of record 6): expected" in text
 
 
 def beautify(records: list[dict[str, Any]]) -> None:

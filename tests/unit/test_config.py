@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -20,6 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
 from gateway import config, wiring
 from gateway.config import Configuration
 from gateway.errors import ConfigurationError
+from gateway.sessionlog import Anchoring
+from gateway.sessionlog.cosignature import WitnessKey
+from gateway.sessionlog.note import LogKey
 
 GOOD = """\
 [server]
@@ -41,6 +45,8 @@ dsn = "env:CLINIC_DSN"
 """
 
 FORMAT = PrivateFormat.PKCS8
+WITNESS = '[[log.witnesses]]\nurl = "https://w.example.org"'
+VKEY = '\nvkey = "w.example.org/w1+a+b"'
 RULE = '{ who = "group:agents", connection = "%s", max_duration = "%s" }'
 
 
@@ -115,12 +121,69 @@ def test_a_sound_file_loads(tmp_path: Path) -> None:
             ('max_duration = "8h"', f"auto_approve = [{RULE % ('clinic', '9h')}]"),
             r":10: access\.auto_approve\.0\.max_duration = 32400: longer than",
         ),
+        *(
+            (("[access]", f"[log]\n{log}\n[access]"), said)
+            for log, said in (
+                ("quorum = 1", r":9: log\.quorum = 1: there is no \[\[log\.witnesses\]\]"),
+                ("quorum = 0", r":9: log\.quorum = 0: .*greater than or equal to 1"),
+                ('require_within = "5m"', r":9: log\.require_within = 300: there is no"),
+                (WITNESS, r":9: log\.witnesses\.0\.vkey: Field required"),
+                (f"quorum = 2\n{WITNESS}{VKEY}", r":9: log\.quorum = 2: there are 1 witnesses"),
+                (f"{WITNESS}{VKEY}\n{WITNESS}{VKEY}", r":14: log\.witnesses\.1\.vkey = .*twice"),
+                *(
+                    (
+                        WITNESS.replace("https://w.example.org", url) + VKEY,
+                        r":10: log\.witnesses\.0\.url.*https",
+                    )
+                    for url in (
+                        "http://w.example.org",
+                        "https://u:p@w.example.org",
+                        "https://w.example.org/?q",
+                        "ftp://w.example.org",
+                        "w.example.org",
+                    )
+                ),
+            )
+        ),
     ],
 )
 def test_wrong_keys_are_named_with_line(tmp_path: Path, change: tuple[str, str], said: str) -> None:
     assert change[0] in GOOD
     with pytest.raises(ConfigurationError, match=said):
         config.load(write(tmp_path, GOOD.replace(*change, 1)))
+
+
+def test_witnesses_and_their_quorum(tmp_path: Path) -> None:
+    keys = [WitnessKey(f"w{n}", Ed25519PrivateKey.generate()) for n in range(3)]
+    same = WitnessKey("w9", keys[0]._private)
+
+    def built(*vkeys: str, more: str = "") -> Anchoring:
+        sections = [f'{WITNESS}\nvkey = "{vkey}"' for vkey in vkeys]
+        text = "\n".join([GOOD, "[log]", more, *sections])
+        path = write(tmp_path, text)
+        return wiring.build_anchoring(path, config.load(path))
+
+    three = built(*(key.vkey for key in keys))
+    assert ([one.key for one in three.witnesses], three.quorum, three.require_within) == (
+        [key.verifier for key in keys],
+        2,
+        None,
+    )
+    strict = built(keys[0].vkey, more='quorum = 1\nrequire_within = "5m"')
+    assert (strict.quorum, strict.require_within) == (1, 300.0)
+    assert built().witnesses == ()
+    for wrong, said in (
+        (same.vkey, r":25: witness w9: its key is another's, too"),
+        ("w1+a+b", r":25: witness: not base64"),
+        (LogKey("w1", keys[1]._private).vkey, r":25: witness: .* not a verifier key of this kind"),
+        (keys[1].vkey.replace("w1", "w2"), r":25: witness: .* has key hash"),
+        (
+            f'{keys[1].vkey}"\nca = "missing.pem',
+            r":25: witness: ca .*: not a PEM file",
+        ),
+    ):
+        with pytest.raises(ConfigurationError, match=said):
+            built(keys[0].vkey, wrong)
 
 
 def test_a_secret_is_not_echoed(tmp_path: Path) -> None:

@@ -199,25 +199,6 @@ def check_index(raw: bytes, members: Object, engine: Any) -> tuple[Object, Any]:
     return index, key
 
 
-def check_note(note: bytes, key: Any, engine: Any) -> tuple[int, bytes]:
-    """The checkpoint's size and root, signed by the log's own key."""
-    where = "checkpoint"
-    text, _, signatures = note.partition(b"\n\n")
-    parts = text.decode("utf-8", "replace").split("\n")
-    refuse(len(parts) != 3, f"{where}: expected three lines, an empty one and signatures")
-    same(f"{where}, origin", parts[0], key.name)
-    refuse(not re.fullmatch(r"[1-9][0-9]{0,15}", parts[1], re.A), f"{where}: not a size")
-    root = verify.decode64(parts[2], f"{where}, root")
-    same(f"{where}, bytes of the root", len(root), 32)
-    first = signatures.decode("utf-8", "replace").split("\n")[0]
-    prefix = f"— {key.name} "
-    same(f"{where}, first signature by", first[: len(prefix)], prefix)
-    signed = verify.decode64(first[len(prefix) :], f"{where}, signature")
-    same(f"{where}, key hash", signed[:4].hex(), key.id.hex())
-    key.verify(text + b"\n", signed[4:], where, engine)
-    return int(parts[1]), root
-
-
 # Steps 6 and 7: every session that the ledger opened.
 def lines(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
@@ -370,8 +351,13 @@ def procedure(path: Path, home: Path, trust: Any, argv: list[str], engine: Any) 
         same("trust, origin", key.name, trust.origin)
         refuse(key.vkey not in trust.keys, f"trust: the trust file does not name {shown(key.vkey)}")
         step(4, "trust", f"the trust file names this origin and key: {shown(trust.origin)}")
-    size, root = check_note((home / "checkpoint").read_bytes(), key, engine)
-    step(5, "checkpoint", f"{size} leaves, root {root.hex()}")
+    known, quorum = (trust.witnesses, trust.quorum) if trust else ([], 0)
+    note = (home / "checkpoint").read_bytes()
+    size, root, seen = verify.check_checkpoint(note, key, known, engine)
+    told = f"; cosigned by {', '.join(seen) or 'no known witness'}" if known else ""
+    step(5, "checkpoint", f"{size} leaves, root {root.hex()}{told}")
+    if len(seen) < quorum:
+        lacking.append(f"not anchored: {len(seen)} of the {quorum} witnesses it needs cosigned it")
     sessions = Sessions(home, index, size, root)
     reviewed = [(at, hashed) for at, hashed, _ in reviews(home / "ledger-reviews.jsonl")]
     both = heapq.merge(sessions.leaves(), iter(reviewed))

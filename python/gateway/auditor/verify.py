@@ -3,17 +3,14 @@
 
     python verify.py BUNDLE --trust TRUST.json      0 verified and anchored
                                                     1 tampered: which part, expected and got
-                                                    2 incomplete (session open) or not anchored
+                                                    2 incomplete, or not anchored: what is missing
                                                     3 usage
 
 One file, the standard library alone, no network. Its BLAKE3 and Ed25519 are written from the
-specifications; the `blake3` and `cryptography` wheels are used when they are installed, and step 0
-says which. `--pure` does without them.
-
-A bundle cannot vouch for itself: verdict 0 needs a trust file from outside the bundle, and a copy
-of this script that you had before (`--self` prints its SHA-256; `python -I` keeps its folder out).
-Refuses to repair, to guess, and to warn and go on: the first thing that is wrong is the verdict.
-`--list` shows the verified bytes only. The formats are in docs/session-log.md.
+specifications; the wheels are used when they are installed, and step 0 says which. A bundle cannot
+vouch for itself: verdict 0 needs a trust file from outside it, and a copy of this script that you
+had before (`--self` prints its SHA-256; `python -I` keeps its folder out). Refuses to repair, to
+guess, and to warn and go on. The formats are in docs/session-log.md.
 """
 
 from __future__ import annotations
@@ -36,24 +33,26 @@ from pathlib import Path
 from typing import Any
 
 VERIFIED, TAMPERED, INCOMPLETE, USAGE = 0, 1, 2, 3
-
+FILE_LIMIT, RECORD_LIMIT, INTEGER_LIMIT = 0xFFFF_FFFF, 16 << 20, 1 << 53  # there is no ZIP64
 # Members in their order, with the most bytes each may have.
 MEMBERS = {
-    "manifest.json": 1 << 16, "session.jsonl": 0xFFFF_FFFF, "ledger/leaves.jsonl": 1 << 20,
+    "manifest.json": 1 << 16, "session.jsonl": FILE_LIMIT, "ledger/leaves.jsonl": 1 << 20,
     "ledger/consistency.json": 1 << 16, "checkpoint": 1 << 16, "grant.json": 16 << 20,
-    "policy.toml": 16 << 20, "report.html": 0xFFFF_FFFF, "verify.py": 1 << 20,
-    "README.txt": 1 << 20,
+    "policy.toml": 16 << 20, "report.html": FILE_LIMIT, "verify.py": 1 << 20, "README.txt": 1 << 20,
 }  # fmt: skip
-FILE_LIMIT = 0xFFFF_FFFF  # the container has no ZIP64
-RECORD_LIMIT = 16 << 20
-INTEGER_LIMIT = 1 << 53
-
 GENESIS_CONTEXT = "maskgate 2026-11 session genesis v1"
 RECORD_CONTEXT = "maskgate 2026-11 record v1"
 MANIFEST_PREFIX = b"maskgate evidence manifest v1\n"
+RECEIPT_PREFIX = b"maskgate receipt v1\n"
+_NAME = r"[\w./:~-]{1,255}"  # an origin or a witness
+RECEIPT = ("rows", "truncated", "cells_masked", "digest", "notes")  # of the release record
 
 Bytes = bytes | memoryview
+Input = tuple[Sequence[int], Bytes, int, int]  # of the compression function
+Point = tuple[int, int, int, int]  # extended coordinates (X, Y, Z, T)
+Proof = Sequence[bytes]
 Object = dict[str, Any]
+Signed = tuple[int, bytes, list[str]]  # a checkpoint's size, root, and who cosigned it when
 
 
 class TamperedError(Exception):
@@ -72,7 +71,7 @@ def refuse(when: object, text: str) -> None:
 
 def same(where: str, got: object, expected: object) -> None:
     """The two agree in value and kind (True is not 1)."""
-    if type(got) is not type(expected) or got != expected:
+    if repr(got) != repr(expected):
         raise TamperedError(f"{where}: expected {shown(expected)}, got {shown(got)}")
 
 
@@ -84,54 +83,37 @@ def shown(value: object, limit: int = 200) -> str:
 
 
 # BLAKE3, from its specification: hash and derive_key with 32 bytes of output.
-
 _IV = (
     0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19,
 )  # fmt: skip
 _PERMUTATION = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)
 _CHUNK_START, _CHUNK_END, _PARENT, _ROOT, _CONTEXT, _MATERIAL = 1, 2, 4, 8, 32, 64
-_COLUMNS_AND_DIAGONALS = (
+_LANES = (
     (0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15),
     (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14),
 )  # fmt: skip
-
-
-def _schedule() -> Iterator[tuple[int, int, int, int, int, int]]:
-    order = list(range(16))
-    for _ in range(7):
-        for i, lanes in enumerate(_COLUMNS_AND_DIAGONALS):
-            yield (*lanes, order[2 * i], order[2 * i + 1])
-        order = [order[i] for i in _PERMUTATION]
-
-
-_SCHEDULE = list(_schedule())
+_ORDERS = [tuple(range(16))]
+while len(_ORDERS) < 7:
+    _ORDERS.append(tuple(_ORDERS[-1][i] for i in _PERMUTATION))
+_SCHEDULE = [(*v, m[2 * i], m[2 * i + 1]) for m in _ORDERS for i, v in enumerate(_LANES)]
 
 
 def _compress(cv: Sequence[int], block: Bytes, counter: int, flags: int) -> bytes:
     """The first half of the compression function's output."""
     m = struct.unpack("<16I", bytes(block).ljust(64, b"\0"))
-    low, high = counter & 0xFFFFFFFF, counter >> 32
-    v = [*cv, *_IV[:4], low, high, len(block), flags]
+    v = [*cv, *_IV[:4], counter & 0xFFFFFFFF, counter >> 32, len(block), flags]
     for a, b, c, d, x, y in _SCHEDULE:
-        va, vb, vc, vd = v[a], v[b], v[c], v[d]
-        va = (va + vb + m[x]) & 0xFFFFFFFF
-        vd ^= va
-        vd = (vd >> 16 | vd << 16) & 0xFFFFFFFF
-        vc = (vc + vd) & 0xFFFFFFFF
-        vb ^= vc
-        vb = (vb >> 12 | vb << 20) & 0xFFFFFFFF
-        va = (va + vb + m[y]) & 0xFFFFFFFF
-        vd ^= va
-        vd = (vd >> 8 | vd << 24) & 0xFFFFFFFF
-        vc = (vc + vd) & 0xFFFFFFFF
-        vb ^= vc
-        v[a], v[b], v[c], v[d] = va, (vb >> 7 | vb << 25) & 0xFFFFFFFF, vc, vd
+        for word, right, then in ((m[x], 16, 12), (m[y], 8, 7)):
+            v[a] = (v[a] + v[b] + word) & 0xFFFFFFFF
+            turned = v[d] ^ v[a]
+            v[d] = (turned >> right | turned << 32 - right) & 0xFFFFFFFF
+            v[c] = (v[c] + v[d]) & 0xFFFFFFFF
+            turned = v[b] ^ v[c]
+            v[b] = (turned >> then | turned << 32 - then) & 0xFFFFFFFF
     return struct.pack("<8I", *(v[i] ^ v[i + 8] for i in range(8)))
 
 
-def _output(
-    key: Sequence[int], data: Bytes, mode: int, first: int = 0
-) -> tuple[Sequence[int], Bytes, int, int]:
+def _output(key: Sequence[int], data: Bytes, mode: int, first: int = 0) -> Input:
     """What the last compression of a subtree takes; its left side is as full as it can be."""
     chunks = -(-len(data) // 1024)
     if chunks > 1:
@@ -166,12 +148,10 @@ def pure_derive_key(context: str, material: Bytes) -> bytes:
 
 # Ed25519, RFC 8032: verification without cofactor, and strict. Encodings must be canonical, S below
 # the group's order, neither A nor R of small order: one signature has one spelling.
-
 _P = 2**255 - 19
 _L = 2**252 + 27742317777372353535851937790883648493
 _D = -121665 * pow(121666, _P - 2, _P) % _P
 _SQRT_M1 = pow(2, (_P - 1) // 4, _P)
-Point = tuple[int, int, int, int]  # extended coordinates (X, Y, Z, T)
 
 
 def _add(p: Point, q: Point) -> Point:
@@ -197,18 +177,12 @@ def _decompress(encoded: bytes) -> Point:
     """RFC 8032, 5.1.3; raises ValueError for what is not the one encoding of a point."""
     y = int.from_bytes(encoded, "little")
     sign, y = y >> 255, y & ((1 << 255) - 1)
-    if y >= _P:
-        raise ValueError("the y coordinate is not reduced")
     square = (y * y - 1) * pow(_D * y * y + 1, _P - 2, _P) % _P
     x = pow(square, (_P + 3) // 8, _P)
-    if (x * x - square) % _P:
-        x = x * _SQRT_M1 % _P
-    if (x * x - square) % _P:
-        raise ValueError("not a point of the curve")
-    if x == 0 and sign:
-        raise ValueError("zero with a sign")
-    if x & 1 != sign:
-        x = _P - x
+    x = x if (x * x - square) % _P == 0 else x * _SQRT_M1 % _P
+    if y >= _P or (x * x - square) % _P or (x == 0 and sign):
+        raise ValueError("not reduced, not a point of the curve, or zero with a sign")
+    x = x if x & 1 == sign else _P - x
     return (x, y, 1, x * y % _P)
 
 
@@ -248,26 +222,23 @@ class Engine:
         self.derive_key: Callable[[str, Bytes], bytes] = pure_derive_key
         self.ed25519: Callable[[bytes, bytes, bytes], None] = pure_ed25519
         self.names = ["BLAKE3 of this script", "Ed25519 of this script"]
-        for use in () if pure else (self._use_blake3, self._use_cryptography):
-            # A wheel that is missing, or broken in whatever way, is a wheel that is not used.
-            with contextlib.suppress(Exception):
-                use()
+        if pure:
+            return
+        # A wheel that is missing, or broken in whatever way, is a wheel that is not used.
+        with contextlib.suppress(Exception):
+            import blake3 as wheel
 
-    def _use_blake3(self) -> None:
-        import blake3 as wheel
+            contexts = (GENESIS_CONTEXT, RECORD_CONTEXT)
+            fresh = {name: wheel.blake3(derive_key_context=name) for name in contexts}
+            self.names[0] = f"BLAKE3 of the blake3 wheel {wheel.__version__}"
+            self.blake3 = lambda data: bytes(wheel.blake3(data).digest())
+            self.derive_key = lambda name, data: bytes(fresh[name].copy().update(data).digest())
+        with contextlib.suppress(Exception):
+            from cryptography import __version__ as version
+            from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey as Public
 
-        contexts = (GENESIS_CONTEXT, RECORD_CONTEXT)
-        fresh = {context: wheel.blake3(derive_key_context=context) for context in contexts}
-        self.names[0] = f"BLAKE3 of the blake3 wheel {wheel.__version__}"
-        self.blake3 = lambda data: bytes(wheel.blake3(data).digest())
-        self.derive_key = lambda context, data: bytes(fresh[context].copy().update(data).digest())
-
-    def _use_cryptography(self) -> None:
-        from cryptography import __version__ as version
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey as Public
-
-        self.names[1] = f"Ed25519 of the cryptography wheel {version}"
-        self.ed25519 = lambda key, text, sig: Public.from_public_bytes(key).verify(sig, text)
+            self.names[1] = f"Ed25519 of the cryptography wheel {version}"
+            self.ed25519 = lambda key, text, sig: Public.from_public_bytes(key).verify(sig, text)
 
 
 # RFC 6962 trees, verified as RFC 9162, 2.1.3.2 and 2.1.4.2 say.
@@ -275,9 +246,7 @@ def _node(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def _climb(
-    where: str, fn: int, sn: int, start: bytes, siblings: Sequence[bytes]
-) -> tuple[bytes, bytes]:
+def _climb(where: str, fn: int, sn: int, start: bytes, siblings: Proof) -> tuple[bytes, bytes]:
     """Both walks at once: the old root that a proof leads to, and the new one."""
     first = second = start
     for sibling in siblings:
@@ -293,31 +262,27 @@ def _climb(
     return first, second
 
 
-def check_inclusion(
-    where: str, leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes
-) -> None:
-    possible = 0 <= index < size and len(root) == 32
-    refuse(not possible, f"{where}: leaf {index} is not in a tree of {size}")
-    reached = _climb(where, index, size - 1, leaf, proof)[1]
+def check_inclusion(where: str, leaf: bytes, at: int, size: int, way: Proof, root: bytes) -> None:
+    possible = 0 <= at < size and len(root) == 32
+    refuse(not possible, f"{where}: leaf {at} is not in a tree of {size}")
+    reached = _climb(where, at, size - 1, leaf, way)[1]
     same(f"{where}, root that the proof leads to", reached.hex(), root.hex())
 
 
-def check_extension(
-    where: str, old: int, new: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes
-) -> None:
-    possible = 0 <= old <= new and len(new_root) == 32
+def check_extension(where: str, old: int, new: int, proof: Proof, was: bytes, now: bytes) -> None:
+    possible = 0 <= old <= new and len(now) == 32
     refuse(not possible, f"{where}: a tree of {new} cannot extend one of {old}")
     if old in (0, new):
-        known = old_root if old else hashlib.sha256().digest()
-        same(f"{where}, proof and root", (len(proof), old_root), (0, known))
-        same(f"{where}, root", new_root if old == new else known, known)
+        known = was if old else hashlib.sha256().digest()
+        same(f"{where}, proof and root", (len(proof), was), (0, known))
+        same(f"{where}, root", now if old == new else known, known)
         return
-    path = list(proof) if old & (old - 1) else [old_root, *proof]
+    path = list(proof) if old & (old - 1) else [was, *proof]
     refuse(not path, f"{where}: the proof is empty")
     fn, sn = old - 1, new - 1
     while fn & 1:
         fn, sn = fn >> 1, sn >> 1
-    same(f"{where}, roots", _climb(where, fn, sn, path[0], path[1:]), (old_root, new_root))
+    same(f"{where}, roots", _climb(where, fn, sn, path[0], path[1:]), (was, now))
 
 
 # JSON with one reading: no duplicate keys, floats, control characters, lone surrogates.
@@ -335,27 +300,21 @@ def _integer(text: str) -> int:
 
 
 # What is not an integer (1.5, 1e3, NaN, Infinity) fails in int().
-_loads = functools.partial(
-    json.loads, object_pairs_hook=_pairs, parse_int=_integer, parse_float=_integer,
-    parse_constant=_integer,
-)  # fmt: skip
+_NUMBERS: Any = dict.fromkeys(("parse_int", "parse_float", "parse_constant"), _integer)
+_loads: Callable[[str], Any] = functools.partial(json.loads, object_pairs_hook=_pairs, **_NUMBERS)
 
 
 def parse(raw: bytes, where: str) -> Object:
     """One object on one line, nothing before it and nothing behind it."""
-    made: Object
+    refuse(re.search(rb"[\x00-\x1f]", raw), f"{where}: a control character stands in it")
+    refuse(raw[:1] != b"{" or raw[-1:] != b"}", f"{where}: not one object")
     try:
-        control = re.search(rb"[\x00-\x1f]", raw)
-        if control:
-            raise ValueError(f"control character at byte {control.start()}")
-        if raw[:1] != b"{" or raw[-1:] != b"}":
-            raise ValueError("not one object")
-        made = _loads(raw.decode("utf-8"))
+        made: Object = _loads(raw.decode("utf-8"))
         if b"\\u" in raw:
             json.dumps(made, ensure_ascii=False).encode("utf-8")
+        return made
     except (ValueError, RecursionError) as reason:
         raise TamperedError(f"{where}: {shown(str(reason))}") from None
-    return made
 
 
 def canonical(value: Any) -> bytes:
@@ -369,40 +328,70 @@ def canonical(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8")
 
 
-def spelled(raw: bytes, keys: set[str], where: str) -> Object:
-    """An object with exactly these keys, in its canonical spelling."""
-    made = parse(raw, where)
-    same(f"{where}, keys", sorted(made), sorted(keys))
+# What an object must hold: s text, n a count, h and k 32 and 16 bytes in hex, u a session's id, b
+# true or false, l a list, o an object, * anything; ? allows null, and ~ that it is missing.
+_TABLE = """
+manifest created:s key:s members:o origin:s records:n session:u signature:s type:s v:n
+member bytes:n sha256:h
+consistency from:n proof:l since:o~ to:n
+since from:n proof:l
+entry index:n leaf:s proof:l
+leaf type:s v:n
+boot boot:k key:s origin:s
+record body:o genesis:o~ i:n prev:h sid:s ts:s type:s v:n
+genesis boot:k cp_root:h cp_size:n origin:s session_no:n
+open identity:s issuer:s subject:s actor:s? token_fingerprint:s client:* connection:s grant:o
+  purpose:s policy_hash:h gateway_version:s database_floor:*
+grant id:s identity:s connection:s tables:l purpose:s not_before:s expires_at:s decided_by:s
+  max_rows:n?
+intent statement_no:n statement:s params:* server_text:s? analysis:o decision:l format:s notes:l
+analysis outputs:l control:l tables:l
+decision column:s treatment:* reason:s columns:l
+result statement_no:n chunk:n rows:n bytes:n digest:h cumulative_rows:n
+release statement_no:n rows:n chunks:n truncated:b cells_masked:o detectors:o digest:h notes:l
+refused statement_no:n code:s detail:s
+long statement_bytes:n statement_blake3:h statement_head:s
+error statement_no:n code:s detail:s rows:n
+cancel statement_no:n reason:s rows:n
+export
+close reason:s statements:n
+hash h:h
+trust keys:l origin:s quorum:n type:s v:n witnesses:l
+receipt key:s session:s signature:s statement:n
+"""
+_ROWS = [line.split() for line in _TABLE.replace("\n  ", " ").strip().split("\n")]
+SHAPES = {name: [member.split(":") for member in members] for name, *members in _ROWS}
+_HEX = "[0-9a-f]"
+_UUID = f"{_HEX}{{8}}(-{_HEX}{{4}}){{3}}-{_HEX}{{12}}"
+_LIKE = {"n": r"\d+", "h": f"{_HEX}{{64}}", "k": f"{_HEX}{{32}}", "u": _UUID}
+_TYPES = {"s": str, "n": int, "h": str, "k": str, "u": str, "b": bool, "l": list, "o": dict}
+
+
+def fits(body: Any, shape: str, where: str, exactly: bool = False) -> Object:
+    """`body` is an object of this shape: with further members only where it may have them."""
+    refuse(type(body) is not dict, f"{where}: not an object")
+    for name, kind in SHAPES[shape]:
+        refuse(name not in body and kind[1:] != "~", f"{where}: {name} is missing")
+        value, like = body.get(name), _LIKE.get(kind[0], "")
+        if kind != "*" and (value is not None or len(kind) == 1):
+            formed = type(value) is _TYPES[kind[0]]
+            if not formed or (like and not re.fullmatch(like, str(value), re.A)):
+                word = f"{where}: {name} must be a {_TYPES[kind[0]].__name__} {like}".rstrip()
+                raise TamperedError(f"{word}, got {shown(value, 60)}")
+    if exactly:
+        same(f"{where}, more", sorted({*body}.difference(name for name, _ in SHAPES[shape])), [])
+    return dict(body)
+
+
+def spelled(raw: bytes, shape: str, where: str) -> Object:
+    """An object of exactly this shape, in its canonical spelling."""
+    made = fits(parse(raw, where), shape, where, exactly=True)
     refuse(canonical(made) != raw, f"{where}: not in its canonical spelling")
     return made
 
 
-def need(holder: Object, key: str, kind: type, where: str) -> Any:
-    """A required member, of this very type."""
-    if key not in holder or type(holder[key]) is not kind:
-        got = shown(holder[key], 60) if key in holder else "nothing"
-        raise TamperedError(f"{where}: {key} must be a {kind.__name__}, got {got}")
-    return holder[key]
-
-
-def count(holder: Object, key: str, where: str) -> int:
-    value = need(holder, key, int, where)
-    refuse(value < 0, f"{where}: {key} is negative")
-    return int(value)
-
-
-def digest(holder: Object, key: str, where: str, size: int = 32) -> bytes:
-    """A member that holds `size` bytes in lower-case hex."""
-    value = need(holder, key, str, where)
-    if not re.fullmatch(f"[0-9a-f]{{{2 * size}}}", value):
-        raise TamperedError(f"{where}: {key} is not {size} bytes in hex: {shown(value, 80)}")
-    return bytes.fromhex(value)
-
-
 def hashes(holder: Object, where: str) -> list[bytes]:
-    """A proof: a list of hashes in hex."""
-    proof = need(holder, "proof", list, where)
-    return [digest({"proof": item}, "proof", where) for item in proof]
+    return [bytes.fromhex(fits({"h": one}, "hash", where)["h"]) for one in holder["proof"]]
 
 
 def decode64(text: str, where: str) -> bytes:
@@ -414,25 +403,19 @@ def decode64(text: str, where: str) -> bytes:
     raise TamperedError(f"{where}: not base64 in its one spelling: {shown(text, 100)}")
 
 
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?(?:Z|\+00:00)", re.A)
-
-
 def moment(text: str, where: str) -> datetime:
     """An RFC 3339 time in UTC."""
-    match = _RFC3339.fullmatch(text)
+    match = re.fullmatch(r"([\d-]{10}T[\d:]{8})(\.\d{1,6})?(?:Z|\+00:00)", text, re.A)
     if match is not None:
         with contextlib.suppress(ValueError):
             return datetime.fromisoformat(match[1] + (match[2] or ".0").ljust(7, "0") + "+00:00")
     raise TamperedError(f"{where}: not an RFC 3339 time in UTC: {shown(text, 60)}")
 
 
-# Step 1: the container.
-
-_LOCAL = struct.Struct("<IHHHHHIIIHH")
-_CENTRAL = struct.Struct("<IHHHHHHIIIHHHHHII")
-_END = struct.Struct("<IHHHHIIH")
-_DATE = 0x0021  # 1980-01-01: the time of export is in the manifest, not here
-_ATTRIBUTES = 0o100644 << 16
+# Step 1: the container. Its one date is 1980-01-01: the time of export is in the manifest.
+_LAYOUTS = "<IHHHHHIIIHH", "<IHHHHHHIIIHHHHHII", "<IHHHHIIH"
+_LOCAL, _CENTRAL, _END = map(struct.Struct, _LAYOUTS)
+_DATE, _ATTRIBUTES = 0x0021, 0o100644 << 16
 
 
 def read_container(data: memoryview) -> dict[str, memoryview]:
@@ -445,43 +428,34 @@ def read_container(data: memoryview) -> dict[str, memoryview]:
         header = _LOCAL.unpack(data[at : at + _LOCAL.size])
         start = at + _LOCAL.size + header[9]
         found = bytes(data[at + _LOCAL.size : start]).decode("utf-8", "replace")
-        refuse(header[0] != 0x04034B50, f"{where}: no member begins at byte {at}")
         same(f"container, member {len(members) + 1}", found, name)
-        refuse(header[8] > limit, f"{where}: {header[8]} bytes, at most {limit} allowed")
-        refuse(start + header[8] > len(data), f"{where}: the file ends inside this member")
-        body = data[start : start + header[8]]
-        size, crc = len(body), zlib.crc32(body)
+        size, most = header[8], min(limit, len(data) - start)
+        refuse(size > most, f"{where}: {size} bytes, more than the {most} that it may have")
+        members[name] = body = data[start : start + size]
+        crc = zlib.crc32(body)
         fields = (0x04034B50, 20, 0, 0, 0, _DATE, crc, size, size, len(name), 0)
         same(f"{where}, header (mark, version, flags, method, time, …, sizes)", header, fields)
-        members[name] = body
         entry = (0x02014B50, 0x0314, *header[1:11], 0, 0, 0, _ATTRIBUTES, at)
         central += _CENTRAL.pack(*entry) + name.encode()
-        at = start + header[8]
-    total = len(MEMBERS)
-    ending = central + _END.pack(0x06054B50, 0, 0, total, total, len(central), at, 0)
-    stored = bytes(data[at : at + len(ending)])
-    refuse(stored != ending, "container: the directory is not the one these members have")
+        at = start + size
+    ending = central + _END.pack(0x06054B50, 0, 0, *[len(MEMBERS)] * 2, len(central), at, 0)
+    wrong = bytes(data[at : at + len(ending)]) != ending
+    refuse(wrong, "container: the directory is not the one these members have")
     same("container, bytes of the file", len(data), at + len(ending))
     return members
 
 
 # Steps 2 and 3: the manifest and what it covers.
-
-_MANIFEST_KEYS = {
-    "created", "key", "members", "origin", "records", "session", "signature", "type", "v",
-}  # fmt: skip
-
-
 class Key:
-    """A verifier key in C2SP form: name+hash+base64(0x01, 32 bytes)."""
+    """A verifier key in C2SP form: name+hash+base64(kind, 32 bytes); kind 4 is a witness's."""
 
-    def __init__(self, vkey: str, where: str) -> None:
+    def __init__(self, vkey: str, where: str, kind: int = 1) -> None:
+        refuse(type(vkey) is not str, f"{where}: a key is text")
         self.vkey = vkey
-        self.name, _, rest = vkey.partition("+")
-        stated, _, encoded = rest.partition("+")
+        self.name, stated, encoded = (*vkey.split("+", 2), "", "")[:3]
         key = decode64(encoded, where)
-        if len(key) != 33 or key[0] != 1 or not re.fullmatch(r"[\w./:~-]{1,255}", self.name, re.A):
-            raise TamperedError(f"{where}: not an Ed25519 verifier key: {shown(vkey)}")
+        formed = len(key) == 33 and key[0] == kind and re.fullmatch(_NAME, self.name, re.A)
+        refuse(not formed, f"{where}: not an Ed25519 verifier key of this kind: {shown(vkey)}")
         self.public = key[1:]
         self.id = hashlib.sha256(self.name.encode() + b"\n" + key).digest()[:4]
         same(f"{where}, key hash", stated, self.id.hex())
@@ -494,17 +468,10 @@ class Key:
             raise TamperedError(f"{where}: signature by {shown(self.name)}: {said}") from None
 
 
-def check_manifest(raw: bytes, engine: Engine) -> tuple[Object, Key]:
-    where = "manifest.json"
-    manifest = spelled(raw, _MANIFEST_KEYS, where)
-    same(f"{where}, v", manifest["v"], 1)
-    same(f"{where}, type", manifest["type"], "evidence")
-    for name in ("created", "key", "origin", "session", "signature"):
-        need(manifest, name, str, where)
+def check_manifest(raw: bytes, engine: Engine, where: str = "manifest.json") -> tuple[Object, Key]:
+    manifest = spelled(raw, "manifest", where)
+    same(f"{where}, type and v", (manifest["type"], manifest["v"]), ("evidence", 1))
     moment(manifest["created"], where)
-    count(manifest, "records", where)
-    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", manifest["session"]):
-        raise TamperedError(f"{where}: not a session's id: {shown(manifest['session'], 60)}")
     key = Key(manifest["key"], where)
     same(f"{where}, key name", key.name, manifest["origin"])
     signature = decode64(manifest["signature"], f"{where}, signature")
@@ -514,75 +481,78 @@ def check_manifest(raw: bytes, engine: Engine) -> tuple[Object, Key]:
 
 
 def check_members(manifest: Object, members: dict[str, memoryview], engine: Engine) -> None:
-    listed = need(manifest, "members", dict, "manifest.json")
-    names = [name for name in MEMBERS if name != "manifest.json"]
-    same("manifest.json, members", sorted(listed), sorted(names))
-    for name in names:
-        where = f"manifest.json, {name}"
-        entry = need(listed, name, dict, "manifest.json")
-        same(where, sorted(entry), ["bytes", "sha256"])
-        expected = digest(entry, "sha256", where)
-        got = hashlib.sha256(members[name]).digest()
-        if got != expected and name == "session.jsonl":
-            locate(members[name], manifest["records"], engine)
-        same(f"{name}, SHA-256", got.hex(), expected.hex())
-        same(f"{name}, bytes", len(members[name]), count(entry, "bytes", where))
+    names = sorted({*MEMBERS} - {"manifest.json"})
+    same("manifest.json, members", sorted(manifest["members"]), names)
+    for name, stated in manifest["members"].items():
+        entry = fits(stated, "member", f"manifest.json, {name}", exactly=True)
+        got = hashlib.sha256(members[name]).hexdigest()
+        changed = got != entry["sha256"] and name == "session.jsonl"
+        which = f" (changed: {locate(members[name], engine)})" if changed else ""
+        same(f"{name}, SHA-256{which}", got, entry["sha256"])
+        same(f"{name}, bytes", len(members[name]), entry["bytes"])
 
 
-_TAIL = re.compile(rb',"i":(\d{1,15}),"prev":"([0-9a-f]{64})","sid":"[^"]*","ts":"[^"]*","type":"')
+_TAIL = re.compile(rb',"i":\d{1,15},"prev":"([0-9a-f]{64})","sid":"[^"]*","ts":"[^"]*","type":"')
 
 
-def locate(session: memoryview, records: int, engine: Engine) -> None:
-    """session.jsonl is not what was signed: name the record, without believing any of it."""
+def locate(session: memoryview, engine: Engine) -> str:
+    """Which record was changed, without believing any of it: the next one holds another hash."""
     head, index = b"", 0
     for index, raw in enumerate(lines(session)):
-        tails = _TAIL.findall(raw[-400:])
-        refuse(not tails, f"session.jsonl: record {index} was changed: no envelope")
-        number, previous = int(tails[-1][0]), bytes.fromhex(tails[-1][1].decode())
-        same(f"session.jsonl: record {index}, number", number, index)
-        if index and head != previous:
-            which = f"session.jsonl: record {index - 1} (or the link of record {index}), hash"
-            same(which, head.hex(), previous.hex())
+        tail = _TAIL.findall(raw[-400:])
+        previous = bytes.fromhex(tail[-1].decode()) if tail else b""
+        if not tail or (index and head != previous):
+            return f"record {index - 1} or the link of record {index}"
         head = link(engine, previous, index, raw)
-    same("session.jsonl, number of records", index + 1, records)
-    raise TamperedError(f"session.jsonl: record 0 or record {index} was changed")
+    return f"record 0, the last one ({index}), or one at the end"
 
 
 def lines(data: memoryview) -> Iterator[bytes]:
     """The lines without their LF; the last one must have its LF too."""
-    at, step, rest = 0, 1 << 16, b""
-    while at < len(data):
-        block = rest + bytes(data[at : at + step])
-        at += step
-        *whole, rest = block.split(b"\n")
-        yield from whole
-        refuse(len(rest) > RECORD_LIMIT, f"a line is longer than {RECORD_LIMIT} bytes")
-        step = max(1 << 16, len(rest))
-    refuse(rest, "the last line has no end")
+    end = 0
+    for found in re.finditer(rb"([^\n]{0,%d})\n" % RECORD_LIMIT, data):
+        refuse(found.start() != end, f"a line is longer than {RECORD_LIMIT} bytes")
+        end = found.end()
+        yield found[1]
+    refuse(end != len(data), f"the last line has no end, or is longer than {RECORD_LIMIT} bytes")
 
 
 def link(engine: Engine, previous: bytes, index: int, raw: bytes) -> bytes:
-    """h_i from h_{i-1}."""
     return engine.derive_key(RECORD_CONTEXT, previous + struct.pack(">QI", index, len(raw)) + raw)
 
 
-# Step 5: the checkpoint, a C2SP signed note.
-def check_checkpoint(note: bytes, key: Key, engine: Engine) -> tuple[int, bytes]:
+# Step 5: the checkpoint, a C2SP signed note; witnesses' cosignatures stand behind the log's own.
+def check_checkpoint(note: bytes, key: Key, known: Sequence[Key], engine: Engine) -> Signed:
     where = "checkpoint"
     parts = note.decode("utf-8", "replace").split("\n")
-    formed = len(parts) == 6 and not parts[3] and not parts[5]
-    refuse(not formed, f"{where}: expected three lines, an empty one and one signature")
+    formed: object = len(parts) > 5 and not parts[3] and not parts[-1]
+    refuse(not formed, f"{where}: expected three lines, an empty one and signatures")
     same(f"{where}, origin", parts[0], key.name)
-    if not re.fullmatch(r"[1-9][0-9]{0,15}", parts[1], re.A):
-        raise TamperedError(f"{where}: not a size: {shown(parts[1])}")
-    root = decode64(parts[2], f"{where}, root")
+    sized = re.fullmatch(r"[1-9][0-9]{0,15}", parts[1], re.A)
+    refuse(not sized, f"{where}: not a size: {shown(parts[1])}")
+    root, text = decode64(parts[2], f"{where}, root"), "\n".join(parts[:3]).encode() + b"\n"
     same(f"{where}, bytes of the root", len(root), 32)
-    prefix = f"— {key.name} "
-    same(f"{where}, beginning of the signature line", parts[4][: len(prefix)], prefix)
-    signed = decode64(parts[4][len(prefix) :], f"{where}, signature")
-    same(f"{where}, key hash", signed[:4].hex(), key.id.hex())
-    key.verify("\n".join(parts[:3]).encode() + b"\n", signed[4:], where, engine)
-    return int(parts[1]), root
+    signatures: dict[tuple[str, str], bytes] = {}
+    for line in parts[4:-1]:
+        formed = re.fullmatch(rf"— {_NAME} \S+", line, re.A)
+        refuse(not formed, f"{where}: not a signature line: {shown(line)}")
+        _, name, encoded = line.split(" ")
+        raw = decode64(encoded, f"{where}, signature")
+        twice = (name, raw[:4].hex()) in signatures
+        refuse(len(raw) < 5 or twice, f"{where}: {name} stands there twice, or has no signature")
+        signatures[name, raw[:4].hex()] = raw[4:]
+    same(f"{where}, first signature by", next(iter(signatures)), (key.name, key.id.hex()))
+    key.verify(text, signatures[key.name, key.id.hex()], where, engine)
+    seen = []
+    for witness in known:
+        body = signatures.get((witness.name, witness.id.hex()))
+        if body is not None:
+            time = int.from_bytes(body[:8], "big")
+            refuse(time >= 1 << 63, f"{where}: {witness.name} signed at a time that is none")
+            cosigned = b"cosignature/v1\ntime %d\n%b" % (time, text)
+            witness.verify(cosigned, body[8:], where, engine)
+            seen.append(f"{witness.name} at {time}")
+    return int(parts[1]), root, seen
 
 
 # Step 6: the ledger's leaves.
@@ -597,94 +567,51 @@ class Leaves:
         kinds = list(self.found)
         self.last = kinds[-1] if kinds else ""
         same("ledger/leaves.jsonl", kinds[:-1], ["boot", "open"])
-        ends = self.last in ("close", "commit", "recovery")
-        refuse(not ends, "ledger/leaves.jsonl: ends with no close, commit or recovery")
-        boot = self.found["boot"]
-        self.boot = digest(boot, "boot", "boot leaf", 16)
-        same("boot leaf, origin", boot.get("origin"), key.name)
-        same("boot leaf, key", boot.get("key"), key.vkey)
-        self.number = count(self.found["open"], "session_no", "open leaf")
+        unknown = self.last not in ("close", "commit", "recovery")
+        refuse(unknown, "ledger/leaves.jsonl: ends with no close, commit or recovery")
+        boot = fits(self.found["boot"], "boot", "boot leaf")
+        same("boot leaf, origin and key", (boot["origin"], boot["key"]), (key.name, key.vkey))
+        self.boot = bytes.fromhex(boot["boot"])
+        self.number = self.found["open"].get("session_no")
         for kind in kinds[1:]:
             leaf, where = self.found[kind], f"{kind} leaf"
-            same(f"{where}, session", leaf.get("sid"), session)
-            same(f"{where}, session number", leaf.get("session_no"), self.number)
+            stated = leaf.get("sid"), leaf.get("session_no")
+            same(f"{where}, session and its number", stated, (session, self.number))
             if kind != "recovery":
-                same(f"{where}, boot", leaf.get("boot"), self.boot.hex())
+                same(f"{where}, boot", leaf.get("boot"), boot["boot"])
 
     def _take(self, line: bytes, where: str, size: int, root: bytes) -> None:
-        entry = spelled(line, {"index", "leaf", "proof"}, where)
-        index, data = count(entry, "index", where), need(entry, "leaf", str, where).encode()
+        entry = spelled(line, "entry", where)
+        index, data = entry["index"], entry["leaf"].encode()
         hashed = hashlib.sha256(b"\0" + data).digest()
         check_inclusion(where, hashed, index, size, hashes(entry, where), root)
-        leaf = parse(data, where)
-        same(f"{where}, v", leaf.get("v"), 1)
-        kind = need(leaf, "type", str, where)
-        ordered = kind not in self.found and index > max(self.indices, default=-1)
+        leaf = fits(parse(data, where), "leaf", where)
+        same(f"{where}, v", leaf["v"], 1)
+        ordered = leaf["type"] not in self.found and index > max(self.indices, default=-1)
         refuse(not ordered, f"{where}: leaves are not in order")
-        self.found[kind] = leaf
+        self.found[leaf["type"]] = leaf
         self.indices.append(index)
 
 
 # Steps 7 and 9: the records and their logic.
-
-_RECORD_KEYS = ["body", "i", "prev", "sid", "ts", "type", "v"]
-_GENESIS_KEYS = ["boot", "cp_root", "cp_size", "origin", "session_no"]
-
-# What each body must hold: s string, n count, h hash, b boolean, l list, o object, * anything;
-# ? allows null. Members beside these are allowed and ignored.
-REQUIRED = {
-    "open": "identity:s issuer:s subject:s actor:s? token_fingerprint:s client:* connection:s "
-    "grant:o purpose:s policy_hash:h gateway_version:s database_floor:*",
-    "grant": "id:s identity:s connection:s tables:l purpose:s not_before:s expires_at:s "
-    "decided_by:s max_rows:n?",
-    "intent": "statement_no:n statement:s params:* server_text:s? analysis:o decision:l format:s "
-    "notes:l",
-    "analysis": "outputs:l control:l tables:l",
-    "decision": "column:s treatment:* reason:s columns:l",
-    "result": "statement_no:n chunk:n rows:n bytes:n digest:h cumulative_rows:n",
-    "release": "statement_no:n rows:n chunks:n truncated:b cells_masked:o detectors:o digest:h "
-    "notes:l",
-    "refused": "statement_no:n code:s detail:s",
-    "long": "statement_bytes:n statement_blake3:h statement_head:s",
-    "error": "statement_no:n code:s detail:s rows:n",
-    "cancel": "statement_no:n reason:s rows:n",
-    "export": "",
-    "close": "reason:s statements:n",
-}
-_SHAPES = {name: [m.split(":") for m in text.split()] for name, text in REQUIRED.items()}
-_TYPES = {"s": str, "b": bool, "l": list, "o": dict, "n": int, "h": str}
-
-
-def fits(body: Any, shape: str, where: str) -> None:
-    """`body` holds what REQUIRED says of this shape."""
-    refuse(not isinstance(body, dict), f"{where}: not an object")
-    for name, kind in _SHAPES[shape]:
-        refuse(name not in body, f"{where}: {name} is missing")
-        if kind != "*" and not (kind[1:] == "?" and body[name] is None):
-            need(body, name, _TYPES[kind[0]], where)
-            if kind[0] in "nh":
-                (count if kind[0] == "n" else digest)(body, name, where)
-
-
 class Statement:
     """One statement's way: intent, a result for each chunk, then release, error or cancel."""
 
     def __init__(self) -> None:
         self.chunks = self.rows = 0
         self.digests = bytearray()
-        self.barred = ""  # why nothing may have been released
-        self.ended = ""
+        self.barred = self.ended = ""  # barred: why nothing may have been released
+        self.receipt = b""  # SHA-256 of what the client's receipt must say
 
 
 class Story:
     """The logic of the record: what may follow what, which numbers add up, the grant in force."""
 
     def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+        self.engine, self.rows, self.closed = engine, 0, False
+        self.genesis: Object = {}
         self.opened: Object = {}
         self.statements: dict[int, Statement] = {}
-        self.rows = 0
-        self.closed = False
 
     def take(self, index: int, kind: str, body: Object, ts: datetime) -> None:
         where = f"record {index} ({shown(kind, 20)})"
@@ -749,7 +676,7 @@ class Story:
         same(f"{where}, chunk", body["chunk"], statement.chunks)
         statement.chunks += 1
         statement.rows += body["rows"]
-        statement.digests += digest(body, "digest", where)
+        statement.digests += bytes.fromhex(body["digest"])
         same(f"{where}, rows so far", body["cumulative_rows"], statement.rows)
         self.rows += body["rows"]
         limit = self.opened["grant"]["max_rows"]
@@ -766,7 +693,7 @@ class Story:
         statement.ended = "release"
 
     def _refused(self, where: str, body: Object, ts: datetime) -> None:
-        if not isinstance(body.get("statement"), str):
+        if type(body.get("statement")) is not str:
             fits(body, "long", where)
         self._new(where, body).ended = "refusal"
 
@@ -787,45 +714,46 @@ class Story:
 def check_genesis(record: Object, manifest: Object, leaves: Leaves, engine: Engine) -> bytes:
     """h_-1 from what the `open` record says, which must be what the ledger says."""
     where = "record 0, genesis"
-    genesis = need(record, "genesis", dict, "record 0")
-    same(where, sorted(genesis), _GENESIS_KEYS)
-    same(f"{where}, origin", genesis["origin"], manifest["origin"])
-    same(f"{where}, boot", genesis["boot"], leaves.boot.hex())
-    same(f"{where}, session number", genesis["session_no"], leaves.number)
-    later = count(genesis, "cp_size", where) > leaves.indices[1]
-    refuse(later, f"{where}: the checkpoint at open is newer than the open leaf")
+    genesis = fits(record.get("genesis"), "genesis", where, exactly=True)
+    stated = genesis["origin"], genesis["boot"], genesis["session_no"]
+    expected = manifest["origin"], leaves.boot.hex(), leaves.number
+    same(f"{where}, origin, boot and session number", stated, expected)
+    refuse(genesis["cp_size"] > leaves.indices[1], f"{where}: its checkpoint is newer than open")
     origin = genesis["origin"].encode()
     sid = bytes.fromhex(manifest["session"].replace("-", ""))
     material = struct.pack(">I", len(origin)) + origin + sid + leaves.boot
-    material += struct.pack(">QQ", leaves.number, genesis["cp_size"])
-    return engine.derive_key(GENESIS_CONTEXT, material + digest(genesis, "cp_root", where))
+    material += struct.pack(">QQ", genesis["session_no"], genesis["cp_size"])
+    return engine.derive_key(GENESIS_CONTEXT, material + bytes.fromhex(genesis["cp_root"]))
 
 
-def check_records(
-    session: memoryview, manifest: Object, leaves: Leaves, engine: Engine
-) -> tuple[Story, Object]:
-    """Follow the chain from its genesis and the story it tells; gives the genesis too."""
+def check_records(session: memoryview, manifest: Object, leaves: Leaves, engine: Engine) -> Story:
+    """Follow the chain from its genesis, and the story it tells."""
     story, head, last, index = Story(engine), b"", "", -1
-    genesis: Object = {}
     for index, raw in enumerate(lines(session)):
         where = f"record {index}"
-        record = parse(raw, where)
-        same(where, sorted(record), _RECORD_KEYS if index else sorted([*_RECORD_KEYS, "genesis"]))
+        record = fits(parse(raw, where), "record", where, exactly=True)
+        same(f"{where}, has a genesis", "genesis" in record, index == 0)
         if index == 0:
-            head, genesis = check_genesis(record, manifest, leaves, engine), record["genesis"]
-        same(f"{where}, v", record["v"], 1)
-        same(f"{where}, number", record["i"], index)
-        same(f"{where}, session", record["sid"], manifest["session"])
+            head = check_genesis(record, manifest, leaves, engine)
+            story.genesis = record["genesis"]
+        stated = record["v"], record["i"], record["sid"]
+        same(f"{where}, v, number and session", stated, (1, index, manifest["session"]))
         same(f"{where}, link to the record before it", record["prev"], head.hex())
-        ts = need(record, "ts", str, where)
-        if not ts.endswith("Z") or len(ts) != 27 or ts < last:
-            raise TamperedError(f"{where}: its time is {shown(ts, 60)}, after {last}")
+        ts = record["ts"]
+        wrong = not ts.endswith("Z") or len(ts) != 27 or ts < last
+        refuse(wrong, f"{where}: its time is {shown(ts, 60)}, after {last}")
         last, head = ts, link(engine, head, index, raw)
         if index == 0:
-            same("open leaf, head", leaves.found["open"].get("head"), head.hex())
-            same("open leaf, n", leaves.found["open"].get("n"), 1)
-        kind, body = need(record, "type", str, where), need(record, "body", dict, where)
+            leaf = leaves.found["open"]
+            same("open leaf, n and head", (leaf.get("n"), leaf.get("head")), (1, head.hex()))
+        kind, body = record["type"], record["body"]
         story.take(index, kind, body, moment(ts, where))
+        if kind == "release":
+            told = {name: body[name] for name in RECEIPT}
+            told |= {"record_hash": head.hex(), "session": record["sid"], "key": manifest["key"]}
+            told["statement"] = body["statement_no"]
+            receipt = hashlib.sha256(canonical(told)).digest()
+            story.statements[body["statement_no"]].receipt = receipt
     leaf, where = leaves.found[leaves.last], f"{leaves.last} leaf"
     same("manifest.json, records", index + 1, manifest["records"])
     same(f"{where}, n", index + 1, leaf.get("n"))
@@ -833,22 +761,84 @@ def check_records(
     same(f"{where}, head of the chain", head.hex(), leaf.get("head"))
     same(f"{where}, SHA-256", hashlib.sha256(session).hexdigest(), leaf.get("sha256"))
     same(f"{where}, end of the session", story.closed, leaves.last == "close")
-    return story, genesis
+    return story
 
 
-def check_consistency(data: memoryview, genesis: Object, size: int, root: bytes) -> None:
-    """The checkpoint the session was opened at is a beginning of the one in the bundle."""
+def check_consistency(data: memoryview, genesis: Object, size: int, root: bytes) -> Object:
+    """The checkpoint the session was opened at is a beginning of the bundle's own; gives the proof
+    from a checkpoint that the auditor remembers, which is there when he asked for one."""
     where = "ledger/consistency.json"
-    stated = spelled(bytes(data), {"from", "proof", "to"}, where)
-    same(f"{where}, from", stated["from"], genesis["cp_size"])
-    same(f"{where}, to", stated["to"], size)
+    stated = spelled(bytes(data), "consistency", where)
+    same(f"{where}, from and to", (stated["from"], stated["to"]), (genesis["cp_size"], size))
     before = bytes.fromhex(genesis["cp_root"])
     check_extension(where, stated["from"], size, hashes(stated, where), before, root)
+    since = fits(stated.get("since", {"from": 0, "proof": []}), "since", where, exactly=True)
+    refuse(since["from"] > size, f"{where}: since is over the checkpoint's size")
+    hashes(since, where)
+    return since
+
+
+def remember(file: Path, origin: str, signed: Signed, genesis: Object, since: Object) -> str:
+    """Why the ledger is not shown to go on from the newest checkpoint that the auditor has seen;
+    empty when it is: then this one stands in his file, too (a line: origin, size, root)."""
+    size, root, _ = signed
+    seen: dict[int, str] = {}
+    try:
+        for line in file.read_text("utf-8").splitlines() if file.exists() else ():
+            name, at, known = line.split(" ")
+            entry = {int(at): bytes.fromhex(known).hex()}
+            seen |= entry if name == origin else {}
+        for number, stated in ((size, root.hex()), (genesis["cp_size"], genesis["cp_root"])):
+            same(f"root of {number} leaves as remembered", stated, seen.get(number, stated))
+        newest = max(seen, default=0)
+        if size in seen:
+            return ""
+        if size < newest:
+            return f"it is older than the {newest} leaves you remember: have it exported again"
+        if newest and newest != genesis["cp_size"]:
+            if since["from"] != newest:
+                return f"no proof from the {newest} leaves you remember: export --since {newest}"
+            proof, old = hashes(since, "since"), bytes.fromhex(seen[newest])
+            check_extension("the ledger you remember", newest, size, proof, old, root)
+        with file.open("a", encoding="utf-8") as kept:
+            kept.write(f"{origin} {size} {root.hex()}\n")
+    except (OSError, ValueError) as reason:
+        raise UsageError(f"--remember {shown(str(file))}: {shown(str(reason))}") from None
+    return ""
+
+
+# Receipts: what a client was given of each released statement, signed by the log.
+def check_receipts(path: Path, session: str, key: Key, story: Story, engine: Engine) -> str:
+    """Each receipt of this session is of a statement in it. Gives what is missing for that."""
+    if not path.exists():
+        raise UsageError(f"{shown(str(path))}: no such file")
+    recorded = later = others = 0
+    for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
+        where = f"receipt {shown(file.name)}"
+        line = file.read_bytes().translate(bytes.maketrans(b"\t\r\n", b"   ")).strip()
+        receipt = fits(parse(line, where), "receipt", where)
+        if receipt["session"] != session:
+            others += 1
+            continue
+        signature = decode64(receipt.pop("signature"), where)
+        same(f"{where}, key", receipt["key"], key.vkey)
+        key.verify(RECEIPT_PREFIX + canonical(receipt), signature, where, engine)
+        statement = story.statements.get(receipt["statement"], Statement())
+        if not statement.ended and not story.closed:
+            later += 1
+            continue
+        agrees = statement.receipt == hashlib.sha256(canonical(receipt)).digest()
+        refuse(not agrees, f"{where}: statement {receipt['statement']} is not recorded as it says")
+        recorded += 1
+    told = f"{recorded} are of records in this bundle, {others} of other sessions"
+    step(11, "receipts", f"{told}, {later} of statements behind it")
+    return "" if recorded and not later else "not every receipt is of a statement in this bundle"
 
 
 # The procedure.
-def procedure(data: memoryview, trust: Trust | None, engine: Engine) -> tuple[int, str, memoryview]:
-    """The numbered steps; each prints its line when it has passed. Verdict, sentence, records."""
+def procedure(data: memoryview, options: argparse.Namespace, engine: Engine) -> list[str]:
+    """The numbered steps; each prints its line when it has passed. What verdict 0 lacks."""
+    trust = Trust(options.trust) if options.trust is not None else None
     step(0, "tools", "; ".join(engine.names))
     members = read_container(data)
     step(1, "container", f"{len(members)} members, {len(data)} bytes, none of them free")
@@ -862,55 +852,72 @@ def procedure(data: memoryview, trust: Trust | None, engine: Engine) -> tuple[in
         same("trust, origin", key.name, trust.origin)
         refuse(key.vkey not in trust.keys, f"trust: the trust file does not name {shown(key.vkey)}")
         step(4, "trust", f"the trust file names this origin and key: {shown(trust.origin)}")
-    size, root = check_checkpoint(bytes(members["checkpoint"]), key, engine)
-    step(5, "checkpoint", f"{size} leaves, root {root.hex()}")
+    known, quorum = (trust.witnesses, trust.quorum) if trust else ([], 0)
+    signed = check_checkpoint(bytes(members["checkpoint"]), key, known, engine)
+    size, root, seen = signed
+    told = f"; cosigned by {', '.join(seen) or 'no known witness'}" if known else ""
+    step(5, "checkpoint", f"{size} leaves, root {root.hex()}{told}")
     leaves = Leaves(members["ledger/leaves.jsonl"], size, root, key, manifest["session"])
     step(6, "ledger", f"boot, open and {leaves.last} leaf are under it: {leaves.indices}")
     session = members["session.jsonl"]
-    story, genesis = check_records(session, manifest, leaves, engine)
+    story = check_records(session, manifest, leaves, engine)
     step(7, "records", f"{manifest['records']} in one chain, as the {leaves.last} leaf says")
-    check_consistency(members["ledger/consistency.json"], genesis, size, root)
-    step(8, "time", f"opened at checkpoint {genesis['cp_size']}, which this ledger extends")
+    since = check_consistency(members["ledger/consistency.json"], story.genesis, size, root)
+    step(8, "time", f"opened at checkpoint {story.genesis['cp_size']}, which this ledger extends")
     ends = [statement.ended or "unfinished" for statement in story.statements.values()]
     told = ", ".join(f"{ends.count(end)} {end}" for end in sorted(set(ends))) or "none"
     step(9, "statements", f"{len(ends)} ({told}); {story.rows} rows released")
-    if bytes(members["grant.json"]) != canonical(story.opened["grant"]) + b"\n":
-        raise TamperedError("grant.json: not the grant of the open record")
+    other = members["grant.json"] != canonical(story.opened["grant"]) + b"\n"
+    refuse(other, "grant.json: not the grant of the open record")
     policy = engine.blake3(members["policy.toml"]).hex()
     same("policy.toml, BLAKE3", policy, story.opened["policy_hash"])
-    copy = hashlib.sha256(members["verify.py"]).hexdigest()
-    own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    which = "is this script" if copy == own else "is not this script"
-    told = f"grant.json and policy.toml are the recorded ones; verify.py {which}"
+    which = "is" if members["verify.py"] == Path(__file__).read_bytes() else "is not"
+    told = f"grant.json and policy.toml are the recorded ones; verify.py {which} this script"
     step(10, "documents", f"{told}; report.html retells the records, --list shows them")
+    missing = []
     if leaves.last == "recovery":
-        sentence = "incomplete: the gateway stopped before the session was closed"
+        missing.append("incomplete: the gateway stopped before the session was closed")
     elif leaves.last == "commit":
-        sentence = "incomplete: the session was still open when this was exported"
-    elif trust is None:
-        sentence = "not anchored: give --trust a file that you did not get with the bundle"
-    else:
-        return VERIFIED, "verified and anchored", session
-    return INCOMPLETE, sentence, session
+        missing.append("incomplete: the session was still open when this was exported")
+    if options.receipts is not None:
+        told = check_receipts(Path(options.receipts), manifest["session"], key, story, engine)
+        missing += [f"incomplete: {told}"] if told else []
+    lacking = ""
+    if trust is None:
+        lacking = "give --trust a file that you did not get with the bundle"
+    elif len(seen) < quorum:
+        lacking = f"{len(seen)} of the {quorum} witnesses it needs have cosigned the checkpoint"
+    elif options.remember is not None:
+        lacking = remember(Path(options.remember), key.name, signed, story.genesis, since)
+    missing += [f"not anchored: {lacking}"] if lacking else []
+    if options.list:
+        listing(session)
+    return missing
 
 
 class Trust:
-    """The auditor's own file: which origin, and which keys sign for it."""
+    """The auditor's own file: which origin, which keys sign for it, which witnesses are enough."""
 
     def __init__(self, path: str) -> None:
         try:
             with Path(path).open("rb") as file:
                 stated = _loads(file.read(1 << 16).decode("utf-8"))
-            if not isinstance(stated, dict):
-                raise ValueError("not an object")
-            same("type", stated.get("type"), "trust")
-            same("v", stated.get("v"), 1)
-            self.origin, keys = stated.get("origin"), need(stated, "keys", list, "trust")
-            if not keys or any(type(key) is not str for key in keys):
-                raise ValueError("keys must name keys")
-            self.keys = [Key(key, "keys").vkey for key in keys]
-            for key in self.keys:
-                same("name of a key", key.split("+", 1)[0], self.origin)
+            stated = {"witnesses": [], "quorum": 0, **fits(stated, "leaf", "it")}
+            fits(stated, "trust", "it", exactly=True)  # a misspelled demand is one nobody checks
+            same("type and v", (stated["type"], stated["v"]), ("trust", 1))
+            self.origin, self.quorum, named = (
+                stated["origin"],
+                stated["quorum"],
+                stated["witnesses"],
+            )
+            self.keys = [Key(key, "keys").vkey for key in stated["keys"]]
+            same("names of the keys", {key.split("+")[0] for key in self.keys}, {self.origin})
+            self.witnesses = [Key(one, "witnesses", 4) for one in named]
+            different = len({witness.public for witness in self.witnesses})
+            same("witnesses with keys of their own", different, len(named))
+            refuse(
+                not min(1, different) <= self.quorum <= different, "no quorum of these witnesses"
+            )
         except (OSError, ValueError, RecursionError, TamperedError) as reason:
             raise UsageError(f"trust file {shown(path)}: {shown(str(reason))}") from None
 
@@ -947,12 +954,12 @@ def private_copy(path: str) -> memoryview:
 
 
 def judge(argv: Sequence[str] | None) -> tuple[int, str]:
-    parser = argparse.ArgumentParser(
-        prog="verify.py", description="Verify an evidence bundle, offline. Exit code: 0 verified "
-        "and anchored, 1 tampered, 2 incomplete or not anchored, 3 usage.",
-    )  # fmt: skip
+    about = "Verify a bundle: 0 verified and anchored, 1 tampered, 2 incomplete, 3 usage."
+    parser = argparse.ArgumentParser(prog="verify.py", description=about)
     parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="the bundle, a ZIP file")
     parser.add_argument("--trust", metavar="FILE", help="JSON that names the log's origin and keys")
+    parser.add_argument("--remember", metavar="FILE", help="checkpoints seen, kept and compared")
+    parser.add_argument("--receipts", metavar="FILE|DIR", help="what clients kept of statements")
     parser.add_argument("--list", action="store_true", help="show the records once verified")
     parser.add_argument("--pure", action="store_true", help="use no wheel, only this script")
     parser.add_argument("--self", action="store_true", help="print this script's SHA-256")
@@ -961,15 +968,9 @@ def judge(argv: Sequence[str] | None) -> tuple[int, str]:
         return VERIFIED, hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     if options.bundle is None:
         raise UsageError("the following argument is required: BUNDLE")
-    trust = Trust(options.trust) if options.trust is not None else None
-    try:
-        data, engine = private_copy(options.bundle), Engine(options.pure)
-        verdict, sentence, session = procedure(data, trust, engine)
-        if options.list:
-            listing(session)
-    except TamperedError as reason:
-        return TAMPERED, f"verdict 1: tampered: {reason}"
-    return verdict, f"verdict {verdict}: {sentence}"
+    missing = procedure(private_copy(options.bundle), options, Engine(options.pure))
+    verdict = INCOMPLETE if missing else VERIFIED
+    return verdict, f"verdict {verdict}: {'; '.join(missing) or 'verified and anchored'}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -978,8 +979,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         getattr(stream, "reconfigure", dict)(errors="backslashreplace")
     try:
         verdict, sentence = judge(argv)
-        print(sentence)
-        sys.stdout.flush()
+        print(sentence, flush=True)
         return verdict
     except SystemExit as asked:
         return USAGE if asked.code else VERIFIED
@@ -988,9 +988,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE
     except BaseException as reason:
         # A verifier that falls over has not verified; what made it fall was in the bundle.
-        text = f"not verifiable ({type(reason).__name__}: {shown(str(reason))})"
+        known = isinstance(reason, TamperedError)
+        said = reason if known else f"not verifiable ({type(reason).__name__}: {shown(reason)})"
         with contextlib.suppress(Exception):
-            print(f"verdict 1: tampered: {text}", file=sys.stderr)
+            print(f"verdict 1: tampered: {said}", file=sys.stdout if known else sys.stderr)
         return TAMPERED
 
 

@@ -61,13 +61,7 @@ def build(
     members = {
         "session.jsonl": files.records,
         "ledger/leaves.jsonl": _leaves(files),
-        "ledger/consistency.json": canonical.encode(
-            {
-                "from": story.genesis["cp_size"],
-                "proof": [part.hex() for part in files.consistency],
-                "to": int(files.checkpoint.split(b"\n")[1]),
-            }
-        ),
+        "ledger/consistency.json": _consistency(files, story.genesis["cp_size"]),
         "checkpoint": files.checkpoint,
         "grant.json": canonical.encode(story.opened["grant"]) + b"\n",
         "policy.toml": policy,
@@ -91,6 +85,19 @@ def build(
     signature = sign(canonical.encode(manifest))
     manifest["signature"] = base64.b64encode(signature).decode()
     return container.pack({"manifest.json": canonical.encode(manifest), **members})
+
+
+def _consistency(files: SessionFiles, opened_at: int) -> bytes:
+    """From the checkpoint the session was opened at, and from the one an auditor remembers."""
+    stated: dict[str, Any] = {
+        "from": opened_at,
+        "proof": [part.hex() for part in files.consistency],
+        "to": int(files.checkpoint.split(b"\n")[1]),
+    }
+    if files.since is not None:
+        size, proof = files.since
+        stated["since"] = {"from": size, "proof": [part.hex() for part in proof]}
+    return canonical.encode(stated)
 
 
 def _leaves(files: SessionFiles) -> bytes:

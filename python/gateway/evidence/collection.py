@@ -105,6 +105,7 @@ class Collection:
         self._numbers: dict[str, list[int]] = {}
         self._tokens = 0
         self._first = self._last = 0
+        self.needed = 0  # leaves that the checkpoint of the index must cover
 
     def __enter__(self) -> Collection:
         return self
@@ -137,9 +138,11 @@ class Collection:
             page = report.section(story, files, self._created, reviews)
             self._pages.write(page.encode())
         self._reviews += [(review.index, review.leaf) for review in reviews]
+        size = int(files.checkpoint.split(b"\n")[1])
+        self.needed = max([self.needed, size, *(review.index + 1 for review in reviews)])
         taken = {
             "bytes": len(data),
-            "checkpoint": int(files.checkpoint.split(b"\n")[1]),
+            "checkpoint": size,
             "sha256": hashlib.sha256(data).hexdigest(),
         }
         self._line(one, taken)

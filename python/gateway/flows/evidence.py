@@ -32,12 +32,15 @@ _AT_ONCE = 256  # sessions that are looked at before the event loop has its turn
 _OPEN = "open"
 
 
-async def export(house: House, credential: str | None, client: str, session_id: str) -> bytes:
-    """`GET /v1/sessions/{id}/evidence`: the ZIP bundle of contract and docs/session-log.md."""
+async def export(
+    house: House, credential: str | None, client: str, session_id: str, since: int | None = None
+) -> bytes:
+    """`GET /v1/sessions/{id}/evidence`: the ZIP bundle of contract and docs/session-log.md, with
+    the proof from `since` leaves on, which an auditor remembers."""
     identity = await establish(house, credential, client)
     await house.sessions.get_session(session_id, identity)
     await house.log.event("export", {"identity": identity.key, "session": session_id})
-    found = await house.log.session_bytes(session_id)
+    found = await house.log.session_bytes(session_id, since)
     return await _bundle(house, found, await reviews_of(house, session_id))
 
 
@@ -118,10 +121,13 @@ async def _collected(house: House, identity: Identity, scan: _Scan) -> AsyncGene
                 continue
             async for part in _made(collection.bundle(one, found, data, reviews)):
                 yield part
-        size, checkpoint = archive.checkpoint()
+        needed = max(scan.size, collection.needed)
+        newest = await house.log.anchored(needed)
+        if newest is None or newest.size < needed:
+            raise LogUnavailable("the ledger has no checkpoint over what is exported")
         index = collection.finish(
-            size,
-            checkpoint,
+            newest.size,
+            newest.note,
             cover=archive.proof,
             consistency=archive.consistency,
             sign=house.log.sign_manifest,
@@ -153,7 +159,7 @@ class _Scan:
         self._stack.callback(self._file.close)
         house.desk.exporting = True
         self._stack.callback(self._ended)
-        self.meant = 0
+        self.meant = self.size = 0  # sessions; leaves that were gone through
         self._before: Listed | None = None  # the last of those that had ended before the period
         self._begun = False
         self._end: int | None = None  # of the file, without those opened behind the period
@@ -166,8 +172,8 @@ class _Scan:
 
     async def run(self) -> None:
         archive = self._house.log.archive()
-        size, _ = archive.checkpoint()
-        leaves = archive.opened(size)
+        self.size = archive.size()
+        leaves = archive.opened(self.size)
         while batch := await asyncio.to_thread(self._judge, archive, leaves):
             for opened, one in batch:
                 self._keep(opened, await self._of_open(one) if one.why == _OPEN else one)

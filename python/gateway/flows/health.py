@@ -9,8 +9,8 @@ from gateway.flows.house import House
 async def missing(house: House) -> list[str]:
     """One sentence for each part that does not answer; empty when a query would be served."""
     found = []
-    if not house.log.healthy:
-        found.append("session log: a write failed; the gateway runs nothing until it is restarted")
+    if house.log.trouble:
+        found.append(f"session log: {house.log.trouble}")
     try:
         await house.store.check()
     except (MaskgateError, OSError) as error:

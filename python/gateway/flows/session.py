@@ -359,18 +359,19 @@ def _shown(house: House, row: SessionRow) -> dict[str, Any]:
 async def receipt(
     house: House, credential: str | None, client: str, session_id: str, number: int
 ) -> dict[str, Any]:
-    """The receipt of one statement; of a session that has ended, read from the log's own bytes."""
+    """The signed receipt of one statement; of an ended session, from the log's own bytes."""
     identity = await establish(house, credential, client)
     await house.sessions.get_session(session_id, identity)
     kept = house.desk.receipt(session_id, number)
     if kept is not None:
-        return kept
-    lines = (await house.log.session_bytes(session_id)).records.splitlines()
+        return house.log.signed_receipt(kept)
+    lines = (await house.log.session_bytes(session_id, wait=0)).records.splitlines()
     for line, following in itertools.pairwise(lines):
         record = json.loads(line)
         if record["type"] == "release" and record["body"]["statement_no"] == number:
             # A record's hash is what the next one carries as `prev`.
-            return receipt_of(session_id, number, json.loads(following)["prev"], record["body"])
+            found = receipt_of(session_id, number, json.loads(following)["prev"], record["body"])
+            return house.log.signed_receipt(found)
     raise NotFound("no completed statement of that number in the session")
 
 

@@ -8,10 +8,19 @@ records; the kernel when it says that a sync succeeded. Not trusted: everything 
 Whoever can write the files can destroy them, and is found out: chains, ledger and checkpoints are
 recomputed at each start and by the auditor's script. Whoever also has the key can write a different
 history from then on; what he cannot do is make it agree with a checkpoint, bundle or receipt that
-somebody else has kept. The byte format is in docs/session-log.md.
+somebody else has kept, least of all a witness. The byte format is in docs/session-log.md.
 """
 
+from gateway.sessionlog.anchors import Anchoring, Witness, reachable
 from gateway.sessionlog.archive import Archive, Opened, UnreadableError
 from gateway.sessionlog.log import SessionLog
 
-__all__ = ["Archive", "Opened", "SessionLog", "UnreadableError"]
+__all__ = [
+    "Anchoring",
+    "Archive",
+    "Opened",
+    "SessionLog",
+    "UnreadableError",
+    "Witness",
+    "reachable",
+]

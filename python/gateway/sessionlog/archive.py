@@ -11,17 +11,19 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.errors import LogUnavailable
 from gateway.sessionlog import chain, merkle
-from gateway.sessionlog.note import Checkpoint
 from gateway.sessionlog.session import RECORD_LIMIT, Genesis, SessionStore, parse_id
-from gateway.sessionlog.tiles import WIDTH, LedgerError, Tiles
+from gateway.sessionlog.tiles import LedgerError, Tiles
+
+if TYPE_CHECKING:
+    from gateway.sessionlog.log import SessionLog
 
 _OPEN = b'"type":"open"'
 
@@ -59,22 +61,14 @@ class Archive:
     """Made by `SessionLog.archive`; may be used from any thread."""
 
     def __init__(
-        self,
-        store: SessionStore,
-        tiles: Tiles,
-        reading: threading.Lock,
-        newest: Callable[[], Checkpoint | None],
-        live: Callable[[str, int], bytes | None],
+        self, log: SessionLog, store: SessionStore, tiles: Tiles, reading: threading.Lock
     ) -> None:
-        self._store, self._tiles, self._reading = store, tiles, reading
-        self._newest, self._live = newest, live
+        self._log, self._store, self._tiles, self._reading = log, store, tiles, reading
 
-    def checkpoint(self) -> tuple[int, bytes]:
-        """The newest checkpoint: its size and its signed note."""
-        newest = self._newest()
-        if newest is None:
-            raise LogUnavailable("the ledger has no checkpoint yet")
-        return newest.size, newest.note
+    def size(self) -> int:
+        """The leaves under the newest checkpoint."""
+        newest = self._log.newest()
+        return 0 if newest is None else newest.size
 
     def opened(self, size: int) -> Iterator[Opened]:
         """The open leaf of each session among the first `size` leaves, by number from 1 on."""
@@ -93,10 +87,10 @@ class Archive:
             yield Opened(index, data, leaf["session_no"], leaf["sid"], leaf["ts"], leaf["head"])
 
     def _leaves(self, size: int) -> Iterator[tuple[int, bytes]]:
-        for first in range(0, size, WIDTH):
-            with self._ledger():
-                tile = self._tiles.entries(first // WIDTH)
-            yield from zip(range(first, size), tile, strict=False)
+        try:
+            yield from enumerate(self._tiles.leaves(size))
+        except (OSError, LedgerError) as reason:
+            raise LogUnavailable(f"the ledger cannot be read: {reason}") from reason
 
     def leaf(self, index: int) -> bytes:
         """The data of one leaf. Raises LogUnavailable when there is none."""
@@ -105,7 +99,7 @@ class Archive:
 
     def open_record(self, one: Opened) -> dict[str, Any]:
         """The `open` record that this leaf names. Raises UnreadableError."""
-        raw = self._live(one.sid, 0)
+        raw = self._log.record(one.sid, 0)
         if raw is None:
             raw = self._first_line(self._store.directory / f"{one.sid}.jsonl")
         try:
@@ -165,7 +159,7 @@ class Archive:
 
     def record(self, sid: str, number: int) -> dict[str, Any]:
         """One record of an open or an ended session. Raises UnreadableError."""
-        raw = self._live(sid, number)
+        raw = self._log.record(sid, number)
         if raw is None:
             try:
                 with (self._store.directory / f"{sid}.jsonl").open("rb") as file:

@@ -11,16 +11,19 @@ import asyncio
 import fcntl
 import os
 import threading
+import time
 import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import ConfigurationError, Conflict, InvalidRequest, LogUnavailable, NotFound
-from gateway.model import LedgerLeaf, RecordRef, SessionFiles
-from gateway.sessionlog import canonical, disk, merkle, recovery, wal
+from gateway.model import RecordRef, SessionFiles
+from gateway.sessionlog import canonical, disk, leaves, merkle, recovery, retention, wal
+from gateway.sessionlog.anchors import Anchoring, Anchors
 from gateway.sessionlog.archive import Archive
 from gateway.sessionlog.note import Checkpoint, LogKey, check_origin
+from gateway.sessionlog.proofs import Found, prove, receipt
 from gateway.sessionlog.session import (
     KIND,
     SESSION_TYPES,
@@ -32,9 +35,11 @@ from gateway.sessionlog.session import (
     parse_id,
 )
 from gateway.sessionlog.tiles import LedgerError, Tiles
-from gateway.sessionlog.writer import Entry, GroupCommit
+from gateway.sessionlog.writer import Entry, GroupCommit, recorded, ref_of
 
 COMMIT_INTERVAL = 1.0  # seconds between commit leaves of a session that grows
+HEARTBEAT_INTERVAL = 60.0  # seconds between leaves that say that nothing else was written
+WITNESS_SECONDS = 5.0  # an export, and the end of the log, wait so long for cosignatures
 # First parts of the kinds that the ledger names too, under a checkpoint of their own.
 LEAF_EVENTS = frozenset({"export", "grant", "policy", "review"})
 
@@ -42,8 +47,11 @@ LEAF_EVENTS = frozenset({"export", "grant", "policy", "review"})
 class SessionLog:
     """One origin's log in one directory. Make it with `open`, end it with `aclose`."""
 
-    def __init__(self, directory: Path, key: LogKey, version: str, lock: int) -> None:
+    def __init__(
+        self, directory: Path, key: LogKey, version: str, lock: int, anchoring: Anchoring
+    ) -> None:
         self._directory, self._key, self._version, self._lock_fd = directory, key, version, lock
+        self._anchoring = anchoring
         self._tiles = Tiles(directory / "ledger")
         self._store = SessionStore(directory / "sessions")
         self._reading = threading.Lock()  # places, leaves and tiles against the commit thread
@@ -51,6 +59,8 @@ class SessionLog:
         self._tree, self._checkpoint = state.tree, state.checkpoint
         self._next_session = state.next_session
         self._written_sessions = state.next_session - 1
+        self._anchors = Anchors(self, anchoring, directory / "ledger" / "cosigned")
+        self._anchors.recall(key.verifier, self._tiles, state.tree.size)
         self._boot, self._boot_leaf = os.urandom(16), state.tree.size
         self._sessions: dict[str, Session] = {}  # open, and ended ones until their file is cut
         folder = wal.boot_folder(directory / "wal", state.next_batch)
@@ -58,15 +68,18 @@ class SessionLog:
         self._segment = wal.SegmentWriter(folder, state.next_batch)
         self._segments = {self._segment.number: self._segment}
         self._gateway = self._begin(state)
-        self._fold(state, folder)
+        recovery.fold(state, self._store, self._tiles, folder)
+        self._beat = time.monotonic()
         self._commits = GroupCommit(self._commit, self._tick, COMMIT_INTERVAL)
 
     @classmethod
-    def open(cls, directory: Path, *, origin: str, version: str) -> SessionLog:
+    def open(
+        cls, directory: Path, *, origin: str, version: str, anchoring: Anchoring | None = None
+    ) -> SessionLog:
         """Take the directory, recover what is in it, and write this boot's first leaf.
 
-        Blocks while it reads. Raises ConfigurationError when the directory is another process's,
-        another origin's, or not as a log or a crash leaves it.
+        Blocks while it reads; no witness is asked before `anchor`. Raises ConfigurationError when
+        the directory is another process's, another origin's, or not as a log or a crash leaves it.
         """
         check_origin(origin)
         lock = -1
@@ -75,7 +88,8 @@ class SessionLog:
                 disk.make_directory(directory / part)
             lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return cls(directory, _key(directory, origin), version, lock)
+            key = recovery.long_term_key(directory, origin)
+            return cls(directory, key, version, lock, anchoring or Anchoring())
         except BaseException as reason:
             if lock >= 0:
                 os.close(lock)
@@ -94,9 +108,29 @@ class SessionLog:
         """False once a write or sync has failed, and after `aclose`."""
         return self._commits.healthy
 
+    @property
+    def trouble(self) -> str:
+        """Why no statement would be recorded now; empty when one would."""
+        try:
+            self._commits.check()
+            self._anchors.check()
+        except LogUnavailable as reason:
+            return reason.detail
+        return ""
+
+    def anchor(self) -> None:
+        """Begin to ask the witnesses, in the running event loop."""
+        self._anchors.start()
+
     def trust_file(self) -> dict[str, Any]:
-        """What an auditor keeps, from outside any bundle: the origin and its keys."""
-        return {"keys": [self._key.vkey], "origin": self._key.origin, "type": "trust", "v": 1}
+        """What an auditor keeps, from outside any bundle: the origin, its keys, its witnesses."""
+        named: dict[str, Any] = {}
+        if self._anchoring.witnesses:
+            named["witnesses"] = [one.key.vkey for one in self._anchoring.witnesses]
+            named["quorum"] = self._anchoring.quorum
+        return {
+            "keys": [self._key.vkey], "origin": self._key.origin, "type": "trust", "v": 1, **named,
+        }  # fmt: skip
 
     def sign_manifest(self, unsigned: bytes) -> bytes:
         """The log's signature over a bundle's canonical manifest without its signature."""
@@ -105,6 +139,7 @@ class SessionLog:
     async def open_session(self, session_id: str, body: dict[str, Any]) -> RecordRef:
         """Begin a session: its number, its `open` record and its leaf are durable on return."""
         parse_id(session_id)
+        self._anchors.check()
         with self._commits.lock:
             self._accepting()
             if session_id in self._sessions or self._store.holds(session_id):
@@ -112,11 +147,11 @@ class SessionLog:
             session = self._new_session(session_id, "agent")
             entry = self._opening(session, body)
             waiter = self._commits.put(entry)
-        return _ref(await waiter)
+        return ref_of(await waiter)
 
     async def append(self, session_id: str, type: str, body: dict[str, Any]) -> RecordRef:
         """Add a record to an open session; durable on return."""
-        return _ref(await self.put(session_id, type, body))
+        return ref_of(await self.put(session_id, type, body))
 
     def put(
         self, session_id: str, type: str, body: dict[str, Any]
@@ -127,20 +162,22 @@ class SessionLog:
             raise InvalidRequest(
                 f"{type!r} is not a type of record; one of {sorted(SESSION_TYPES)}"
             )
+        if type == "intent":
+            self._anchors.check()
         with self._commits.lock:
             self._accepting()
-            return self._commits.put(_recorded(self._live(session_id), type, body))
+            return self._commits.put(recorded(self._live(session_id), type, body))
 
     async def close_session(self, session_id: str, body: dict[str, Any]) -> RecordRef:
         """End a session: `close` record, its leaf and a checkpoint are durable on return."""
         with self._commits.lock:
             self._commits.check()
             session = self._live(session_id)
-            entry = _recorded(session, "close", body)
+            entry = recorded(session, "close", body)
             entry.leaves = (("close", session.leaf("close", self._boot, now())),)
             entry.checkpoint = True
             waiter = self._commits.put(entry)
-        ref = _ref(await waiter)
+        ref = ref_of(await waiter)
         await asyncio.to_thread(self._file, session)
         return ref
 
@@ -154,20 +191,24 @@ class SessionLog:
             raise InvalidRequest(f"{type!r} is not a kind of event (lower-case words and dots)")
         with self._commits.lock:
             self._accepting()
-            entry = _recorded(self._gateway, "event", {**body, "kind": type})
+            entry = recorded(self._gateway, "event", {**body, "kind": type})
             family = type.split(".")[0].split("_")[0]
             if family in LEAF_EVENTS:
                 leaf = self._gateway.leaf(family, self._boot, now(), kind=type, **stated)
                 entry.leaves = ((family, leaf),)
                 entry.checkpoint = True
             waiter = self._commits.put(entry)
-        return replace(_ref(await waiter), leaf=next(iter(entry.indices), None))
+        return replace(ref_of(await waiter), leaf=next(iter(entry.indices), None))
 
     def archive(self) -> Archive:
         """What there is of all sessions, for whoever looks for some of them."""
-        return Archive(
-            self._store, self._tiles, self._reading, lambda: self._checkpoint, self._record
-        )
+        return Archive(self, self._store, self._tiles, self._reading)
+
+    async def anchored(self, size: int) -> Checkpoint | None:
+        """The newest checkpoint of at least so many leaves that a quorum has cosigned, when it has
+        within some seconds; else the newest."""
+        await self._anchors.covering(size, WITNESS_SECONDS)
+        return self._anchors.over(size) or self._checkpoint
 
     def ended(self, session_id: str) -> bool:
         """Whether this log holds the session and nothing will be added to it."""
@@ -175,8 +216,18 @@ class SessionLog:
             session = self._sessions.get(session_id)
             return session.ended if session is not None else self._store.holds(session_id)
 
-    async def session_bytes(self, session_id: str) -> SessionFiles:
-        """What proves one session, as of now: an open session is committed to the ledger first."""
+    def signed_receipt(self, stated: dict[str, Any]) -> dict[str, Any]:
+        """A statement's receipt with the log's key and signature, for its client to keep."""
+        return receipt(stated, self._key)
+
+    async def session_bytes(
+        self, session_id: str, since: int | None = None, *, wait: float = WITNESS_SECONDS
+    ) -> SessionFiles:
+        """What proves one session, as of now: an open session is committed to the ledger first.
+
+        Waits at most so many seconds for cosignatures. With `since`, a size that an auditor
+        remembers, the proof from there as well; Conflict when the ledger is smaller than that.
+        """
         with self._commits.lock:
             self._commits.check()
             session = self._sessions.get(session_id)
@@ -188,9 +239,54 @@ class SessionLog:
             waiter = self._commits.put(entry)
         await waiter
         if session is None:
-            return await asyncio.to_thread(self._from_file, session_id)
-        commit = entry.indices[0] if entry.leaves else None
-        return await asyncio.to_thread(self._from_memory, session, count, commit)
+            found = await asyncio.to_thread(self._from_file, session_id)
+        else:
+            commit = entry.indices[0] if entry.leaves else None
+            found = await asyncio.to_thread(self._from_memory, session, count, commit)
+        await self._anchors.covering(max(found.needed, since or 0), wait)
+        return await asyncio.to_thread(self._assemble, found, since)
+
+    def record(self, sid: str, number: int) -> bytes | None:
+        """A durable record of a session that has no file yet, without its LF."""
+        with self._commits.lock:
+            session = self._sessions.get(sid)
+        if session is None:
+            return None
+        with self._reading:
+            return session.line(number, self._read)
+
+    # What witnesses are asked about.
+
+    def newest(self) -> Checkpoint | None:
+        """The newest checkpoint; it and all leaves below it are durable."""
+        return self._checkpoint
+
+    def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
+        """The proof that a tree of `old` leaves is the beginning of one of `new`."""
+        with self._reading:
+            return merkle.consistency_proof(self._tiles.node, old, new)
+
+    def stop(self, reason: BaseException) -> None:
+        """End the log for good, as a failed write does."""
+        self._commits.fail(reason)
+
+    async def prune(self, before: str) -> list[str]:
+        """Remove the records of sessions that ended before this time (RFC 3339, UTC).
+
+        A leaf for each of them names what it was, and an event says how many; both are durable
+        before a file goes. The leaves and hashes of a removed session stay in the ledger.
+        """
+        ended = await asyncio.to_thread(retention.ended_before, self._store, self._tiles, before)
+        for first in range(0, len(ended), retention.AT_ONCE):
+            some = ended[first : first + retention.AT_ONCE]
+            await self.event("log.pruned", {"before": before, "sessions": len(some)})
+            leaves = tuple(("pruned", leaf.pruned(self._boot, now())) for leaf in some)
+            with self._commits.lock:
+                self._accepting()
+                waiter = self._commits.put(Entry(None, None, leaves, checkpoint=True))
+            await waiter
+            await asyncio.to_thread(self._store.drop, [leaf.sid for leaf in some])
+        return [leaf.sid for leaf in ended]
 
     async def aclose(self) -> None:
         """Close every session and the boot's own, and give the directory free."""
@@ -202,11 +298,14 @@ class SessionLog:
                 await self.close_session(session.sid, reason)
             with self._commits.lock:
                 self._commits.check()
-                entry = _recorded(self._gateway, "close", {"reason": "gateway_stopped"})
+                entry = recorded(self._gateway, "close", {"reason": "gateway_stopped"})
                 entry.leaves = (("close", self._gateway.leaf("close", self._boot, now())),)
                 entry.checkpoint = True
                 waiter = self._commits.put(entry)
             await waiter
+            if self._checkpoint is not None:
+                await self._anchors.covering(self._checkpoint.size, WITNESS_SECONDS)
+        await self._anchors.aclose()
         await asyncio.to_thread(self._commits.stop)
         for segment in self._segments.values():
             segment.close()
@@ -241,7 +340,7 @@ class SessionLog:
         """The entry that opens a session. Its number is taken when its record could be built."""
         if (body.get("kind") == "gateway") != (session.kind == "gateway"):
             raise InvalidRequest("only the gateway's own session is of kind gateway")
-        entry = _recorded(session, "open", body)
+        entry = recorded(session, "open", body)
         entry.leaves = (("open", session.leaf("open", self._boot, now())),)
         self._next_session += 1
         self._sessions[session.sid] = session
@@ -249,15 +348,6 @@ class SessionLog:
 
     def _read(self, segment: int, offset: int, length: int) -> bytes:
         return self._segments[segment].read(offset, length)
-
-    def _record(self, sid: str, number: int) -> bytes | None:
-        """A durable record of a session that has no file yet."""
-        with self._commits.lock:
-            session = self._sessions.get(sid)
-        if session is None:
-            return None
-        with self._reading:
-            return session.line(number, self._read)
 
     def _file(self, session: Session) -> None:
         """Cut an ended session's file. Not synced: the segments hold it until the next start."""
@@ -268,69 +358,48 @@ class SessionLog:
             raise LogUnavailable(f"the session log stopped: {reason}") from reason
         self._sessions.pop(session.sid, None)
 
-    def _from_file(self, sid: str) -> SessionFiles:
+    def _from_file(self, sid: str) -> Found:
         parse_id(sid)
         try:
             stored = self._store.load(sid)
         except (OSError, ValueError) as reason:
             raise LogUnavailable(f"session {sid} cannot be read: {reason}") from reason
         if stored is None:
-            raise NotFound(f"no session {sid}")
+            gone = f"the records of session {sid} are no longer kept; the ledger has its leaves"
+            raise NotFound(gone if self._store.holds(sid) else f"no session {sid}")
         records, about = stored
-        return self._assemble(sid, records, about["leaves"], about["cp_size"], about["closed"])
+        return Found(sid, records, about["leaves"], about["cp_size"], about["closed"])
 
-    def _from_memory(self, session: Session, count: int, commit: int | None) -> SessionFiles:
+    def _from_memory(self, session: Session, count: int, commit: int | None) -> Found:
         with self._reading:
             leaves = dict(session.leaves)
         if commit is not None:
             leaves = {**leaves, "commit": commit}
             leaves.pop("close", None)
         records = b"".join(session.lines(count, self._read))
-        closed = "close" in leaves
-        return self._assemble(session.sid, records, leaves, session.genesis.cp_size, closed)
+        return Found(session.sid, records, leaves, session.genesis.cp_size, "close" in leaves)
 
-    def _assemble(
-        self, sid: str, records: bytes, leaves: dict[str, int], cp_size: int, closed: bool
-    ) -> SessionFiles:
-        """Leaves and proofs under the newest checkpoint."""
-        last = next(leaves[type_] for type_ in ("close", "recovery", "commit") if type_ in leaves)
-        wanted = (leaves["boot"], leaves["open"], last)
-        checkpoint = self._checkpoint
-        if checkpoint is None or checkpoint.size <= max(wanted):
-            raise LogUnavailable(f"session {sid} is not under a checkpoint yet")
-        node, size = self._tiles.node, checkpoint.size
+    def _assemble(self, found: Found, since: int | None) -> SessionFiles:
+        """Leaves and proofs under the newest checkpoint that is cosigned, or else the newest."""
+        checkpoint = self._anchors.over(max(found.needed, since or 0)) or self._checkpoint
+        if checkpoint is None or checkpoint.size < found.needed:
+            raise LogUnavailable(f"session {found.sid} is not under a checkpoint yet")
+        if since is not None and since > checkpoint.size:
+            raise Conflict(f"this ledger has {checkpoint.size} leaves, and never had {since}")
         try:
             with self._reading:
-                proven = tuple(
-                    LedgerLeaf(
-                        index, self._tiles.leaf(index), merkle.inclusion_proof(node, index, size)
-                    )
-                    for index in sorted(wanted)
-                )
-                consistency = merkle.consistency_proof(node, cp_size, size)
+                return prove(found, checkpoint, self._key, self._tiles, since)
         except (OSError, LedgerError) as reason:
             raise LogUnavailable(f"the ledger cannot be read: {reason}") from reason
-        return SessionFiles(
-            sid, self._key.origin, self._key.vkey, records, proven, consistency,
-            checkpoint.note, closed,
-        )  # fmt: skip
 
     # What a start does, before anybody else can call.
 
     def _begin(self, state: recovery.State) -> Session:
         """Head, boot leaf, recovery leaves and this boot's own session, in one durable frame."""
         ts = now()
-        boot = {
-            "boot": self._boot.hex(),
-            "key": self._key.vkey,
-            "origin": self._key.origin,
-            "ts": ts,
-            "type": "boot",
-            "v": 1,
-            "version": self._version,
-        }
-        entries = [Entry(None, None, (("boot", canonical.encode(boot)),), checkpoint=False)]
-        interrupted = [session for session in state.sessions.values() if not session.ended]
+        boot = leaves.boot(self._boot, self._key, self._version, ts)
+        entries = [Entry(None, None, (("boot", boot),), checkpoint=False)]
+        interrupted = state.interrupted()
         for session in interrupted:
             leaf = session.leaf("recovery", self._boot, ts)
             entries.append(Entry(session, None, (("recovery", leaf),), checkpoint=False))
@@ -341,56 +410,31 @@ class SessionLog:
             self._opening(gateway, {"gateway_version": self._version, "kind": "gateway"})
         )
         if state.quarantined or interrupted:
-            body = {
-                "kind": "recovery",
-                "quarantined": [torn.body() for torn in state.quarantined],
-                "sessions": [
-                    {"head": session.head.hex(), "n": session.n, "sid": session.sid}
-                    for session in interrupted
-                ],
-            }
-            entries.append(_recorded(gateway, "event", body))
+            entries.append(recorded(gateway, "event", state.event()))
         entries[-1].checkpoint = True
         self._write(entries, head)
         return gateway
 
-    def _fold(self, state: recovery.State, folder: Path) -> None:
-        """Earlier boots' sessions become files and their segments go. A crash here repeats it."""
-        files: dict[int, int] = {}
-        try:
-            for path in state.segments:
-                files[int(path.stem)] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            for session in state.sessions.values():
-                self._store.cut(
-                    session, lambda s, offset, n: os.pread(files[s], n, offset), durable=True
-                )
-        finally:
-            for fd in files.values():
-                os.close(fd)
-        self._tiles.sync()
-        wal.drop(self._directory / "wal", folder)
-
     def _head(self, previous: str, end: int) -> bytes:
         """The first line of a segment: where the ledger and the numbers stand at its beginning."""
-        fields = {
-            "boot": self._boot.hex(),
-            "leaves": self._tree.size,
-            "origin": self._key.origin,
-            "previous": {"end": end, "name": previous} if previous else None,
-            "root": self._tree.root().hex(),
-            "session_no": self._written_sessions + 1,
-            "v": 1,
-        }
-        return b"h " + canonical.encode(fields) + b"\n"
+        number = self._written_sessions + 1
+        return leaves.head(self._boot, self._key, self._tree, number, previous, end)
 
     # The writer's side: called by the commit thread alone (and by `_begin`, before there is one).
 
     def _tick(self) -> list[Entry]:
-        """A commit leaf for each session that has grown; called with the lock held."""
+        """A commit leaf for each session that has grown; called with the lock held.
+
+        Beside them a heartbeat each minute: between two of them nothing can have been left out.
+        """
         entries = []
         for session in self._sessions.values():
             if not session.ended and session.n > session.committed:
                 entries.append(self._committed(session))
+        if time.monotonic() - self._beat >= HEARTBEAT_INTERVAL:
+            self._beat = time.monotonic()
+            leaf = leaves.heartbeat(self._boot, self._next_session - 1, now())
+            entries.append(Entry(None, None, (("heartbeat", leaf),), checkpoint=True))
         return entries
 
     def _committed(self, session: Session) -> Entry:
@@ -445,28 +489,4 @@ class SessionLog:
         if checkpoint is not None:
             self._checkpoint = checkpoint
             disk.replace(self._directory / "ledger" / "checkpoint", checkpoint.note, durable=False)
-
-
-def _recorded(session: Session, type_: str, body: dict[str, Any]) -> Entry:
-    """The entry of the session's next record."""
-    raw, ts = session.record(type_, body)
-    ref = RecordRef(session.n - 1, session.head.hex(), ts)
-    return Entry(session, raw, (), checkpoint=False, ref=ref)
-
-
-def _ref(ref: RecordRef | None) -> RecordRef:
-    if ref is None:
-        raise LogUnavailable("the session log gave no place to a record")
-    return ref
-
-
-def _key(directory: Path, origin: str) -> LogKey:
-    """The long-term key, made at the first start and never again."""
-    path = directory / "key"
-    if path.exists():
-        return LogKey.load(path, origin)
-    if wal.segments(directory / "wal") or (directory / "ledger" / "tile").exists():
-        raise ConfigurationError(
-            f"log key {path}: missing beside a log; restore it, or move the log"
-        )
-    return LogKey.create(path, origin)
+            self._anchors.notify()

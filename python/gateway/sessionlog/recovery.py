@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from gateway.errors import ConfigurationError, InvalidRequest
 from gateway.sessionlog import disk, wal
 from gateway.sessionlog.merkle import Frontier, leaf_hash
 from gateway.sessionlog.note import Checkpoint, LogKey
-from gateway.sessionlog.session import BrokenChainError, Session
+from gateway.sessionlog.session import BrokenChainError, Session, SessionStore
 from gateway.sessionlog.tiles import LedgerError, Tiles
 from gateway.sessionlog.wal import DamagedLogError
 
@@ -53,6 +54,33 @@ class State:
     previous_end: int = 0
     quarantined: list[Quarantine] = field(default_factory=list)
 
+    def interrupted(self) -> list[Session]:
+        """The sessions that a crash left open."""
+        return [session for session in self.sessions.values() if not session.ended]
+
+    def event(self) -> dict[str, Any]:
+        """The body of the event that names what was interrupted and what was set aside."""
+        return {
+            "kind": "recovery",
+            "quarantined": [torn.body() for torn in self.quarantined],
+            "sessions": [
+                {"head": session.head.hex(), "n": session.n, "sid": session.sid}
+                for session in self.interrupted()
+            ],
+        }
+
+
+def long_term_key(directory: Path, origin: str) -> LogKey:
+    """The log's key, made at the first start and never again."""
+    path = directory / "key"
+    if path.exists():
+        return LogKey.load(path, origin)
+    if wal.segments(directory / "wal") or (directory / "ledger" / "tile").exists():
+        raise ConfigurationError(
+            f"log key {path}: missing beside a log; restore it, or move the log"
+        )
+    return LogKey.create(path, origin)
+
 
 def recover(directory: Path, key: LogKey, tiles: Tiles) -> State:
     """Read everything; raises ConfigurationError, with the reason, rather than go on in doubt."""
@@ -69,6 +97,24 @@ def recover(directory: Path, key: LogKey, tiles: Tiles) -> State:
         # Each of this room's errors is a ValueError; the others come from lines that nobody wrote.
         raise ConfigurationError(f"session log {directory}: {reason}; not started") from reason
     return state
+
+
+def fold(state: State, store: SessionStore, tiles: Tiles, folder: Path) -> None:
+    """Earlier boots' sessions become files and their segments go; `folder` is this boot's.
+
+    A crash here repeats it.
+    """
+    files: dict[int, int] = {}
+    try:
+        for path in state.segments:
+            files[int(path.stem)] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        for session in state.sessions.values():
+            store.cut(session, lambda s, offset, n: os.pread(files[s], n, offset), durable=True)
+    finally:
+        for fd in files.values():
+            os.close(fd)
+    tiles.sync()
+    wal.drop(folder.parent, folder)
 
 
 def _replay(directory: Path, key: LogKey, tiles: Tiles) -> State:

@@ -12,7 +12,7 @@ import json
 import re
 import uuid
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -234,6 +234,21 @@ class SessionStore:
 
     def holds(self, sid: str) -> bool:
         return (self.directory / f"{sid}.json").exists()
+
+    def kept(self) -> list[tuple[str, int]]:
+        """The sessions whose records are here, each with the leaf that ended it."""
+        found = []
+        for path in sorted(self.directory.glob("*.jsonl")):
+            about = json.loads(path.with_suffix(".json").read_bytes())
+            leaves = about["leaves"]
+            found.append((path.stem, leaves.get("close", leaves.get("recovery"))))
+        return found
+
+    def drop(self, sids: Iterable[str]) -> None:
+        """Remove the records of these sessions; what is known of their leaves stays."""
+        for sid in sids:
+            disk.remove(self.directory / f"{sid}.jsonl")
+        disk.sync_directory(self.directory)
 
     def load(self, sid: str) -> tuple[bytes, dict[str, Any]] | None:
         """An ended session's bytes and what is known of its leaves; None when there is none."""

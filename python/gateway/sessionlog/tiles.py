@@ -12,7 +12,7 @@ file first, and what a crash leaves of these files beyond the last `sync` is wri
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gateway.sessionlog import disk
@@ -127,17 +127,23 @@ class Tiles:
             raise LedgerError(f"{path} ends before leaf {index}")
         return leaf
 
-    def entries(self, number: int) -> list[bytes]:
-        """The data of the leaves of one tile, as many as it has."""
-        path = self._path("entries", number)
-        data, at, found = self._read(path), 0, []
-        while at < len(data):
-            end = at + 2 + int.from_bytes(data[at : at + 2])
-            found.append(data[at + 2 : end])
-            at = end
-        if at != len(data):
-            raise LedgerError(f"{path} ends inside a leaf")
-        return found
+    def leaves(self, size: int) -> Iterator[bytes]:
+        """The data of the first `size` leaves, checked against their hashes, in order.
+
+        Raises LedgerError where the files hold less, or something else.
+        """
+        for number in range(-(-size // WIDTH)):
+            path = self._path("entries", number)
+            data, hashes, at = self._read(path), self._read(self._path(0, number)), 0
+            for slot in range(min(WIDTH, size - number * WIDTH)):
+                length = int.from_bytes(data[at : at + 2])
+                leaf = data[at + 2 : at + 2 + length]
+                at += 2 + length
+                if len(leaf) != length or not length:
+                    raise LedgerError(f"{path} ends before leaf {number * WIDTH + slot}")
+                if leaf_hash(leaf) != hashes[slot * HASH : (slot + 1) * HASH]:
+                    raise LedgerError(f"leaf {number * WIDTH + slot} is not the one of its hash")
+                yield leaf
 
     def sync(self) -> None:
         """All leaves so far survive a crash in these files too."""

@@ -16,7 +16,10 @@ use regex_automata::{Anchored, Input, MatchKind};
 
 use crate::detect::kinds::Kinds;
 use crate::detect::lexis::quantity;
-use crate::detect::{Kind, capital, date_digits, date_words, name, phone, record, subject, zip};
+use crate::detect::{
+    Find, Kind, Span, capital, date_digits, date_words, hl7, long_number, name, phone, record,
+    spoken, subject, zip,
+};
 use crate::fold::{fold, is_mark};
 
 /// A span in bytes of the text.
@@ -153,16 +156,16 @@ impl Naive {
             (
                 r"[0-9]{3}(?:-[0-9]{3}){2}|[0-9]{3}(?:\.[0-9]{3}){2}".into(),
                 Kind::Phone,
-                alone,
+                dashed,
             ),
-            (r"[0-9]{2}(?:-[0-9]{2}){3}".into(), Kind::Phone, alone),
+            (r"[0-9]{2}(?:-[0-9]{2}){3}".into(), Kind::Phone, dashed),
             (
                 format!(r"(?:1(?:{s}\(?|\())?{local}(?:{extension})?"),
                 Kind::Phone,
                 alone,
             ),
             (format!("[0-9](?:{s}[0-9]){{8}}"), Kind::Id, alone),
-            ("[0-9]{5}-[0-9]{4}".into(), Kind::Zip, alone),
+            ("[0-9]{5}-[0-9]{4}".into(), Kind::Zip, zip_and_four),
             (dates, Kind::Date, full_date),
             (
                 r"[0-9]{2}[ \t][0-9]{2}[ \t][0-9]{4}".into(),
@@ -294,7 +297,7 @@ impl Naive {
             ),
             age_unit: compile(r"[ \t-]?(?i:years|year|yrs|yr|y/o|y\.o|yo|y|yof|yom|f|m)"),
             age_word: compile(
-                r"(?i:aged?)[ \t:=]{0,2}(?:(?i:of|at|is)[ \t:=]{0,2}){0,2}(?:9[0-9]|1[0-4][0-9])",
+                r"(?i:aged?)(?i:/sex|/gender)?[ \t:=]{0,2}(?:(?i:of|at|is)[ \t:=]{0,2}){0,2}(?:9[0-9]|1[0-4][0-9])",
             ),
             age_in_words: compile(
                 r"(?i:(?:ninety|hundred)(?:[ \t-](?:and[ \t-])?(?:one|two|three|four|five|six|seven|eight|nine|ten))?[ \t-](?:years|year|yrs|yr|yo))",
@@ -424,6 +427,9 @@ impl Naive {
             };
             found.push((start - before, run + after, kind));
         }
+        if long_number::zeroed(text, start, run) {
+            found.push((start, run, Kind::Id));
+        }
         self.phones(text, start, found);
         self.dates(text, start, found);
         for end in ends(&self.state_zip, text, start) {
@@ -446,10 +452,36 @@ impl Naive {
         self.ages(text, start, found);
         let mut names = Vec::new();
         zip::find_after_word(text, start, &mut names);
+        self.words(text, start, &mut names);
         capital::find(text, start, &mut names);
         name::find_after_title(text, start, &mut names);
         subject::find(text, start, &mut names);
         found.extend(names.iter().map(|span| (span.start, span.end, span.kind)));
+    }
+
+    /// What only words open, which is said in one place.
+    fn words(&self, text: &[u8], start: usize, spans: &mut Vec<Span>) {
+        let letters = (start..).find(|&i| !letter(text, i)).unwrap_or(start);
+        let word = text[start..letters].to_ascii_lowercase();
+        let is = |words: &[&str]| words.iter().any(|one| one.as_bytes() == word);
+        if letter(text, back(start, 1)) {
+            return;
+        }
+        let months = date_words::MONTHS.map(|(name, _)| name);
+        let opened: [(&[&str], Find); 7] = [
+            (&phone::EXTENSIONS, phone::find_extension),
+            (&date_digits::BIRTHS, date_digits::find_after_birth),
+            (&["birthday"], spoken::find_birthday),
+            (&months, spoken::find_day),
+            (&spoken::HOLIDAYS, spoken::find_holiday),
+            (&spoken::AGES, spoken::find_age),
+            (&hl7::WORDS, hl7::find),
+        ];
+        for (words, find) in opened {
+            if is(words) {
+                find(text, start, spans);
+            }
+        }
     }
 
     /// Every end of a year that follows a month or a day which ends at `i`.
@@ -589,7 +621,9 @@ impl Naive {
                             Weight::Marked => {
                                 let grouped = !ends(&self.grouped, body, 0).is_empty();
                                 let accession = !ends(&self.accession, body, 0).is_empty();
-                                (long && hint && !range)
+                                let apart = body.contains(&b' ') && digits < 5;
+                                (long && hint && !range && !apart && keyword.kind != Kind::Id)
+                                    || code(body, keyword.kind)
                                     || (keyword.kind == Kind::Mrn && grouped)
                                     || (keyword.kind == Kind::Case && accession)
                             }

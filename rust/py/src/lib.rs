@@ -16,6 +16,7 @@ mod reader;
 #[allow(unsafe_code)]
 mod socket;
 mod stream;
+mod verify;
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -39,5 +40,6 @@ fn _kernel(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<patterns::Patterns>()?;
     m.add_class::<stream::Chunk>()?;
     m.add_class::<stream::MaskedStream>()?;
+    m.add_function(wrap_pyfunction!(verify::verify_bundle, m)?)?;
     Ok(())
 }

@@ -184,13 +184,13 @@ async def test_only_auditors_export_several_and_each_export_is_recorded(
     house = exports.house(log, exports.AUDITOR)
     await exports.collected(house, table="public.patient")
     archive = log.archive()
-    gateway = next(archive.opened(archive.checkpoint()[0])).sid
+    gateway = next(archive.opened(archive.size())).sid
     records = [archive.record(gateway, number)["body"] for number in range(1, 4)]
     assert [one["kind"] for one in records] == ["refused", "export", "export"]
     assert records[0]["code"] == "forbidden"
     assert records[1]["selection"] == {"table": "public.patient"}
     assert records[2]["session"] == sid
-    size = archive.checkpoint()[0]
+    size = archive.size()
     kinds = [json.loads(archive.leaf(index))["type"] for index in range(size)]
     assert kinds.count("export") == 2
 

@@ -217,13 +217,21 @@ def replay(ops: list[Op]) -> Disk:
     return disk
 
 
+class Killed(BaseException):
+    """The process is gone: no call after this one is carried out."""
+
+
 class Recorder:
-    """Writes down each call that changes what is below `root`, from `before` on."""
+    """Writes down each call that changes what is below `root`, from `before` on, and breaks one."""
 
     def __init__(self, root: Path, before: list[Op]) -> None:
         self.ops = list(before)
         self.root = root
         self.fail_sync: int | None = None  # the sync that fails, counted from 0
+        self.calls = 0
+        #: The call that goes wrong, counted from 0, and how: an errno, "short" or "killed".
+        self.fault: tuple[int, int | str] | None = None
+        self.broken_at: int | None = None  # how many calls were written down before it
         self._fds: dict[int, str] = {}
         self._lock = threading.RLock()
 
@@ -231,6 +239,23 @@ class Recorder:
         """Note that something happened now."""
         with self._lock:
             self.ops.append(Op("mark", text))
+
+    def _call(self, *, may_be_short: bool = False) -> bool:
+        """Count a call; whether it is to stop half way. Raises where it is the one that fails."""
+        at, self.calls = self.calls, self.calls + 1
+        if self.fault is None or at < self.fault[0]:
+            return False
+        how = self.fault[1]
+        if how == "killed":
+            self.broken_at = self.broken_at or len(self.ops)
+            raise Killed
+        if at > self.fault[0] or (how == "short" and not may_be_short):
+            return False
+        self.broken_at = len(self.ops)
+        if how == "short":
+            return True
+        assert isinstance(how, int)
+        raise OSError(how, os.strerror(how))
 
     def _name(self, path: Any) -> str | None:
         full = os.fspath(path)
@@ -248,8 +273,11 @@ class Recorder:
 
         def opened(path: Any, flags: int, *rest: Any, **named: Any) -> int:
             with self._lock:
+                name = self._name(path)
+                if name is not None and flags & os.O_CREAT:
+                    self._call()
                 fd: int = real["open"](path, flags, *rest, **named)
-                if (name := self._name(path)) is not None:
+                if name is not None:
                     self._fds[fd] = name
                     if flags & os.O_CREAT:
                         self.ops.append(Op("create", name))
@@ -264,6 +292,8 @@ class Recorder:
 
         def written(fd: int, data: Any, offset: int) -> int:
             with self._lock:
+                if fd in self._fds and self._call(may_be_short=True):
+                    data = data[: len(data) // 2]
                 count: int = real["pwrite"](fd, data, offset)
                 if fd in self._fds:
                     piece = bytes(data[:count])
@@ -272,6 +302,8 @@ class Recorder:
 
         def cut(fd: int, size: int) -> None:
             with self._lock:
+                if fd in self._fds:
+                    self._call()
                 real["ftruncate"](fd, size)
                 if fd in self._fds:
                     self.ops.append(Op("cut", self._fds[fd], offset=size))
@@ -280,6 +312,7 @@ class Recorder:
             with self._lock:
                 if fd not in self._fds:
                     return
+                self._call()
                 name = self._fds[fd]
                 if stat.S_ISDIR(os.fstat(fd).st_mode):
                     self.ops.append(Op("sync_names", name))
@@ -298,8 +331,10 @@ class Recorder:
             def call(path: Path, *arguments: Any, **named: Any) -> Any:
                 with self._lock:
                     there = path.exists()
-                    result = methods[what](path, *arguments, **named)
                     name = self._name(path)
+                    if name:
+                        self._call()
+                    result = methods[what](path, *arguments, **named)
                     if name and not (what == "mkdir" and there):
                         other = self._name(arguments[0]) if what == "rename" else ""
                         self.ops.append(Op(kinds[what], name, other or ""))

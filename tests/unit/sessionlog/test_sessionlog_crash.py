@@ -222,9 +222,9 @@ async def test_a_start_that_dies_half_way_can_be_repeated(tmp_path: Path) -> Non
     for place in ("store.cut", "tiles.sync", "wal.drop"):
         with pytest.MonkeyPatch.context() as patch:
             if place == "store.cut":
-                patch.setattr("gateway.sessionlog.log.SessionStore.cut", fail)
+                patch.setattr("gateway.sessionlog.session.SessionStore.cut", fail)
             elif place == "tiles.sync":
-                patch.setattr("gateway.sessionlog.log.Tiles.sync", fail)
+                patch.setattr("gateway.sessionlog.tiles.Tiles.sync", fail)
             else:
                 patch.setattr("gateway.sessionlog.wal.drop", fail)
             with pytest.raises(ConfigurationError):

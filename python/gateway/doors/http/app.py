@@ -27,6 +27,7 @@ from gateway.flows.session import grant_record
 
 #: What keeps its own status; everything else about a request that is wrong is 422.
 _STATUS = {405: 405, 413: 413}
+_Leaves = Query(ge=0, lt=2**53)
 _QUERY = re.compile(r"/v1/(?:sessions/(?P<session>[^/]+)/)?query")
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -233,8 +234,10 @@ def _session_routes(app: FastAPI, house: House) -> None:
         return await session.receipt(house, *caller(request), session_id, number)
 
     @app.get("/v1/sessions/{session_id}/evidence")
-    async def bundle(request: Request, session_id: str) -> Response:
-        data = await evidence.export(house, *caller(request), session_id)
+    async def bundle(
+        request: Request, session_id: str, since: Annotated[int | None, _Leaves] = None
+    ) -> Response:
+        data = await evidence.export(house, *caller(request), session_id, since)
         name = f'attachment; filename="maskgate-{session_id}.zip"'
         return Response(data, media_type="application/zip", headers={"Content-Disposition": name})
 

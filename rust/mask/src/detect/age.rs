@@ -71,7 +71,7 @@ pub(crate) fn find_in_words(text: &[u8], at_word: usize, spans: &mut Vec<Span>) 
     }
 }
 
-/// `age`, `aged`, up to two of `: = of at is`, then the number.
+/// `age`, `aged`, perhaps `/sex`, up to two of `: = of at is`, then the number.
 pub(crate) fn find_after_word(text: &[u8], at_word: usize, spans: &mut Vec<Span>) {
     if is_word(before(text, at_word)) {
         return;
@@ -81,7 +81,11 @@ pub(crate) fn find_after_word(text: &[u8], at_word: usize, spans: &mut Vec<Span>
         return;
     }
     let signs = |i| run_up_to(text, i, 2, |c| is_blank(c) || c == b':' || c == b'=');
-    let mut i = signs(end);
+    // `Age/Sex: 96/F`.
+    let sex = ["/sex", "/gender"]
+        .iter()
+        .find_map(|sex| word(text, end, sex));
+    let mut i = signs(sex.unwrap_or(end));
     for _ in 0..2 {
         let stop = run(text, i, is_letter);
         if ["of", "at", "is"]

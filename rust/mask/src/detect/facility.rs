@@ -60,7 +60,9 @@ pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
             // `Duke University Hospital`, `Mission Hospital`.
             let hospital = front && same(text, next, stop, "hospital");
             let several = several || more.is_some() || hospital;
-            let apart = !is_word(at(text, stop)) && (sure || (several && !clinic));
+            // `King's College criteria`.
+            let thing = gap(text, stop).is_some_and(|next| same(text, next, next + 8, "criteria"));
+            let apart = !thing && !is_word(at(text, stop)) && (sure || (several && !clinic));
             return ((listed || !clinic) && !school && apart).then_some((start, stop));
         }
         // `Brigham and Women's Hospital`.

@@ -195,7 +195,10 @@ impl Lexicon {
         }
         for slot in &mut lexicon.slots {
             slot.known = settled(slot.known);
-            if slot.known.stands_alone() || subject::may_begin(slot.known) {
+            if slot.known.stands_alone()
+                || subject::may_begin(slot.known)
+                || slot.known.is(Known::CITY)
+            {
                 lexicon.alone.add(beginning(slot.head));
             }
         }

@@ -10,7 +10,8 @@ use super::lexis::{
     at, before, is_blank, is_letter, is_space, run, run_back_up_to, run_up_to, same,
 };
 use super::name::{in_place, is_thing, set_apart};
-use super::place::code_behind;
+use super::pair::named_for;
+use super::place::{code_behind, town_of_state};
 use super::spelling::{Shape, Word, gap, gap_before, is_capital, word_at, word_before};
 use super::{Kind, Span, subject};
 
@@ -42,6 +43,14 @@ pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
         spans.push(Span { start, end, kind });
         return;
     }
+    // `Boston, Massachusetts`, though scales are named for it.
+    if word.is(Known::CITY)
+        && let Some(end) = town_of_state(text, word)
+    {
+        let (start, kind) = (i, Kind::Place);
+        spans.push(Span { start, end, kind });
+        return;
+    }
     if !word.known.stands_alone() || !listed(text, i, Known::stands_alone) {
         return;
     }
@@ -65,6 +74,10 @@ pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
         return;
     }
     if !given && crowded(text, i) {
+        return;
+    }
+    let last = gap_before(text, i).and_then(|end| word_before(text, end));
+    if last.is_some_and(|last| named_for(text, &last, word)) {
         return;
     }
     // `Anna K.`

@@ -4,11 +4,11 @@
 //! Bare: 9 digits `[SSN]`, 10 that begin with 1 and pass the check of an NPI `[NPI]`, other 10 and 11
 //! from 1 on `[PHONE]`, 13 to 19 that pass Luhn `[CARD]`, others
 //! `[ID]`. One or two letters that hang on it belong to it. The digits after a decimal point are no
-//! identifier. Spelled out: nine single digits with separators between. Grouped: 4-4-4-1..7 and 4-6-4..5
+//! identifier; seven or eight of them with a zero first are one (`00912837`). Spelled out: nine single digits with separators between. Grouped: 4-4-4-1..7 and 4-6-4..5
 //! digits with one dash, dot or blank between, whatever Luhn says.
 
 use super::lexis::{
-    at, before, digits, group, is_blank, is_letter, run_back_up_to, run_up_to, separator,
+    at, before, digits, group, is_blank, is_letter, is_word, run_back_up_to, run_up_to, separator,
 };
 use super::{Kind, Span};
 
@@ -28,6 +28,13 @@ pub(crate) fn find(text: &[u8], at: usize, spans: &mut Vec<Span>) {
             };
             let letters = run_up_to(text, end, 3, is_letter);
             let end = if letters - end <= 2 { letters } else { end };
+            spans.push(Span { start, end, kind });
+        }
+    } else if zeroed(text, at, end) {
+        // Most of them have a word before them that says more.
+        let named = |span: &Span| span.start <= at && end <= span.end;
+        if !spans.last().is_some_and(named) {
+            let (start, kind) = (at, Kind::Id);
             spans.push(Span { start, end, kind });
         }
     } else if length == 1 {
@@ -52,6 +59,20 @@ pub(crate) fn find(text: &[u8], at: usize, spans: &mut Vec<Span>) {
             kind: Kind::Card,
         });
     }
+}
+
+/// Whether this is a number of seven or eight digits of which the first is a zero, by itself: no quantity
+/// is written so.
+pub(crate) fn zeroed(text: &[u8], start: usize, end: usize) -> bool {
+    let joins = |c: u8| is_word(c) || matches!(c, b'.' | b',' | b'-' | b'/' | b':' | b'_' | b'*');
+    let last = before(text, start);
+    let next = at(text, end);
+    let goes_on = joins(next) && is_word(at(text, end + 1)) || is_word(next);
+    let listed = last == b',' && !before(text, start - 1).is_ascii_digit();
+    (7..=8).contains(&(end - start))
+        && at(text, start) == b'0'
+        && (!joins(last) || listed)
+        && !goes_on
 }
 
 fn kind_of(number: &[u8]) -> Kind {

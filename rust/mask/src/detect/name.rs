@@ -222,7 +222,8 @@ fn announced(text: &[u8], i: usize, word: &Word) -> Option<Proof> {
     if goes_by(text, start, end) && closed(text, word) {
         return Some(Proof::Relation);
     }
-    if newborn(text, start, end) && word.known.is_nothing() {
+    let baby = text.get(start..end) == Some(b"BB") || text.get(start..end) == Some(b"BG");
+    if baby && word.is(Known::SURE) || newborn(text, start, end) && word.known.is_nothing() {
         return Some(Proof::Relation);
     }
     if same(text, start, end, "is")
@@ -486,7 +487,7 @@ fn name(text: &[u8], i: usize, proof: Proof) -> Option<usize> {
                 || (word.is(Known::MAYBE_GIVEN) && !auxiliary(text, &word))
         }
         (Shape::Caps, Proof::Title | Proof::Field) => {
-            word.is(Known::NAME) || (unknown && word.len() >= 4)
+            word.is(Known::NAME) && !auxiliary(text, &word) || (unknown && word.len() >= 4)
         }
         (Shape::Title | Shape::Caps, Proof::Role) => word.is(Known::SURE) || surname,
         (Shape::Title, Proof::Label)

@@ -3,6 +3,7 @@
 use std::net::Ipv6Addr;
 
 use super::lexis::{at, before, group, is_word, number, run, run_back, run_back_up_to, run_up_to};
+use super::phone::is_series;
 use super::{Kind, Span};
 
 /// The longest run of hexadecimal digits, colons and dots that may be an address.
@@ -65,6 +66,7 @@ pub(crate) fn find_dashed_mac(text: &[u8], dash: usize, spans: &mut Vec<Span>) {
     if let Some(end) = mac(text, start, b'-')
         && !is_word(at(text, end))
         && at(text, end) != b'-'
+        && !(at(text, start) != b'0' && is_series(text, start, end))
     {
         spans.push(Span {
             start,

@@ -8,6 +8,7 @@ use super::lexicon::Known;
 use super::lexis::{at, before, is_blank, is_letter, is_word, run_back_up_to, run_up_to, same};
 use super::name::{auxiliary, before_initials, before_particles, in_place, is_known, is_thing};
 use super::spelling::{Shape, Word, gap, gap_before, word_before};
+use super::subject::acts;
 
 /// The start of a name that this word ends: the word before and this one, with initials between, or
 /// initials before this one.
@@ -36,7 +37,9 @@ pub(super) fn paired(text: &[u8], word: &Word) -> Option<usize> {
         let named = first.is(Known::MAYBE_GIVEN) && !auxiliary(text, &first);
         let plain = first.is(Known::PLAIN.or(Known::EPONYM)) || word.is(Known::EPONYM);
         let unknown = word.known.is_nothing() && word.len() >= 4;
-        if first.may_name()
+        let named_for = named_for(text, &first, word);
+        if !named_for
+            && first.may_name()
             && ((given && word.may_name())
                 || (doubled && word.shape == Shape::Title)
                 || (named && (second || (unknown && !plain)) && word.shape == Shape::Title)
@@ -58,6 +61,20 @@ pub(super) fn paired(text: &[u8], word: &Word) -> Option<usize> {
         word.known.is_nothing() && word.shape == Shape::Title && word.len() >= 4 && dotted;
     let sure = sure || (unknown && (lettered(text, end) || signed(text, word.end)));
     (initials && sure && word.len() >= 3 && !is_thing(text, word.end)).then_some(end)
+}
+
+/// Sequences, syndromes and tests that are named for somebody of two names.
+const NAMED_FOR: [(&str, &str); 3] = [
+    ("pierre", "robin"),
+    ("treacher", "collins"),
+    ("humphrey", "fields"),
+];
+
+/// Whether these two words are one of [`NAMED_FOR`].
+pub(super) fn named_for(text: &[u8], first: &Word, word: &Word) -> bool {
+    NAMED_FOR.iter().any(|&(one, other)| {
+        same(text, first.start, first.end, one) && same(text, word.start, word.end, other)
+    })
 }
 
 /// Whether two initials stand at `i`, or a word before it says that a name follows.
@@ -121,7 +138,24 @@ const DOINGS: [&str; 26] = [
 pub(super) fn acting(text: &[u8], word: &Word) -> Option<usize> {
     let unknown =
         |word: &Word| word.known.is_nothing() && word.shape == Shape::Title && word.len() >= 3;
-    if !unknown(word) || is_thing(text, word.end) {
+    if is_thing(text, word.end) {
+        return None;
+    }
+    // `Hope Summers denies`, `Grant Qwrtz was admitted`.
+    let part = word.is(Known::NAME) || unknown(word);
+    if word.shape == Shape::Title
+        && !word.possessive
+        && part
+        && let Some(first) = gap_before(text, word.start).and_then(|end| word_before(text, end))
+        && first.shape == Shape::Title
+        && !first.possessive
+        && first.is(Known::GIVEN.or(Known::MAYBE_GIVEN))
+        && !auxiliary(text, &first)
+        && acts(text, word.end)
+    {
+        return Some(first.start);
+    }
+    if !unknown(word) {
         return None;
     }
     let does = gap(text, word.end).is_some_and(|next| {

@@ -9,11 +9,13 @@
 //! - Before a word that says whose it is and ends its line or piece of it (`781 1704 office`), 7 to 15
 //!   digits in groups of two or more.
 //!
-//! Ten bare digits are told by `long_number`.
+//! - After `ext.` and the like, four to six digits.
+//!
+//! A series that counts on by equal steps (`60-50-40-30`) is none. Ten bare digits are told by `long_number`.
 
 use super::lexis::{
-    at, before, digits, group, is_blank, is_letter, is_space, run, run_back_up_to, run_up_to, same,
-    separator, word,
+    at, before, digits, group, is_blank, is_letter, is_space, is_word, quantity, run,
+    run_back_up_to, run_up_to, same, separator, word,
 };
 use super::words::COMPARED;
 use super::{Kind, Span};
@@ -84,11 +86,14 @@ pub(crate) fn find(text: &[u8], at: usize, groups: [u32; 4], total: usize, spans
         && others.first() > Some(&1)
         && (text.get(at) == Some(&b'0') || before(text, at) == b'(')
         && let Some(end) = grouped(text, at, 9, 15, Groups::Regular)
+        && !is_series(text, at, end)
+        && !is_drug(text, at)
     {
         push(start, end);
     }
     if matches!(groups, [2, 2, 2, 2] | [3, 3, 3, _])
         && let Some(end) = dashed(text, at)
+        && !is_series(text, at, end)
     {
         push(start, end);
     }
@@ -124,6 +129,27 @@ pub(crate) fn find_after_word(text: &[u8], at_word: usize, spans: &mut Vec<Span>
             end,
             kind: Kind::Phone,
         });
+    }
+}
+
+/// Words before a number inside of a house.
+pub(crate) const EXTENSIONS: [&str; 2] = ["ext", "extension"];
+
+/// One of [`EXTENSIONS`], perhaps `.`, `:` or `#`, and four to six digits that are no measure.
+pub(crate) fn find_extension(text: &[u8], at_word: usize, spans: &mut Vec<Span>) {
+    let end = run_up_to(text, at_word, 10, is_letter);
+    let known = EXTENSIONS.iter().any(|one| same(text, at_word, end, one));
+    if !known || is_letter(before(text, at_word)) {
+        return;
+    }
+    let sign = end + usize::from(matches!(at(text, end), b'.' | b':'));
+    let start = run_up_to(text, sign, 2, |c| is_blank(c) || c == b'#');
+    let stop = digits(text, start);
+    let more = matches!(at(text, stop), b'-' | b'.' | b'/') && is_word(at(text, stop + 1));
+    let whole = !more && !is_word(at(text, stop)) && !quantity(text, stop);
+    if start > end && whole && (4..=6).contains(&(stop - start)) {
+        let (end, kind) = (stop, Kind::Phone);
+        spans.push(Span { start, end, kind });
     }
 }
 
@@ -271,6 +297,43 @@ fn dashed(text: &[u8], i: usize) -> Option<usize> {
         (_, mark @ (b'-' | b'.')) => groups(mark, 3, 3),
         _ => None,
     }
+}
+
+/// The farthest that numbers of a series stand apart.
+const STEP: u32 = 10;
+
+/// Whether the groups of two or three digits in `start..end` count up or down by equal steps, as hours and
+/// doses do.
+pub(crate) fn is_series(text: &[u8], start: usize, end: usize) -> bool {
+    let number = text.get(start..end).unwrap_or_default();
+    let apart = |i: usize| matches!(number.get(i), Some(b'-' | b'.' | b' '));
+    if !(apart(2) || apart(3)) || number.iter().any(|&c| is_letter(c)) {
+        return false;
+    }
+    let value = |group: &[u8]| super::lexis::number(group, 0, group.len());
+    let mut values = number.split(|c| !c.is_ascii_digit()).map(value);
+    let (Some(first), Some(second)) = (values.next(), values.next()) else {
+        return false;
+    };
+    let (step, up) = (first.abs_diff(second), second > first);
+    let mut last = second;
+    let even = values.all(|value| {
+        let next = value.abs_diff(last) == step && (value > last) == up;
+        last = value;
+        next
+    });
+    even && (1..=STEP).contains(&step)
+}
+
+/// Whether `NDC` before `i` says that a drug's number begins there: `NDC 00093-1048-01`.
+pub(crate) fn is_drug(text: &[u8], i: usize) -> bool {
+    let sign = |c: u8| is_blank(c) || matches!(c, b':' | b'#');
+    if !sign(before(text, i)) {
+        return false;
+    }
+    let signs = run_back_up_to(text, i, 3, sign);
+    let start = run_back_up_to(text, signs, 4, is_letter);
+    signs < i && same(text, start, signs, "ndc")
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

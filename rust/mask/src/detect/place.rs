@@ -66,7 +66,11 @@ pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
     if word.is(Known::UNIT)
         && let Some(end) = unit(text, word.start)
     {
-        address(numbered_before(text, word.start).unwrap_or(word.start), end);
+        let house = numbered_before(text, word.start);
+        // `traffic on Route 66`: a road through many states is no place smaller than one.
+        if house.is_some() || !is_route(text, word.start, word.end) {
+            address(house.unwrap_or(word.start), end);
+        }
     }
     if let Some((start, end)) = boxed(text, word) {
         address(start, end);
@@ -75,7 +79,7 @@ pub(crate) fn find(text: &[u8], word: &Word, spans: &mut Vec<Span>) {
     if let Some((start, end)) = towns::find(text, word).or_else(|| towns::house(text, word)) {
         push(start, end, Kind::Place);
     }
-    if let Some((start, end)) = before_state(text, word) {
+    if let Some((start, end)) = before_state(text, word).or_else(|| county(text, word)) {
         push(start, end, Kind::Place);
     }
     let town = town(text, word).or_else(|| town_of_state(text, word));
@@ -141,6 +145,21 @@ const NUMBERS: [&str; 10] = [
 
 /// The start of the address whose kind of street this word is.
 fn street_before(text: &[u8], word: &Word) -> Option<usize> {
+    // `2 Main St elevation`.
+    let segment = gap(text, word.end).is_some_and(|next| {
+        let stop = run_up_to(text, next, 10, is_letter);
+        let seen = [
+            "elevation",
+            "depression",
+            "segment",
+            "changes",
+            "elevations",
+        ];
+        seen.iter().any(|seen| same(text, next, stop, seen))
+    });
+    if segment {
+        return None;
+    }
     // `12 High St`; in capitals it is a segment, too.
     let saint = word.shape == Shape::Title && same(text, word.start, word.end, "st");
     let short = word.is(Known::SHORT_STREET) && !saint;
@@ -283,6 +302,12 @@ fn announced(text: &[u8], word: &Word) -> Option<(usize, usize)> {
     None
 }
 
+/// Whether this is a road that has a number for its name.
+fn is_route(text: &[u8], from: usize, to: usize) -> bool {
+    let roads = ["route", "rte"];
+    roads.iter().any(|one| same(text, from, to, one))
+}
+
 /// The end of `Apt. 4B` at `i`.
 fn unit(text: &[u8], i: usize) -> Option<usize> {
     let end = run_up_to(text, i, 10, is_letter);
@@ -296,8 +321,7 @@ fn unit(text: &[u8], i: usize) -> Option<usize> {
     let token = text.get(sign..stop)?;
     let numbered = token.iter().any(u8::is_ascii_digit) || (token.len() == 1 && blanks > end);
     // `Route 2 tabs`.
-    let route = ["route", "rte"].iter().any(|one| same(text, i, end, one));
-    let open = route && run_up_to(text, stop, 1, is_blank) > stop;
+    let open = is_route(text, i, end) && run_up_to(text, stop, 1, is_blank) > stop;
     (numbered && sign > end && !open && !is_word(at(text, stop))).then_some(stop)
 }
 
@@ -420,8 +444,9 @@ fn behind_street(text: &[u8], i: usize) -> bool {
 }
 
 /// The end of the town that begins with this word, before the name of a state: `Qwrtz, Ohio`.
-fn town_of_state(text: &[u8], word: &Word) -> Option<usize> {
-    if word.shape != Shape::Title || word.possessive || word.is_plain() {
+pub(super) fn town_of_state(text: &[u8], word: &Word) -> Option<usize> {
+    let plain = word.is_plain() && !word.is(Known::CITY);
+    if word.shape != Shape::Title || word.possessive || plain {
         return None;
     }
     let mut end = word.end;
@@ -437,6 +462,17 @@ fn town_of_state(text: &[u8], word: &Word) -> Option<usize> {
     let capital = at(text, state).is_ascii_uppercase();
     let named = capital && states::first_words().any(|word| same(text, state, stop, word));
     named.then_some(end)
+}
+
+/// `Qwrtz County`, but before what is the county's: `Qwrtz County Jail`.
+fn county(text: &[u8], word: &Word) -> Option<(usize, usize)> {
+    if word.shape != Shape::Title || !same(text, word.start, word.end, "county") {
+        return None;
+    }
+    let last = word_before(text, gap_before(text, word.start)?)?;
+    let named = last.shape == Shape::Title && !last.possessive && !last.is(Known::PLAIN);
+    let more = gap(text, word.end).is_some_and(|next| at(text, next).is_ascii_uppercase());
+    (named && !more && last.len() >= 4).then_some((last.start, word.end))
 }
 
 /// A post code with letters behind a town that ends at `end`: `Sheffield S10 2QT`.
@@ -501,7 +537,12 @@ fn before_state(text: &[u8], word: &Word) -> Option<(usize, usize)> {
     let sure = sure || linked(text, start, links);
     let unknown = last.known.is_nothing() && last.shape == Shape::Title && sure;
     let housed = behind_street(text, start);
-    (zip || (comma && (listed || unknown || housed))).then_some((start, end))
+    // `Qwrtz NY`: these are no abbreviations of anything else.
+    let plain = ["NY", "NJ", "WI", "MN", "KY", "WV", "WY", "OH"]
+        .iter()
+        .any(|one| state == one.as_bytes());
+    let plain = plain && unknown && last.len() >= 5;
+    (zip || plain || (comma && (listed || unknown || housed))).then_some((start, end))
 }
 
 /// The end of the town that begins with this word, by what stands before it.
@@ -541,6 +582,7 @@ fn town(text: &[u8], word: &Word) -> Option<usize> {
     let mut end = word.end;
     let saint = [
         "san", "santa", "los", "las", "el", "st", "fort", "ft", "baton", "des", "eau", "terre",
+        "lake", "mount", "port", "cape",
     ]
     .iter()
     .any(|saint| same(text, word.start, word.end, saint));

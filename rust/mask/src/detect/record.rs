@@ -8,7 +8,8 @@
 //! `:` and `=` hint at one. After a `Strong` word any value of two characters counts. After a `Weak`
 //! one three characters with a mark and four with a hint; without either, five digits, or five letters
 //! and digits mixed of which three are digits. After a `Marked` one three characters with a mark; what
-//! a hint alone announces must be as long as after a `Weak` word without. A number before a unit
+//! a hint alone announces must be as long as after a `Weak` word without, and without either it must be
+//! capitals and digits joined (`DL D1234567`). A number before a unit
 //! (`Order: 250 mL`) counts after `Strong` words only, and `12-34-56` is a chart's by
 //! itself, as `SP-18-4432` is a laboratory's.
 
@@ -60,7 +61,7 @@ const fn marked(phrase: &'static str, kind: Kind) -> Keyword {
 }
 
 /// Every keyword. Where one is the beginning of another both are tried.
-pub(crate) const KEYWORDS: [Keyword; 104] = [
+pub(crate) const KEYWORDS: [Keyword; 112] = [
     strong("m.r.n", Kind::Mrn),
     strong("mrn", Kind::Mrn),
     strong("mrns", Kind::Mrn),
@@ -135,7 +136,7 @@ pub(crate) const KEYWORDS: [Keyword; 104] = [
     marked("dl", Kind::License),
     marked("state id", Kind::License),
     marked("employee", Kind::License),
-    marked("badge", Kind::License),
+    weak("badge", Kind::License),
     strong("license plate", Kind::Plate),
     marked("plate", Kind::Plate),
     marked("plates", Kind::Plate),
@@ -165,6 +166,14 @@ pub(crate) const KEYWORDS: [Keyword; 104] = [
     weak("ohip", Kind::Member),
     weak("aadhaar", Kind::License),
     weak("curp", Kind::License),
+    weak("ein", Kind::Id),
+    weak("sn", Kind::Device),
+    marked("path", Kind::Case),
+    marked("pt", Kind::Mrn),
+    strong("hosp no", Kind::Mrn),
+    marked("number", Kind::Id),
+    marked("unit", Kind::Mrn),
+    marked("hospital", Kind::Mrn),
 ];
 
 /// Fillers that mark what follows as a number.
@@ -348,7 +357,10 @@ fn numbered(text: &[u8], i: usize, keyword: &Keyword) -> Option<(usize, usize)> 
         Weight::Weak => long || (hint && counts.word >= 4),
         Weight::Marked => {
             let body = text.get(i..end).unwrap_or_default();
-            (long && hint && !range)
+            // `PT: AMB 150 FT`.
+            let apart = body.contains(&b' ') && counts.digits < 5;
+            (long && hint && !range && !apart && keyword.kind != Kind::Id)
+                || is_code(body, keyword.kind)
                 || (keyword.kind == Kind::Mrn && is_grouped(body))
                 || (keyword.kind == Kind::Case && is_accession(body))
         }
@@ -367,6 +379,19 @@ fn is_grouped(body: &[u8]) -> bool {
     };
     let three = [next(), next(), next()];
     three == [Some(true); 3] && groups.next().is_none()
+}
+
+/// Whether these are capitals and digits as only numbers of cards and files have them, `D1234567`,
+/// `ST-248663`, or plates, `7ABC123`.
+fn is_code(body: &[u8], kind: Kind) -> bool {
+    let digits = body.iter().filter(|c| c.is_ascii_digit()).count();
+    let letters = body.iter().filter(|c| c.is_ascii_uppercase()).count();
+    let enough = match kind {
+        Kind::Plate => digits >= 3 && letters >= 2,
+        _ => digits >= 6 && letters >= 1,
+    };
+    let dashes = body.iter().filter(|&&c| c == b'-').count();
+    enough && digits + letters + dashes == body.len() && digits + letters >= 6
 }
 
 /// Whether a laboratory numbers its cases so: `SP-18-4432`, `C19-22817`.

@@ -120,11 +120,19 @@ fn aged(text: &[u8], unit: usize) -> Option<Span> {
     if end == joint || is_word(before(text, end)) {
         return None;
     }
+    let number = end;
     for _ in 0..=ADJECTIVES {
         let gap = gap_before(text, end)?;
         if before(text, gap) == b',' {
             let last = word_before(text, gap - 1)?;
             return person(text, &last, false);
+        }
+        // `Anna 3 yo`.
+        if end == number
+            && let Some(last) = word_before(text, gap).filter(|last| last.shape == Shape::Title)
+        {
+            let known = last.is(Known::SURE) && !last.is(Known::EPONYM);
+            return known.then(|| person(text, &last, false)).flatten();
         }
         let start = run_back_up_to(text, gap, 12, |c| is_letter(c) || c == b'-');
         let is = ["is", "was"].iter().any(|is| same(text, start, gap, is));
@@ -293,16 +301,24 @@ pub(super) fn begun(text: &[u8], word: &Word) -> Option<usize> {
         return None;
     }
     let end = tail(text, word.end, false);
-    let next = gap(text, end)?;
-    let stop = run_up_to(text, next, 14, is_letter);
-    let verb = text.get(next..stop)?;
+    acts(text, end).then_some(end)
+}
+
+/// Whether a sentence goes on at `i` with what people alone do, or is done to them.
+pub(super) fn acts(text: &[u8], i: usize) -> bool {
+    let word = |i: usize| {
+        let next = gap(text, i)?;
+        let stop = run_up_to(text, next, 14, is_letter);
+        Some((text.get(next..stop)?, stop))
+    };
     let one_of = |words: &[&str], verb: &[u8]| words.iter().any(|word| verb == word.as_bytes());
+    let Some((verb, stop)) = word(i) else {
+        return false;
+    };
     if verb == b"was" || verb == b"is" {
-        let next = gap(text, stop)?;
-        let done = text.get(next..run_up_to(text, next, 14, is_letter))?;
-        return one_of(&DONE, done).then_some(end);
+        return word(stop).is_some_and(|(done, _)| one_of(&DONE, done));
     }
-    one_of(&DOES, verb).then_some(end)
+    one_of(&DOES, verb)
 }
 
 /// Whether these letters, which a sentence may begin with, are asked for [`begun`].

@@ -55,7 +55,9 @@ pub(super) fn find(text: &[u8], word: &Word) -> Option<(usize, usize)> {
         let stop = run_up_to(text, next, 3, is_letter);
         !zip::is_state(text.get(next..stop).unwrap_or_default())
     });
-    (!more && !is_thing(text, end)).then_some((start, end))
+    // `Johns Hopkins fall risk`.
+    let risk = gap(text, end).is_some_and(|next| same(text, next, next + 9, "fall risk"));
+    (!more && !risk && !is_thing(text, end)).then_some((start, end))
 }
 
 /// Where the words, the last one first, begin that end with this one; a full stop may stand behind `St`.
@@ -121,8 +123,13 @@ pub(super) fn house(text: &[u8], word: &Word) -> Option<(usize, usize)> {
         let linked = link.iter().any(|link| same(text, from, blanks, link));
         if (linked || before(text, start) == b'(') && start < word.start {
             let end = onward(text, word.end);
-            // `to Adult General Surgery`.
+            // `to Adult General Surgery`, not `to Qwrtz Memorial ED`.
             let more = gap(text, end).and_then(|next| word_at(text, next));
+            let more = more.filter(|more| {
+                let wards = ["ED", "ER", "ICU"];
+                let letters = text.get(more.start..more.end).unwrap_or_default();
+                !wards.iter().any(|ward| letters == ward.as_bytes())
+            });
             let more = more.is_some_and(|more| matches!(more.shape, Shape::Title | Shape::Caps));
             return (!more && !is_thing(text, end)).then_some((start, end));
         }

@@ -13,8 +13,8 @@ use super::lexis::{at, before, digits, is_blank, is_letter, is_word, run, run_up
 use super::url::{self, Tails};
 use super::words::{COMPARED, Opening, Words, letters};
 use super::{
-    Find, Kind, Span, age, capital, date_digits, date_words, device, email, long_number, name,
-    network, phone, record, shapes, ssn, subject, zip,
+    Find, Kind, Span, age, capital, date_digits, date_words, device, email, hl7, long_number, name,
+    network, phone, record, shapes, spoken, ssn, subject, zip,
 };
 
 /// Which rules are asked.
@@ -113,8 +113,15 @@ impl Triggers {
                 phone::find_after_word as Find,
             ),
             (Kind::Phone, &phone::AFTER, phone::find_before_word),
+            (Kind::Phone, &phone::EXTENSIONS, phone::find_extension),
             (Kind::Date, &months, date_words::find),
+            (
+                Kind::Date,
+                &date_digits::BIRTHS,
+                date_digits::find_after_birth,
+            ),
             (Kind::Age, &["age", "aged"], age::find_after_word),
+            (Kind::Age, &["birthday"], spoken::find_birthday),
             (Kind::Zip, &zip::WORDS, zip::find_after_word),
         ] {
             if !kinds.hold(kind) {
@@ -125,11 +132,21 @@ impl Triggers {
                 open(word, false, Rule::Other(find));
             }
         }
-        if kinds.hold(Kind::Age) {
-            for word in age::WORDS {
+        // These need no number, or are of several kinds.
+        for (kind, words, find) in [
+            (Kind::Age, age::WORDS.as_slice(), age::find_in_words as Find),
+            (Kind::Age, &spoken::AGES, spoken::find_age),
+            (Kind::Date, &months, spoken::find_day),
+            (Kind::Date, &spoken::HOLIDAYS, spoken::find_holiday),
+        ] {
+            for word in words.iter().filter(|_| kinds.hold(kind)) {
                 begun.push(word);
-                open(word, true, Rule::Other(age::find_in_words));
+                open(word, true, Rule::Other(find));
             }
+        }
+        for word in hl7::WORDS {
+            begun.push(word);
+            open(word, false, Rule::Other(hl7::find));
         }
         if kinds.hold(Kind::Url) {
             begun.push("www");
@@ -272,7 +289,7 @@ fn at_digits(
     if kinds.hold(Kind::Age) && may_be_age(text, start, end) {
         age::find(text, start, spans);
     }
-    if length >= 9 {
+    if length >= 9 || length >= 7 && at(text, start) == b'0' {
         long_number::find(text, start, spans);
     }
     if length == 5 && kinds.hold(Kind::Zip) {

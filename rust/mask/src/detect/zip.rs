@@ -5,6 +5,7 @@ use super::lexicon::Known;
 use super::lexis::{
     at, before, group, is_blank, is_letter, is_space, is_word, quantity, run_back, run_up_to, same,
 };
+use super::phone::is_drug;
 use super::spelling::{Shape, Word, gap, gap_before, word_at, word_before};
 use super::{Kind, Span, states};
 
@@ -30,7 +31,9 @@ pub(crate) fn find(text: &[u8], at_digit: usize, spans: &mut Vec<Span>) {
     if at(text, five) == b'-'
         && let Some(end) = group(text, five + 1, 4)
     {
-        push(end);
+        if !is_drug(text, at_digit) {
+            push(end);
+        }
     } else if !is_word(at(text, five))
         && (after_state(text, at_digit) || beside_town(text, at_digit, five))
     {

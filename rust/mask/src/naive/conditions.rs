@@ -2,7 +2,7 @@
 
 use super::{RANGE_TAIL, compile, ends};
 use crate::detect::lexis::quantity;
-use crate::detect::{Kind, date_digits};
+use crate::detect::{Kind, date_digits, phone};
 
 pub(super) fn digit(text: &[u8], i: usize) -> bool {
     text.get(i).is_some_and(u8::is_ascii_digit)
@@ -38,6 +38,16 @@ pub(super) fn month_and_day(a: u32, b: u32) -> bool {
 /// No digit on either side.
 pub(super) fn alone(text: &[u8], start: usize, end: usize) -> bool {
     !digit(text, back(start, 1)) && !digit(text, end)
+}
+
+/// No drug's number.
+pub(super) fn zip_and_four(text: &[u8], start: usize, end: usize) -> bool {
+    alone(text, start, end) && !phone::is_drug(text, start)
+}
+
+/// A telephone's groups, and no series.
+pub(super) fn dashed(text: &[u8], start: usize, end: usize) -> bool {
+    alone(text, start, end) && !phone::is_series(text, start, end)
 }
 
 pub(super) fn fraction(text: &[u8], start: usize) -> bool {
@@ -117,7 +127,8 @@ pub(super) fn month_day(text: &[u8], start: usize, end: usize) -> bool {
         && !(is(text, end, b"/.") && digit(text, end + 1))
         && !quantity(text, end)
         && (date_digits::after_announcing_word(text, start)
-            || !ends(&compile(RANGE_TAIL), text, end).is_empty())
+            || !ends(&compile(RANGE_TAIL), text, end).is_empty()
+            || date_digits::likely(text, start, end))
 }
 
 pub(super) fn iso(text: &[u8], start: usize, end: usize) -> bool {
@@ -188,6 +199,9 @@ pub(super) fn dotted_mac(text: &[u8], start: usize, end: usize) -> bool {
 }
 
 pub(super) fn dashed_mac(text: &[u8], start: usize, end: usize) -> bool {
+    if text[start] != b'0' && phone::is_series(text, start, end) {
+        return false;
+    }
     !word(text, back(start, 1))
         && !(is(text, back(start, 1), b"-") && word(text, back(start, 2)))
         && !word(text, end)
@@ -312,4 +326,16 @@ pub(super) fn plate(text: &[u8], start: usize, mut end: usize) -> usize {
         }
         end = next;
     }
+}
+
+/// Capitals and digits that are of a plate, or of a card.
+pub(super) fn code(body: &[u8], kind: Kind) -> bool {
+    let letters = body.iter().filter(|c| c.is_ascii_uppercase()).count();
+    let digits = body.iter().filter(|c| c.is_ascii_digit()).count();
+    let (least, few) = if kind == Kind::Plate { (3, 2) } else { (6, 1) };
+    let dashes = body.iter().filter(|&&c| c == b'-').count();
+    letters + digits + dashes == body.len()
+        && letters + digits >= 6
+        && digits >= least
+        && letters >= few
 }

@@ -18,6 +18,8 @@ impl Naive {
                 let international = plus && (8..=15).contains(&digits);
                 let national =
                     !plus && zero && (9..=15).contains(&digits) && regular(&text[start..end]);
+                let other = phone::is_series(text, start, end) || phone::is_drug(text, start);
+                let national = national && !other;
                 if whole && (international || national) {
                     found.push((from, end, Kind::Phone));
                 }

@@ -1,0 +1,145 @@
+"""The ledger looked at as it lies on the disk: what it says of itself, and whether it adds up.
+
+Reads and writes nothing, takes no lock, and may run beside the gateway: it looks at what the newest
+checkpoint covers. It proves to whoever trusts this machine that nothing was damaged; an auditor
+trusts a bundle, a trust file and `verify.py` instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import ConfigurationError
+from gateway.sessionlog.merkle import Frontier, leaf_hash
+from gateway.sessionlog.note import Checkpoint, LogKey, NoteError
+from gateway.sessionlog.tiles import LedgerError, Tiles
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a look at the ledger found; `wrong` is empty when it adds up."""
+
+    origin: str
+    key: str
+    size: int
+    root: str
+    leaves: dict[str, int] = field(default_factory=dict)  # how many of each type
+    first: str | None = None  # times of the first leaf and the last
+    last: str | None = None
+    sessions: int = 0
+    running: int = 0  # sessions that no leaf has ended
+    pruned: int = 0
+    files: int = 0  # of ended sessions, held against their leaves
+    wrong: list[str] = field(default_factory=list)
+
+
+def checkpoint(directory: Path, origin: str) -> Checkpoint:
+    """The newest checkpoint. Raises ConfigurationError when there is none that this key signed."""
+    path = directory / "ledger" / "checkpoint"
+    try:
+        return LogKey.load(directory / "key", origin).open_checkpoint(path.read_bytes())
+    except FileNotFoundError as missing:
+        raise ConfigurationError(
+            f"session log {directory}: {Path(missing.filename).name} is missing; "
+            "no gateway has kept its log here yet"
+        ) from None
+    except NoteError as reason:
+        raise ConfigurationError(f"{path}: {reason}") from None
+
+
+def survey(directory: Path, origin: str) -> Survey:
+    """Recompute the tree from its leaves and hold it against the checkpoint and the files.
+
+    Time and memory grow with the number of leaves and sessions. Raises ConfigurationError as
+    `checkpoint` does.
+    """
+    signed = checkpoint(directory, origin)
+    key = LogKey.load(directory / "key", origin).vkey
+    found = Survey(origin, key, signed.size, signed.root.hex())
+    tiles, tree, ended = Tiles(directory / "ledger"), Frontier(), _Sessions(found)
+    try:
+        for index, data in enumerate(tiles.leaves(signed.size)):
+            tree.append(leaf_hash(data))
+            ended.take(index, data)
+        if tree.root() != signed.root:
+            found.wrong.append("the leaves do not make the root that the checkpoint signs")
+        if Frontier.read(tiles.node, signed.size).root() != signed.root:
+            found.wrong.append("the tiles' upper levels do not make the root of the checkpoint")
+    except (LedgerError, OSError) as reason:
+        found.wrong.append(str(reason))
+        return found
+    ended.finish(directory / "sessions")
+    return found
+
+
+class _Sessions:
+    """What the leaves say of each session."""
+
+    def __init__(self, found: Survey) -> None:
+        self._found = found
+        self._open: dict[str, int] = {}  # by id, the records it had at its last leaf
+        self._ended: dict[str, dict[str, Any]] = {}
+        self._pruned: set[str] = set()
+        self._boot: object = None  # the last one
+
+    def take(self, index: int, data: bytes) -> None:
+        found = self._found
+        try:
+            leaf = json.loads(data)
+            kind, ts = str(leaf["type"]), str(leaf["ts"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            found.wrong.append(f"leaf {index} is no leaf")
+            return
+        found.leaves[kind] = found.leaves.get(kind, 0) + 1
+        found.first, found.last = found.first or ts, ts
+        sid = leaf.get("sid")
+        if kind == "boot":
+            self._boot = leaf.get("boot")
+        elif kind == "open":
+            found.sessions += 1
+            if leaf.get("session_no") != found.sessions:
+                found.wrong.append(
+                    f"leaf {index} opens session number {leaf.get('session_no')}, "
+                    f"expected {found.sessions}"
+                )
+            self._open[str(sid)] = 1
+        elif kind == "pruned":
+            ending = self._ended.get(str(sid), {})
+            if ending.get("sha256") != leaf.get("sha256"):
+                found.wrong.append(f"leaf {index} removes what session {sid} was not")
+            self._pruned.add(str(sid))
+        elif sid is not None:
+            self._grown(index, kind, str(sid), leaf)
+
+    def _grown(self, index: int, kind: str, sid: str, leaf: dict[str, Any]) -> None:
+        before, records = self._open.get(sid), leaf.get("n")
+        if before is None:
+            self._found.wrong.append(f"leaf {index} speaks of session {sid}, which is not open")
+        elif not isinstance(records, int) or records < before:
+            self._found.wrong.append(f"leaf {index} takes records of session {sid} back")
+        elif kind in ("close", "recovery"):
+            del self._open[sid]
+            self._ended[sid] = leaf
+        else:
+            self._open[sid] = records
+
+    def finish(self, folder: Path) -> None:
+        """Hold the files of ended sessions against the leaves that ended them."""
+        found = self._found
+        found.running, found.pruned = len(self._open), len(self._pruned)
+        for sid, leaf in self._ended.items():
+            path = folder / f"{sid}.jsonl"
+            if not path.exists():
+                # Of the last boot the write-ahead file has the records.
+                if sid not in self._pruned and leaf.get("boot") != self._boot:
+                    found.wrong.append(f"{path.name} is missing, and no leaf says it was removed")
+                continue
+            found.files += 1
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != leaf.get("sha256"):
+                found.wrong.append(f"{path.name} is not what its last leaf says")

@@ -1,0 +1,211 @@
+"""The ledger looked at: what adds up, what does not, and what pruning leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway import cli
+from gateway.errors import ConfigurationError, NotFound
+from gateway.sessionlog import SessionLog, survey
+from gateway.sessionlog import log as session_log
+
+ORIGIN = "log.example.org/ledger"
+LATER = "9999-01-01T00:00:00.000000Z"
+
+
+async def boot(directory: Path, sessions: int, *, close: bool = True) -> list[str]:
+    """A boot with so many sessions, of which the last stays open where it is not to be closed."""
+    log = SessionLog.open(directory, origin=ORIGIN, version="0")
+    made = []
+    for number in range(sessions):
+        made.append(str(uuid.uuid4()))
+        await log.open_session(made[-1], {})
+        await log.append(made[-1], "export", {"n": number})
+        if close or number + 1 < sessions:
+            await log.close_session(made[-1], {"reason": "done", "statements": 0})
+    if close:
+        await log.aclose()
+    else:
+        log._commits.stop()
+        session_log.os.close(log._lock_fd)
+    return made
+
+
+async def test_a_ledger_that_adds_up(tmp_path: Path) -> None:
+    await boot(tmp_path, 3, close=False)
+    await boot(tmp_path, 2)
+    found = survey.survey(tmp_path, ORIGIN)
+    assert found.wrong == []
+    assert found.sessions == 7  # two of them the gateway's own
+    # Of the last boot's own session the write-ahead file has the records.
+    assert (found.running, found.pruned, found.files) == (0, 0, 6)
+    assert found.leaves["open"] == 7
+    assert found.leaves["recovery"] == 2
+    assert found.size == sum(found.leaves.values())
+    assert found.first is not None and found.last is not None and found.first < found.last
+
+
+async def test_beside_a_running_gateway(tmp_path: Path) -> None:
+    log = SessionLog.open(tmp_path, origin=ORIGIN, version="0")
+    try:
+        sid = str(uuid.uuid4())
+        await log.open_session(sid, {})
+        await log.session_bytes(sid)
+        found = survey.survey(tmp_path, ORIGIN)
+        assert found.wrong == []
+        assert found.running == 2
+    finally:
+        await log.aclose()
+
+
+def changed(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGE: dict[str, tuple[Callable[[Path, str], None], str]] = {
+    "a leaf": (lambda home, sid: changed(home / "ledger/tile/entries/000", 40), "of its hash"),
+    "a hash": (lambda home, sid: changed(home / "ledger/tile/0/000", 40), "of its hash"),
+    "a session": (lambda home, sid: changed(home / f"sessions/{sid}.jsonl", 40), "last leaf says"),
+    "a session is gone": (
+        lambda home, sid: (home / f"sessions/{sid}.jsonl").unlink(),
+        "no leaf says it was removed",
+    ),
+    "leaves are gone": (lambda home, sid: (home / "ledger/tile/0/000").unlink(), "is missing"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+async def test_what_does_not_add_up_is_named(tmp_path: Path, what: str) -> None:
+    (sid,) = await boot(tmp_path, 1)
+    await boot(tmp_path, 0)
+    damage, sentence = DAMAGE[what]
+    damage(tmp_path, sid)
+    (wrong,) = survey.survey(tmp_path, ORIGIN).wrong
+    assert sentence in wrong
+
+
+async def test_another_checkpoint_is_no_checkpoint(tmp_path: Path) -> None:
+    await boot(tmp_path, 1)
+    changed(tmp_path / "ledger/checkpoint", len(ORIGIN) + 1)
+    with pytest.raises(ConfigurationError, match="checkpoint"):
+        survey.survey(tmp_path, ORIGIN)
+    with pytest.raises(ConfigurationError, match="no gateway has kept its log here"):
+        survey.checkpoint(tmp_path / "none", ORIGIN)
+
+
+async def test_pruning_removes_records_and_leaves_leaves(tmp_path: Path) -> None:
+    old = await boot(tmp_path, 2)
+    log = SessionLog.open(tmp_path, origin=ORIGIN, version="0")
+    try:
+        assert await log.prune("2001-01-01T00:00:00.000000Z") == []
+        gone = await log.prune(LATER)
+        assert set(old) < set(gone)
+        assert len(gone) == 3  # and that boot's own session
+        for sid in old:
+            assert not (tmp_path / "sessions" / f"{sid}.jsonl").exists()
+            with pytest.raises(NotFound, match="no longer kept"):
+                await log.session_bytes(sid)
+            with pytest.raises(Exception, match="exists"):
+                await log.open_session(sid, {})
+        own = (await log.session_bytes(log._gateway.sid)).records.decode()
+        assert '"kind":"log.pruned"' in own
+    finally:
+        await log.aclose()
+    await boot(tmp_path, 1)
+    found = survey.survey(tmp_path, ORIGIN)
+    assert found.wrong == []
+    assert found.leaves["pruned"] == found.pruned == 3
+
+
+async def test_what_a_kill_left_of_a_pruning_is_pruned_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said first, then done: between the two the records are still there."""
+    old = await boot(tmp_path, 2)
+
+    def killed(store: object, sids: object) -> None:
+        raise OSError(5, "killed")
+
+    log = SessionLog.open(tmp_path, origin=ORIGIN, version="0")
+    monkeypatch.setattr(session_log.SessionStore, "drop", killed)
+    with pytest.raises(OSError, match="killed"):
+        await log.prune(LATER)
+    monkeypatch.undo()
+    await log.aclose()
+    assert all((tmp_path / "sessions" / f"{sid}.jsonl").exists() for sid in old)
+    assert survey.survey(tmp_path, ORIGIN).wrong == []
+    log = SessionLog.open(tmp_path, origin=ORIGIN, version="0")
+    assert set(old) < set(await log.prune(LATER))
+    await log.aclose()
+    assert survey.survey(tmp_path, ORIGIN).wrong == []
+
+
+async def test_a_heartbeat_when_nothing_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_log, "COMMIT_INTERVAL", 0.02)
+    monkeypatch.setattr(session_log, "HEARTBEAT_INTERVAL", 0.05)
+    log = SessionLog.open(tmp_path, origin=ORIGIN, version="0")
+    before = survey.checkpoint(tmp_path, ORIGIN).size
+    for _ in range(500):
+        if survey.checkpoint(tmp_path, ORIGIN).size >= before + 3:
+            break
+        await asyncio.sleep(0.02)
+    await log.aclose()
+    found = survey.survey(tmp_path, ORIGIN)
+    assert found.leaves["heartbeat"] >= 3
+    assert found.wrong == []
+    again = SessionLog.open(tmp_path, origin=ORIGIN, version="0")
+    await again.aclose()
+
+
+CONFIG = """
+[server]
+listen = "127.0.0.1:0"
+[state]
+log = "log"
+origin = "log.example.org/ledger"
+[[issuers]]
+issuer = "https://login.example.org"
+audience = "maskgate"
+[connections.clinic]
+dsn = "env:NO_SUCH_DSN"
+role = "reader"
+"""
+
+
+def asked(home: Path, *words: str, answers: str = "") -> tuple[int, str]:
+    result = CliRunner().invoke(
+        cli.app, ["ledger", *words, "-c", str(home / "maskgate.toml")], input=answers
+    )
+    return result.exit_code, result.output
+
+
+async def test_the_command(tmp_path: Path) -> None:
+    (tmp_path / "maskgate.toml").write_text(CONFIG)
+    (sid,) = await boot(tmp_path / "log", 1)
+    code, said = await asyncio.to_thread(asked, tmp_path, "checkpoint")
+    assert code == 0
+    assert said == (tmp_path / "log/ledger/checkpoint").read_text()
+    code, said = await asyncio.to_thread(asked, tmp_path, "show", "--json")
+    assert code == 0
+    assert json.loads(said)["sessions"] == 2
+    code, said = await asyncio.to_thread(asked, tmp_path, "prune")
+    assert (code, said.split()[0]) == (0, "0")
+    code, said = await asyncio.to_thread(asked, tmp_path, "prune", "--days", "1", "--dry-run")
+    assert code == 0
+    code, said = await asyncio.to_thread(asked, tmp_path, "verify")
+    assert (code, said.splitlines()[-1]) == (0, "it adds up")
+    changed(tmp_path / f"log/sessions/{sid}.jsonl", 40)
+    code, said = await asyncio.to_thread(asked, tmp_path, "verify")
+    assert code == 1
+    assert "wrong: " in said
