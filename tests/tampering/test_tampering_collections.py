@@ -6,6 +6,7 @@ the ledger proves, not the signature.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
 import hashlib
@@ -246,14 +247,14 @@ def change_a_hash(members: Members) -> Members:
 
 
 def drop_the_review(members: Members) -> Members:
-    return {**members, "ledger/reviews.jsonl": b""}
+    return {**members, "ledger/leaves.jsonl": b""}
 
 
 def invent_a_review(members: Members) -> Members:
-    line = json.loads(members["ledger/reviews.jsonl"])
+    line = json.loads(members["ledger/leaves.jsonl"])
     leaf = json.loads(line["leaf"]) | {"by": "somebody else"}
     line["leaf"] = canonical.encode(leaf).decode()
-    return {**members, "ledger/reviews.jsonl": canonical.encode(line) + b"\n"}
+    return {**members, "ledger/leaves.jsonl": canonical.encode(line) + b"\n"}
 
 
 def spell_a_line_otherwise(members: Members) -> Members:
@@ -290,7 +291,7 @@ def test_the_last_number_is_said_and_signed_not_proven(made: Export, judge: Any)
     size = int(forged["checkpoint"].split(b"\n")[1])
     hidden = told(unpacked(made.data))[-1]
     leaves = {one["index"] for one in told(forged)}
-    leaves |= {json.loads(line)["index"] for line in forged["ledger/reviews.jsonl"].splitlines()}
+    leaves |= {json.loads(line)["index"] for line in forged["ledger/leaves.jsonl"].splitlines()}
     forged["ledger/cover"] = b"".join(made.log.archive().proof(sorted(leaves), size))
     stated = {"first": 1, "last": 6, "taken": 2}
     code, said = judge(signed_again(made, forged, sessions=stated))
@@ -355,3 +356,79 @@ def test_wrong_usage_is_verdict_3(made: Export, tmp_path: Path) -> None:
     path = tmp_path / "export.tar"
     path.write_bytes(made.data)
     assert collection.main([str(path), "--trust", str(tmp_path / "none.json")]) == 3
+
+
+@pytest.fixture
+async def beating(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[SessionLog, Path]]:
+    """A log whose heart beats with each tick."""
+    monkeypatch.setattr("gateway.sessionlog.log.HEARTBEAT_INTERVAL", 0.0)
+    monkeypatch.setattr("gateway.sessionlog.log.COMMIT_INTERVAL", 0.02)
+    log = SessionLog.open(tmp_path / "log", origin=bundles.ORIGIN, version="0.1.0")
+    trust = tmp_path / "trust.json"
+    trust.write_text(json.dumps(log.trust_file()))
+    yield log, trust
+    await log.aclose()
+
+
+async def counted(log: SessionLog, sessions: int) -> None:
+    """Wait for a heartbeat that counts so many."""
+    while True:
+        archive = log.archive()
+        assert list(archive.opened(archive.size()))
+        if archive.heartbeat is not None:
+            leaf = json.loads(archive.heartbeat[1])
+            if leaf["session_no"] >= sessions:
+                return
+        await asyncio.sleep(0.01)
+
+
+async def test_the_ledgers_own_count_shows_a_tail_that_was_cut(
+    beating: tuple[SessionLog, Path], tmp_path: Path
+) -> None:
+    """As in the test of what is not proven, but with a heartbeat behind the hidden session."""
+    log, trust = beating
+    for _ in range(3):
+        await exports.session(log)
+    await counted(log, 4)
+    house = exports.house(log, exports.AUDITOR)
+    data = await exports.collected(house)
+    made = Export(log, data, trust, [])
+
+    def verdict(data: bytes) -> tuple[int, str]:
+        path, said = tmp_path / "export.tar", io.StringIO()
+        path.write_bytes(data)
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            return collection.main([str(path), "--trust", str(trust)]), said.getvalue()
+
+    code, said = verdict(data)
+    assert (code, "counts 4" in said) == (0, True), said
+    members = unpacked(data)
+    last = "sessions/0000000004"
+    kept = {name: part for name, part in members.items() if not name.startswith(last)}
+    forged = with_lines(kept, told(members)[:-1])
+    size = int(forged["checkpoint"].split(b"\n")[1])
+    leaves = [one["index"] for one in told(forged)]
+    beat = json.loads(forged["ledger/leaves.jsonl"])["index"]
+    forged["ledger/cover"] = b"".join(log.archive().proof(sorted([*leaves, beat]), size))
+    code, said = verdict(signed_again(made, forged, sessions={"first": 1, "last": 3, "taken": 2}))
+    assert (code, "4 sessions had been opened, and 3 are named" in said) == (1, True), said
+
+
+async def test_a_period_that_is_over_may_end_before_the_newest_count(
+    beating: tuple[SessionLog, Path], tmp_path: Path
+) -> None:
+    log, trust = beating
+    for _ in range(4):
+        await exports.session(log)
+    await counted(log, 5)
+    opened = {one.number: one.ts for one in log.archive().opened(log.archive().size())}
+    house = exports.house(log, exports.AUDITOR)
+    path = tmp_path / "export.tar"
+    path.write_bytes(await exports.collected(house, since=opened[2], until=opened[3]))
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert collection.main([str(path), "--trust", str(trust)]) == 0
+    assert "sessions 1 to 3" in said.getvalue() or "sessions 2 to 3" in said.getvalue()
+    assert "counts 5" in said.getvalue()

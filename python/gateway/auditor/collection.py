@@ -45,7 +45,7 @@ BUNDLE_LIMIT = 0xFFFF_FFFF
 LINE_LIMIT = 1 << 20
 # The members behind the bundles, in their order, with the most bytes of those read at once.
 MEMBERS = {
-    "sessions.jsonl": 0, "ledger/cover": 0, "ledger/reviews.jsonl": 0, "checkpoint": 1 << 16,
+    "sessions.jsonl": 0, "ledger/cover": 0, "ledger/leaves.jsonl": 0, "checkpoint": 1 << 16,
     "report.html": 0, "README.txt": 1 << 20, "index.json": 1 << 20,
 }  # fmt: skip
 WHY = {
@@ -220,6 +220,8 @@ class Sessions:
     def __init__(self, home: Path, index: Object, size: int, root: bytes) -> None:
         self._home, self._index, self._size, self._root = home, index, size, root
         self.why: Counter[str] = Counter()
+        self.heartbeat = 0  # index of its leaf, and the highest number that stands below it
+        self.below = index["sessions"]["first"] - 1
         self.tokens = 0
         self.taken: set[str] = set()
 
@@ -254,8 +256,10 @@ class Sessions:
                 self._bundle(where, told, leaf, next(bundles, b""))
             self.why[told["why"]] += 1
             self.tokens += tokens is True
+            at = number_of(told, "index", where)
+            self.below = expected if at < self.heartbeat else self.below
             last, expected = expected, expected + 1
-            yield number_of(told, "index", where), hashlib.sha256(b"\0" + data).digest()
+            yield at, hashlib.sha256(b"\0" + data).digest()
         left = next(bundles, b"")
         refuse(left, f"a bundle that sessions.jsonl does not take: {shown(left.decode()[:200])}")
         stated = self._index["sessions"]
@@ -293,19 +297,32 @@ class Sessions:
         self.taken.add(found["sid"])
 
 
-def reviews(path: Path) -> Iterator[tuple[int, bytes, Object]]:
+def further(path: Path) -> Iterator[tuple[int, bytes, Object]]:
+    """The leaves of reviews, and at most one of a heartbeat."""
     for at, line in enumerate(lines(path), 1):
-        where = f"ledger/reviews.jsonl, line {at}"
+        where = f"ledger/leaves.jsonl, line {at}"
         told = verify.parse(line, where)
         same(f"{where}, keys", sorted(told), ["index", "leaf"])
         refuse(verify.canonical(told) != line, f"{where}: not in its canonical spelling")
         refuse(type(told["leaf"]) is not str, f"{where}: leaf is no text")
         data = told["leaf"].encode()
         leaf = verify.parse(data, where)
-        same(f"{where}, type and v", (leaf.get("type"), leaf.get("v")), ("review", 1))
-        of = leaf.get("reviewed")
-        refuse(type(of) is not dict, f"{where}: it names no session")
+        same(f"{where}, v", leaf.get("v"), 1)
+        kind = leaf.get("type")
+        refuse(kind not in ("review", "heartbeat"), f"{where}: a leaf of type {shown(kind)}")
+        unnamed = kind == "review" and type(leaf.get("reviewed")) is not dict
+        refuse(unnamed, f"{where}: it names no session")
         yield number_of(told, "index", where), hashlib.sha256(b"\0" + data).digest(), leaf
+
+
+def check_heartbeat(leaf: Object, sessions: Sessions, index: Object) -> str:
+    """The ledger's own count, from before anybody asked: no later session is hidden below it."""
+    where, stated = "heartbeat leaf", number_of(leaf, "session_no", "heartbeat leaf")
+    last = index["sessions"]["last"]
+    behind = "until" in index["selection"] and sessions.below == last and stated > last
+    refuse(not behind and stated != sessions.below, f"{where}: {stated} sessions had been opened, "
+           f"and {sessions.below} are named")  # fmt: skip
+    return f"; a heartbeat of {shown(str(leaf.get('ts')))} counts {stated}"
 
 
 def check_cover(leaves: Iterator[tuple[int, bytes]], cover: Path, size: int, root: bytes) -> None:
@@ -359,19 +376,25 @@ def procedure(path: Path, home: Path, trust: Any, argv: list[str], engine: Any) 
     if len(seen) < quorum:
         lacking.append(f"not anchored: {len(seen)} of the {quorum} witnesses it needs cosigned it")
     sessions = Sessions(home, index, size, root)
-    reviewed = [(at, hashed) for at, hashed, _ in reviews(home / "ledger-reviews.jsonl")]
-    both = heapq.merge(sessions.leaves(), iter(reviewed))
-    check_cover(both, home / "ledger-cover", size, root)
+    others = list(further(home / "ledger-leaves.jsonl"))
+    sessions.heartbeat = next((at for at, _, leaf in others if leaf["type"] == "heartbeat"), 0)
+    beside = ((at, hashed) for at, hashed, _ in others)
+    check_cover(heapq.merge(sessions.leaves(), beside), home / "ledger-cover", size, root)
     first, last = index["sessions"]["first"], index["sessions"]["last"]
-    step(6, "ledger", f"it opens sessions {first} to {last} without a gap, each as named here")
+    beat = "; no heartbeat says yet how many there were"
+    for _, _, leaf in others:
+        if leaf["type"] == "heartbeat":
+            beat = check_heartbeat(leaf, sessions, index)
+    told = f"it opens sessions {first} to {last} without a gap, each as named here"
+    step(6, "ledger", told + beat)
     told = ", ".join(f"{count} {WHY[why]}" for why, count in sorted(sessions.why.items()))
     step(7, "sessions", f"{told or 'none'}; why one was not taken, the gateway says and signs")
-    who = sorted({shown(str(leaf.get("by"))) for _, _, leaf in _taken(home, sessions)})
-    step(
-        8,
-        "reviews",
-        f"{len(reviewed)} of the sessions taken" + (f", by {', '.join(who)}" * bool(who)),
-    )
+    reviews = [leaf for _, _, leaf in others if leaf["type"] == "review"]
+    for leaf in reviews:
+        of = leaf["reviewed"].get("sid")
+        refuse(of not in sessions.taken, f"ledger/leaves.jsonl: a review of {shown(of)}, not here")
+    who = ", ".join(sorted({shown(str(leaf.get("by"))) for leaf in reviews}))
+    step(8, "reviews", f"{len(reviews)} of the sessions taken, by {who or 'nobody'}")
     asked = verify.canonical(index["selection"]).decode()
     step(9, "asked for", f"{shown(asked, 2000)} by {shown(index['exported_by'])}")
     for why in OPEN_QUESTIONS:
@@ -382,16 +405,6 @@ def procedure(path: Path, home: Path, trust: Any, argv: list[str], engine: Any) 
             10, "tokens", f"{sessions.tokens} not taken released tokens and may have shown this one"
         )
     return lacking
-
-
-def _taken(home: Path, sessions: Sessions) -> Iterator[tuple[int, bytes, Object]]:
-    """The reviews, each of a session that is here."""
-    for index, hashed, leaf in reviews(home / "ledger-reviews.jsonl"):
-        of = leaf["reviewed"].get("sid")
-        refuse(
-            of not in sessions.taken, f"review in leaf {index}: of session {shown(of)}, not here"
-        )
-        yield index, hashed, leaf
 
 
 def judge(argv: Sequence[str] | None) -> tuple[int, str]:

@@ -39,7 +39,8 @@ Evidence of several database sessions recorded by maskgate.
   sessions.jsonl      every session that the ledger opened, by number: its leaf, and why it was not
                       taken when it was not
   ledger/cover        the hashes that lead from those leaves to the checkpoint (32 bytes each)
-  ledger/reviews.jsonl  the leaves of reviews of the sessions that were taken
+  ledger/leaves.jsonl the leaves of reviews of the sessions that were taken, and the newest one
+                      that says how many sessions there were
   checkpoint          the ledger's signed state (C2SP signed note, Ed25519)
   report.html         the overview and the sessions for people; opens without a network
   index.json          what was asked for, and the SHA-256 of each part, signed
@@ -99,7 +100,7 @@ class Collection:
         self._selection, self._origin, self._key = selection, origin, key
         self._by, self._created = exported_by, created
         self._lines, self._rows, self._pages = _spool(), _spool(), _spool()
-        self._reviews: list[tuple[int, bytes]] = []
+        self._further: list[tuple[int, bytes]] = []  # leaves beside the open ones
         self._totals = _Totals()
         self._left_out: Counter[str] = Counter()
         self._numbers: dict[str, list[int]] = {}
@@ -137,7 +138,7 @@ class Collection:
             totals.pages += 1
             page = report.section(story, files, self._created, reviews)
             self._pages.write(page.encode())
-        self._reviews += [(review.index, review.leaf) for review in reviews]
+        self._further += [(review.index, review.leaf) for review in reviews]
         size = int(files.checkpoint.split(b"\n")[1])
         self.needed = max([self.needed, size, *(review.index + 1 for review in reviews)])
         taken = {
@@ -158,6 +159,10 @@ class Collection:
             numbers.append(one.number)
         self._tokens += one.tokens  # it may have shown what was asked for
         self._line(one, None)
+
+    def heard(self, index: int, leaf: bytes) -> None:
+        """The newest heartbeat: a leaf that says how many sessions had been opened."""
+        self._further.append((index, leaf))
 
     def _line(self, one: Listed, taken: dict[str, Any] | None) -> None:
         self._first = self._first or one.number
@@ -192,13 +197,13 @@ class Collection:
                         proof = consistency(taken["checkpoint"], size)
                         taken["consistency"] = [one.hex() for one in proof]
                     part(canonical.encode(told) + b"\n")
-            self._reviews.sort()
-            both = array("Q", heapq.merge(indices, (index for index, _ in self._reviews)))
+            self._further.sort()
+            both = array("Q", heapq.merge(indices, (index for index, _ in self._further)))
             with parts.begin("ledger/cover") as part:
                 for one in cover(both, size):
                     part(one)
-            with parts.begin("ledger/reviews.jsonl") as part:
-                for index, leaf in self._reviews:
+            with parts.begin("ledger/leaves.jsonl") as part:
+                for index, leaf in self._further:
                     part(canonical.encode({"index": index, "leaf": leaf.decode()}) + b"\n")
             with parts.begin("checkpoint") as part:
                 part(checkpoint)

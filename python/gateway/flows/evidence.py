@@ -96,7 +96,7 @@ async def collect(
 
 
 async def _collected(house: House, identity: Identity, scan: _Scan) -> AsyncGenerator[bytes]:
-    archive = house.log.archive()
+    archive = scan.archive
     named = house.log.trust_file()
     with Collection(
         scan.selection,
@@ -121,6 +121,8 @@ async def _collected(house: House, identity: Identity, scan: _Scan) -> AsyncGene
                 continue
             async for part in _made(collection.bundle(one, found, data, reviews)):
                 yield part
+        if archive.heartbeat is not None:
+            collection.heard(*archive.heartbeat)
         needed = max(scan.size, collection.needed)
         newest = await house.log.anchored(needed)
         if newest is None or newest.size < needed:
@@ -154,6 +156,7 @@ class _Scan:
                 retry_after=10,
             )
         self._house, self.selection = house, selection
+        self.archive = house.log.archive()
         self._stack = ExitStack()
         self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
         self._stack.callback(self._file.close)
@@ -171,7 +174,7 @@ class _Scan:
         self._stack.close()
 
     async def run(self) -> None:
-        archive = self._house.log.archive()
+        archive = self.archive
         self.size = archive.size()
         leaves = archive.opened(self.size)
         while batch := await asyncio.to_thread(self._judge, archive, leaves):

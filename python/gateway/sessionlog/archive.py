@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.sessionlog.log import SessionLog
 
 _OPEN = b'"type":"open"'
+_HEARTBEAT = b'"type":"heartbeat"'
 
 
 class UnreadableError(LogUnavailable):
@@ -58,12 +59,14 @@ class Ended:
 
 
 class Archive:
-    """Made by `SessionLog.archive`; may be used from any thread."""
+    """Made by `SessionLog.archive`; for one thread at a time."""
 
     def __init__(
         self, log: SessionLog, store: SessionStore, tiles: Tiles, reading: threading.Lock
     ) -> None:
         self._log, self._store, self._tiles, self._reading = log, store, tiles, reading
+        #: The newest leaf that says how many sessions there were, as far as `opened` has come.
+        self.heartbeat: tuple[int, bytes] | None = None
 
     def size(self) -> int:
         """The leaves under the newest checkpoint."""
@@ -74,6 +77,8 @@ class Archive:
         """The open leaf of each session among the first `size` leaves, by number from 1 on."""
         expected = 1
         for index, data in self._leaves(size):
+            if _HEARTBEAT in data:
+                self.heartbeat = index, data
             if _OPEN not in data:
                 continue
             leaf = json.loads(data)
