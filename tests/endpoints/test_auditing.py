@@ -177,3 +177,21 @@ def test_review_needs_a_session_and_a_note_or_list(words: tuple[str, ...]) -> No
         check=False,
     )
     assert (done.returncode, "--list" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_look_at_anothers_session_is_recorded(world: World) -> None:
+    session = world.session(grant=world.grant()["id"])
+    world.query(session, "select id from patient where id = 1")
+    world.call(AGENT, "GET", f"/v1/sessions/{session}")
+    assert world.call(AUDITOR, "GET", f"/v1/sessions/{session}").status_code == 200
+    assert world.call(AUDITOR, "GET", f"/v1/sessions/{session}/statements/1").status_code == 200
+    world.gateway.end()  # its own session is cut into a file at the next start
+    world.start()
+    looks = []
+    for path in (world.home / "log" / "sessions").glob("*.jsonl"):
+        bodies = [json.loads(line)["body"] for line in path.read_bytes().splitlines()]
+        looks += [body for body in bodies if body.get("kind") == "sessions.shown"]
+    mine = [(one["identity"], one["what"]) for one in looks if one["session"] == session]
+    assert [(who.rpartition("#")[2], what) for who, what in mine] == [
+        (AUDITOR, "session"), (AUDITOR, "receipt"),
+    ]  # fmt: skip

@@ -347,7 +347,16 @@ async def show_session(
 ) -> dict[str, Any]:
     """One session that the caller may see. Raises NotFound otherwise."""
     identity = await establish(house, credential, client)
-    return _shown(house, await house.sessions.get_session(session_id, identity))
+    return _shown(house, await _seen(house, identity, session_id, "session"))
+
+
+async def _seen(house: House, identity: Identity, session_id: str, what: str) -> SessionRow:
+    """The session, when the caller may see it; that somebody looks at another's is recorded."""
+    row = await house.sessions.get_session(session_id, identity)
+    if row.identity != identity.key:
+        seen = {"identity": identity.key, "session": row.id, "what": what}
+        await house.log.event("sessions.shown", seen)
+    return row
 
 
 def _shown(house: House, row: SessionRow) -> dict[str, Any]:
@@ -361,7 +370,7 @@ async def receipt(
 ) -> dict[str, Any]:
     """The signed receipt of one statement; of an ended session, from the log's own bytes."""
     identity = await establish(house, credential, client)
-    await house.sessions.get_session(session_id, identity)
+    await _seen(house, identity, session_id, "receipt")
     kept = house.desk.receipt(session_id, number)
     if kept is not None:
         return house.log.signed_receipt(kept)
