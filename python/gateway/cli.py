@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 import gateway.auditor.verify as verifier
-from gateway import evidence_command, ledger_command, mask_command, wiring
+from gateway import evidence_command, ledger_command, mask_command, seal_command, wiring
 from gateway import witness as witnessing
 from gateway.arguments import (
     DEFAULT_URL,
@@ -46,6 +46,8 @@ app.add_typer(evidence_command.app, name="evidence")
 app.add_typer(grants_app, name="grants")
 app.add_typer(sessions_app, name="sessions")
 app.add_typer(ledger_command.app, name="ledger")
+keygen_app = typer.Typer(help="Make keys.", no_args_is_help=True)
+app.add_typer(keygen_app, name="keygen")
 
 ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The configuration file.")]
 
@@ -98,6 +100,8 @@ def verify(context: typer.Context) -> None:
 
 app.command("mask")(mask_command.mask)
 app.command("review")(evidence_command.review)
+keygen_app.command("auditor")(seal_command.keygen)
+sessions_app.command("unseal")(seal_command.unseal)
 
 
 @app.command()

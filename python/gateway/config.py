@@ -13,19 +13,18 @@ import os
 import re
 import ssl
 import tomllib
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from gateway import places
 from gateway.errors import ConfigurationError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SCHEMES = ("postgresql://", "postgres://")
-_SECRET_KEYS = {"dsn", "admin_dsn", "control", "token_key"}
 
 
 def _seconds(value: int | str) -> int:
@@ -68,6 +67,30 @@ def _control(value: str) -> str:
 def _key_file(value: str) -> str:
     if not re.fullmatch(r"file:.+", value):
         raise ValueError("write file:PATH")
+    return value
+
+
+def _target(value: str) -> str:
+    """Where events go. An address holds no secret: what an endpoint wants is `authorization`."""
+    if value == "stdout" or re.fullmatch(r"file:.+", value):
+        return value
+    try:
+        url = urlsplit(value)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        host = None
+    if not host or url.scheme not in ("http", "https"):
+        raise ValueError('write "stdout", file:PATH or https://…')
+    if url.username or url.password:
+        raise ValueError("a password belongs into authorization, not into the address")
+    if url.scheme == "http" and not is_loopback(host):
+        raise ValueError("http:// to another machine has no TLS: write https://…")
+    return value
+
+
+def _secret_place(value: str) -> str:
+    if not re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+", value):
+        raise ValueError("write env:NAME or file:PATH, which hold the field Authorization")
     return value
 
 
@@ -146,6 +169,9 @@ class WitnessSettings(_Section):
 
 
 class LogSettings(_Section):
+    # "sealed": statements and what else is worded are encrypted to the auditor's key.
+    statements: Literal["verbatim", "sealed"] = "verbatim"
+    auditor_key: str | None = None  # X25519 public key, PEM
     witnesses: list[WitnessSettings] = []
     quorum: int | None = Field(default=None, ge=1)  # default: more than half of the witnesses
     require_within: Duration | None = None
@@ -155,6 +181,13 @@ class LogSettings(_Section):
         """How many cosignatures a checkpoint needs."""
         most = len(self.witnesses) // 2 + 1 if self.witnesses else 0
         return most if self.quorum is None else self.quorum
+
+
+class SiemSettings(_Section):
+    target: Annotated[str, AfterValidator(_target)]
+    authorization: Annotated[str, AfterValidator(_secret_place)] | None = None
+    ca: str | None = None  # PEM file of the authorities that the endpoint's certificate comes from
+    behind: Duration = 300  # after which /readyz says so
 
 
 class MaskingSettings(_Section):
@@ -236,6 +269,7 @@ class Configuration(_Section):
     state: StateSettings = StateSettings()
     log: LogSettings = LogSettings()
     masking: MaskingSettings = MaskingSettings()
+    siem: SiemSettings | None = None
     access: AccessSettings = AccessSettings()
     limits: LimitSettings = LimitSettings()
     issuers: list[IssuerSettings]
@@ -263,16 +297,33 @@ def load(path: Path) -> Configuration:
     try:
         configuration = Configuration.model_validate(data)
     except ValidationError as error:
-        lines = [_sentence(path, text, data, item) for item in error.errors()]
+        lines = [places.sentence(path, text, data, item) for item in error.errors()]
         raise ConfigurationError("\n".join(lines)) from error
     _check_server(path, text, configuration)
-    _check_log(path, text, configuration.log)
+    _check_witnesses(path, text, configuration.log)
     _check_access(path, text, configuration)
+    _check_statements(path, text, configuration.log)
     return configuration
 
 
 def resolve(value: str, base: Path) -> str:
     """The database's address: the value itself, or what `env:NAME` or `file:PATH` point at."""
+    kind, _, name = value.partition(":")
+    found = _found(value, base)
+    if not found.startswith(_SCHEMES):
+        raise ConfigurationError(f"{kind}:{name} does not hold an address postgresql://…")
+    return found
+
+
+def header(value: str, base: Path) -> str:
+    """A header field's value from where `env:NAME` or `file:PATH` point."""
+    found = _found(value, base)
+    if not re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", found):
+        raise ConfigurationError(f"{value} does not hold the value of a header field")
+    return found
+
+
+def _found(value: str, base: Path) -> str:
     kind, _, name = value.partition(":")
     found = value
     if kind == "env":
@@ -286,8 +337,6 @@ def resolve(value: str, base: Path) -> str:
             raise ConfigurationError(f"{base / name}: cannot be read: {error.strerror}") from error
         except UnicodeDecodeError:
             raise ConfigurationError(f"{base / name}: is not text") from None
-    if not found.startswith(_SCHEMES):
-        raise ConfigurationError(f"{kind}:{name} does not hold an address postgresql://…")
     return found
 
 
@@ -301,88 +350,8 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-@contextmanager
-def placed(path: Path, *keys: str | int) -> Iterator[None]:
-    """Give an error of a room that reads these keys the file and the line on which they stand."""
-    try:
-        yield
-    except ConfigurationError as error:
-        raise ConfigurationError(
-            f"{_where(path, path.read_text(), keys)}: {error.detail}"
-        ) from None
-
-
-def line_of(text: str, path: tuple[str | int, ...]) -> int | None:
-    """The line (from 1) on which a key of the TOML text stands, or its nearest table.
-
-    A number counts the tables of an array: ("issuers", 1, "audience") is in the second [[issuers]].
-    """
-    best: tuple[int, int] | None = None
-    table: list[str | int] = []
-    counts: Counter[str] = Counter()
-    for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.strip()
-        header = re.match(r"(\[\[?)([^\]]+)\]\]?", stripped)
-        if header is not None:
-            table = [*_split_key(header[2])]
-            if header[1] == "[[":
-                table.append(counts[header[2]])
-                counts[header[2]] += 1
-            here = table
-        else:
-            name, equals, _ = stripped.partition("=")
-            if not equals or stripped.startswith("#"):
-                continue
-            here = [*table, *_split_key(name)]
-        depth = 0
-        while depth < min(len(here), len(path)) and here[depth] == path[depth]:
-            depth += 1
-        if depth == len(here) and depth > 0 and (best is None or depth > best[0]):
-            best = (depth, number)
-    return best[1] if best else None
-
-
-def _split_key(dotted: str) -> list[str]:
-    found = re.findall(r'"([^"]*)"|\'([^\']*)\'|([A-Za-z0-9_-]+)', dotted)
-    return [a or b or c for a, b, c in found]
-
-
-def _sentence(path: Path, text: str, data: Any, item: Any) -> str:
-    loc: tuple[str | int, ...] = tuple(part for part in item["loc"] if part != "[key]")
-    value = data
-    for part in loc:
-        try:
-            value = value[part]
-        except (KeyError, IndexError, TypeError):
-            value = None
-            break
-    key = ".".join(str(part) for part in loc)
-    # A secret may stand under a mistyped key, or where a table belongs.
-    unknown = item["type"] == "extra_forbidden" and loc[:1] != ("server",)
-    worded = isinstance(value, str) and ("://" in value or unknown)
-    hidden = value is None or worded or bool(_SECRET_KEYS.intersection(map(str, loc)))
-    shown = "" if hidden else f" = {value!r}"
-    said = str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        said = "there is no such key"
-    return f"{_where(path, text, loc)}: {key}{shown}: {said}"
-
-
-def _where(path: Path, text: str, keys: tuple[str | int, ...]) -> str:
-    line = line_of(text, keys)
-    return f"{path}:{line}" if line else str(path)
-
-
-def _wrong(
-    path: Path, text: str, keys: tuple[str | int, ...], value: object, why: str
-) -> ConfigurationError:
-    key = ".".join(str(part) for part in keys)
-    return ConfigurationError(f"{_where(path, text, keys)}: {key} = {value!r}: {why}")
-
-
 def _check_server(path: Path, text: str, configuration: Configuration) -> None:
-    def wrong(keys: tuple[str | int, ...], value: object, why: str) -> ConfigurationError:
-        return _wrong(path, text, keys, value, why)
+    wrong = partial(places.wrong, path, text)
 
     server = configuration.server
     try:
@@ -428,18 +397,20 @@ def _check_server(path: Path, text: str, configuration: Configuration) -> None:
             ) from None
 
 
-def _check_log(path: Path, text: str, log: LogSettings) -> None:
+def _check_witnesses(path: Path, text: str, log: LogSettings) -> None:
     """A quorum that nobody can reach would be found out by the first refusal."""
     count = len(log.witnesses)
     if log.enough > count:
         said = f"there are {count} witnesses" if count else "there is no [[log.witnesses]]"
-        raise _wrong(path, text, ("log", "quorum"), log.quorum, said)
+        raise places.wrong(path, text, ("log", "quorum"), log.quorum, said)
     if log.require_within is not None and not count:
         why = "there is no [[log.witnesses]]"
-        raise _wrong(path, text, ("log", "require_within"), log.require_within, why)
+        raise places.wrong(path, text, ("log", "require_within"), log.require_within, why)
     for index, one in enumerate(log.witnesses):
         if any(one.vkey == earlier.vkey for earlier in log.witnesses[:index]):
-            raise _wrong(path, text, ("log", "witnesses", index, "vkey"), one.vkey, "listed twice")
+            raise places.wrong(
+                path, text, ("log", "witnesses", index, "vkey"), one.vkey, "listed twice"
+            )
 
 
 def _check_access(path: Path, text: str, configuration: Configuration) -> None:
@@ -449,14 +420,30 @@ def _check_access(path: Path, text: str, configuration: Configuration) -> None:
         keys: tuple[str | int, ...] = ("access", "auto_approve", index)
         if rule.connection not in configuration.connections:
             known = ", ".join(sorted(configuration.connections))
-            raise _wrong(
+            raise places.wrong(
                 path, text, (*keys, "connection"), rule.connection, f"no connection but {known}"
             )
         if int(rule.max_duration) > int(access.max_duration):
-            raise _wrong(
+            raise places.wrong(
                 path,
                 text,
                 (*keys, "max_duration"),
                 rule.max_duration,
                 f"longer than access.max_duration, {access.max_duration} s",
             )
+
+
+def _check_statements(path: Path, text: str, log: LogSettings) -> None:
+    """What is sealed is sealed to somebody."""
+    if log.statements == "sealed" and log.auditor_key is None:
+        raise places.wrong(
+            path, text, ("log", "statements"), log.statements, "needs auditor_key to seal to"
+        )
+    if log.statements == "verbatim" and log.auditor_key is not None:
+        raise places.wrong(
+            path,
+            text,
+            ("log", "auditor_key"),
+            log.auditor_key,
+            'nothing is sealed to it unless statements = "sealed"',
+        )

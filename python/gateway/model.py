@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,3 +335,22 @@ class SessionFiles:
     closed: bool
     #: A size that an auditor remembers, and the proof that `checkpoint` goes on from it.
     since: tuple[int, tuple[bytes, ...]] | None = None
+
+
+class LogPlace(NamedTuple):
+    """A place in the write-ahead file: behind `line` lines of the frame at `offset`."""
+
+    segment: int  # the segment's first batch, which names it
+    offset: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class DurableRecord:
+    """A record that no crash takes away, as a reader of the log gets it."""
+
+    place: LogPlace  # behind it
+    sid: str
+    record: Mapping[str, Any]
+    hash: str  # h_i of the chain, hex
+    leaf: str | None  # RFC 6962 leaf hash of the leaf that was made with it, hex

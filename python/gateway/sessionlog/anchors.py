@@ -86,6 +86,12 @@ class Anchoring:
     #: Seconds that a checkpoint may lack its quorum before statements are refused; None: for ever.
     require_within: float | None = None
 
+    def trusted(self) -> dict[str, Any]:
+        """What a trust file says of them."""
+        if not self.witnesses:
+            return {}
+        return {"quorum": self.quorum, "witnesses": [one.key.vkey for one in self.witnesses]}
+
 
 class Ledger(Protocol):
     """What the log gives."""

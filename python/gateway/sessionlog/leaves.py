@@ -1,4 +1,4 @@
-"""What the log says of itself: at each start, each minute, at the head of each segment.
+"""What the log says of itself: leaves that speak of no session, and the head of each segment.
 
 The spelling is docs/session-log.md's. Leaves about sessions are made where their chains are.
 """
@@ -10,24 +10,16 @@ from gateway.sessionlog.merkle import Frontier
 from gateway.sessionlog.note import LogKey
 
 
-def boot(boot: bytes, key: LogKey, version: str, ts: str) -> bytes:
-    """The leaf of a start."""
-    fields = {
-        "boot": boot.hex(),
-        "key": key.vkey,
-        "origin": key.origin,
-        "ts": ts,
-        "type": "boot",
-        "v": 1,
-        "version": version,
-    }
-    return canonical.encode(fields)
+def boot(number: bytes, ts: str, key: LogKey, version: str) -> bytes:
+    """A start of this origin's gateway; `number` names it in all later leaves."""
+    fields = {"boot": number.hex(), "key": key.vkey, "origin": key.origin, "version": version}
+    return canonical.encode(fields | {"ts": ts, "type": "boot", "v": 1})
 
 
-def heartbeat(boot: bytes, session_no: int, ts: str) -> bytes:
-    """The leaf of a minute: how many sessions there have been."""
-    fields = {"boot": boot.hex(), "session_no": session_no, "ts": ts, "type": "heartbeat", "v": 1}
-    return canonical.encode(fields)
+def heartbeat(number: bytes, ts: str, sessions: int) -> bytes:
+    """That the gateway of this boot wrote its log now; `sessions` is the highest number so far."""
+    fields = {"boot": number.hex(), "session_no": sessions}
+    return canonical.encode(fields | {"ts": ts, "type": "heartbeat", "v": 1})
 
 
 def head(

@@ -29,6 +29,7 @@ from gateway.sessionlog.session import (
     SESSION_TYPES,
     BrokenChainError,
     Genesis,
+    Seal,
     Session,
     SessionStore,
     now,
@@ -48,10 +49,16 @@ class SessionLog:
     """One origin's log in one directory. Make it with `open`, end it with `aclose`."""
 
     def __init__(
-        self, directory: Path, key: LogKey, version: str, lock: int, anchoring: Anchoring
+        self,
+        directory: Path,
+        key: LogKey,
+        version: str,
+        lock: int,
+        anchoring: Anchoring,
+        seal: Seal | None,
     ) -> None:
         self._directory, self._key, self._version, self._lock_fd = directory, key, version, lock
-        self._anchoring = anchoring
+        self._anchoring, self._seal = anchoring, seal
         self._tiles = Tiles(directory / "ledger")
         self._store = SessionStore(directory / "sessions")
         self._reading = threading.Lock()  # places, leaves and tiles against the commit thread
@@ -74,12 +81,19 @@ class SessionLog:
 
     @classmethod
     def open(
-        cls, directory: Path, *, origin: str, version: str, anchoring: Anchoring | None = None
+        cls,
+        directory: Path,
+        *,
+        origin: str,
+        version: str,
+        anchoring: Anchoring | None = None,
+        seal: Seal | None = None,
     ) -> SessionLog:
         """Take the directory, recover what is in it, and write this boot's first leaf.
 
-        Blocks while it reads; no witness is asked before `anchor`. Raises ConfigurationError when
-        the directory is another process's, another origin's, or not as a log or a crash leaves it.
+        Every body of a record goes through `seal`; what that raises, the caller gets. Blocks while
+        it reads; no witness is asked before `anchor`. Raises ConfigurationError when the directory
+        is another process's, another origin's, or not as a log or a crash leaves it.
         """
         check_origin(origin)
         lock = -1
@@ -89,7 +103,7 @@ class SessionLog:
             lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             key = recovery.long_term_key(directory, origin)
-            return cls(directory, key, version, lock, anchoring or Anchoring())
+            return cls(directory, key, version, lock, anchoring or Anchoring(), seal)
         except BaseException as reason:
             if lock >= 0:
                 os.close(lock)
@@ -122,15 +136,15 @@ class SessionLog:
         """Begin to ask the witnesses, in the running event loop."""
         self._anchors.start()
 
+    @property
+    def synced(self) -> int:
+        """The first batch that may not be durable yet: whatever stands before it is."""
+        return self._segment.batch
+
     def trust_file(self) -> dict[str, Any]:
         """What an auditor keeps, from outside any bundle: the origin, its keys, its witnesses."""
-        named: dict[str, Any] = {}
-        if self._anchoring.witnesses:
-            named["witnesses"] = [one.key.vkey for one in self._anchoring.witnesses]
-            named["quorum"] = self._anchoring.quorum
-        return {
-            "keys": [self._key.vkey], "origin": self._key.origin, "type": "trust", "v": 1, **named,
-        }  # fmt: skip
+        own = {"keys": [self._key.vkey], "origin": self._key.origin, "type": "trust", "v": 1}
+        return own | self._anchoring.trusted()
 
     def sign_manifest(self, unsigned: bytes) -> bytes:
         """The log's signature over a bundle's canonical manifest without its signature."""
@@ -188,7 +202,7 @@ class SessionLog:
         say become leaves of the ledger too, which hold `stated` as well.
         """
         if not KIND.fullmatch(type):
-            raise InvalidRequest(f"{type!r} is not a kind of event (lower-case words and dots)")
+            raise InvalidRequest(f"{type!r} is no kind of event (lower-case words and dots)")
         with self._commits.lock:
             self._accepting()
             entry = recorded(self._gateway, "event", {**body, "kind": type})
@@ -205,8 +219,7 @@ class SessionLog:
         return Archive(self, self._store, self._tiles, self._reading)
 
     async def anchored(self, size: int) -> Checkpoint | None:
-        """The newest checkpoint of at least so many leaves that a quorum has cosigned, when it has
-        within some seconds; else the newest."""
+        """A checkpoint over so many leaves, cosigned when that takes no more than some seconds."""
         await self._anchors.covering(size, WITNESS_SECONDS)
         return self._anchors.over(size) or self._checkpoint
 
@@ -250,10 +263,8 @@ class SessionLog:
         """A durable record of a session that has no file yet, without its LF."""
         with self._commits.lock:
             session = self._sessions.get(sid)
-        if session is None:
-            return None
         with self._reading:
-            return session.line(number, self._read)
+            return None if session is None else session.line(number, self._read)
 
     # What witnesses are asked about.
 
@@ -277,13 +288,12 @@ class SessionLog:
         before a file goes. The leaves and hashes of a removed session stay in the ledger.
         """
         ended = await asyncio.to_thread(retention.ended_before, self._store, self._tiles, before)
-        for first in range(0, len(ended), retention.AT_ONCE):
-            some = ended[first : first + retention.AT_ONCE]
+        for some in retention.steps(ended):
             await self.event("log.pruned", {"before": before, "sessions": len(some)})
-            leaves = tuple(("pruned", leaf.pruned(self._boot, now())) for leaf in some)
+            gone = tuple(("pruned", leaf.pruned(self._boot, now())) for leaf in some)
             with self._commits.lock:
                 self._accepting()
-                waiter = self._commits.put(Entry(None, None, leaves, checkpoint=True))
+                waiter = self._commits.put(Entry(None, None, gone, checkpoint=True))
             await waiter
             await asyncio.to_thread(self._store.drop, [leaf.sid for leaf in some])
         return [leaf.sid for leaf in ended]
@@ -332,7 +342,7 @@ class SessionLog:
         newest = self._checkpoint
         size, root = (newest.size, newest.root) if newest else (0, merkle.EMPTY_ROOT)
         genesis = Genesis(self._key.origin, self._boot, self._next_session, size, root)
-        session = Session(sid, genesis, kind)
+        session = Session(sid, genesis, kind, self._seal)
         session.named("boot", self._boot_leaf)
         return session
 
@@ -397,7 +407,7 @@ class SessionLog:
     def _begin(self, state: recovery.State) -> Session:
         """Head, boot leaf, recovery leaves and this boot's own session, in one durable frame."""
         ts = now()
-        boot = leaves.boot(self._boot, self._key, self._version, ts)
+        boot = leaves.boot(self._boot, ts, self._key, self._version)
         entries = [Entry(None, None, (("boot", boot),), checkpoint=False)]
         interrupted = state.interrupted()
         for session in interrupted:
@@ -406,9 +416,8 @@ class SessionLog:
         previous = state.segments[-1].name if state.segments else ""
         head = self._head(previous, state.previous_end)
         gateway = self._new_session(str(uuid.uuid4()), "gateway")
-        entries.append(
-            self._opening(gateway, {"gateway_version": self._version, "kind": "gateway"})
-        )
+        opened = {"gateway_version": self._version, "kind": "gateway"}
+        entries.append(self._opening(gateway, opened))
         if state.quarantined or interrupted:
             entries.append(recorded(gateway, "event", state.event()))
         entries[-1].checkpoint = True
@@ -425,21 +434,19 @@ class SessionLog:
     def _tick(self) -> list[Entry]:
         """A commit leaf for each session that has grown; called with the lock held.
 
-        Beside them a heartbeat each minute: between two of them nothing can have been left out.
+        Beside them a heartbeat each minute, so that a pause shows.
         """
-        entries = []
-        for session in self._sessions.values():
-            if not session.ended and session.n > session.committed:
-                entries.append(self._committed(session))
+        grown = [one for one in self._sessions.values() if not one.ended and one.n > one.committed]
+        entries = [self._committed(session) for session in grown]
         if time.monotonic() - self._beat >= HEARTBEAT_INTERVAL:
             self._beat = time.monotonic()
-            leaf = leaves.heartbeat(self._boot, self._next_session - 1, now())
+            leaf = leaves.heartbeat(self._boot, now(), self._next_session - 1)
             entries.append(Entry(None, None, (("heartbeat", leaf),), checkpoint=True))
         return entries
 
     def _committed(self, session: Session) -> Entry:
-        leaf = session.leaf("commit", self._boot, now())
-        return Entry(session, None, (("commit", leaf),), checkpoint=True)
+        leaves = (("commit", session.leaf("commit", self._boot, now())),)
+        return Entry(session, None, leaves, checkpoint=True)
 
     def _commit(self, entries: list[Entry]) -> None:
         head = b""
@@ -454,7 +461,7 @@ class SessionLog:
         """One frame: each entry's record, then its leaves; a checkpoint over all. Then durable."""
         parts, at = [head], len(head)
         places: list[tuple[Session, int, int]] = []
-        leaves: list[bytes] = []
+        written: list[bytes] = []
         for entry in entries:
             if entry.record is not None and entry.session is not None:
                 line = b"r %b %b\n" % (entry.session.sid.encode(), entry.record)
@@ -465,7 +472,7 @@ class SessionLog:
                 self._written_sessions += type_ == "open"
                 entry.indices.append(self._tree.size)
                 self._tree.append(merkle.leaf_hash(leaf))
-                leaves.append(leaf)
+                written.append(leaf)
                 parts.append(b"l %b\n" % leaf)
                 at += len(leaf) + 3
         checkpoint: Checkpoint | None = None
@@ -485,7 +492,7 @@ class SessionLog:
                 for (type_, _), index in zip(entry.leaves, entry.indices, strict=True):
                     if entry.session is not None:
                         entry.session.named(type_, index)
-            self._tiles.extend(leaves)
+            self._tiles.extend(written)
         if checkpoint is not None:
             self._checkpoint = checkpoint
             disk.replace(self._directory / "ledger" / "checkpoint", checkpoint.note, durable=False)

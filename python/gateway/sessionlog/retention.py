@@ -10,7 +10,7 @@ prunes says the time before which a session must have ended.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,12 @@ class Ended:
         """The leaf that says what was removed."""
         named = {name: self.leaf[name] for name in _TOLD}
         return canonical.encode(named | {"boot": boot.hex(), "ts": ts, "type": "pruned", "v": 1})
+
+
+def steps(ended: list[Ended]) -> Iterator[list[Ended]]:
+    """As many at once as go together."""
+    for first in range(0, len(ended), AT_ONCE):
+        yield ended[first : first + AT_ONCE]
 
 
 def ended_before(store: SessionStore, tiles: Tiles, before: str) -> list[Ended]:

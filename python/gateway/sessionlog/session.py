@@ -20,6 +20,7 @@ from typing import Any
 
 from gateway.errors import InvalidRequest, LimitExceeded
 from gateway.sessionlog import canonical, chain, disk
+from gateway.sessionlog.sealing import Place
 
 RECORD_LIMIT = 16 << 20
 SESSION_TYPES = frozenset({"intent", "result", "release", "refused", "error", "cancel", "export"})
@@ -33,6 +34,8 @@ _TAIL_LIMIT = 260
 
 # Reads `length` bytes at `offset` of the segment that begins with this batch.
 ReadAt = Callable[[int, int, int], bytes]
+# What a record's body becomes before it is built: with what is not for everybody sealed.
+Seal = Callable[[Place, dict[str, Any]], dict[str, Any]]
 
 
 class BrokenChainError(ValueError):
@@ -90,8 +93,9 @@ class Genesis:
 class Session:
     """The state of one chain. Not for several threads: the log's lock orders all calls."""
 
-    def __init__(self, sid: str, genesis: Genesis, kind: str) -> None:
+    def __init__(self, sid: str, genesis: Genesis, kind: str, seal: Seal | None = None) -> None:
         self.sid = sid
+        self._seal = seal
         self.kind = kind  # "agent" or "gateway"
         self.genesis = genesis
         self.n = 0
@@ -115,6 +119,8 @@ class Session:
 
     def record(self, type_: str, body: dict[str, Any]) -> tuple[bytes, str]:
         """The next record's line without its LF, and its time; the chain has moved on."""
+        if self._seal is not None:
+            body = self._seal(Place(self.genesis.origin, self.sid, self.n, type_), body)
         encoded = canonical.encode(body)
         opening = b',"genesis":' + self.genesis.encode() if self.n == 0 else b""
         # Time never runs backwards inside a session, whatever the machine's clock does.

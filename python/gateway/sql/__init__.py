@@ -10,15 +10,19 @@ from gateway.sql.describe import Described, describe, selecting
 from gateway.sql.grouping import without_dependents
 from gateway.sql.planning import keep_order_untold
 from gateway.sql.source import mask_at_source
+from gateway.sql.template import template
+from gateway.sql.vocabulary import Vocabulary
 
 __all__ = [
     "Described",
     "Settings",
+    "Vocabulary",
     "analyse",
     "bring_along",
     "describe",
     "keep_order_untold",
     "mask_at_source",
     "selecting",
+    "template",
     "without_dependents",
 ]

@@ -156,13 +156,16 @@ def _open_routes(app: FastAPI, house: House) -> None:
     @app.get("/readyz")
     async def readyz() -> Response:
         missing = await health.missing(house)
-        return JSONResponse(
-            {"ready": not missing, "missing": missing}, status_code=503 if missing else 200
-        )
+        answer = {"ready": not missing, "missing": missing}
+        if late := health.behind(house):
+            answer["behind"] = late
+        return JSONResponse(answer, status_code=503 if missing else 200)
 
     @app.get("/metrics")
     async def prometheus() -> Response:
-        return Response(metrics.render(), media_type="text/plain; version=0.0.4")
+        return Response(
+            metrics.render(health.delivery(house)), media_type="text/plain; version=0.0.4"
+        )
 
 
 def _people_routes(app: FastAPI, house: House) -> None:

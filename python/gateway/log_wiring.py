@@ -1,0 +1,81 @@
+"""What becomes of the log's records, built from the configuration: sealed, and told to a SIEM."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+from gateway import config
+from gateway.config import Configuration, SiemSettings
+from gateway.errors import ConfigurationError
+from gateway.flows.house import Siem
+from gateway.flows.sealed import Sealing, templates
+from gateway.places import placed
+from gateway.sessionlog import SessionLog
+from gateway.sessionlog.sealing import AuditorKey
+from gateway.sessionlog.tail import Tail
+from gateway.siem import FileSink, HttpSink, Shipper, Sink, StdoutSink
+from gateway.sql import Vocabulary
+
+
+def sealing(path: Path, configuration: Configuration, vocabulary: Vocabulary) -> Sealing | None:
+    """What seals the records for the auditor, if that is asked for."""
+    place = configuration.log.auditor_key
+    if place is None:
+        return None
+    with placed(path, "log", "auditor_key"):
+        key = AuditorKey.load(path.parent / place)
+    return Sealing(key, vocabulary, configuration.connections)
+
+
+def tail(path: Path, configuration: Configuration, directory: Path) -> Tail | None:
+    """What reads the log for the SIEM. Before the log is opened: its start drops segments."""
+    if configuration.siem is None:
+        return None
+    tail = Tail(directory)
+    with placed(path, "siem", "target"):
+        tail.adopt()
+    return tail
+
+
+def siem(
+    path: Path,
+    configuration: Configuration,
+    log: SessionLog,
+    tail: Tail | None,
+    vocabulary: Vocabulary,
+) -> Siem | None:
+    settings = configuration.siem
+    if settings is None or tail is None:
+        return None
+    shipper = Shipper(
+        tail,
+        sink(path, settings),
+        lambda: log.synced,
+        templates(vocabulary),
+        connections=frozenset(configuration.connections),
+        origin=str(log.trust_file()["origin"]),
+        version=version("maskgate"),
+    )
+    return Siem(shipper, float(settings.behind))
+
+
+def sink(path: Path, settings: SiemSettings) -> Sink:
+    """Where events go. Raises ConfigurationError with the line of what is wrong."""
+    base, target = path.parent, settings.target
+    if target == "stdout":
+        return StdoutSink()
+    if target.startswith("file:"):
+        return FileSink(base / target.removeprefix("file:"))
+    authorization = None
+    if settings.authorization is not None:
+        with placed(path, "siem", "authorization"):
+            authorization = config.header(settings.authorization, base)
+    ca = None if settings.ca is None else base / settings.ca
+    try:
+        return HttpSink(target, authorization, ca)
+    except (OSError, ValueError):
+        with placed(path, "siem", "ca"):
+            raise ConfigurationError(
+                f"siem.ca = {settings.ca!r}: not a file of certificates in PEM"
+            ) from None

@@ -1,0 +1,192 @@
+"""The log's durable records in their order, for one reader that keeps its place over crashes.
+
+Segments of the write-ahead file are held by a second name (a hard link in `siem/`) from before the
+start that would drop them until the reader has said that it is past them: what was not delivered
+when the gateway was killed is still there. The place is kept in `siem/cursor.json`; it moves after
+a delivery, never before. A record is given when its batch is durable, and not earlier: a crash
+leaves no delivered record that the log does not hold.
+
+Refuses nothing that the writer wants: it only reads, and adds names. A cursor that is lost or
+unreadable begins with the oldest segment there is, so that records come twice rather than never.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gateway.errors import ConfigurationError
+from gateway.model import DurableRecord, LogPlace
+from gateway.sessionlog import canonical, chain, disk, merkle, wal
+from gateway.sessionlog.session import SessionStore
+
+_LOG = logging.getLogger("maskgate")
+_FOLDER = "siem"
+
+
+@dataclass(slots=True)
+class _Frame:
+    batch: int
+    offset: int
+    end: int
+    payload: bytes
+
+
+class Tail:
+    """One reader of one log's directory. For one thread; `adopt` once before the log is opened."""
+
+    def __init__(self, directory: Path) -> None:
+        self._wal = directory / "wal"
+        self._held = directory / _FOLDER
+        self._store = SessionStore(directory / "sessions")
+        self._place = LogPlace(0, 0, 0)
+
+    def adopt(self) -> None:
+        """Hold every segment that is there, and read where the reader was. Raises
+        ConfigurationError when the file system has no hard links."""
+        try:
+            disk.make_directory(self._held)
+            self._place = self._stored()
+            self._hold()
+        except OSError as error:
+            raise ConfigurationError(
+                f"{self._held}: cannot hold the log's segments: {error.strerror}"
+            ) from None
+
+    @property
+    def place(self) -> LogPlace:
+        """Behind the last record that was delivered."""
+        return self._place
+
+    def records(self, synced: Callable[[], int]) -> Iterator[DurableRecord]:
+        """Each record behind `place` whose batch is below `synced()`; ends where there is no more
+        now. Raises OSError."""
+        self._hold()
+        held = self._segments()
+        first = self._place.segment
+        if first and held and held[0] > first:
+            _LOG.warning("siem: the log begins at batch %d, the reader was at %d", held[0], first)
+        for at, segment in enumerate(held):
+            if segment < first:
+                continue
+            here = segment == first
+            following = held[at + 1] if at + 1 < len(held) else None
+            yield from self._read(
+                segment,
+                self._place.offset if here else 0,
+                self._place.line if here else 0,
+                synced,
+            )
+            if following is None:
+                return
+
+    def delivered(self, place: LogPlace) -> None:
+        """All records up to `place` have arrived; durable on return. Lets go of what is before."""
+        stored = {"line": place.line, "offset": place.offset, "segment": place.segment, "v": 1}
+        disk.replace(self._held / "cursor.json", canonical.encode(stored))
+        self._place = place
+        for segment in self._segments():
+            if segment < place.segment:
+                disk.remove(self._path(segment))
+
+    def opening(self, sid: str) -> dict[str, Any] | None:
+        """The `open` record of a session that has ended, if it is still there."""
+        try:
+            with (self._store.directory / f"{sid}.jsonl").open("rb") as file:
+                found = json.loads(file.readline())
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def _hold(self) -> None:
+        """Give each segment from the reader's on a second name. One that never became whole may
+        leave its number to the next boot's: then the newer file takes the name."""
+        added = False
+        for path in wal.segments(self._wal):
+            name = self._held / path.name
+            if int(path.stem) < self._place.segment:
+                continue
+            try:
+                if not name.exists():
+                    os.link(path, name)
+                elif not name.samefile(path):
+                    spare = name.with_suffix(".new")
+                    spare.unlink(missing_ok=True)
+                    os.link(path, spare)
+                    spare.rename(name)
+                else:
+                    continue
+                added = True
+            except FileNotFoundError:
+                continue  # dropped meanwhile: a start has folded it, and had it held before
+        if added:
+            disk.sync_directory(self._held)
+
+    def _segments(self) -> list[int]:
+        return sorted(int(path.stem) for path in self._held.glob("[0-9]*.wal"))
+
+    def _path(self, segment: int) -> Path:
+        return self._held / f"{segment:020d}.wal"
+
+    def _stored(self) -> LogPlace:
+        try:
+            stored = json.loads((self._held / "cursor.json").read_bytes())
+            found = LogPlace(stored["segment"], stored["offset"], stored["line"])
+            if all(type(part) is int and part >= 0 for part in found):
+                return found
+        except FileNotFoundError:
+            return LogPlace(0, 0, 0)
+        except (ValueError, KeyError, TypeError):
+            pass
+        _LOG.warning("siem: %s cannot be read; the oldest segment is delivered anew", self._held)
+        return LogPlace(0, 0, 0)
+
+    def _read(
+        self, segment: int, offset: int, line: int, synced: Callable[[], int]
+    ) -> Iterator[DurableRecord]:
+        fd = os.open(self._path(segment), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while (frame := _frame_at(fd, offset)) is not None and frame.batch < synced():
+                yield from _records(segment, frame, line)
+                offset, line = frame.end, 0
+        finally:
+            os.close(fd)
+
+
+def _frame_at(fd: int, offset: int) -> _Frame | None:
+    head = os.pread(fd, wal.HEADER.size, offset)
+    if len(head) < wal.HEADER.size:
+        return None
+    magic, batch, length = wal.HEADER.unpack(head)
+    whole = wal.HEADER.size + length + wal.CHECKSUM
+    if magic != wal.MAGIC or offset + whole > os.fstat(fd).st_size:
+        return None
+    frame = os.pread(fd, whole, offset)
+    payload = frame[wal.HEADER.size : -wal.CHECKSUM]
+    if wal.encode(batch, payload) != frame:
+        return None
+    return _Frame(batch, offset, offset + whole, payload)
+
+
+def _records(segment: int, frame: _Frame, done: int) -> Iterator[DurableRecord]:
+    """The records of a frame behind its first `done` lines. A record's leaf stands behind it."""
+    lines = frame.payload.split(b"\n")[:-1]
+    places = [at for at, line in enumerate(lines) if line[:2] == b"r "]
+    for at in places:
+        if at < done:
+            continue
+        sid, raw = lines[at][2:38].decode("ascii"), lines[at][39:]
+        following = lines[at + 1] if at + 1 < len(lines) else b""
+        leaf = merkle.leaf_hash(following[2:]).hex() if following[:2] == b"l " else None
+        if leaf is not None and json.loads(following[2:]).get("sid") != sid:
+            leaf = None
+        record = json.loads(raw)
+        last = at == places[-1]
+        place = LogPlace(segment, frame.end, 0) if last else LogPlace(segment, frame.offset, at + 1)
+        digest = chain.link(bytes.fromhex(record["prev"]), record["i"], raw).hex()
+        yield DurableRecord(place, sid, record, digest, leaf)
