@@ -26,6 +26,7 @@ import pytest
 
 from gateway.auditor import collection
 from gateway.evidence import canonical, tape
+from gateway.evidence.collection import LEAVES_LIMIT
 from gateway.sessionlog import SessionLog
 
 Members = dict[str, bytes]
@@ -432,3 +433,11 @@ async def test_a_period_that_is_over_may_end_before_the_newest_count(
         assert collection.main([str(path), "--trust", str(trust)]) == 0
     assert "sessions 1 to 3" in said.getvalue() or "sessions 2 to 3" in said.getvalue()
     assert "counts 5" in said.getvalue()
+
+
+def test_what_is_read_at_once_has_a_limit(made: Export, judge: Any) -> None:
+    for name, limit in collection.MEMBERS.items():
+        if 0 < limit <= 1 << 20:
+            code, said = judge(packed({**unpacked(made.data), name: bytes(limit + 1)}))
+            assert (code, "allowed" in said) == (1, True), said
+    assert collection.MEMBERS["ledger/leaves.jsonl"] == LEAVES_LIMIT

@@ -45,7 +45,7 @@ BUNDLE_LIMIT = 0xFFFF_FFFF
 LINE_LIMIT = 1 << 20
 # The members behind the bundles, in their order, with the most bytes of those read at once.
 MEMBERS = {
-    "sessions.jsonl": 0, "ledger/cover": 0, "ledger/leaves.jsonl": 0, "checkpoint": 1 << 16,
+    "sessions.jsonl": 0, "ledger/cover": 0, "ledger/leaves.jsonl": 1 << 26, "checkpoint": 1 << 16,
     "report.html": 0, "README.txt": 1 << 20, "index.json": 1 << 20,
 }  # fmt: skip
 WHY = {

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import IO, Any
 
+from gateway.errors import LimitExceeded
 from gateway.evidence import canonical, report, tape
 from gateway.evidence.report import Review
 from gateway.evidence.selection import WHY, Selection
@@ -29,6 +30,7 @@ from gateway.model import SessionFiles
 
 #: How many sessions have their whole page in the collection's report; all have a row.
 PAGES = 200
+LEAVES_LIMIT = 1 << 26  # bytes of ledger/leaves.jsonl; agrees with auditor/collection.py
 _PIECE = 1 << 20
 _NUMBERS_SHOWN = 40
 
@@ -205,6 +207,8 @@ class Collection:
             with parts.begin("ledger/leaves.jsonl") as part:
                 for index, leaf in self._further:
                     part(canonical.encode({"index": index, "leaf": leaf.decode()}) + b"\n")
+            if parts.sizes["ledger/leaves.jsonl"]["bytes"] > LEAVES_LIMIT:
+                raise LimitExceeded("more reviews than one export holds", hint="ask for less")
             with parts.begin("checkpoint") as part:
                 part(checkpoint)
             with parts.begin("report.html") as part:
