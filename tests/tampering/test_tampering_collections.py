@@ -441,3 +441,10 @@ def test_what_is_read_at_once_has_a_limit(made: Export, judge: Any) -> None:
             code, said = judge(packed({**unpacked(made.data), name: bytes(limit + 1)}))
             assert (code, "allowed" in said) == (1, True), said
     assert collection.MEMBERS["ledger/leaves.jsonl"] == LEAVES_LIMIT
+
+
+def test_an_old_count_is_not_enough(made: Export, judge: Any) -> None:
+    """Whoever leaves the heartbeat out hides what was opened since the last leaf he shows."""
+    later = "2098-01-01T00:00:00.000000Z"
+    code, said = judge(signed_again(made, unpacked(made.data), created=later))
+    assert (code, "the sessions are counted up to" in said) == (2, True), said

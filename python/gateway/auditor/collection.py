@@ -43,6 +43,7 @@ VERIFIED, TAMPERED, INCOMPLETE, USAGE = 0, 1, 2, 3
 BLOCK = 512
 BUNDLE_LIMIT = 0xFFFF_FFFF
 LINE_LIMIT = 1 << 20
+COUNTED_SECONDS = 150  # a heartbeat is due each minute
 # The members behind the bundles, in their order, with the most bytes of those read at once.
 MEMBERS = {
     "sessions.jsonl": 0, "ledger/cover": 0, "ledger/leaves.jsonl": 1 << 26, "checkpoint": 1 << 16,
@@ -220,6 +221,7 @@ class Sessions:
     def __init__(self, home: Path, index: Object, size: int, root: bytes) -> None:
         self._home, self._index, self._size, self._root = home, index, size, root
         self.why: Counter[str] = Counter()
+        self.newest = ""  # time of the last open leaf that is named
         self.heartbeat = 0  # index of its leaf, and the highest number that stands below it
         self.below = index["sessions"]["first"] - 1
         self.tokens = 0
@@ -269,8 +271,10 @@ class Sessions:
     def _period(self, where: str, why: str, leaf: Object) -> None:
         """What the leaf alone can say of the period that was asked for."""
         asked, opened = self._index["selection"], leaf.get("ts")
-        refuse(type(opened) is not str, f"{where}: its leaf has no time")
+        if type(opened) is not str:
+            raise verify.TamperedError(f"{where}: its leaf has no time")
         since, until = asked.get("since", ""), asked.get("until", "~")
+        self.newest = max(self.newest, opened)
         if why == "period":
             refuse(since <= opened < until, f"{where}: opened {opened}, within the period")
         else:
@@ -397,6 +401,11 @@ def procedure(path: Path, home: Path, trust: Any, argv: list[str], engine: Any) 
     step(8, "reviews", f"{len(reviews)} of the sessions taken, by {who or 'nobody'}")
     asked = verify.canonical(index["selection"]).decode()
     step(9, "asked for", f"{shown(asked, 2000)} by {shown(index['exported_by'])}")
+    beats = [str(leaf.get("ts")) for _, _, leaf in others if leaf["type"] == "heartbeat"]
+    counted = max([sessions.newest, *beats])
+    age = verify.moment(index["created"], "created") - verify.moment(counted, "newest leaf")
+    if age.total_seconds() > COUNTED_SECONDS:
+        lacking.append(f"incomplete: the sessions are counted up to {counted}, {age} before it")
     for why in OPEN_QUESTIONS:
         if sessions.why[why]:
             lacking.append(f"incomplete: {sessions.why[why]} sessions {WHY[why]}")
