@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 import gateway.auditor.verify as verifier
-from gateway import ledger_command, mask_command, seal_command, wiring
+from gateway import evidence_command, ledger_command, mask_command, seal_command, wiring
 from gateway import witness as witnessing
-from gateway.client import Client, ClientError, RefusedError, check_token, check_url
+from gateway.arguments import (
+    DEFAULT_URL,
+    ERR,
+    OUT,
+    AsJson,
+    Connection,
+    GrantId,
+    SessionId,
+    Token,
+    Url,
+    cell,
+    show,
+)
+from gateway.client import Client, ClientError, RefusedError
 from gateway.errors import ConfigurationError, MaskgateError
 from gateway.evidence import fast
 
@@ -32,60 +42,14 @@ app = typer.Typer(
 )
 grants_app = typer.Typer(help="Ask for access, decide about it, end it.", no_args_is_help=True)
 sessions_app = typer.Typer(help="What was done, and its evidence.", no_args_is_help=True)
+app.add_typer(evidence_command.app, name="evidence")
 app.add_typer(grants_app, name="grants")
 app.add_typer(sessions_app, name="sessions")
 app.add_typer(ledger_command.app, name="ledger")
 keygen_app = typer.Typer(help="Make keys.", no_args_is_help=True)
 app.add_typer(keygen_app, name="keygen")
 
-OUT = Console()
-ERR = Console(stderr=True)
-
 ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The configuration file.")]
-
-
-def _checked(check: Callable[[str], str]) -> Callable[[str], str]:
-    """A check of the client's as one of the command line's: what is wrong is a usage error."""
-
-    def callback(value: str) -> str:
-        try:
-            return check(value)
-        except ValueError as wrong:
-            raise typer.BadParameter(str(wrong)) from None
-
-    return callback
-
-
-def _name(value: str) -> str:
-    """An identifier that stands in an address; any other character would name another address."""
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", value):
-        raise ValueError("letters, digits, - and _ only")
-    return value
-
-
-Url = Annotated[
-    str,
-    typer.Option(
-        envvar="MASKGATE_URL", help="The gateway's address.", callback=_checked(check_url)
-    ),
-]
-Token = Annotated[
-    str,
-    typer.Option(
-        envvar="MASKGATE_TOKEN",
-        help="A bearer token of a configured issuer.",
-        show_envvar=True,
-        callback=_checked(check_token),
-    ),
-]
-Connection = Annotated[
-    str, typer.Argument(help="A connection of the configuration.", callback=_checked(_name))
-]
-GrantId = Annotated[str, typer.Argument(help="The grant's id.", callback=_checked(_name))]
-SessionId = Annotated[str, typer.Argument(help="The session's id.", callback=_checked(_name))]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs instead of a table.")]
-
-DEFAULT_URL = "http://127.0.0.1:8080"
 
 
 @app.command()
@@ -135,6 +99,7 @@ def verify(context: typer.Context) -> None:
 
 
 app.command("mask")(mask_command.mask)
+app.command("review")(evidence_command.review)
 keygen_app.command("auditor")(seal_command.keygen)
 sessions_app.command("unseal")(seal_command.unseal)
 
@@ -167,14 +132,14 @@ def witness(
 def whoami(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Who the gateway takes this token for."""
     with Client(url, token) as client:
-        _show([client.get("/v1/whoami")], as_json)
+        show([client.get("/v1/whoami")], as_json)
 
 
 @app.command()
 def connections(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """The databases behind the gateway, and the grants held on them."""
     with Client(url, token) as client:
-        _show(client.items("/v1/connections"), as_json)
+        show(client.items("/v1/connections"), as_json)
 
 
 @app.command()
@@ -185,7 +150,7 @@ def schema(
     with Client(url, token) as client:
         columns = client.items(f"/v1/connections/{connection}/schema")
     if as_json:
-        _show(columns, as_json)
+        show(columns, as_json)
     else:
         names = list(columns[0]) if columns else ["nothing"]
         _print_rows(names, [tuple(column.get(name) for name in names) for column in columns])
@@ -270,28 +235,28 @@ def grants_request(
         "max_rows": max_rows,
     }
     with Client(url, token) as client:
-        _show([client.post("/v1/grants", body)], as_json)
+        show([client.post("/v1/grants", body)], as_json)
 
 
 @grants_app.command("list")
 def grants_list(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Own grants; approvers and auditors see everybody's."""
     with Client(url, token) as client:
-        _show(client.items("/v1/grants"), as_json)
+        show(client.items("/v1/grants"), as_json)
 
 
 @grants_app.command("show")
-def grants_show(
+def grantsshow(
     grant: GrantId, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """One grant."""
     with Client(url, token) as client:
-        _show([client.get(f"/v1/grants/{grant}")], as_json)
+        show([client.get(f"/v1/grants/{grant}")], as_json)
 
 
 def _decide(verb: str, grant: str, reason: str, token: str, url: str, as_json: bool) -> None:
     with Client(url, token) as client:
-        _show([client.post(f"/v1/grants/{grant}/{verb}", {"reason": reason})], as_json)
+        show([client.post(f"/v1/grants/{grant}/{verb}", {"reason": reason})], as_json)
 
 
 Reason = Annotated[str, typer.Option(help="Why; kept in the record.")]
@@ -325,16 +290,16 @@ def grants_revoke(
 def sessions_list(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Own sessions; an auditor sees all."""
     with Client(url, token) as client:
-        _show(client.items("/v1/sessions"), as_json)
+        show(client.items("/v1/sessions"), as_json)
 
 
 @sessions_app.command("show")
-def sessions_show(
+def sessionsshow(
     session: SessionId, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
 ) -> None:
     """One session."""
     with Client(url, token) as client:
-        _show([client.get(f"/v1/sessions/{session}")], as_json)
+        show([client.get(f"/v1/sessions/{session}")], as_json)
 
 
 @sessions_app.command("export")
@@ -353,43 +318,21 @@ def sessions_export(
     """Save the session's evidence bundle; `maskgate verify` checks it."""
     path = output or Path(f"maskgate-{session}.zip")
     asked = "" if since is None else f"?since={since}"
-    with Client(url, token) as client:
+    with Client(url, token) as client, evidence_command.written(path):
         data = client.download(f"/v1/sessions/{session}/evidence{asked}")
-    path.write_bytes(data)
-    OUT.print(f"{path}: {len(data):,} bytes", highlight=False)
-
-
-def _show(items: list[dict[str, Any]], as_json: bool) -> None:
-    """One thing, or several, line by line: nothing is cut off, so an id can be copied."""
-    if as_json:
-        OUT.print_json(json.dumps(items))
-        return
-    if not items:
-        OUT.print("nothing")
-    for number, item in enumerate(items):
-        if number:
-            OUT.print()
-        for key, value in item.items():
-            OUT.print(Text(f"{key}: ", style="bold") + _cell(value), soft_wrap=True)
+        with evidence_command.whole_file(path) as file:
+            file.write(data)
+    OUT.print(f"{path}: {len(data):,} bytes", highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
     """A table; what is wider than its column goes on in the next line."""
     table = Table()
     for name in names:
-        table.add_column(_cell(name), overflow="fold")
+        table.add_column(cell(name), overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(cell(value) for value in row))
     OUT.print(table)
-
-
-def _cell(value: Any) -> Text:
-    """Text, never markup: `[REDACTED]` is no tag, and a value may try to be one."""
-    if value is None or value == []:
-        return Text("–")
-    if isinstance(value, list) and not any(isinstance(one, dict | list) for one in value):
-        return Text(", ".join(str(one) for one in value))
-    return Text(json.dumps(value) if isinstance(value, dict | list) else str(value))
 
 
 def main() -> None:

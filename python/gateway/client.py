@@ -106,6 +106,19 @@ class Client:
     def download(self, path: str) -> bytes:
         return self._send("GET", path).content
 
+    @contextmanager
+    def collected(self, selection: dict[str, Any]) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """An export of several sessions: how many they are, and the file in parts. The whole log is
+        gone through before the first part, which takes its time. After the last part comes the end
+        of the iteration or BrokenStreamError."""
+        patient = httpx.Timeout(60.0, connect=5.0, read=None)
+        request = self._http.build_request("POST", "/v1/evidence", json=selection, timeout=patient)
+        answer = self._answered(request, stream=True)
+        try:
+            yield int(answer.headers.get("Maskgate-Sessions", "0")), _unbroken(answer)
+        finally:
+            answer.close()
+
     def query(
         self,
         session: str | None,
@@ -166,10 +179,7 @@ class Client:
         if max_rows is not None:
             body["max_rows"] = max_rows
         with self._streamed(f"/v1/sessions/{session}/query", body, accept) as answer:
-            try:
-                yield from answer.iter_bytes()
-            except httpx.TransportError as error:
-                raise BrokenStreamError(f"the stream broke off: {error}") from error
+            yield from _unbroken(answer)
 
     @contextmanager
     def _streamed(self, path: str, body: dict[str, Any], accept: str) -> Iterator[httpx.Response]:
@@ -185,8 +195,11 @@ class Client:
         """An accepted response; its body still to be read when `accept` names a format."""
         headers = {} if accept is None else {"Accept": accept}
         request = self._http.build_request(method, path, json=body, headers=headers)
+        return self._answered(request, stream=accept is not None)
+
+    def _answered(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
         try:
-            answer = self._http.send(request, stream=accept is not None)
+            answer = self._http.send(request, stream=stream)
             if not answer.is_success:
                 answer.read()
         except httpx.TransportError as error:
@@ -236,6 +249,14 @@ class _Body(io.RawIOBase):
         self.tail = (self.tail + part[-8:])[-8:]
         if self._keep:
             self.kept.append(part)
+
+
+def _unbroken(answer: httpx.Response) -> Iterator[bytes]:
+    """The parts of a body; BrokenStreamError when it does not end as promised."""
+    try:
+        yield from answer.iter_bytes()
+    except httpx.TransportError as error:
+        raise BrokenStreamError(f"the stream broke off: {error}") from error
 
 
 def check_url(url: str) -> str:

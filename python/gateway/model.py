@@ -309,6 +309,7 @@ class RecordRef:
     index: int
     hash: str  # h_i of the chain, hex
     ts: str  # the record's own time, RFC 3339 UTC with microseconds
+    leaf: int | None = None  # of the ledger, where the record has one of its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,7 @@ from gateway.grants import (
     ControlStore,
     Grants,
     Lookups,
+    Reviews,
     Sessions,
     Standing,
 )
@@ -193,6 +194,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             sessions=Sessions(store, rules, _now),
             standing=Standing(store, grants, _now),
             lookups=Lookups(store),
+            reviews=Reviews(store),
             log=log,
             connections=connections,
             policies=shelf,

@@ -29,7 +29,7 @@ def commands() -> list[list[str]]:
         for line in block.splitlines():
             if line.startswith("maskgate "):
                 words = line.split()[1:3]
-                found.append(words if words[0] in ("grants", "sessions") else words[:1])
+                found.append(words if words[0] in ("evidence", "grants", "sessions") else words[:1])
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from blake3 import blake3
 
 from gateway.errors import InvalidRequest
 from gateway.evidence import canonical, container
-from gateway.evidence.report import render
+from gateway.evidence.report import Review, render
 from gateway.evidence.story import Story
 from gateway.model import SessionFiles
 
@@ -44,12 +44,13 @@ def build(
     verifier: bytes,
     sign: Callable[[bytes], bytes],
     created: datetime,
+    reviews: Sequence[Review] = (),
 ) -> bytes:
     """The bundle of one agent's session.
 
     `policy` must hash (BLAKE3) to the `policy_hash` of the open record; `verifier` is the bytes of
     auditor/verify.py; `sign` gives the log's signature over the manifest
-    (SessionLog.sign_manifest).
+    (SessionLog.sign_manifest); `reviews` are told in the report.
     Raises InvalidRequest when the parts do not belong together and LimitExceeded when they are more
     than a bundle holds.
     """
@@ -64,7 +65,7 @@ def build(
         "checkpoint": files.checkpoint,
         "grant.json": canonical.encode(story.opened["grant"]) + b"\n",
         "policy.toml": policy,
-        "report.html": render(story, files, created),
+        "report.html": render(story, files, created, reviews),
         "verify.py": verifier,
         "README.txt": README.encode(),
     }

@@ -50,6 +50,14 @@ class Statement:
     truncated: bool = False
     cells_masked: dict[str, Any] = field(default_factory=dict)
     detectors: dict[str, Any] = field(default_factory=dict)
+    permitted: list[str] = field(default_factory=list)
+    sealed: bool = False
+
+    @property
+    def cells(self) -> int:
+        """How many cells its treatments changed."""
+        counts = [value for value in self.cells_masked.values() if isinstance(value, dict)]
+        return sum(one for count in counts for one in count.values() if isinstance(one, int))
 
     @property
     def columns(self) -> list[Column]:
@@ -97,6 +105,7 @@ class Story:
         kind, body, ts = record["type"], record["body"], record["ts"]
         if kind in ("intent", "refused"):
             statement = Statement(body["statement_no"], ts, record["i"], _text(body))
+            statement.sealed = "sealed" in body
             running[statement.number] = statement
             self.statements.append(statement)
             if kind == "intent":
@@ -117,6 +126,14 @@ class Story:
     def rows(self) -> int:
         return sum(statement.rows for statement in self.statements)
 
+    @property
+    def cells(self) -> int:
+        return sum(statement.cells for statement in self.statements)
+
+    def ended(self, outcome: str) -> int:
+        """How many statements ended so."""
+        return sum(statement.outcome == outcome for statement in self.statements)
+
 
 def _text(body: Mapping[str, Any]) -> str:
     if "statement" in body:
@@ -136,6 +153,11 @@ def _intent(statement: Statement, body: Mapping[str, Any]) -> None:
     statement.decision = body["decision"]
     statement.format = body["format"]
     statement.notes = [str(note) for note in body["notes"]]
+    statement.permitted = [
+        f"{use.get('option')} of {', '.join(map(str, use.get('columns', [])))}, "
+        f"by the rule {use.get('rule')}"
+        for use in body.get("permitted") or ()
+    ]
 
 
 def _end(statement: Statement, outcome: str, body: Mapping[str, Any], ts: str) -> None:

@@ -15,7 +15,15 @@ from gateway.sql import Settings as AnalysisSettings
 
 if TYPE_CHECKING:
     from gateway.flows.session import Desk
-    from gateway.grants import AccessRules, ControlStore, Grants, Lookups, Sessions, Standing
+    from gateway.grants import (
+        AccessRules,
+        ControlStore,
+        Grants,
+        Lookups,
+        Reviews,
+        Sessions,
+        Standing,
+    )
     from gateway.identity import Verifier
     from gateway.model import Decision
     from gateway.sessionlog import SessionLog
@@ -91,6 +99,7 @@ class House:
     sessions: Sessions
     standing: Standing
     lookups: Lookups
+    reviews: Reviews
     log: SessionLog
     connections: Mapping[str, Connection]
     policies: PolicyShelf

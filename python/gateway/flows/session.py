@@ -81,6 +81,7 @@ class Desk:
         self._live: dict[str, LiveSession] = {}
         self._busy: Counter[str] = Counter()  # statements that run or wait, by identity
         self._background: set[asyncio.Future[None]] = set()
+        self.exporting = False  # several sessions at once, which is done once at a time
 
     def find(self, session_id: str, identity: Identity) -> LiveSession:
         """The caller's own open session. Raises NotFound for anybody else's."""
@@ -337,7 +338,7 @@ async def list_sessions(house: House, credential: str | None, client: str) -> li
     """Own sessions, newest first; an auditor sees all, and that he looked is recorded."""
     identity = await establish(house, credential, client)
     if house.rules.audits(identity):
-        await house.log.event("review", {"identity": identity.key, "what": "sessions"})
+        await house.log.event("sessions.listed", {"identity": identity.key, "what": "sessions"})
     return [_shown(house, row) for row in await house.sessions.list_sessions(identity)]
 
 
@@ -346,7 +347,16 @@ async def show_session(
 ) -> dict[str, Any]:
     """One session that the caller may see. Raises NotFound otherwise."""
     identity = await establish(house, credential, client)
-    return _shown(house, await house.sessions.get_session(session_id, identity))
+    return _shown(house, await _seen(house, identity, session_id, "session"))
+
+
+async def _seen(house: House, identity: Identity, session_id: str, what: str) -> SessionRow:
+    """The session, when the caller may see it; that somebody looks at another's is recorded."""
+    row = await house.sessions.get_session(session_id, identity)
+    if row.identity != identity.key:
+        seen = {"identity": identity.key, "session": row.id, "what": what}
+        await house.log.event("sessions.shown", seen)
+    return row
 
 
 def _shown(house: House, row: SessionRow) -> dict[str, Any]:
@@ -360,7 +370,7 @@ async def receipt(
 ) -> dict[str, Any]:
     """The signed receipt of one statement; of an ended session, from the log's own bytes."""
     identity = await establish(house, credential, client)
-    await house.sessions.get_session(session_id, identity)
+    await _seen(house, identity, session_id, "receipt")
     kept = house.desk.receipt(session_id, number)
     if kept is not None:
         return house.log.signed_receipt(kept)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from gateway.grants.access import AccessRules, AutoApprove
 from gateway.grants.lifecycle import Grants
 from gateway.grants.lookups import Lookups
+from gateway.grants.reviews import ReviewPlace, Reviews
 from gateway.grants.sessions import SessionRow, Sessions
 from gateway.grants.standing import Standing
 from gateway.grants.store import ControlStore
@@ -21,6 +22,8 @@ __all__ = [
     "ControlStore",
     "Grants",
     "Lookups",
+    "ReviewPlace",
+    "Reviews",
     "SessionRow",
     "Sessions",
     "Standing",

@@ -96,7 +96,7 @@ class Sessions:
             raise NoGrant(
                 f"The grant {grant.id} is not in force for you on the connection {connection!r}."
             )
-        return _session(row)
+        return row_of(row)
 
     async def get_session(self, session_id: str, by: Identity) -> SessionRow:
         """One's own session, or anybody's for auditors; NotFound otherwise."""
@@ -104,7 +104,7 @@ class Sessions:
         row = await self._one(session_id, whose)
         if row is None:
             raise _not_found()
-        return _session(row)
+        return row_of(row)
 
     async def count(self, statements: Mapping[str, int]) -> None:
         """Write down how many statements each of these sessions has had."""
@@ -119,7 +119,7 @@ class Sessions:
             row = await self._store.fetchrow(_CLOSE, session_id, by.key, self._clock(), statements)
         if row is None:
             raise _not_found()
-        return _session(row)
+        return row_of(row)
 
     async def close_where(self, ended: Callable[[str], bool]) -> int:
         """Close the open sessions that the caller's log says have ended; returns how many. Those of
@@ -132,7 +132,7 @@ class Sessions:
         """The newest first: one's own; auditors see everybody's."""
         whose = None if self._rules.audits(by) else by.key
         rows = await self._store.fetch(_LIST, whose, max(1, min(limit, LIST_LIMIT)))
-        return [_session(row) for row in rows]
+        return [row_of(row) for row in rows]
 
     async def _one(self, session_id: str, whose: str | None) -> Any:
         if not requests.is_id(session_id):
@@ -140,7 +140,8 @@ class Sessions:
         return await self._store.fetchrow(_ONE, session_id, whose)
 
 
-def _session(row: Any) -> SessionRow:
+def row_of(row: Any) -> SessionRow:
+    """A row of the store as a session."""
     return SessionRow(
         id=row["id"],
         identity=row["identity"],

@@ -12,6 +12,15 @@ somebody else has kept, least of all a witness. The byte format is in docs/sessi
 """
 
 from gateway.sessionlog.anchors import Anchoring, Witness, reachable
+from gateway.sessionlog.archive import Archive, Opened, UnreadableError
 from gateway.sessionlog.log import SessionLog
 
-__all__ = ["Anchoring", "SessionLog", "Witness", "reachable"]
+__all__ = [
+    "Anchoring",
+    "Archive",
+    "Opened",
+    "SessionLog",
+    "UnreadableError",
+    "Witness",
+    "reachable",
+]

@@ -13,6 +13,7 @@ import os
 import threading
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gateway.errors import ConfigurationError, Conflict, InvalidRequest, LogUnav
 from gateway.model import RecordRef, SessionFiles
 from gateway.sessionlog import canonical, disk, leaves, merkle, recovery, retention, wal
 from gateway.sessionlog.anchors import Anchoring, Anchors
+from gateway.sessionlog.archive import Archive
 from gateway.sessionlog.note import Checkpoint, LogKey, check_origin
 from gateway.sessionlog.proofs import Found, prove, receipt
 from gateway.sessionlog.session import (
@@ -34,12 +36,13 @@ from gateway.sessionlog.session import (
     parse_id,
 )
 from gateway.sessionlog.tiles import LedgerError, Tiles
-from gateway.sessionlog.writer import Entry, GroupCommit
+from gateway.sessionlog.writer import Entry, GroupCommit, recorded, ref_of
 
 COMMIT_INTERVAL = 1.0  # seconds between commit leaves of a session that grows
 HEARTBEAT_INTERVAL = 60.0  # seconds between leaves that say that nothing else was written
 WITNESS_SECONDS = 5.0  # an export, and the end of the log, wait so long for cosignatures
-LEAF_EVENTS = frozenset({"grant", "policy"})  # first parts of the kinds that the ledger names too
+# First parts of the kinds that the ledger names too, under a checkpoint of their own.
+LEAF_EVENTS = frozenset({"export", "grant", "policy", "review"})
 
 
 class SessionLog:
@@ -158,11 +161,11 @@ class SessionLog:
             session = self._new_session(session_id, "agent")
             entry = self._opening(session, body)
             waiter = self._commits.put(entry)
-        return _ref(await waiter)
+        return ref_of(await waiter)
 
     async def append(self, session_id: str, type: str, body: dict[str, Any]) -> RecordRef:
         """Add a record to an open session; durable on return."""
-        return _ref(await self.put(session_id, type, body))
+        return ref_of(await self.put(session_id, type, body))
 
     def put(
         self, session_id: str, type: str, body: dict[str, Any]
@@ -177,38 +180,48 @@ class SessionLog:
             self._anchors.check()
         with self._commits.lock:
             self._accepting()
-            return self._commits.put(_recorded(self._live(session_id), type, body))
+            return self._commits.put(recorded(self._live(session_id), type, body))
 
     async def close_session(self, session_id: str, body: dict[str, Any]) -> RecordRef:
         """End a session: `close` record, its leaf and a checkpoint are durable on return."""
         with self._commits.lock:
             self._commits.check()
             session = self._live(session_id)
-            entry = _recorded(session, "close", body)
+            entry = recorded(session, "close", body)
             entry.leaves = (("close", session.leaf("close", self._boot, now())),)
             entry.checkpoint = True
             waiter = self._commits.put(entry)
-        ref = _ref(await waiter)
+        ref = ref_of(await waiter)
         await asyncio.to_thread(self._file, session)
         return ref
 
-    async def event(self, type: str, body: dict[str, Any]) -> RecordRef:
+    async def event(self, type: str, body: dict[str, Any], **stated: Any) -> RecordRef:
         """Record what belongs to no session: a failed log-in, a grant's decision, a policy load.
 
-        `type` is the kind, like `login.failed` or `grant.approved`. Kinds that begin with grant or
-        policy become leaves of the ledger too.
+        `type` is the kind, like `login.failed` or `grant.approved`. Kinds that begin as LEAF_EVENTS
+        say become leaves of the ledger too, which hold `stated` as well.
         """
         if not KIND.fullmatch(type):
             raise InvalidRequest(f"{type!r} is no kind of event (lower-case words and dots)")
         with self._commits.lock:
             self._accepting()
-            entry = _recorded(self._gateway, "event", {**body, "kind": type})
+            entry = recorded(self._gateway, "event", {**body, "kind": type})
             family = type.split(".")[0].split("_")[0]
             if family in LEAF_EVENTS:
-                leaf = self._gateway.leaf(family, self._boot, now(), kind=type)
+                leaf = self._gateway.leaf(family, self._boot, now(), kind=type, **stated)
                 entry.leaves = ((family, leaf),)
+                entry.checkpoint = True
             waiter = self._commits.put(entry)
-        return _ref(await waiter)
+        return replace(ref_of(await waiter), leaf=next(iter(entry.indices), None))
+
+    def archive(self) -> Archive:
+        """What there is of all sessions, for whoever looks for some of them."""
+        return Archive(self, self._store, self._tiles, self._reading)
+
+    async def anchored(self, size: int) -> Checkpoint | None:
+        """A checkpoint over so many leaves, cosigned when that takes no more than some seconds."""
+        await self._anchors.covering(size, WITNESS_SECONDS)
+        return self._anchors.over(size) or self._checkpoint
 
     def ended(self, session_id: str) -> bool:
         """Whether this log holds the session and nothing will be added to it."""
@@ -245,6 +258,13 @@ class SessionLog:
             found = await asyncio.to_thread(self._from_memory, session, count, commit)
         await self._anchors.covering(max(found.needed, since or 0), wait)
         return await asyncio.to_thread(self._assemble, found, since)
+
+    def record(self, sid: str, number: int) -> bytes | None:
+        """A durable record of a session that has no file yet, without its LF."""
+        with self._commits.lock:
+            session = self._sessions.get(sid)
+        with self._reading:
+            return None if session is None else session.line(number, self._read)
 
     # What witnesses are asked about.
 
@@ -288,7 +308,7 @@ class SessionLog:
                 await self.close_session(session.sid, reason)
             with self._commits.lock:
                 self._commits.check()
-                entry = _recorded(self._gateway, "close", {"reason": "gateway_stopped"})
+                entry = recorded(self._gateway, "close", {"reason": "gateway_stopped"})
                 entry.leaves = (("close", self._gateway.leaf("close", self._boot, now())),)
                 entry.checkpoint = True
                 waiter = self._commits.put(entry)
@@ -330,7 +350,7 @@ class SessionLog:
         """The entry that opens a session. Its number is taken when its record could be built."""
         if (body.get("kind") == "gateway") != (session.kind == "gateway"):
             raise InvalidRequest("only the gateway's own session is of kind gateway")
-        entry = _recorded(session, "open", body)
+        entry = recorded(session, "open", body)
         entry.leaves = (("open", session.leaf("open", self._boot, now())),)
         self._next_session += 1
         self._sessions[session.sid] = session
@@ -399,23 +419,15 @@ class SessionLog:
         opened = {"gateway_version": self._version, "kind": "gateway"}
         entries.append(self._opening(gateway, opened))
         if state.quarantined or interrupted:
-            entries.append(_recorded(gateway, "event", state.event()))
+            entries.append(recorded(gateway, "event", state.event()))
         entries[-1].checkpoint = True
         self._write(entries, head)
         return gateway
 
     def _head(self, previous: str, end: int) -> bytes:
         """The first line of a segment: where the ledger and the numbers stand at its beginning."""
-        fields = {
-            "boot": self._boot.hex(),
-            "leaves": self._tree.size,
-            "origin": self._key.origin,
-            "previous": {"end": end, "name": previous} if previous else None,
-            "root": self._tree.root().hex(),
-            "session_no": self._written_sessions + 1,
-            "v": 1,
-        }
-        return b"h " + canonical.encode(fields) + b"\n"
+        number = self._written_sessions + 1
+        return leaves.head(self._boot, self._key, self._tree, number, previous, end)
 
     # The writer's side: called by the commit thread alone (and by `_begin`, before there is one).
 
@@ -485,16 +497,3 @@ class SessionLog:
             self._checkpoint = checkpoint
             disk.replace(self._directory / "ledger" / "checkpoint", checkpoint.note, durable=False)
             self._anchors.notify()
-
-
-def _recorded(session: Session, type_: str, body: dict[str, Any]) -> Entry:
-    """The entry of the session's next record."""
-    raw, ts = session.record(type_, body)
-    ref = RecordRef(session.n - 1, session.head.hex(), ts)
-    return Entry(session, raw, (), checkpoint=False, ref=ref)
-
-
-def _ref(ref: RecordRef | None) -> RecordRef:
-    if ref is None:
-        raise LogUnavailable("the session log gave no place to a record")
-    return ref

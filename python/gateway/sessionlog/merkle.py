@@ -7,7 +7,9 @@ Verification follows RFC 9162, 2.1.3.2 and 2.1.4.2, and raises ProofError; it ne
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 # (level, n) -> hash of the complete subtree over the leaves n·2^level … (n+1)·2^level - 1
 Node = Callable[[int, int], bytes]
@@ -114,6 +116,28 @@ def consistency_proof(node: Node, old: int, new: int) -> tuple[bytes, ...]:
     if not complete:
         path.append(_range_root(node, low, high))
     return tuple(reversed(path))
+
+
+def cover_proof(node: Node, indices: Sequence[int], size: int) -> Iterator[bytes]:
+    """The roots of the largest subtrees that hold none of these leaves, from left to right.
+
+    `indices` ascend without repetition. Whoever has the leaves and these has the root: a range
+    without one of the leaves is the next hash, a leaf is itself, any other range is the node over
+    its two parts (RFC 6962, 2.1). Many leaves share what their single proofs would repeat.
+    """
+    if any(later <= earlier for earlier, later in pairwise(indices)):
+        raise ValueError("the leaves are not in order")
+    if indices and not 0 <= indices[0] <= indices[-1] < size:
+        raise ValueError(f"not all leaves are in a tree of {size}")
+    pending = [(0, size, 0, len(indices))]  # low, high, and which of the leaves lie between
+    while pending:
+        low, high, first, last = pending.pop()
+        if first == last:
+            yield _range_root(node, low, high)
+        elif high - low > 1:
+            middle = low + _split(high - low)
+            between = bisect_left(indices, middle, first, last)
+            pending += [(middle, high, between, last), (low, middle, first, between)]
 
 
 def verify_inclusion(

@@ -200,6 +200,11 @@ class Session:
         """The next record is durable at this place."""
         self._places.extend((segment, offset, length))
 
+    def line(self, number: int, read: ReadAt) -> bytes | None:
+        """One stored line without its LF; None when it is not durable."""
+        place = self._places[number * 3 : number * 3 + 3]
+        return read(*place) if len(place) == 3 else None
+
     def lines(self, count: int, read: ReadAt) -> Iterator[bytes]:
         """The first `count` stored lines with their LF."""
         for at in range(0, count * 3, 3):

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.errors import LogUnavailable
 from gateway.model import RecordRef
@@ -32,6 +33,20 @@ class Entry:
     ref: RecordRef | None = None
     waiter: asyncio.Future[RecordRef | None] | None = None
     indices: list[int] = field(default_factory=list)  # of the leaves, once written
+
+
+def recorded(session: Session, type_: str, body: dict[str, Any]) -> Entry:
+    """The entry of the session's next record."""
+    raw, ts = session.record(type_, body)
+    ref = RecordRef(session.n - 1, session.head.hex(), ts)
+    return Entry(session, raw, (), checkpoint=False, ref=ref)
+
+
+def ref_of(ref: RecordRef | None) -> RecordRef:
+    """What a waiter got. Raises LogUnavailable when that is nothing."""
+    if ref is None:
+        raise LogUnavailable("the session log gave no place to a record")
+    return ref
 
 
 class GroupCommit:

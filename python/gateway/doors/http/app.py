@@ -17,10 +17,11 @@ from starlette.types import Receive, Scope, Send
 from gateway.doors.http import metrics
 from gateway.doors.http.body import StrictRoute
 from gateway.doors.http.caller import caller
+from gateway.doors.http.download import Download
 from gateway.doors.http.problem import gateway_failed, problem
 from gateway.doors.http.stream import QueryAnswer
 from gateway.errors import InvalidRequest, MaskgateError, NotFound
-from gateway.flows import evidence, grant, health, schema, session
+from gateway.flows import evidence, grant, health, review, schema, session
 from gateway.flows.house import House
 from gateway.flows.session import grant_record
 
@@ -51,6 +52,23 @@ class GrantDecision(_Body):
 class SessionRequest(_Body):
     connection: str
     grant: str | None = None
+
+
+class EvidenceRequest(_Body):
+    """All that is given must hold. A body, not a query: addresses are written down on the way."""
+
+    identity: str | None = None
+    actor: str | None = None
+    connection: str | None = None
+    grant: str | None = None
+    table: str | None = None
+    patient_token: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+
+class ReviewRequest(_Body):
+    note: str
 
 
 class _App(FastAPI):
@@ -89,6 +107,7 @@ def create_app(house: House, lifespan: Lifespan | None = None) -> FastAPI:
     _open_routes(app, house)
     _people_routes(app, house)
     _session_routes(app, house)
+    _auditor_routes(app, house)
     return app
 
 
@@ -224,3 +243,21 @@ def _session_routes(app: FastAPI, house: House) -> None:
         data = await evidence.export(house, *caller(request), session_id, since)
         name = f'attachment; filename="maskgate-{session_id}.zip"'
         return Response(data, media_type="application/zip", headers={"Content-Disposition": name})
+
+
+def _auditor_routes(app: FastAPI, house: House) -> None:
+    @app.post("/v1/evidence")
+    async def collection(request: Request, body: EvidenceRequest) -> Response:
+        made = await evidence.collect(house, *caller(request), body.model_dump())
+        return Download(made, house.limits.client_stall_seconds)
+
+    @app.get("/v1/reviews")
+    async def reviews(
+        request: Request, state: Annotated[str, Query(pattern="^(due|done)$")] = "due"
+    ) -> dict[str, Any]:
+        found = await review.list_reviews(house, *caller(request), done=state == "done")
+        return {"items": found}
+
+    @app.post("/v1/sessions/{session_id}/reviews", status_code=201)
+    async def add_review(request: Request, session_id: str, body: ReviewRequest) -> dict[str, Any]:
+        return await review.review(house, *caller(request), session_id, body.note)

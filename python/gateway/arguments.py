@@ -1,0 +1,90 @@
+"""What commands that call a gateway share: checked arguments, and how an answer is shown.
+
+Refuses what no header and no path can carry; nothing that is shown is markup.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from gateway.client import check_token, check_url
+
+OUT = Console()
+ERR = Console(stderr=True)
+
+
+def checked(check: Callable[[str], str]) -> Callable[[str], str]:
+    """A check of the client's as one of the command line's: what is wrong is a usage error."""
+
+    def callback(value: str) -> str:
+        try:
+            return check(value)
+        except ValueError as wrong:
+            raise typer.BadParameter(str(wrong)) from None
+
+    return callback
+
+
+def _name(value: str) -> str:
+    """An identifier that stands in an address; any other character would name another address."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,128}", value):
+        raise ValueError("letters, digits, - and _ only")
+    return value
+
+
+def optional_name(value: str | None) -> str | None:
+    """A name that may be left out."""
+    return None if value is None else checked(_name)(value)
+
+
+Url = Annotated[
+    str,
+    typer.Option(envvar="MASKGATE_URL", help="The gateway's address.", callback=checked(check_url)),
+]
+Token = Annotated[
+    str,
+    typer.Option(
+        envvar="MASKGATE_TOKEN",
+        help="A bearer token of a configured issuer.",
+        show_envvar=True,
+        callback=checked(check_token),
+    ),
+]
+Connection = Annotated[
+    str, typer.Argument(help="A connection of the configuration.", callback=checked(_name))
+]
+GrantId = Annotated[str, typer.Argument(help="The grant's id.", callback=checked(_name))]
+SessionId = Annotated[str, typer.Argument(help="The session's id.", callback=checked(_name))]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for programs instead of a table.")]
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+
+def show(items: list[dict[str, Any]], as_json: bool) -> None:
+    """One thing, or several, line by line: nothing is cut off, so an id can be copied."""
+    if as_json:
+        OUT.print_json(json.dumps(items))
+        return
+    if not items:
+        OUT.print("nothing")
+    for number, item in enumerate(items):
+        if number:
+            OUT.print()
+        for key, value in item.items():
+            OUT.print(Text(f"{key}: ", style="bold") + cell(value), soft_wrap=True)
+
+
+def cell(value: Any) -> Text:
+    """Text, never markup: `[REDACTED]` is no tag, and a value may try to be one."""
+    if value is None or value == []:
+        return Text("–")
+    if isinstance(value, list) and not any(isinstance(one, dict | list) for one in value):
+        return Text(", ".join(str(one) for one in value))
+    return Text(json.dumps(value) if isinstance(value, dict | list) else str(value))
