@@ -6,15 +6,15 @@ import contextlib
 import io
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import bundles
 import pytest
 from bundles import STAND_IN, Case, Judge
 
-from gateway import _kernel
 from gateway.auditor import verify
+from gateway.evidence import fast
 from gateway.sessionlog import SessionLog
 
 
@@ -48,19 +48,36 @@ def judge(case: Case, tmp_path: Path) -> Judge:
         argv = [str(path), *arguments]
         if trust is not None:
             argv += ["--trust", str(trust)]
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            code = verify.main(argv)
-        text = said.getvalue()
-        assert "Traceback" not in text
-        if set(arguments) <= {"--list"}:
-            lines: list[str] = []
-            second, sentence = _kernel.verify_bundle(
-                path, trust, listing="--list" in arguments, say=lines.append
-            )
-            assert second == code, f"verify.py: {text}\nthe kernel: {sentence}"
-            listed = "\n".join(lines)
-            assert all(c.isprintable() or c == "\n" for c in listed + sentence)
-        return code, text
+        script = judged_by(verify.main, argv, tmp_path / "script")
+        if not {"--pure", "--self", "--no-such-option"}.isdisjoint(arguments):
+            return script[:2]
+        kernel = judged_by(fast.main, argv, tmp_path / "kernel")
+        assert kernel[0] == script[0], f"verify.py: {script[1]}\nthe kernel: {kernel[1]}"
+        if script[0] in (0, 2) and "--help" not in arguments:
+            assert kernel[1].splitlines()[-1] == script[1].splitlines()[-1]
+        assert all(c.isprintable() or c == "\n" for c in kernel[1])
+        assert kernel[2] == script[2], "they remember otherwise"
+        if "--remember" in arguments and script[2] is not None:
+            Path(arguments[arguments.index("--remember") + 1]).write_bytes(script[2])
+        return script[:2]
 
     return run
+
+
+def judged_by(
+    main: Callable[[list[str]], int], argv: list[str], memory: Path
+) -> tuple[int, str, bytes | None]:
+    """The exit code, what was printed, and the auditor's memory, of which `memory` is a copy."""
+    argv = list(argv)
+    if "--remember" in argv:
+        at = argv.index("--remember") + 1
+        kept, argv[at] = Path(argv[at]), str(memory)
+        memory.unlink(missing_ok=True)
+        if kept.exists():
+            memory.write_bytes(kept.read_bytes())
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = main(argv)
+    text = said.getvalue()
+    assert "Traceback" not in text
+    return code, text, memory.read_bytes() if memory.exists() else None

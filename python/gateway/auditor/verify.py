@@ -266,12 +266,14 @@ def _climb(where: str, fn: int, sn: int, start: bytes, siblings: Proof) -> tuple
 
 
 def check_inclusion(where: str, leaf: bytes, at: int, size: int, way: Proof, root: bytes) -> None:
-    refuse(not 0 <= at < size, f"{where}: leaf {at} is not in a tree of {size}")
+    formed = 0 <= at < size and len(root) == 32
+    refuse(not formed, f"{where}: leaf {at} is not in a tree of {size}")
     same(f"{where}, root", _climb(where, at, size - 1, leaf, way)[1].hex(), root.hex())
 
 
 def check_extension(where: str, old: int, new: int, proof: Proof, was: bytes, now: bytes) -> None:
-    refuse(not 0 <= old <= new, f"{where}: a tree of {new} cannot extend one of {old}")
+    possible = 0 <= old <= new and len(now) == 32
+    refuse(not possible, f"{where}: a tree of {new} cannot extend one of {old}")
     if old in (0, new):
         known = was if old else hashlib.sha256().digest()
         same(f"{where}, proof and root", (len(proof), was), (0, known))
@@ -580,8 +582,7 @@ class Leaves:
         kinds = list(self.found)
         self.last = kinds[-1] if kinds else ""
         same("ledger/leaves.jsonl", kinds[:-1], ["boot", "open"])
-        known = self.last in ("close", *UNFINISHED)
-        refuse(not known, "ledger/leaves.jsonl: ends with no close, commit or recovery")
+        same("ledger/leaves.jsonl, an end", self.last in ("close", *UNFINISHED), True)
         boot = fits(self.found["boot"], "boot", "boot leaf")
         same("boot leaf, origin and key", (boot["origin"], boot["key"]), (key.name, key.vkey))
         self.boot = bytes.fromhex(boot["boot"])
@@ -766,6 +767,7 @@ def check_records(session: memoryview, manifest: Object, leaves: Leaves, engine:
             story.statements[number].receipt = receipt
     leaf, where = leaves.found[leaves.last], f"{leaves.last} leaf"
     same("manifest.json, records", index + 1, manifest["records"])
+    refuse(index < 0, "session.jsonl: no record")
     same(f"{where}, n", index + 1, leaf.get("n"))
     same(f"{where}, bytes", len(session), leaf.get("bytes"))
     same(f"{where}, head of the chain", head.hex(), leaf.get("head"))
@@ -775,8 +777,7 @@ def check_records(session: memoryview, manifest: Object, leaves: Leaves, engine:
 
 
 def check_consistency(data: memoryview, genesis: Object, size: int, root: bytes) -> Object:
-    """The checkpoint the session was opened at is a beginning of the bundle's own; gives the proof
-    from a checkpoint that the auditor remembers, which is there when he asked for one."""
+    """The checkpoint at open is a beginning of the bundle's; gives the proof that was asked for."""
     where = "ledger/consistency.json"
     stated = spelled(bytes(data), "consistency", where)
     same(f"{where}, from and to", (stated["from"], stated["to"]), (genesis["cp_size"], size))
@@ -789,8 +790,7 @@ def check_consistency(data: memoryview, genesis: Object, size: int, root: bytes)
 
 
 def remember(file: Path, origin: str, signed: Signed, genesis: Object, since: Object) -> str:
-    """Why the ledger is not shown to go on from the newest checkpoint that the auditor has seen;
-    empty when it is: then this one stands in his file, too (a line: origin, size, root)."""
+    """Why the ledger is not shown to go on from what the auditor has seen; else it is added."""
     size, root, _ = signed
     kept = file.read_bytes() if file.exists() else b""
     formed = re.fullmatch(rb"([\w./:~-]{1,255} [1-9]\d{0,15} [0-9a-f]{64}\n)*", kept)
@@ -983,7 +983,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(Exception):
             print(f"verify.py: {said}\nusage: verify.py BUNDLE --trust FILE", file=sys.stderr)
         try:  # what cannot be written must not change the exit code when the interpreter ends
-            print(end="", flush=True)
+            getattr(sys.stdout, "flush", str)()
         except OSError:
             sys.stdout = None
         return USAGE
