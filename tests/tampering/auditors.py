@@ -70,7 +70,7 @@ def cosignatures(choice: random.Random, body: bytes, own: bytes) -> list[bytes]:
         behind = base64.b64decode(genuine.split(b" ")[2])[4:]
         wrong = choice.choice((
             genuine + genuine,
-            own.split(b"\n\n")[1],
+            own[len(body) + 1 :],
             witness.line(body, LATEST + 1),
             witness.line(body, 2**64 - 1),
             witness.line(body, 7, stated=8),

@@ -6,15 +6,15 @@ import contextlib
 import io
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import bundles
 import pytest
 from bundles import STAND_IN, Case, Judge
 
+from gateway import _kernel
 from gateway.auditor import verify
-from gateway.evidence import fast
 from gateway.sessionlog import SessionLog
 
 
@@ -48,36 +48,42 @@ def judge(case: Case, tmp_path: Path) -> Judge:
         argv = [str(path), *arguments]
         if trust is not None:
             argv += ["--trust", str(trust)]
-        script = judged_by(verify.main, argv, tmp_path / "script")
-        if not {"--pure", "--self", "--no-such-option"}.isdisjoint(arguments):
-            return script[:2]
-        kernel = judged_by(fast.main, argv, tmp_path / "kernel")
-        assert kernel[0] == script[0], f"verify.py: {script[1]}\nthe kernel: {kernel[1]}"
-        if script[0] in (0, 2) and "--help" not in arguments:
-            assert kernel[1].splitlines()[-1] == script[1].splitlines()[-1]
-        assert all(c.isprintable() or c == "\n" for c in kernel[1])
-        assert kernel[2] == script[2], "they remember otherwise"
-        if "--remember" in arguments and script[2] is not None:
-            Path(arguments[arguments.index("--remember") + 1]).write_bytes(script[2])
-        return script[:2]
+        remembered = None
+        if "--remember" in arguments:
+            remembered = Path(arguments[arguments.index("--remember") + 1])
+        before = copied(remembered, tmp_path / "before")
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = verify.main(argv)
+        text = said.getvalue()
+        assert "Traceback" not in text
+        flags = {argument for argument in arguments if argument.startswith("--")}
+        if flags <= {"--list", "--remember", "--receipts"} and str(tmp_path) not in arguments:
+            lines: list[str] = []
+            receipts = "--receipts" in flags and arguments[arguments.index("--receipts") + 1]
+            second, sentence = _kernel.verify_bundle(
+                path, trust, listing="--list" in flags, say=lines.append,
+                remember=before, receipts=receipts or None,
+            )  # fmt: skip
+            assert second == code, f"verify.py: {text}\nthe kernel: {sentence}"
+            assert code in (1, 3) or sentence == text.splitlines()[-1]
+            listed = "\n".join(lines)
+            assert all(c.isprintable() or c == "\n" for c in listed + sentence)
+            assert content(before) == content(remembered), "they remember otherwise"
+        return code, text
 
     return run
 
 
-def judged_by(
-    main: Callable[[list[str]], int], argv: list[str], memory: Path
-) -> tuple[int, str, bytes | None]:
-    """The exit code, what was printed, and the auditor's memory, of which `memory` is a copy."""
-    argv = list(argv)
-    if "--remember" in argv:
-        at = argv.index("--remember") + 1
-        kept, argv[at] = Path(argv[at]), str(memory)
-        memory.unlink(missing_ok=True)
-        if kept.exists():
-            memory.write_bytes(kept.read_bytes())
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = main(argv)
-    text = said.getvalue()
-    assert "Traceback" not in text
-    return code, text, memory.read_bytes() if memory.exists() else None
+def copied(file: Path | None, to: Path) -> Path | None:
+    """A copy of what an auditor remembers, for the second verifier."""
+    if file is None:
+        return None
+    to.unlink(missing_ok=True)
+    if file.exists():
+        to.write_bytes(file.read_bytes())
+    return to
+
+
+def content(file: Path | None) -> bytes | None:
+    return file.read_bytes() if file is not None and file.exists() else None
