@@ -1,6 +1,6 @@
 """What an auditor brings to a forged bundle: trust file, memory, receipts, and who cosigned it.
 
-Good often enough that the steps behind are reached, and wrong in every way that is known.
+At most one of them is wrong, so that the steps behind are reached; in every way that is known.
 """
 
 from __future__ import annotations
@@ -55,20 +55,22 @@ STRANGER = Witness(WITNESSES[0].name, Ed25519PrivateKey.from_private_bytes(b"\x0
 #: The same key under a second name: no second witness.
 ALIAS = Witness("witness.example.org/alias", WITNESSES[0].private)
 LATEST = 2**63 - 1
+#: Which of them is wrong; often none.
+FAULTS = ("cosignatures", "since", "trust", "remembered", "receipts", "", "", "")
 
 
-def cosignatures(choice: random.Random, body: bytes, own: bytes) -> list[bytes]:
-    """Lines behind the log's `own`: most of them good, in any order."""
-    lines = [
-        witness.line(body, choice.choice((0, 1_795_000_000, LATEST)))
+def cosignatures(choice: random.Random, body: bytes, own: bytes, wrong: bool) -> list[bytes]:
+    """Lines behind the log's `own`, in any order."""
+    lines = {
+        witness: witness.line(body, choice.choice((0, 1_795_000_000, LATEST)))
         for witness in (*WITNESSES, STRANGER)
-        if choice.random() < 0.6
-    ]
-    if choice.random() < 0.25:
+        if choice.random() < 0.7
+    }
+    if wrong:
         witness = choice.choice((*WITNESSES, STRANGER))
         genuine = witness.line(body, 7)
         behind = base64.b64decode(genuine.split(b" ")[2])[4:]
-        wrong = choice.choice((
+        odd = choice.choice((
             genuine + genuine,
             own[len(body) + 1 :],
             witness.line(body, LATEST + 1),
@@ -91,21 +93,20 @@ def cosignatures(choice: random.Random, body: bytes, own: bytes) -> list[bytes]:
             genuine.replace(b"witness.", "wítness.".encode()),
             b"AAAAAAAA\n",
         ))  # fmt: skip
-        # A line in its place, so that a wrong one need not be a second one.
-        lines = [line for line in lines if not line.startswith(genuine[:40])]
-        lines.append(wrong)
-    choice.shuffle(lines)
-    return lines
+        lines[witness] = odd
+    shuffled = list(lines.values())
+    choice.shuffle(shuffled)
+    return shuffled
 
 
-def trust(choice: random.Random, plain: Object) -> Object:
+def trust(choice: random.Random, plain: Object, wrong: bool) -> Object:
     """The log's trust file, mostly with witnesses of whom some are enough."""
-    if choice.random() < 0.4:
+    if choice.random() < 0.4 and not wrong:
         return plain
     named = choice.sample(WITNESSES, choice.randrange(1, 4))
     stated = plain | {"witnesses": [one.vkey for one in named]}
     stated["quorum"] = choice.randrange(1, len(named) + 1)
-    if choice.random() < 0.2:
+    if wrong:
         stated |= choice.choice((
             {"quorum": 0}, {"quorum": len(named) + 1}, {"quorum": True}, {"quorum": None},
             {"witnesses": []}, {"witnesses": [], "quorum": 0}, {"witnesses": None},
@@ -129,21 +130,21 @@ def trust_file(choice: random.Random, stated: Object) -> bytes:
 
 
 def remembered(
-    choice: random.Random, origin: str, roots: list[bytes], likely: list[int]
+    choice: random.Random, origin: str, roots: list[bytes], likely: list[int], wrong: bool
 ) -> bytes | None:
     """Lines of checkpoints; `roots` are those of the ledger, `likely` the sizes to have seen."""
-    if choice.random() < 0.5:
+    if choice.random() < 0.3 and not wrong:
         return None
     lines = []
     for _ in range(choice.choice((0, 1, 1, 1, 2, 3))):
         size = choice.choice((*likely, *likely, choice.randrange(len(roots) + 3)))
         root = roots[size] if size < len(roots) else choice.randbytes(32)
-        if choice.random() < 0.1:
+        if wrong and choice.random() < 0.4:
             root = choice.randbytes(32)
         name = origin if choice.random() < 0.9 else "log.example.org/other"
-        if size or choice.random() < 0.1:
+        if size or wrong:
             lines.append(f"{name} {size} {root.hex()}\n")
-    if choice.random() < 0.1:
+    if wrong and choice.random() < 0.6:
         good = f"{origin} 7 {'0a' * 32}\n"
         lines.append(choice.choice((
             good[:-1], good.replace("\n", "\r\n"), good.replace(" 7", " 07"), "\n", "word\n",
@@ -156,10 +157,15 @@ def remembered(
 
 
 def receipts(
-    choice: random.Random, session: str, key: Any, records: list[Object], heads: list[bytes]
+    choice: random.Random,
+    session: str,
+    key: Any,
+    records: list[Object],
+    heads: list[bytes],
+    wrong: bool,
 ) -> list[Object] | None:
     """What clients of this session and of others may come with; `key` signs."""
-    if choice.random() < 0.4:
+    if choice.random() < 0.4 and not wrong:
         return None
     made = []
     for record, head in zip(records, heads, strict=False):
@@ -171,14 +177,15 @@ def receipts(
             stated |= {"statement": body.get("statement_no"), "record_hash": head.hex()}
             made.append(stated | {"session": session, "key": key.vkey})
     if not made or choice.random() < 0.2:
-        # Of a statement that did not end so, or not yet, or that there is not.
+        # Of another session; or of a statement that ended otherwise, or not yet, or is not there.
         made.append({
-            "session": session, "statement": choice.randrange(5), "record_hash": "00" * 32,
-            "rows": 1, "truncated": False, "cells_masked": {}, "digest": "00" * 32, "notes": [],
+            "session": session if wrong else str(uuid.UUID(int=8)),
+            "statement": choice.randrange(5), "record_hash": "00" * 32, "rows": 1, "truncated": False, "cells_masked": {}, "digest": "00" * 32, "notes": [],
             "key": key.vkey,
         })  # fmt: skip
     at = choice.randrange(len(made))
-    if choice.random() < 0.3:
+    kind = choice.randrange(4) if wrong else -1
+    if kind in (0, 1):
         made[at] |= choice.choice((
             {"session": str(uuid.UUID(int=7))}, {"session": session.upper()}, {"session": 7},
             {"statement": 99}, {"statement": 0}, {"statement": True}, {"statement": -1},
@@ -188,10 +195,10 @@ def receipts(
         ))  # fmt: skip
     for receipt in made:
         receipt["signature"] = signed(key, receipt)
-    if choice.random() < 0.15:
+    if kind == 2:
         changes = ({"rows": 78}, {"signature": ""}, {"signature": 1}, {"key": 1}, {"more": 2})
         made[at] |= choice.choice(changes)
-    if choice.random() < 0.05:
+    if kind == 3 and choice.random() < 0.3:
         made[at].pop(choice.choice(sorted(made[at])))
     return made
 
@@ -208,7 +215,7 @@ def signed(key: Any, receipt: Object) -> str:
     return base64.b64encode(key.private.sign(message)).decode()
 
 
-def receipt_files(choice: random.Random, made: list[Object]) -> dict[str, bytes]:
+def receipt_files(choice: random.Random, made: list[Object], wrong: bool) -> dict[str, bytes]:
     """The directory: the receipts, and what is none and is not called so."""
     files = {
         f"{number}.json": json.dumps(one, indent=choice.choice((None, 2))).encode()
@@ -216,6 +223,6 @@ def receipt_files(choice: random.Random, made: list[Object]) -> dict[str, bytes]
     }
     if choice.random() < 0.3:
         files["read me.txt"] = b"not a receipt"
-    if choice.random() < 0.03:
+    if wrong and choice.random() < 0.1:
         files[choice.choice((".json", "z.json"))] = choice.choice((b"", b"[]", b"{}", b"\xff"))
     return files

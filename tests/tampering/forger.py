@@ -211,8 +211,9 @@ class Forger:
         note = self.signer.note(body)
         stated = self.extension(size, tree) | {"to": len(tree)}
         if self.audited:
-            note += b"".join(auditors.cosignatures(choice, body, note))
-            self.bring(sid, size, tree, heads, stated)
+            wrong = choice.choice(auditors.FAULTS)
+            note += b"".join(auditors.cosignatures(choice, body, note, wrong == "cosignatures"))
+            self.bring(sid, size, tree, heads, stated, wrong)
         consistency = self.touched("consistency", stated)
         documents = self.touched("documents", {"grant.json": grant, "policy.toml": POLICY})
         members = {
@@ -229,29 +230,36 @@ class Forger:
         return {"from": old, "proof": [one.hex() for one in extension_of(old, tree)]}
 
     def bring(
-        self, sid: str, opened: int, tree: list[bytes], heads: list[bytes], stated: Record
+        self,
+        sid: str,
+        opened: int,
+        tree: list[bytes],
+        heads: list[bytes],
+        stated: Record,
+        wrong: str,
     ) -> None:
         """What the auditor has; `stated` may get the proof that he asked for."""
         choice = self.choice
         since = choice.randrange(len(tree) + 1)
-        if choice.random() < 0.4:
+        if choice.random() < 0.6 or wrong == "since":
             stated["since"] = self.extension(since, tree)
-            if choice.random() < 0.1:
+            if wrong == "since":
                 stated["since"] |= choice.choice(
                     ({"from": len(tree) + 1}, {"from": -1}, {"proof": ["00" * 32]}, {"to": 1},
                      {"proof": [1]}, {"proof": ["00"]}, {"from": None})
                 )  # fmt: skip
-        known = self.touched("trust", auditors.trust(choice, self.signer.trust()))
+        known = self.touched("trust", auditors.trust(choice, self.signer.trust(), wrong == "trust"))
         roots = [root_of(tree[:number]) for number in range(len(tree) + 1)]
         likely = [opened, since, since, len(tree)]
-        seen = auditors.remembered(choice, ORIGIN, roots, likely)
-        kept = auditors.receipts(choice, sid, self.signer, self.records, heads)
+        seen = auditors.remembered(choice, ORIGIN, roots, likely, wrong == "remembered")
+        altered = wrong == "receipts"
+        kept = auditors.receipts(choice, sid, self.signer, self.records, heads, altered)
         self.brought = Brought(
             self.touched("trust.json", auditors.trust_file(choice, known)),
             None if seen is None else self.touched("remembered", seen),
         )
         if kept is not None:
-            files = auditors.receipt_files(choice, self.one_of("receipt", kept))
+            files = auditors.receipt_files(choice, self.one_of("receipt", kept), altered)
             written = self.one_of("receipt.json", list(files.values()))
             self.brought.receipts = dict(zip(files, written, strict=True))
 
