@@ -178,11 +178,19 @@ def receipts(
             made.append(stated | {"session": session, "key": key.vkey})
     if not made or choice.random() < 0.2:
         # Of another session; or of a statement that ended otherwise, or not yet, or is not there.
-        made.append({
-            "session": session if wrong else str(uuid.UUID(int=8)),
-            "statement": choice.randrange(5), "record_hash": "00" * 32, "rows": 1, "truncated": False, "cells_masked": {}, "digest": "00" * 32, "notes": [],
-            "key": key.vkey,
-        })  # fmt: skip
+        made.append(
+            {
+                "session": session if wrong else str(uuid.UUID(int=8)),
+                "statement": choice.randrange(5),
+                "record_hash": "00" * 32,
+                "rows": 1,
+                "truncated": False,
+                "cells_masked": {},
+                "digest": "00" * 32,
+                "notes": [],
+                "key": key.vkey,
+            }
+        )
     at = choice.randrange(len(made))
     kind = choice.randrange(4) if wrong else -1
     if kind in (0, 1):
