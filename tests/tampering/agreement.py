@@ -32,6 +32,13 @@ _WORKERS = 2
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(b"not secret: for forged bundles.."))
 
 
+#: What the forgeries have to get as far as: sentences of steps behind others, of both verifiers.
+REASONS = (
+    "witnesses it needs", "stands there twice", "as remembered", "no proof from", "--remember",
+    "no quorum", "not every receipt", "is not recorded as it says", "verified and anchored",
+)  # fmt: skip
+
+
 class Court:
     """A folder with a trust file and what else an auditor has, before which bundles are brought."""
 
@@ -41,6 +48,7 @@ class Court:
         self.trust = folder / "trust.json"
         self.plain = json.dumps(signer.trust()).encode()
         self.trust.write_bytes(self.plain)
+        self.reached: collections.Counter[str] = collections.Counter()
 
     def verdicts(
         self, data: bytes, *, trusted: bool = True, brought: Brought | None = None
@@ -94,7 +102,11 @@ def try_seeds(seeds: range, court: Court) -> tuple[collections.Counter[int], lis
         script, kernel, said = court.verdicts(data, trusted=seed % 8 > 0, brought=brought)
         counts[script] += 1
         ours, theirs = court.remembered()
-        why, reason = (text.strip().split("\n")[-1] for text in said.split("\n\n", 1))
+        script_said, kernel_said = said.split("\n\n", 1)
+        why, reason = (text.strip().split("\n")[-1] for text in (script_said, kernel_said))
+        court.reached.update(
+            told for told in REASONS if told in script_said and told in kernel_said
+        )
         # Where nothing is wrong, they say in one word what is missing.
         alike = ours == theirs and (script not in (0, 2) or why == reason)
         if script != kernel or not alike or "not verifiable" in said:

@@ -135,16 +135,16 @@ def remembered(
     """Lines of checkpoints; `roots` are those of the ledger, `likely` the sizes to have seen."""
     if choice.random() < 0.3 and not wrong:
         return None
-    lines = []
+    lines, malformed = [], wrong and choice.random() < 0.5
     for _ in range(choice.choice((0, 1, 1, 1, 2, 3))):
         size = choice.choice((*likely, *likely, choice.randrange(len(roots) + 3)))
         root = roots[size] if size < len(roots) else choice.randbytes(32)
-        if wrong and choice.random() < 0.4:
+        if wrong and not malformed:
             root = choice.randbytes(32)
         name = origin if choice.random() < 0.9 else "log.example.org/other"
-        if size or wrong:
+        if size or malformed:
             lines.append(f"{name} {size} {root.hex()}\n")
-    if wrong and choice.random() < 0.6:
+    if malformed:
         good = f"{origin} 7 {'0a' * 32}\n"
         lines.append(choice.choice((
             good[:-1], good.replace("\n", "\r\n"), good.replace(" 7", " 07"), "\n", "word\n",

@@ -1,6 +1,6 @@
 //! The checkpoints that an auditor has seen: a line for each, its origin, its size and its root.
 
-use crate::fault::{At, Checked, Fault, hex, named, refuse, same, unhex};
+use crate::fault::{At, Checked, Fault, hex, named, same, unhex};
 use crate::key::is_name;
 use crate::note::Checkpoint;
 use crate::records::Opened;
@@ -54,7 +54,10 @@ impl<'a> Memory<'a> {
         opened: Opened,
         since: &Since,
     ) -> Result<Known, String> {
-        for (size, root) in [(checkpoint.size, checkpoint.root), (opened.size, opened.root)] {
+        for (size, root) in [
+            (checkpoint.size, checkpoint.root),
+            (opened.size, opened.root),
+        ] {
             if let Some(known) = self.seen.get(&size) {
                 let what = format!("root of {size} leaves as remembered");
                 same(&what, hex(&root), hex(known))?;
@@ -111,7 +114,9 @@ fn lines(raw: &[u8], origin: &str) -> Option<BTreeMap<u64, Hash>> {
             && !size.starts_with('0')
             && size.bytes().all(|byte| byte.is_ascii_digit());
         let (size, root) = (size.parse().ok()?, unhex(root)?);
-        refuse(!decimal || !is_name(name) || fields.next().is_some(), String::new).ok()?;
+        if !decimal || !is_name(name) || fields.next().is_some() {
+            return None;
+        }
         if name == origin && *seen.entry(size).or_insert(root) != root {
             return None;
         }
@@ -132,7 +137,10 @@ mod tests {
             Some(BTreeMap::from([(7, [10; 32])]))
         );
         assert_eq!(lines(good.as_bytes(), "another"), Some(BTreeMap::new()));
-        assert_eq!(lines(good.repeat(2).as_bytes(), "another"), Some(BTreeMap::new()));
+        assert_eq!(
+            lines(good.repeat(2).as_bytes(), "another"),
+            Some(BTreeMap::new())
+        );
         assert_eq!(lines(b"", "x"), Some(BTreeMap::new()));
         for wrong in [
             good.replace('\n', ""),

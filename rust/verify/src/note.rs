@@ -2,8 +2,8 @@
 
 use crate::fault::{At, refuse, same, shown};
 use crate::key::{Key, decode64, is_name};
-use crate::trust::Trust;
 use crate::tree::Hash;
+use crate::trust::Trust;
 
 /// What stands before the time in what a witness signs (C2SP tlog-cosignature).
 const COSIGNED: &str = "cosignature/v1\ntime ";

@@ -136,16 +136,13 @@ pub(crate) fn procedure<F: Read + Seek>(
         hex(&container.member("verify.py")?.sha256)
     );
     step(say, 10, "documents", &told)?;
-    let mut missing = Vec::new();
-    match leaves.end {
-        End::Close => {}
-        End::Recovery => {
-            missing.push("incomplete: the gateway stopped before the session was closed".to_owned());
-        }
-        End::Commit => {
-            missing.push("incomplete: the session was still open when this was exported".to_owned());
-        }
-    }
+    let unfinished = match leaves.end {
+        End::Close => None,
+        End::Recovery => Some("the gateway stopped before the session was closed"),
+        End::Commit => Some("the session was still open when this was exported"),
+    };
+    let unfinished = unfinished.map(|why| format!("incomplete: {why}"));
+    let mut missing: Vec<String> = unfinished.into_iter().collect();
     if let (Some(path), Some(released)) = (brought.receipts, &released) {
         let Manifest { session, key, .. } = &manifest;
         let compared = Compared::with(path, session, key, released, &story)?;
