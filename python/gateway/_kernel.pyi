@@ -311,10 +311,14 @@ def verify_bundle(
     *,
     listing: bool,
     say: Callable[[str], object],
+    remember: str | PathLike[str] | None = None,
+    receipts: str | PathLike[str] | None = None,
 ) -> tuple[int, str]:
     """Judge an evidence bundle by the second verifier. Releases the GIL.
 
     `say` is called with a line for each step that passed, and with `listing` for each record of a
-    bundle in which nothing is wrong; what it raises is raised. The verdict, which is the exit code of
-    auditor/verify.py (0 verified and anchored, 1 tampered, 2 incomplete or not anchored, 3 usage: a
-    file cannot be read, or the trust file is none), and the sentence that says why."""
+    bundle in which nothing is wrong; what it raises is raised. `remember` is the auditor's file of
+    checkpoints, which a new one is added to; `receipts` a file or a directory. The verdict, which is
+    the exit code of auditor/verify.py (0 verified and anchored, 1 tampered, 2 incomplete or not
+    anchored, 3 usage: a file cannot be read, or the trust file is none), and the sentence that says
+    why."""

@@ -48,19 +48,42 @@ def judge(case: Case, tmp_path: Path) -> Judge:
         argv = [str(path), *arguments]
         if trust is not None:
             argv += ["--trust", str(trust)]
+        remembered = None
+        if "--remember" in arguments:
+            remembered = Path(arguments[arguments.index("--remember") + 1])
+        before = copied(remembered, tmp_path / "before")
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             code = verify.main(argv)
         text = said.getvalue()
         assert "Traceback" not in text
-        if set(arguments) <= {"--list"}:
+        flags = {argument for argument in arguments if argument.startswith("--")}
+        if flags <= {"--list", "--remember", "--receipts"} and str(tmp_path) not in arguments:
             lines: list[str] = []
+            receipts = "--receipts" in flags and arguments[arguments.index("--receipts") + 1]
             second, sentence = _kernel.verify_bundle(
-                path, trust, listing="--list" in arguments, say=lines.append
-            )
+                path, trust, listing="--list" in flags, say=lines.append,
+                remember=before, receipts=receipts or None,
+            )  # fmt: skip
             assert second == code, f"verify.py: {text}\nthe kernel: {sentence}"
+            assert code in (1, 3) or sentence == text.splitlines()[-1]
             listed = "\n".join(lines)
             assert all(c.isprintable() or c == "\n" for c in listed + sentence)
+            assert content(before) == content(remembered), "they remember otherwise"
         return code, text
 
     return run
+
+
+def copied(file: Path | None, to: Path) -> Path | None:
+    """A copy of what an auditor remembers, for the second verifier."""
+    if file is None:
+        return None
+    to.unlink(missing_ok=True)
+    if file.exists():
+        to.write_bytes(file.read_bytes())
+    return to
+
+
+def content(file: Path | None) -> bytes | None:
+    return file.read_bytes() if file is not None and file.exists() else None

@@ -15,6 +15,8 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import auditors
+from auditors import Brought
 from blake3 import blake3
 from bundles import ORIGIN, POLICY, intent, opened, release, result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -25,7 +27,7 @@ from gateway.evidence import container
 STAGES = (
     "records", "raw", "session", "leaves", "leaf", "entries", "entry", "note body", "note",
     "consistency", "consistency.json", "documents", "manifest", "manifest.json", "members",
-    "bundle",
+    "bundle", "trust", "trust.json", "remembered", "receipt", "receipt.json",
 )  # fmt: skip
 
 Touch = Callable[[Any], Any]
@@ -123,7 +125,11 @@ def story(choice: random.Random, closed: bool) -> list[tuple[str, Record]]:
 
 
 class Forger:
-    """One bundle; `touches` gives a change for some of the stages, of one record or of `every`."""
+    """One bundle; `touches` gives a change for some of the stages, of one record or of `every`.
+
+    An `audited` one may be cosigned and lead on from what is remembered, and `brought` is then what
+    its auditor has: good or bad, with the rest.
+    """
 
     def __init__(
         self,
@@ -131,6 +137,7 @@ class Forger:
         signer: Signer,
         touches: dict[str, Touch],
         every: bool = False,
+        audited: bool = False,
     ) -> None:
         unknown = set(touches) - set(STAGES)
         if unknown:
@@ -139,6 +146,8 @@ class Forger:
         self.signer = signer
         self.touches = touches
         self.every = every
+        self.audited = audited
+        self.brought = Brought()
 
     def touched(self, stage: str, value: Any) -> Any:
         touch = self.touches.get(stage)
@@ -199,20 +208,60 @@ class Forger:
 
         root = base64.b64encode(root_of(tree)).decode()
         body = self.touched("note body", f"{ORIGIN}\n{len(tree)}\n{root}\n".encode())
-        extension = [one.hex() for one in extension_of(size, tree)]
-        consistency = self.touched(
-            "consistency", {"from": size, "proof": extension, "to": len(tree)}
-        )
+        note = self.signer.note(body)
+        stated = self.extension(size, tree) | {"to": len(tree)}
+        if self.audited:
+            wrong = choice.choice(auditors.FAULTS)
+            note += b"".join(auditors.cosignatures(choice, body, note, wrong == "cosignatures"))
+            self.bring(sid, size, tree, heads, stated, wrong)
+        consistency = self.touched("consistency", stated)
         documents = self.touched("documents", {"grant.json": grant, "policy.toml": POLICY})
         members = {
             "session.jsonl": session,
             "ledger/leaves.jsonl": b"".join(line + b"\n" for line in lines),
             "ledger/consistency.json": self.touched("consistency.json", spelled(consistency)),
-            "checkpoint": self.touched("note", self.signer.note(body)),
+            "checkpoint": self.touched("note", note),
             **documents,
             "report.html": b"<p>", "verify.py": b"#", "README.txt": b"read me",
         }  # fmt: skip
         return self.signed(members, sid, len(heads))
+
+    def extension(self, old: int, tree: list[bytes]) -> Record:
+        return {"from": old, "proof": [one.hex() for one in extension_of(old, tree)]}
+
+    def bring(
+        self,
+        sid: str,
+        opened: int,
+        tree: list[bytes],
+        heads: list[bytes],
+        stated: Record,
+        wrong: str,
+    ) -> None:
+        """What the auditor has; `stated` may get the proof that he asked for."""
+        choice = self.choice
+        since = choice.randrange(len(tree) + 1)
+        if choice.random() < 0.6 or wrong == "since":
+            stated["since"] = self.extension(since, tree)
+            if wrong == "since":
+                stated["since"] |= choice.choice(
+                    ({"from": len(tree) + 1}, {"from": -1}, {"proof": ["00" * 32]}, {"to": 1},
+                     {"proof": [1]}, {"proof": ["00"]}, {"from": None})
+                )  # fmt: skip
+        known = self.touched("trust", auditors.trust(choice, self.signer.trust(), wrong == "trust"))
+        roots = [root_of(tree[:number]) for number in range(len(tree) + 1)]
+        likely = [opened, since, since, len(tree)]
+        seen = auditors.remembered(choice, ORIGIN, roots, likely, wrong == "remembered")
+        altered = wrong == "receipts"
+        kept = auditors.receipts(choice, sid, self.signer, self.records, heads, altered)
+        self.brought = Brought(
+            self.touched("trust.json", auditors.trust_file(choice, known)),
+            None if seen is None else self.touched("remembered", seen),
+        )
+        if kept is not None:
+            files = auditors.receipt_files(choice, self.one_of("receipt", kept), altered)
+            written = self.one_of("receipt.json", list(files.values()))
+            self.brought.receipts = dict(zip(files, written, strict=True))
 
     def leaf(self, kind: str, boot: bytes, **more: Any) -> Record:
         return {
@@ -237,6 +286,7 @@ class Forger:
              "v": 1, "i": at, **({} if at else {"genesis": genesis})}
             for at, (kind, body) in enumerate(told)
         ])  # fmt: skip
+        self.records = records
         grant = told[0][1]["grant"]
         if records and isinstance(records[0].get("body"), dict):
             grant = records[0]["body"].get("grant", grant)

@@ -1,6 +1,6 @@
 """Changes to bundles, from a seed: of bytes, of JSON as text, of JSON as values, and with a plan.
 
-Not made here: records of 65 and more levels, and lines of more than 16 MiB (tests of their own).
+Each has an auditor, whose trust file, memory and receipts come from the seed too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import random
 import re
 from typing import Any
 
+from auditors import Brought
 from forger import STAGES, Forger, Signer, Touch
 
 #: Deep enough for any reader to refuse.
@@ -43,6 +44,8 @@ _TEXTS: list[tuple[bytes, bytes]] = [
     (b"e", b"\xef\xbf\xbf"), (b"e", b"\xe2\x80\xa8"), (b"}", b"},"), (b"}", b",}"), (b"]", b",]"),
     (b"{", b"{,"), (b"[]", _DEEP), (b"[]", b"[" * 40 + b"]" * 40),
     (b"{}", b'{"a":' * 40 + b"1" + b"}" * 40),
+    *((b"[]", b"[" * levels + b"]" * levels) for levels in range(59, 67)),
+    *((b"{}", b'{"a":' * levels + b"{}" + b"}" * levels) for levels in range(59, 65)),
     (b"{", b'{"v":1,'), (b"{", b'{"\\u0076":1,'), (b"{", b'{"zzz":0,"zzz":0,'),
     (b"{", b'{"zz\\u007a":0,"zzz":0,'), (b"{", b'{"b":0,"a":0,'), (b"{", b'{1:0,'), (b'"', b"'"),
     (b"}", b"}}"), (b"]", b"]]"), (b"{", b"\xef\xbb\xbf{"), (b":[", b":[1 2,"), (b":[", b":[[],"),
@@ -171,6 +174,12 @@ def rewritten(choice: random.Random, records: list[dict[str, Any]]) -> list[dict
     return records
 
 
+def as_long_as_may_be(choice: random.Random, raw: bytes) -> bytes:
+    """The record with spaces, in all as long as a record may be, or a little shorter or longer."""
+    length = (16 << 20) + choice.choice((-1, 0, 1, 2, 1 << 20, 4 << 20))
+    return raw[:1] + b" " * (length - len(raw)) + raw[1:]
+
+
 def nudge(choice: random.Random, records: list[dict[str, Any]]) -> None:
     """A single member of a body nearly as it was: a number beside it, another record's digest."""
     places = [
@@ -209,11 +218,13 @@ def touch_of(choice: random.Random, stage: str) -> Touch:
         return lambda value: rewritten(choice, value)
     if stage in ("leaves", "entries"):
         return lambda value: _list_of_objects(choice, value)
-    if stage in ("consistency", "manifest"):
+    if stage == "raw" and choice.random() < 1 / 250:
+        return lambda value: as_long_as_may_be(choice, value)
+    if stage in ("consistency", "manifest", "trust", "receipt"):
         return lambda value: _object(choice, value)
     if stage in ("documents", "members"):
         return lambda value: _one_member(choice, value)
-    if stage in ("note", "note body", "session", "bundle"):
+    if stage in ("note", "note body", "remembered", "session", "bundle"):
         return lambda value: _note(choice, value) if "note" in stage else damaged(choice, value)
     return lambda value: (respelled if choice.random() < 0.7 else damaged)(choice, value)
 
@@ -261,10 +272,13 @@ def _note(choice: random.Random, note: bytes) -> bytes:
     return note[:at] + new + note[at + len(old) :]
 
 
-def bundle(seed: int, signer: Signer) -> tuple[bytes, str]:
-    """The bundle of this seed, and what was done to it."""
+def bundle(seed: int, signer: Signer) -> tuple[bytes, Brought, str]:
+    """The bundle of this seed, what its auditor has, and what was done to them."""
     choice = random.Random(seed)
     weights = [8 if stage in ("records", "raw") else 2 for stage in STAGES]
-    stages = choice.choices(STAGES, weights, k=choice.choice((0, 1, 1, 1, 1, 1, 1, 2)))
+    audited = choice.random() < 0.6
+    touched = (0, 0, 0, 0, 1, 1, 1, 2) if audited else (0, 1, 1, 1, 1, 1, 1, 2)
+    stages = choice.choices(STAGES, weights, k=choice.choice(touched))
     touches = {stage: touch_of(choice, stage) for stage in stages}
-    return Forger(choice, signer, touches).bundle(), " and ".join(stages) or "nothing"
+    forger = Forger(choice, signer, touches, audited=audited)
+    return forger.bundle(), forger.brought, " and ".join(stages) or "nothing"

@@ -91,12 +91,21 @@ def test_wrong_trust_files(bundle: Path, trust: bytes) -> None:
     assert (script, run(bundle, "--trust", path, "--fast")[0]) == (3, 3)
 
 
-def test_a_trust_file_may_be_laid_out_and_hold_more(bundle: Path, case: Case) -> None:
+def test_a_trust_file_may_be_laid_out_and_hold_no_more(bundle: Path, case: Case) -> None:
     path = bundle.with_name("trust.json")
-    stated = json.loads(case.trust.read_text()) | {"note": "by post"}
+    stated = json.loads(case.trust.read_text())
     stated["keys"] = [Signer().vkey, *stated["keys"]]
-    path.write_text(json.dumps(stated, indent=2))
-    assert [run(bundle, "--trust", path, *more)[0] for more in ([], ["--fast"])] == [0, 0]
+    laid_out = json.dumps(stated, indent=2).encode()
+    longest = laid_out.ljust(1 << 16)
+    surrogate = laid_out.replace(b"log.example", b"log\\ud800.example")
+    more = json.dumps(stated | {"note": "by post"}).encode()
+    for raw, verdict in (
+        (laid_out, 0), (longest, 0), (longest + b" ", 3), (longest + b"{", 3), (surrogate, 3),
+        (more, 3),
+    ):  # fmt: skip
+        path.write_bytes(raw)
+        found = [run(bundle, "--trust", path, *with_)[0] for with_ in ([], ["--fast"])]
+        assert found == [verdict, verdict]
 
 
 def test_help_and_self(bundle: Path) -> None:
@@ -191,4 +200,53 @@ def test_a_record_of_more_levels_than_are_written_is_refused(tmp_path: Path) -> 
         path.write_bytes(forged({"records": lambda records: with_params(records, "HERE"),
                                  "raw": lambda raw, nested=nested: raw.replace(b'"HERE"', nested)},
                                 every=True))  # fmt: skip
-        assert _kernel.verify_bundle(path, None, listing=False, say=str)[0] == verdict, levels
+        assert both(path) == (verdict, verdict), levels
+
+
+def both(path: Path) -> tuple[int, int]:
+    return verify.main([str(path)]), fast.main([str(path)])
+
+
+@pytest.mark.parametrize(("length", "verdict"), [(16 << 20, 2), ((16 << 20) + 1, 1), (20 << 20, 1)])
+def test_a_record_has_sixteen_mebibytes_at_most(tmp_path: Path, length: int, verdict: int) -> None:
+    def pad(raw: bytes) -> bytes:
+        return raw[:1] + b" " * (length - len(raw)) + raw[1:]
+
+    path = tmp_path / "bundle.zip"
+    path.write_bytes(forged({"raw": pad}))
+    assert both(path) == (verdict, verdict)
+
+
+MAINS = ("gateway.auditor.verify", "gateway.evidence.fast")
+
+
+@pytest.mark.parametrize("module", MAINS)
+def test_a_closed_or_full_output_is_usage_and_no_verdict(bundle: Path, module: str) -> None:
+    """As a process, for the interpreter's own end has a say in its exit code."""
+    script = f"import sys; from {module} import main; sys.exit(main(sys.argv[1:]))"
+    damaged = bundle.with_name("damaged.zip")
+    damaged.write_bytes(bundle.read_bytes()[:-1])
+    for path in (bundle, damaged):
+        for redirection in (">&-", ">/dev/full"):
+            command = f'exec "$0" -c "$1" "$2" {redirection}'
+            argv = ["sh", "-c", command, sys.executable, script, str(path)]
+            assert subprocess.run(argv, capture_output=True, check=False).returncode == 3
+        # A reader that is gone before the first line.
+        reader, writer = os.pipe()
+        os.close(reader)
+        argv = [sys.executable, "-c", script, str(path)]
+        with os.fdopen(writer, "wb") as gone:
+            done = subprocess.run(argv, stdout=gone, stderr=subprocess.PIPE, check=False)
+        assert done.returncode == 3
+        assert b"verdict" not in done.stderr.replace(b"hear the verdict", b"")
+
+
+@pytest.mark.parametrize("main", [verify.main, fast.main])
+def test_whoever_stops_it_gets_no_verdict(bundle: Path, main: Any) -> None:
+    class Stopped(io.StringIO):
+        def write(self, text: str) -> int:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", Stopped())
+        assert main([str(bundle)]) == 3

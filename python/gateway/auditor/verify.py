@@ -34,6 +34,7 @@ from typing import Any
 
 VERIFIED, TAMPERED, INCOMPLETE, USAGE = 0, 1, 2, 3
 FILE_LIMIT, RECORD_LIMIT, INTEGER_LIMIT = 0xFFFF_FFFF, 16 << 20, 1 << 53  # there is no ZIP64
+DEPTH_LIMIT, TRUST_LIMIT, BLOCK = 64, 1 << 16, 1 << 20
 # Members in their order, with the most bytes each may have.
 MEMBERS = {
     "manifest.json": 1 << 16, "session.jsonl": FILE_LIMIT, "ledger/leaves.jsonl": 1 << 20,
@@ -44,6 +45,10 @@ GENESIS_CONTEXT = "maskgate 2026-11 session genesis v1"
 RECORD_CONTEXT = "maskgate 2026-11 record v1"
 MANIFEST_PREFIX = b"maskgate evidence manifest v1\n"
 RECEIPT_PREFIX = b"maskgate receipt v1\n"
+UNFINISHED = {  # what the last leaf says of a session that did not close
+    "recovery": "the gateway stopped before the session was closed",
+    "commit": "the session was still open when this was exported",
+}
 _NAME = r"[\w./:~-]{1,255}"  # an origin or a witness
 RECEIPT = ("rows", "truncated", "cells_masked", "digest", "notes")  # of the release record
 
@@ -60,7 +65,7 @@ class TamperedError(Exception):
 
 
 class UsageError(Exception):
-    """The script was called wrongly; nothing was judged."""
+    """The script was called wrongly, or not heard to its end; nothing was judged."""
 
 
 def refuse(when: object, text: str) -> None:
@@ -83,9 +88,8 @@ def shown(value: object, limit: int = 200) -> str:
 
 
 # BLAKE3, from its specification: hash and derive_key with 32 bytes of output.
-_IV = (
-    0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19,
-)  # fmt: skip
+_IV_WORDS = "6A09E667 BB67AE85 3C6EF372 A54FF53A 510E527F 9B05688C 1F83D9AB 5BE0CD19"
+_IV = tuple(int(word, 16) for word in _IV_WORDS.split())
 _PERMUTATION = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)
 _CHUNK_START, _CHUNK_END, _PARENT, _ROOT, _CONTEXT, _MATERIAL = 1, 2, 4, 8, 32, 64
 _LANES = (
@@ -133,8 +137,7 @@ def _blake3(key: Sequence[int], data: Bytes, mode: int) -> bytes:
     return _compress(cv, block, counter, flags | _ROOT)
 
 
-def pure_blake3(data: Bytes) -> bytes:
-    return _blake3(_IV, data, 0)
+pure_blake3: Callable[[Bytes], bytes] = functools.partial(_blake3, _IV, mode=0)
 
 
 @functools.cache
@@ -263,10 +266,9 @@ def _climb(where: str, fn: int, sn: int, start: bytes, siblings: Proof) -> tuple
 
 
 def check_inclusion(where: str, leaf: bytes, at: int, size: int, way: Proof, root: bytes) -> None:
-    possible = 0 <= at < size and len(root) == 32
-    refuse(not possible, f"{where}: leaf {at} is not in a tree of {size}")
-    reached = _climb(where, at, size - 1, leaf, way)[1]
-    same(f"{where}, root that the proof leads to", reached.hex(), root.hex())
+    formed = 0 <= at < size and len(root) == 32
+    refuse(not formed, f"{where}: leaf {at} is not in a tree of {size}")
+    same(f"{where}, root", _climb(where, at, size - 1, leaf, way)[1].hex(), root.hex())
 
 
 def check_extension(where: str, old: int, new: int, proof: Proof, was: bytes, now: bytes) -> None:
@@ -304,17 +306,32 @@ _NUMBERS: Any = dict.fromkeys(("parse_int", "parse_float", "parse_constant"), _i
 _loads: Callable[[str], Any] = functools.partial(json.loads, object_pairs_hook=_pairs, **_NUMBERS)
 
 
-def parse(raw: bytes, where: str) -> Object:
+def parse_file(path: Path, limit: int, where: str) -> Object:
+    """The object in a file, which people may have laid out over lines."""
+    with path.open("rb") as file:
+        raw = file.read(limit + 1)
+    refuse(len(raw) > limit, f"{where}: longer than {limit} bytes")
+    return parse(raw, where, laid_out=True)
+
+
+def parse(raw: bytes, where: str, laid_out: bool = False) -> Object:
     """One object on one line, nothing before it and nothing behind it."""
-    refuse(re.search(rb"[\x00-\x1f]", raw), f"{where}: a control character stands in it")
-    refuse(raw[:1] != b"{" or raw[-1:] != b"}", f"{where}: not one object")
+    if not laid_out:
+        refuse(re.search(rb"[\x00-\x1f]", raw), f"{where}: a control character stands in it")
+        refuse(raw[:1] != b"{" or raw[-1:] != b"}", f"{where}: not one object")
     try:
         made: Object = _loads(raw.decode("utf-8"))
         if b"\\u" in raw:
             json.dumps(made, ensure_ascii=False).encode("utf-8")
-        return made
     except (ValueError, RecursionError) as reason:
         raise TamperedError(f"{where}: {shown(str(reason))}") from None
+    if raw.count(b"[") + raw.count(b"{") > DEPTH_LIMIT:  # else there cannot be so many levels
+        level: list[Any] = [made]
+        for _ in range(DEPTH_LIMIT):
+            inner = (one.values() if isinstance(one, dict) else one for one in level)
+            level = [one for values in inner for one in values if isinstance(one, dict | list)]
+        refuse(level, f"{where}: more than {DEPTH_LIMIT} levels")
+    return made
 
 
 def canonical(value: Any) -> bytes:
@@ -329,7 +346,7 @@ def canonical(value: Any) -> bytes:
 
 
 # What an object must hold: s text, n a count, h and k 32 and 16 bytes in hex, u a session's id, b
-# true or false, l a list, o an object, * anything; ? allows null, and ~ that it is missing.
+# true or false, l a list, o an object, * anything; ? allows null, ~ that it is not there.
 _TABLE = """
 manifest created:s key:s members:o origin:s records:n session:u signature:s type:s v:n
 member bytes:n sha256:h
@@ -356,7 +373,7 @@ cancel statement_no:n reason:s rows:n
 export
 close reason:s statements:n
 hash h:h
-trust keys:l origin:s quorum:n type:s v:n witnesses:l
+trust keys:l origin:s quorum:n~ type:s v:n witnesses:l~
 receipt key:s session:s signature:s statement:n
 """
 _ROWS = [line.split() for line in _TABLE.replace("\n  ", " ").strip().split("\n")]
@@ -373,7 +390,7 @@ def fits(body: Any, shape: str, where: str, exactly: bool = False) -> Object:
     for name, kind in SHAPES[shape]:
         refuse(name not in body and kind[1:] != "~", f"{where}: {name} is missing")
         value, like = body.get(name), _LIKE.get(kind[0], "")
-        if kind != "*" and (value is not None or len(kind) == 1):
+        if kind != "*" and name in body and (value is not None or kind[1:] != "?"):
             formed = type(value) is _TYPES[kind[0]]
             if not formed or (like and not re.fullmatch(like, str(value), re.A)):
                 word = f"{where}: {name} must be a {_TYPES[kind[0]].__name__} {like}".rstrip()
@@ -439,9 +456,7 @@ def read_container(data: memoryview) -> dict[str, memoryview]:
         central += _CENTRAL.pack(*entry) + name.encode()
         at = start + size
     ending = central + _END.pack(0x06054B50, 0, 0, *[len(MEMBERS)] * 2, len(central), at, 0)
-    wrong = bytes(data[at : at + len(ending)]) != ending
-    refuse(wrong, "container: the directory is not the one these members have")
-    same("container, bytes of the file", len(data), at + len(ending))
+    refuse(data[at:] != ending, "container: does not end with the directory of these members")
     return members
 
 
@@ -481,8 +496,7 @@ def check_manifest(raw: bytes, engine: Engine, where: str = "manifest.json") -> 
 
 
 def check_members(manifest: Object, members: dict[str, memoryview], engine: Engine) -> None:
-    names = sorted({*MEMBERS} - {"manifest.json"})
-    same("manifest.json, members", sorted(manifest["members"]), names)
+    same("manifest.json, members", sorted([*manifest["members"], "manifest.json"]), sorted(MEMBERS))
     for name, stated in manifest["members"].items():
         entry = fits(stated, "member", f"manifest.json, {name}", exactly=True)
         got = hashlib.sha256(members[name]).hexdigest()
@@ -509,12 +523,13 @@ def locate(session: memoryview, engine: Engine) -> str:
 
 def lines(data: memoryview) -> Iterator[bytes]:
     """The lines without their LF; the last one must have its LF too."""
-    end = 0
-    for found in re.finditer(rb"([^\n]{0,%d})\n" % RECORD_LIMIT, data):
-        refuse(found.start() != end, f"a line is longer than {RECORD_LIMIT} bytes")
-        end = found.end()
-        yield found[1]
-    refuse(end != len(data), f"the last line has no end, or is longer than {RECORD_LIMIT} bytes")
+    rest = b""
+    for start in range(0, len(data), BLOCK):
+        *whole, rest = (rest + data[start : start + BLOCK]).split(b"\n")
+        longest = max(map(len, (*whole, rest)))
+        refuse(longest > RECORD_LIMIT, f"a line is longer than {RECORD_LIMIT} bytes")
+        yield from whole
+    refuse(rest, "the last line has no end")
 
 
 def link(engine: Engine, previous: bytes, index: int, raw: bytes) -> bytes:
@@ -525,8 +540,8 @@ def link(engine: Engine, previous: bytes, index: int, raw: bytes) -> bytes:
 def check_checkpoint(note: bytes, key: Key, known: Sequence[Key], engine: Engine) -> Signed:
     where = "checkpoint"
     parts = note.decode("utf-8", "replace").split("\n")
-    formed: object = len(parts) > 5 and not parts[3] and not parts[-1]
-    refuse(not formed, f"{where}: expected three lines, an empty one and signatures")
+    wrong: object = len(parts) < 6 or parts[3] or parts[-1]
+    refuse(wrong, f"{where}: expected three lines, an empty one and signatures")
     same(f"{where}, origin", parts[0], key.name)
     sized = re.fullmatch(r"[1-9][0-9]{0,15}", parts[1], re.A)
     refuse(not sized, f"{where}: not a size: {shown(parts[1])}")
@@ -567,8 +582,7 @@ class Leaves:
         kinds = list(self.found)
         self.last = kinds[-1] if kinds else ""
         same("ledger/leaves.jsonl", kinds[:-1], ["boot", "open"])
-        unknown = self.last not in ("close", "commit", "recovery")
-        refuse(unknown, "ledger/leaves.jsonl: ends with no close, commit or recovery")
+        same("ledger/leaves.jsonl, an end", self.last in ("close", *UNFINISHED), True)
         boot = fits(self.found["boot"], "boot", "boot leaf")
         same("boot leaf, origin and key", (boot["origin"], boot["key"]), (key.name, key.vkey))
         self.boot = bytes.fromhex(boot["boot"])
@@ -599,9 +613,8 @@ class Statement:
 
     def __init__(self) -> None:
         self.chunks = self.rows = 0
-        self.digests = bytearray()
         self.barred = self.ended = ""  # barred: why nothing may have been released
-        self.receipt = b""  # SHA-256 of what the client's receipt must say
+        self.digests, self.receipt = bytearray(), b""  # SHA-256 of what a receipt must say
 
 
 class Story:
@@ -698,7 +711,6 @@ class Story:
         self._new(where, body).ended = "refusal"
 
     def _stopped(self, where: str, body: Object, ts: datetime) -> None:
-        """`error` and `cancel`."""
         statement = self._running(where, body)
         same(f"{where}, rows", body["rows"], statement.rows)
         statement.ended = "error" if "code" in body and "detail" in body else "cancel"
@@ -749,13 +761,13 @@ def check_records(session: memoryview, manifest: Object, leaves: Leaves, engine:
         kind, body = record["type"], record["body"]
         story.take(index, kind, body, moment(ts, where))
         if kind == "release":
-            told = {name: body[name] for name in RECEIPT}
+            number, told = body["statement_no"], {name: body[name] for name in RECEIPT}
             told |= {"record_hash": head.hex(), "session": record["sid"], "key": manifest["key"]}
-            told["statement"] = body["statement_no"]
-            receipt = hashlib.sha256(canonical(told)).digest()
-            story.statements[body["statement_no"]].receipt = receipt
+            receipt = hashlib.sha256(canonical(told | {"statement": number})).digest()
+            story.statements[number].receipt = receipt
     leaf, where = leaves.found[leaves.last], f"{leaves.last} leaf"
     same("manifest.json, records", index + 1, manifest["records"])
+    refuse(index < 0, "session.jsonl: no record")
     same(f"{where}, n", index + 1, leaf.get("n"))
     same(f"{where}, bytes", len(session), leaf.get("bytes"))
     same(f"{where}, head of the chain", head.hex(), leaf.get("head"))
@@ -765,8 +777,7 @@ def check_records(session: memoryview, manifest: Object, leaves: Leaves, engine:
 
 
 def check_consistency(data: memoryview, genesis: Object, size: int, root: bytes) -> Object:
-    """The checkpoint the session was opened at is a beginning of the bundle's own; gives the proof
-    from a checkpoint that the auditor remembers, which is there when he asked for one."""
+    """The checkpoint at open is a beginning of the bundle's; gives the proof that was asked for."""
     where = "ledger/consistency.json"
     stated = spelled(bytes(data), "consistency", where)
     same(f"{where}, from and to", (stated["from"], stated["to"]), (genesis["cp_size"], size))
@@ -779,44 +790,39 @@ def check_consistency(data: memoryview, genesis: Object, size: int, root: bytes)
 
 
 def remember(file: Path, origin: str, signed: Signed, genesis: Object, since: Object) -> str:
-    """Why the ledger is not shown to go on from the newest checkpoint that the auditor has seen;
-    empty when it is: then this one stands in his file, too (a line: origin, size, root)."""
+    """Why the ledger is not shown to go on from what the auditor has seen; else it is added."""
     size, root, _ = signed
-    seen: dict[int, str] = {}
-    try:
-        for line in file.read_text("utf-8").splitlines() if file.exists() else ():
-            name, at, known = line.split(" ")
-            entry = {int(at): bytes.fromhex(known).hex()}
-            seen |= entry if name == origin else {}
-        for number, stated in ((size, root.hex()), (genesis["cp_size"], genesis["cp_root"])):
-            same(f"root of {number} leaves as remembered", stated, seen.get(number, stated))
-        newest = max(seen, default=0)
-        if size in seen:
-            return ""
-        if size < newest:
-            return f"it is older than the {newest} leaves you remember: have it exported again"
-        if newest and newest != genesis["cp_size"]:
-            if since["from"] != newest:
-                return f"no proof from the {newest} leaves you remember: export --since {newest}"
-            proof, old = hashes(since, "since"), bytes.fromhex(seen[newest])
-            check_extension("the ledger you remember", newest, size, proof, old, root)
-        with file.open("a", encoding="utf-8") as kept:
-            kept.write(f"{origin} {size} {root.hex()}\n")
-    except (OSError, ValueError) as reason:
-        raise UsageError(f"--remember {shown(str(file))}: {shown(str(reason))}") from None
+    kept = file.read_bytes() if file.exists() else b""
+    formed = re.fullmatch(rb"([\w./:~-]{1,255} [1-9]\d{0,15} [0-9a-f]{64}\n)*", kept)
+    rows = {tuple(row.split(" ")) for row in kept.decode().splitlines()} if formed else set()
+    seen = {int(number): known for name, number, known in rows if name == origin}
+    if not formed or len(seen) != sum(name == origin for name, _, _ in rows):
+        raise UsageError(f"--remember {shown(str(file))}: not one root for each size of an origin")
+    for number, stated in ((size, root.hex()), (genesis["cp_size"], genesis["cp_root"])):
+        same(f"root of {number} leaves as remembered", stated, seen.get(number, stated))
+    newest = max(seen, default=0)
+    if size in seen:
+        return ""
+    if size < newest:
+        return f"it is older than the {newest} leaves you remember: have it exported again"
+    if newest and newest != genesis["cp_size"]:
+        if since["from"] != newest:
+            return f"no proof from the {newest} leaves you remember: export --since {newest}"
+        proof, old = hashes(since, "since"), bytes.fromhex(seen[newest])
+        check_extension("the ledger you remember", newest, size, proof, old, root)
+    with file.open("ab") as opened:
+        opened.write(f"{origin} {size} {root.hex()}\n".encode())
     return ""
 
 
 # Receipts: what a client was given of each released statement, signed by the log.
 def check_receipts(path: Path, session: str, key: Key, story: Story, engine: Engine) -> str:
     """Each receipt of this session is of a statement in it. Gives what is missing for that."""
-    if not path.exists():
-        raise UsageError(f"{shown(str(path))}: no such file")
     recorded = later = others = 0
-    for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
+    folder = sorted(path.iterdir()) if path.is_dir() else []
+    for file in [one for one in folder if one.name.endswith(".json")] if path.is_dir() else [path]:
         where = f"receipt {shown(file.name)}"
-        line = file.read_bytes().translate(bytes.maketrans(b"\t\r\n", b"   ")).strip()
-        receipt = fits(parse(line, where), "receipt", where)
+        receipt = fits(parse_file(file, RECORD_LIMIT, where), "receipt", where)
         if receipt["session"] != session:
             others += 1
             continue
@@ -835,10 +841,10 @@ def check_receipts(path: Path, session: str, key: Key, story: Story, engine: Eng
     return "" if recorded and not later else "not every receipt is of a statement in this bundle"
 
 
-# The procedure.
-def procedure(data: memoryview, options: argparse.Namespace, engine: Engine) -> list[str]:
+def procedure(options: argparse.Namespace, engine: Engine) -> list[str]:
     """The numbered steps; each prints its line when it has passed. What verdict 0 lacks."""
     trust = Trust(options.trust) if options.trust is not None else None
+    data = private_copy(options.bundle)
     step(0, "tools", "; ".join(engine.names))
     members = read_container(data)
     step(1, "container", f"{len(members)} members, {len(data)} bytes, none of them free")
@@ -846,12 +852,12 @@ def procedure(data: memoryview, options: argparse.Namespace, engine: Engine) -> 
     step(2, "manifest", f"signed by {shown(key.vkey)}")
     check_members(manifest, members, engine)
     step(3, "members", "each as long and with the SHA-256 that the manifest says")
-    if trust is None:
-        step(4, "trust", "no trust file: the bundle vouches for itself, which proves nothing")
-    else:
+    told = "no trust file: the bundle vouches for itself, which proves nothing"
+    if trust is not None:
         same("trust, origin", key.name, trust.origin)
         refuse(key.vkey not in trust.keys, f"trust: the trust file does not name {shown(key.vkey)}")
-        step(4, "trust", f"the trust file names this origin and key: {shown(trust.origin)}")
+        told = f"the trust file names this origin and key: {shown(trust.origin)}"
+    step(4, "trust", told)
     known, quorum = (trust.witnesses, trust.quorum) if trust else ([], 0)
     signed = check_checkpoint(bytes(members["checkpoint"]), key, known, engine)
     size, root, seen = signed
@@ -874,11 +880,7 @@ def procedure(data: memoryview, options: argparse.Namespace, engine: Engine) -> 
     which = "is" if members["verify.py"] == Path(__file__).read_bytes() else "is not"
     told = f"grant.json and policy.toml are the recorded ones; verify.py {which} this script"
     step(10, "documents", f"{told}; report.html retells the records, --list shows them")
-    missing = []
-    if leaves.last == "recovery":
-        missing.append("incomplete: the gateway stopped before the session was closed")
-    elif leaves.last == "commit":
-        missing.append("incomplete: the session was still open when this was exported")
+    missing = [f"incomplete: {UNFINISHED[leaves.last]}"] if leaves.last in UNFINISHED else []
     if options.receipts is not None:
         told = check_receipts(Path(options.receipts), manifest["session"], key, story, engine)
         missing += [f"incomplete: {told}"] if told else []
@@ -900,25 +902,18 @@ class Trust:
 
     def __init__(self, path: str) -> None:
         try:
-            with Path(path).open("rb") as file:
-                stated = _loads(file.read(1 << 16).decode("utf-8"))
-            stated = {"witnesses": [], "quorum": 0, **fits(stated, "leaf", "it")}
-            fits(stated, "trust", "it", exactly=True)  # a misspelled demand is one nobody checks
+            # Exactly: a misspelled demand is one that nobody checks.
+            stated = fits(parse_file(Path(path), TRUST_LIMIT, "it"), "trust", "it", exactly=True)
             same("type and v", (stated["type"], stated["v"]), ("trust", 1))
-            self.origin, self.quorum, named = (
-                stated["origin"],
-                stated["quorum"],
-                stated["witnesses"],
-            )
+            self.origin, self.quorum = stated["origin"], stated.get("quorum", 0)
             self.keys = [Key(key, "keys").vkey for key in stated["keys"]]
             same("names of the keys", {key.split("+")[0] for key in self.keys}, {self.origin})
-            self.witnesses = [Key(one, "witnesses", 4) for one in named]
+            self.witnesses = [Key(one, "witnesses", 4) for one in stated.get("witnesses", [])]
             different = len({witness.public for witness in self.witnesses})
-            same("witnesses with keys of their own", different, len(named))
-            refuse(
-                not min(1, different) <= self.quorum <= different, "no quorum of these witnesses"
-            )
-        except (OSError, ValueError, RecursionError, TamperedError) as reason:
+            same("witnesses with keys of their own", different, len(self.witnesses))
+            asked = "witnesses" in stated or "quorum" in stated
+            refuse(asked and not 1 <= self.quorum <= different, "no quorum of these witnesses")
+        except (OSError, ValueError, TamperedError) as reason:
             raise UsageError(f"trust file {shown(path)}: {shown(str(reason))}") from None
 
 
@@ -941,34 +936,31 @@ def private_copy(path: str) -> memoryview:
     """The file's bytes where nobody else can change them between the proof and the listing."""
     if not Path(path).is_file():
         raise UsageError(f"{shown(path)}: no such file")
-    try:
-        with Path(path).open("rb") as file, tempfile.TemporaryFile() as copy:
-            while block := file.read(1 << 20):
-                copy.write(block)
-                refuse(copy.tell() > FILE_LIMIT, f"container: more than {FILE_LIMIT} bytes")
-            copy.flush()
-            refuse(copy.tell() == 0, "container: the file is empty")
-            return memoryview(mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ))
-    except OSError as reason:
-        raise UsageError(f"{shown(path)}: {reason.strerror or reason}") from None
+    with Path(path).open("rb") as file, tempfile.TemporaryFile() as copy:
+        while block := file.read(BLOCK):
+            copy.write(block)
+            refuse(copy.tell() > FILE_LIMIT, f"container: more than {FILE_LIMIT} bytes")
+        copy.flush()
+        refuse(copy.tell() == 0, "container: the file is empty")
+        return memoryview(mmap.mmap(copy.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def judge(argv: Sequence[str] | None) -> tuple[int, str]:
     about = "Verify a bundle: 0 verified and anchored, 1 tampered, 2 incomplete, 3 usage."
     parser = argparse.ArgumentParser(prog="verify.py", description=about)
-    parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="the bundle, a ZIP file")
+    parser.add_argument("bundle", metavar="BUNDLE", help="the bundle, a ZIP file")
     parser.add_argument("--trust", metavar="FILE", help="JSON that names the log's origin and keys")
     parser.add_argument("--remember", metavar="FILE", help="checkpoints seen, kept and compared")
     parser.add_argument("--receipts", metavar="FILE|DIR", help="what clients kept of statements")
     parser.add_argument("--list", action="store_true", help="show the records once verified")
     parser.add_argument("--pure", action="store_true", help="use no wheel, only this script")
-    parser.add_argument("--self", action="store_true", help="print this script's SHA-256")
+    own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    parser.add_argument("--self", action="version", version=own, help="print this script's SHA-256")
     options = parser.parse_args(argv)
-    if options.self:
-        return VERIFIED, hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    if options.bundle is None:
-        raise UsageError("the following argument is required: BUNDLE")
-    missing = procedure(private_copy(options.bundle), options, Engine(options.pure))
+    try:
+        missing = procedure(options, Engine(options.pure))
+    except TamperedError as reason:
+        return TAMPERED, f"verdict 1: tampered: {reason}"
     verdict = INCOMPLETE if missing else VERIFIED
     return verdict, f"verdict {verdict}: {'; '.join(missing) or 'verified and anchored'}"
 
@@ -978,20 +970,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         getattr(stream, "reconfigure", dict)(errors="backslashreplace")
     try:
+        if sys.stdout is None:
+            raise UsageError("standard output is closed: nobody would hear the verdict")
         verdict, sentence = judge(argv)
         print(sentence, flush=True)
         return verdict
     except SystemExit as asked:
         return USAGE if asked.code else VERIFIED
-    except UsageError as reason:
-        print(f"verify.py: {reason}\nusage: verify.py BUNDLE --trust FILE", file=sys.stderr)
+    except (UsageError, OSError, KeyboardInterrupt) as reason:
+        # Called wrongly, stopped, or heard by nobody: that says nothing about the bundle.
+        said = shown(str(reason), 600) or "stopped before the verdict"
+        with contextlib.suppress(Exception):
+            print(f"verify.py: {said}\nusage: verify.py BUNDLE --trust FILE", file=sys.stderr)
+        try:  # what cannot be written must not change the exit code when the interpreter ends
+            getattr(sys.stdout, "flush", str)()
+        except OSError:
+            sys.stdout = None
         return USAGE
     except BaseException as reason:
         # A verifier that falls over has not verified; what made it fall was in the bundle.
-        known = isinstance(reason, TamperedError)
-        said = reason if known else f"not verifiable ({type(reason).__name__}: {shown(reason)})"
+        said = f"not verifiable ({type(reason).__name__}: {shown(reason)})"
         with contextlib.suppress(Exception):
-            print(f"verdict 1: tampered: {said}", file=sys.stdout if known else sys.stderr)
+            print(f"verdict 1: tampered: {said}", file=sys.stderr)
         return TAMPERED
 
 

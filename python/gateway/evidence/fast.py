@@ -27,6 +27,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="the bundle, a ZIP file")
     parser.add_argument("--trust", metavar="FILE", help="JSON that names the log's origin and keys")
+    parser.add_argument("--remember", metavar="FILE", help="checkpoints seen, kept and compared")
+    parser.add_argument("--receipts", metavar="FILE|DIR", help="what clients kept of statements")
     parser.add_argument("--list", action="store_true", help="show the records once verified")
     parser.add_argument(
         "--fast", action="store_true", help="by the second verifier, the kernel's, not by verify.py"
@@ -48,7 +50,16 @@ def _judge(argv: Sequence[str]) -> tuple[int, str]:
         return VERIFIED, hashlib.sha256(Path(_kernel.__file__).read_bytes()).hexdigest()
     if options.bundle is None:
         return USAGE, "the following argument is required: BUNDLE"
-    return _kernel.verify_bundle(options.bundle, options.trust, listing=options.list, say=_say)
+    if sys.stdout is None:
+        return USAGE, "standard output is closed: nobody would hear the verdict"
+    return _kernel.verify_bundle(
+        options.bundle,
+        options.trust,
+        remember=options.remember,
+        receipts=options.receipts,
+        listing=options.list,
+        say=_say,
+    )
 
 
 def _say(line: str) -> None:
@@ -70,7 +81,12 @@ def main(argv: Sequence[str]) -> int:
         return USAGE if asked.code else VERIFIED
     except (KeyboardInterrupt, OSError) as reason:
         # Stopped from outside, or nobody listens: that says nothing about the bundle.
-        return _unjudged(f"not finished ({type(reason).__name__})")
+        verdict = _unjudged(f"not finished ({type(reason).__name__})")
+        try:  # what cannot be written must not change the exit code when the interpreter ends
+            sys.stdout.flush()
+        except OSError:
+            sys.stdout = None
+        return verdict
     except BaseException as reason:
         with contextlib.suppress(Exception):
             text = f"not verifiable ({type(reason).__name__})"

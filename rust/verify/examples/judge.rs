@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use verify::Brought;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
@@ -13,7 +14,7 @@ fn main() -> ExitCode {
         println!("{line}");
         Ok(())
     };
-    match verify::verify_file(&bundle, trust.as_deref(), false, &mut say) {
+    match verify::verify_file(&bundle, trust.as_deref(), Brought::default(), &mut say) {
         Ok((verdict, sentence)) => {
             println!("{sentence}");
             ExitCode::from(verdict.code())

@@ -2,6 +2,7 @@
 
 use std::fmt::{Debug, Display};
 use std::io;
+use std::path::Path;
 
 /// Why there is no verdict of 0 or 2.
 #[derive(Debug)]
@@ -10,6 +11,8 @@ pub(crate) enum Fault {
     Tampered(String),
     /// The operating system did not give the bytes.
     Unreadable(io::Error),
+    /// What the auditor gave beside the bundle is not what he says it is.
+    Usage(String),
     /// What was found could not be told.
     Unheard(io::Error),
 }
@@ -70,6 +73,11 @@ pub(crate) fn shown(text: &str, limit: usize) -> String {
         }
     }
     out
+}
+
+/// A path for a sentence.
+pub(crate) fn named(path: &Path) -> String {
+    shown(&path.to_string_lossy(), 200)
 }
 
 /// Lower-case hex.

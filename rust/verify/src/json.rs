@@ -82,6 +82,21 @@ impl Nodes {
         }
     }
 
+    /// As `spelled`, with one member more or without it.
+    pub(crate) fn spelled_with<'a>(
+        &'a mut self,
+        raw: &'a [u8],
+        names: &[&'static str],
+        optional: &'static str,
+    ) -> Result<Value<'a>, String> {
+        let mut all = names.to_vec();
+        if self.object(raw)?.get(optional).is_some() {
+            all.push(optional);
+            all.sort_unstable();
+        }
+        self.spelled(raw, &all)
+    }
+
     /// One object in a text that people write: line ends and indentation are allowed outside strings.
     pub(crate) fn file<'a>(&'a mut self, raw: &'a [u8]) -> Result<Value<'a>, String> {
         let made = self.read(raw, false)?;

@@ -7,8 +7,20 @@ use curve25519_dalek::edwards::CompressedEdwardsY;
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
 
-/// The mark of Ed25519 in C2SP's keys.
-const ED25519: u8 = 1;
+/// What a key signs, and with what mark C2SP's keys say so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Signs {
+    /// Ed25519 over notes and manifests.
+    Log = 1,
+    /// Ed25519 cosignatures with a time.
+    Witness = 4,
+}
+
+/// What an origin and a witness may be called.
+pub(crate) fn is_name(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_./:~-".contains(&b);
+    (1..=255).contains(&text.len()) && text.bytes().all(allowed)
+}
 
 /// Base64 in its one spelling, padding and unused bits included.
 pub(crate) fn decode64(text: &str) -> Result<Vec<u8>, String> {
@@ -21,28 +33,30 @@ pub(crate) fn decode64(text: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-/// A verifier key: `name+hex(key id)+base64(0x01 ‖ public key)`.
+/// A verifier key: `name+hex(key id)+base64(mark ‖ public key)`.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
     pub(crate) text: String,
     pub(crate) name: String,
     pub(crate) id: [u8; 4],
-    public: [u8; 32],
+    pub(crate) public: [u8; 32],
 }
 
 impl Key {
     /// Reads the key; its id must be the one that its name and its bytes have.
-    pub(crate) fn read(text: &str) -> Result<Self, String> {
-        let wrong = || format!("not an Ed25519 verifier key: {}", shown(text, 200));
+    pub(crate) fn read(text: &str, signs: Signs) -> Result<Self, String> {
+        let wrong = || {
+            let text = shown(text, 200);
+            format!("not an Ed25519 verifier key of this kind: {text}")
+        };
         let (name, rest) = text.split_once('+').ok_or_else(wrong)?;
         let (stated, encoded) = rest.split_once('+').ok_or_else(wrong)?;
-        let named = |b: u8| b.is_ascii_alphanumeric() || b"_./:~-".contains(&b);
-        if !(1..=255).contains(&name.len()) || !name.bytes().all(named) {
-            return Err(wrong());
-        }
+        refuse(!is_name(name), wrong)?;
         let key = decode64(encoded)?;
         let public = match key.split_first() {
-            Some((&ED25519, public)) => <[u8; 32]>::try_from(public).map_err(|_| wrong())?,
+            Some((&mark, public)) if mark == signs as u8 => {
+                <[u8; 32]>::try_from(public).map_err(|_| wrong())?
+            }
             _ => return Err(wrong()),
         };
         let hashed = Sha256::new().chain_update(name).chain_update(b"\n");
@@ -179,7 +193,7 @@ mod tests {
     #[test]
     fn a_key_has_one_spelling() {
         let good = "example.com/log+1f2e58ee+AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB";
-        let id = Key::read(good).unwrap_err();
+        let id = Key::read(good, Signs::Log).unwrap_err();
         let id = id
             .rsplit_once("expected \"")
             .unwrap()
@@ -188,7 +202,9 @@ mod tests {
             .unwrap()
             .0;
         let good = good.replace("1f2e58ee", id);
-        assert_eq!(Key::read(&good).map(|key| key.text), Ok(good.clone()));
+        let read = Key::read(&good, Signs::Log);
+        assert_eq!(read.map(|key| key.text), Ok(good.clone()));
+        assert!(Key::read(&good, Signs::Witness).is_err());
         for wrong in [
             good.replace("+AQ", "+Ag"),
             good.replace("example", "exämple"),
@@ -200,7 +216,7 @@ mod tests {
             format!("{good}\n"),
             format!("{good}+"),
         ] {
-            assert!(Key::read(&wrong).is_err(), "{wrong}");
+            assert!(Key::read(&wrong, Signs::Log).is_err(), "{wrong}");
         }
     }
 

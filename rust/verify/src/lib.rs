@@ -4,7 +4,8 @@
 //! one of the two shows as a difference. It refuses to repair, to guess, and to warn and go on: the
 //! first thing that is wrong is the verdict. No input makes it panic. It reads a bundle from its
 //! beginning to its end and the records once more, and holds the small members, one record, and one
-//! entry for each statement that runs, however large the file is or says that it is.
+//! entry for each statement that runs, however large the file is or says that it is; where receipts
+//! are compared, a hash for each statement that was released.
 
 #![forbid(unsafe_code)]
 
@@ -16,8 +17,10 @@ mod leaves;
 mod lines;
 mod listing;
 mod manifest;
+mod memory;
 mod note;
 mod procedure;
+mod receipts;
 mod records;
 mod shape;
 mod story;
@@ -27,7 +30,7 @@ mod trust;
 
 pub use trust::{TRUST_LIMIT, Trust};
 
-use fault::{Fault, shown};
+use fault::{Fault, named, shown};
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
@@ -53,34 +56,37 @@ impl Verdict {
     }
 }
 
+/// What the auditor brings to the bundle.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Brought<'a> {
+    /// Which keys he trusts.
+    pub trust: Option<&'a Trust>,
+    /// The file of the checkpoints that he has seen: compared, and added to.
+    pub remember: Option<&'a Path>,
+    /// What clients kept of statements: a file, or a directory of them.
+    pub receipts: Option<&'a Path>,
+    /// The records of a bundle in which nothing is wrong are said as well.
+    pub listing: bool,
+}
+
 /// Judges the bundle: a line to `say` for each step that passed, and the sentence on what it came to.
-///
-/// With `listing`, the records of a bundle in which nothing is wrong are said as well.
 ///
 /// # Errors
 ///
 /// Only those of `say`: what cannot be read is [`Verdict::Usage`].
 pub fn verify<F: Read + Seek>(
     bundle: &mut F,
-    trust: Option<&Trust>,
-    listing: bool,
+    brought: Brought<'_>,
     say: &mut dyn FnMut(&str) -> io::Result<()>,
 ) -> io::Result<(Verdict, String)> {
-    match procedure::procedure(bundle, trust, listing, say) {
-        Ok(passed) => {
-            let verdict = if passed.anchored {
-                Verdict::Verified
-            } else {
-                Verdict::Incomplete
-            };
-            let sentence = format!("verdict {}: {}", verdict.code(), passed.sentence);
-            Ok((verdict, sentence))
-        }
+    match procedure::procedure(bundle, brought, say) {
+        Ok((verdict, text)) => Ok((verdict, format!("verdict {}: {text}", verdict.code()))),
         Err(Fault::Tampered(text)) => {
             let sentence = format!("verdict 1: tampered: {}", shown(&text, 1000));
             Ok((Verdict::Tampered, sentence))
         }
         Err(Fault::Unreadable(error)) => Ok((Verdict::Usage, error.to_string())),
+        Err(Fault::Usage(text)) => Ok((Verdict::Usage, text)),
         Err(Fault::Unheard(error)) => Err(error),
     }
 }
@@ -93,7 +99,7 @@ pub fn verify<F: Read + Seek>(
 pub fn verify_file(
     bundle: &Path,
     trust: Option<&Path>,
-    listing: bool,
+    brought: Brought<'_>,
     say: &mut dyn FnMut(&str) -> io::Result<()>,
 ) -> io::Result<(Verdict, String)> {
     let usage = |text: String| Ok((Verdict::Usage, text));
@@ -101,25 +107,24 @@ pub fn verify_file(
         Ok(trust) => trust,
         Err(text) => return usage(text),
     };
-    let name = shown(&bundle.to_string_lossy(), 200);
     // Asked before it is opened too: to open a pipe is to wait for whoever writes into it.
     let file = match std::fs::metadata(bundle) {
         Ok(about) if about.is_file() => File::open(bundle),
-        _ => return usage(format!("{name}: no such file")),
+        _ => return usage(format!("{}: no such file", named(bundle))),
     };
+    let trust = trust.as_ref();
     match file {
-        Ok(mut file) => verify(&mut file, trust.as_ref(), listing, say),
-        Err(error) => usage(format!("{name}: {error}")),
+        Ok(mut file) => verify(&mut file, Brought { trust, ..brought }, say),
+        Err(error) => usage(format!("{}: {error}", named(bundle))),
     }
 }
 
 fn trust_file(path: &Path) -> Result<Trust, String> {
-    let name = shown(&path.to_string_lossy(), 200);
     let mut raw = Vec::new();
     let limit = TRUST_LIMIT as u64 + 1;
     File::open(path)
         .and_then(|file| file.take(limit).read_to_end(&mut raw))
         .map_err(|error| error.to_string())
         .and_then(|_| Trust::read(&raw))
-        .map_err(|text| format!("trust file {name}: {}", shown(&text, 200)))
+        .map_err(|text| format!("trust file {}: {}", named(path), shown(&text, 200)))
 }

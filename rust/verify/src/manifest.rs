@@ -3,7 +3,7 @@
 use crate::container::Member;
 use crate::fault::{At, hex, refuse, same, shown, unhex};
 use crate::json::{Nodes, Value};
-use crate::key::{Key, decode64};
+use crate::key::{Key, Signs, decode64};
 use crate::shape::{count, digest, needed, string};
 use crate::time::moment;
 use std::borrow::Cow;
@@ -49,7 +49,7 @@ impl Manifest {
         let kind = string(stated, "type")?;
         same("type", kind.as_ref(), "evidence")?;
         moment(&string(stated, "created")?).at("created")?;
-        let key = Key::read(&string(stated, "key")?)?;
+        let key = Key::read(&string(stated, "key")?, Signs::Log)?;
         same("origin", string(stated, "origin")?.as_ref(), &key.name)?;
         let session = string(stated, "session")?.into_owned();
         let sid = session_id(&session)

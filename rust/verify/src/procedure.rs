@@ -6,31 +6,28 @@ use crate::json::Nodes;
 use crate::leaves::{End, Leaves};
 use crate::listing::{Parts, list};
 use crate::manifest::Manifest;
+use crate::memory::{Known, Memory, Since};
 use crate::note::Checkpoint;
+use crate::receipts::Compared;
 use crate::records::{Opened, Records, locate};
 use crate::shape::{count, proof};
 use crate::story::Story;
 use crate::tree::check_extension;
 use crate::trust::Trust;
+use crate::{Brought, Verdict};
 use std::io::{self, Read, Seek, SeekFrom};
-
-/// What the steps came to when nothing was wrong.
-pub(crate) struct Passed {
-    /// Closed, and named by a trust file.
-    pub(crate) anchored: bool,
-    pub(crate) sentence: &'static str,
-}
 
 /// Where the lines of the steps go.
 pub(crate) type Say<'a> = dyn FnMut(&str) -> io::Result<()> + 'a;
 
-/// All of it. What is said of `listing` comes behind the steps.
+/// All of it, when nothing is wrong. The listing comes behind the steps, and before a checkpoint is
+/// remembered: should the file have been changed meanwhile, then nothing is.
 pub(crate) fn procedure<F: Read + Seek>(
     file: &mut F,
-    trust: Option<&Trust>,
-    listing: bool,
+    brought: Brought<'_>,
     say: &mut Say<'_>,
-) -> Checked<Passed> {
+) -> Checked<(Verdict, String)> {
+    let Brought { trust, listing, .. } = brought;
     let tools = concat!(
         "the verifier in Rust, version ",
         env!("CARGO_PKG_VERSION"),
@@ -66,8 +63,16 @@ pub(crate) fn procedure<F: Read + Seek>(
     };
     step(say, 4, "trust", &told)?;
 
-    let checkpoint = Checkpoint::read(&container.member("checkpoint")?.kept, &manifest.key)?;
-    let told = format!("{} leaves, root {}", checkpoint.size, hex(&checkpoint.root));
+    let note = &container.member("checkpoint")?.kept;
+    let checkpoint = Checkpoint::read(note, &manifest.key, trust)?;
+    let mut told = format!("{} leaves, root {}", checkpoint.size, hex(&checkpoint.root));
+    if trust.is_some_and(|trust| !trust.witnesses.is_empty()) {
+        told.push_str("; cosigned by ");
+        told.push_str(&match checkpoint.cosigned.as_slice() {
+            [] => "no known witness".to_owned(),
+            known => known.join(", "),
+        });
+    }
     step(say, 5, "checkpoint", &told)?;
 
     let data = &container.member("ledger/leaves.jsonl")?.kept;
@@ -91,7 +96,14 @@ pub(crate) fn procedure<F: Read + Seek>(
     };
     let source = part(file, session)?;
     let records = placed(
-        Records::read(source, session.sha256, &manifest, &leaves, each),
+        Records::read(
+            source,
+            session.sha256,
+            &manifest,
+            &leaves,
+            brought.receipts.is_some(),
+            each,
+        ),
         SESSION,
     )?;
     let told = format!(
@@ -101,10 +113,15 @@ pub(crate) fn procedure<F: Read + Seek>(
     );
     step(say, 7, "records", &told)?;
 
-    let Records { opened, story, .. } = records;
+    let Records {
+        opened,
+        story,
+        released,
+        ..
+    } = records;
     let opened = opened.ok_or_else(|| "session.jsonl: no record".to_owned())?;
     let stated = &container.member("ledger/consistency.json")?.kept;
-    check_consistency(stated, opened, &checkpoint).at("ledger/consistency.json")?;
+    let since = check_consistency(stated, opened, &checkpoint).at("ledger/consistency.json")?;
     let told = format!(
         "opened at checkpoint {}, which this ledger extends",
         opened.size
@@ -119,25 +136,56 @@ pub(crate) fn procedure<F: Read + Seek>(
         hex(&container.member("verify.py")?.sha256)
     );
     step(say, 10, "documents", &told)?;
+    let unfinished = match leaves.end {
+        End::Close => None,
+        End::Recovery => Some("the gateway stopped before the session was closed"),
+        End::Commit => Some("the session was still open when this was exported"),
+    };
+    let unfinished = unfinished.map(|why| format!("incomplete: {why}"));
+    let mut missing: Vec<String> = unfinished.into_iter().collect();
+    if let (Some(path), Some(released)) = (brought.receipts, &released) {
+        let Manifest { session, key, .. } = &manifest;
+        let compared = Compared::with(path, session, key, released, &story)?;
+        step(say, 11, "receipts", &compared.told())?;
+        if !compared.all_found() {
+            let text = "incomplete: not every receipt is of a statement in this bundle";
+            missing.push(text.to_owned());
+        }
+    }
+    let quorum = trust.map(|trust| trust.quorum);
+    let seen = checkpoint.cosigned.len() as u64;
+    let mut unwritten = None;
+    let lacking = match quorum {
+        None => Some("give --trust a file that you did not get with the bundle".to_owned()),
+        Some(quorum) if seen < quorum => Some(format!(
+            "{seen} of the {quorum} witnesses it needs have cosigned the checkpoint"
+        )),
+        Some(_) => match brought.remember {
+            None => None,
+            Some(path) => {
+                let memory = Memory::read(path, &manifest.key.name)?;
+                match memory.judge(&checkpoint, opened, &since)? {
+                    Known::Seen => None,
+                    Known::Unproven(why) => Some(why),
+                    Known::New => {
+                        unwritten = Some(memory);
+                        None
+                    }
+                }
+            }
+        },
+    };
+    missing.extend(lacking.map(|why| format!("not anchored: {why}")));
     if listing {
         list(part(file, session)?, parts.hashes(), say)?;
     }
-    let (anchored, sentence) = match (leaves.end, trust) {
-        (End::Recovery, _) => (
-            false,
-            "incomplete: the gateway stopped before the session was closed",
-        ),
-        (End::Commit, _) => (
-            false,
-            "incomplete: the session was still open when this was exported",
-        ),
-        (End::Close, None) => (
-            false,
-            "not anchored: give --trust a file that you did not get with the bundle",
-        ),
-        (End::Close, Some(_)) => (true, "verified and anchored"),
-    };
-    Ok(Passed { anchored, sentence })
+    if let Some(memory) = unwritten {
+        memory.add(&checkpoint)?;
+    }
+    Ok(match missing.as_slice() {
+        [] => (Verdict::Verified, "verified and anchored".to_owned()),
+        _ => (Verdict::Incomplete, missing.join("; ")),
+    })
 }
 
 fn step(say: &mut Say<'_>, number: u8, name: &str, text: &str) -> Checked<()> {
@@ -186,9 +234,10 @@ fn check_trust(manifest: &Manifest, trust: &Trust) -> Result<(), String> {
 }
 
 /// The checkpoint that the session was opened at is a beginning of the one in the bundle.
-fn check_consistency(raw: &[u8], opened: Opened, checkpoint: &Checkpoint) -> Result<(), String> {
+/// Gives the proof from one that the auditor remembers; nobody's leads from nothing.
+fn check_consistency(raw: &[u8], opened: Opened, checkpoint: &Checkpoint) -> Result<Since, String> {
     let mut nodes = Nodes::default();
-    let stated = nodes.spelled(raw, &["from", "proof", "to"])?;
+    let stated = nodes.spelled_with(raw, &["from", "proof", "to"], "since")?;
     same("from", count(stated, "from")?, opened.size)?;
     same("to", count(stated, "to")?, checkpoint.size)?;
     check_extension(
@@ -197,7 +246,19 @@ fn check_consistency(raw: &[u8], opened: Opened, checkpoint: &Checkpoint) -> Res
         &proof(stated)?,
         &opened.root,
         &checkpoint.root,
-    )
+    )?;
+    let Some(stated) = stated.get("since") else {
+        return Ok(Since::default());
+    };
+    stated.has_only(&["from", "proof"]).at("since")?;
+    let since = Since {
+        from: count(stated, "from").at("since")?,
+        proof: proof(stated).at("since")?,
+    };
+    refuse(since.from > checkpoint.size, || {
+        "since is over the checkpoint's size".to_owned()
+    })?;
+    Ok(since)
 }
 
 fn statements(story: &Story) -> String {

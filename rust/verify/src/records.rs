@@ -5,6 +5,7 @@ use crate::json::{Nodes, Value};
 use crate::leaves::{End, Leaves};
 use crate::lines::Lines;
 use crate::manifest::{Manifest, version};
+use crate::receipts::{self, Released};
 use crate::shape::{count, digest, fits, needed, string};
 use crate::story::Story;
 use crate::time::moment;
@@ -84,17 +85,21 @@ pub(crate) struct Records<'a> {
     index: u64,
     pub(crate) opened: Option<Opened>,
     pub(crate) story: Story,
+    /// Kept where there are receipts to compare.
+    pub(crate) released: Option<Released>,
 }
 
 impl<'a> Records<'a> {
     /// Reads the member to its end; `each` is given every line when it has been checked. `sha256` is
     /// the member's, from when the file was read first: should it have been changed since, then what
-    /// is read now still has to be what the leaf's head stands for.
+    /// is read now still has to be what the leaf's head stands for. With `receipts`, what one of
+    /// each released statement must say is kept.
     pub(crate) fn read(
         source: impl Read,
         sha256: [u8; 32],
         manifest: &'a Manifest,
         leaves: &'a Leaves,
+        receipts: bool,
         mut each: impl FnMut(&[u8]),
     ) -> Checked<Self> {
         let mut made = Self {
@@ -106,6 +111,7 @@ impl<'a> Records<'a> {
             index: 0,
             opened: None,
             story: Story::default(),
+            released: receipts.then(Released::new),
         };
         let (mut lines, mut nodes) = (Lines::new(source), Nodes::default());
         let mut bytes = 0_u64;
@@ -130,6 +136,11 @@ impl<'a> Records<'a> {
         self.story
             .take(self.index, &kind, body, &ts)
             .map_err(|text| format!(" ({}): {text}", shown(&kind, 20)))?;
+        if let Some(released) = self.released.as_mut().filter(|_| kind == "release") {
+            let Manifest { session, key, .. } = self.manifest;
+            let receipt = receipts::expected(body, &self.head, session, key).map_err(plain)?;
+            released.insert(count(body, "statement_no").map_err(plain)?, receipt);
+        }
         self.index = self.index.saturating_add(1);
         Ok(())
     }

@@ -168,6 +168,11 @@ impl Story {
         }
     }
 
+    /// The statement is over, in whatever way.
+    pub(crate) fn has_ended(&self, number: u64) -> bool {
+        self.ended.holds(number)
+    }
+
     /// Statements that have an intent and no end.
     pub(crate) fn unfinished(&self) -> usize {
         self.running.len()

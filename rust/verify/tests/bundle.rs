@@ -8,7 +8,7 @@
 
 use proptest::prelude::*;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
-use verify::{Trust, Verdict, verify};
+use verify::{Brought, Trust, Verdict, verify};
 
 fn vector(name: &str) -> Vec<u8> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/");
@@ -25,7 +25,12 @@ fn judged(source: &mut (impl Read + Seek), listing: bool) -> (Verdict, Vec<Strin
         said.push(line.to_owned());
         Ok(())
     };
-    let (verdict, sentence) = verify(source, Some(&trust()), listing, &mut say).unwrap();
+    let brought = Brought {
+        trust: Some(&trust()),
+        listing,
+        ..Brought::default()
+    };
+    let (verdict, sentence) = verify(source, brought, &mut say).unwrap();
     said.push(sentence);
     (verdict, said)
 }
@@ -40,7 +45,7 @@ fn the_vector_is_verified_and_anchored() {
     }
     assert!(said[11].starts_with("\n[0] 2026-11-22T12:00:00.000000Z open\n    actor: maria@"));
     let bundle = &mut Cursor::new(vector("bundle.zip"));
-    let (verdict, _) = verify(bundle, None, false, &mut |_| Ok(())).unwrap();
+    let (verdict, _) = verify(bundle, Brought::default(), &mut |_| Ok(())).unwrap();
     assert_eq!(verdict, Verdict::Incomplete);
 }
 
@@ -133,7 +138,7 @@ fn what_cannot_be_read_is_no_verdict_and_what_cannot_be_said_is_an_error() {
     }
     assert_eq!(judged(&mut Broken, false).0, Verdict::Usage);
     let bundle = &mut Cursor::new(vector("bundle.zip"));
-    let said = verify(bundle, None, false, &mut |_| {
+    let said = verify(bundle, Brought::default(), &mut |_| {
         Err(io::Error::other("closed"))
     });
     assert_eq!(said.unwrap_err().to_string(), "closed");
