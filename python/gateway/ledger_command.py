@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from gateway import config
+from gateway import config, log_wiring
 from gateway.sessionlog import SessionLog, retention, survey
 from gateway.sessionlog.session import SessionStore
 from gateway.sessionlog.tiles import Tiles
@@ -92,6 +92,8 @@ def prune(
         typer.confirm("They are younger than six years. Remove them all the same?", abort=True)
     if not yes:
         typer.confirm("Their records cannot be brought back. Remove them?", abort=True)
+    # The log's start drops segments: what the SIEM has not got must be held before.
+    log_wiring.tail(path, config.load(path), directory)
     gone = asyncio.run(_prune(directory, origin, before))
     OUT.print(f"{len(gone):,} sessions removed; their leaves stay", highlight=False)
 

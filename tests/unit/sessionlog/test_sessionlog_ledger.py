@@ -15,6 +15,7 @@ from gateway import cli
 from gateway.errors import ConfigurationError, NotFound
 from gateway.sessionlog import SessionLog, survey
 from gateway.sessionlog import log as session_log
+from gateway.sessionlog.tail import Tail
 
 ORIGIN = "log.example.org/ledger"
 LATER = "9999-01-01T00:00:00.000000Z"
@@ -209,3 +210,23 @@ async def test_the_command(tmp_path: Path) -> None:
     code, said = await asyncio.to_thread(asked, tmp_path, "verify")
     assert code == 1
     assert "wrong: " in said
+
+
+async def test_what_the_siem_has_not_got_survives_a_pruning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pruning starts the log, and each start drops segments: those must be held before."""
+    config = CONFIG.replace("[[issuers]]", '[siem]\ntarget = "stdout"\n[[issuers]]')
+    (tmp_path / "maskgate.toml").write_text(config)
+    monkeypatch.setattr(session_log, "now", lambda: "2001-01-01T00:00:00.000000Z")
+    (sid,) = await boot(tmp_path / "log", 1)
+    monkeypatch.undo()
+    words = ("prune", "--days", "1", "--yes")
+    code, said = await asyncio.to_thread(asked, tmp_path, *words)
+    assert code == 0
+    assert "2 sessions removed" in said
+    tail = Tail(tmp_path / "log")
+    tail.adopt()
+    found = [one.record["type"] for one in tail.records(lambda: 1 << 62) if one.sid == sid]
+    assert found[0] == "open"
+    assert found[-1] == "close"
