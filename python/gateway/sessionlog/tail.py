@@ -52,6 +52,7 @@ class Tail:
         try:
             disk.make_directory(self._held)
             self._place = self._stored()
+            self._disown()
             self._hold()
         except OSError as error:
             raise ConfigurationError(
@@ -60,7 +61,7 @@ class Tail:
 
     @property
     def place(self) -> LogPlace:
-        """Behind the last record that was delivered."""
+        """Behind the last record that was delivered, and behind frames after it that hold none."""
         return self._place
 
     def records(self, synced: Callable[[], int]) -> Iterator[DurableRecord]:
@@ -71,19 +72,21 @@ class Tail:
         first = self._place.segment
         if first and held and held[0] > first:
             _LOG.warning("siem: the log begins at batch %d, the reader was at %d", held[0], first)
-        for at, segment in enumerate(held):
+        given = False
+        for segment in held:
             if segment < first:
                 continue
             here = segment == first
-            following = held[at + 1] if at + 1 < len(held) else None
-            yield from self._read(
-                segment,
-                self._place.offset if here else 0,
-                self._place.line if here else 0,
-                synced,
-            )
-            if following is None:
-                return
+            offset, line = (self._place.offset, self._place.line) if here else (0, 0)
+            for frame in self._frames(segment, offset, synced):
+                for found in _records(segment, frame, line):
+                    given = True
+                    yield found
+                line = 0
+                if not given:
+                    # Heartbeats alone, perhaps of weeks: not read again at each look. Kept in
+                    # memory only, for nothing was delivered that a restart could repeat.
+                    self._place = LogPlace(segment, frame.end, 0)
 
     def delivered(self, place: LogPlace) -> None:
         """All records up to `place` have arrived; durable on return. Lets go of what is before."""
@@ -102,6 +105,21 @@ class Tail:
         except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) else None
+
+    def _disown(self) -> None:
+        """What is beyond the newest segment of the log is of another history: an older copy was put
+        back since. The reader begins anew; what it held of the other stays, under another name."""
+        held = self._segments()
+        newest = max((int(path.stem) for path in wal.segments(self._wal)), default=0)
+        if self._place.segment > newest:
+            _LOG.warning(
+                "siem: the log ends with segment %d and its reader was at %d: an older copy was put "
+                "back; the oldest segment is delivered anew", newest, self._place.segment,
+            )  # fmt: skip
+            self._place = LogPlace(0, 0, 0)
+        for segment in held:
+            if segment > newest:
+                disk.rename(self._path(segment), self._path(segment).with_suffix(".astray"))
 
     def _hold(self) -> None:
         """Give each segment from the reader's on a second name. One that never became whole may
@@ -146,14 +164,12 @@ class Tail:
         _LOG.warning("siem: %s cannot be read; the oldest segment is delivered anew", self._held)
         return LogPlace(0, 0, 0)
 
-    def _read(
-        self, segment: int, offset: int, line: int, synced: Callable[[], int]
-    ) -> Iterator[DurableRecord]:
+    def _frames(self, segment: int, offset: int, synced: Callable[[], int]) -> Iterator[_Frame]:
         fd = os.open(self._path(segment), os.O_RDONLY | os.O_CLOEXEC)
         try:
             while (frame := _frame_at(fd, offset)) is not None and frame.batch < synced():
-                yield from _records(segment, frame, line)
-                offset, line = frame.end, 0
+                yield frame
+                offset = frame.end
         finally:
             os.close(fd)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import Any
 import pytest
 
 from gateway.errors import ConfigurationError
-from gateway.sessionlog import SessionLog, chain, wal
+from gateway.sessionlog import SessionLog, chain, leaves, wal
+from gateway.sessionlog import tail as tail_module
+from gateway.sessionlog.session import now
 from gateway.sessionlog.tail import Tail
+from gateway.sessionlog.writer import Entry
 from gateway.siem import FileSink, HttpSink, Shipper, Sink, shipper
 from gateway.siem.sinks import RefusedError
 from receiver import Receiver, receiving, until
@@ -364,3 +368,72 @@ def test_a_file_system_without_links_is_told_at_the_start(
     monkeypatch.setattr(os, "link", link)
     with pytest.raises(ConfigurationError, match="cannot hold the log's segments"):
         Tail(tmp_path / "log").adopt()
+
+
+def held(directory: Path) -> Tail:
+    tail = Tail(directory)
+    tail.adopt()
+    return tail
+
+
+async def test_frames_without_records_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Heartbeats of a gateway that nobody asks make no look at the log dearer than the last."""
+    tail = held(tmp_path / "log")
+    log = SessionLog.open(tmp_path / "log", origin=ORIGIN, version="0")
+    found = list(tail.records(lambda: log.synced))
+    tail.delivered(found[-1].place)
+    for _ in range(20):
+        with log._commits.lock:
+            leaf = leaves.heartbeat(b"0" * 16, now(), 1)
+            waiter = log._commits.put(Entry(None, None, (("heartbeat", leaf),), checkpoint=True))
+        await waiter
+    read: list[int] = []
+    real = tail_module._frame_at
+
+    def counted(fd: int, offset: int) -> Any:
+        read.append(offset)
+        return real(fd, offset)
+
+    monkeypatch.setattr(tail_module, "_frame_at", counted)
+    assert list(tail.records(lambda: log.synced)) == []
+    assert len(read) > 20
+    read.clear()
+    assert list(tail.records(lambda: log.synced)) == []
+    assert len(read) <= 2
+    # Nothing is lost by it: neither what comes next nor, after a crash, what was not delivered.
+    await log.open_session(sid := str(uuid.uuid4()), OPEN)
+    for reader in (tail, held(tmp_path / "log")):
+        assert [one.sid for one in reader.records(lambda: log.synced)] == [sid]
+    assert [one.sid for one in tail.records(lambda: log.synced)] == [sid]
+    await log.aclose()
+
+
+async def test_a_cursor_ahead_of_a_log_that_was_put_back_skips_nothing(tmp_path: Path) -> None:
+    """An old copy of the log beside the newer place of its reader: records twice, never none."""
+    directory = tmp_path / "log"
+    (tmp_path / "first").touch()
+    for _ in range(3):
+        post = Post(directory, FileSink(tmp_path / "first"))
+        uids = await post.session(2)
+        await asyncio.to_thread(
+            until, lambda last=uids[-1]: last in (tmp_path / "first").read_text()
+        )
+        await post.end()
+        if not (tmp_path / "old").exists():
+            shutil.copytree(directory, tmp_path / "old")
+    ahead = directory / "siem"
+    shutil.rmtree(tmp_path / "old" / "siem")
+    shutil.move(ahead, tmp_path / "old" / "siem")
+    shutil.rmtree(directory)
+    (tmp_path / "old").rename(directory)
+    target = tmp_path / "second"
+    target.touch()
+    for _ in range(3):  # and beyond the batches that the other history had
+        post = Post(directory, FileSink(target))
+        uids = await post.session(30)
+        await asyncio.to_thread(until, lambda last=uids[-1]: last in target.read_text())
+        await post.end()
+        told = [json.loads(line)["metadata"]["uid"] for line in target.read_text().splitlines()]
+        assert [uid for uid in told if uid in uids] == uids
