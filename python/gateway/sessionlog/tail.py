@@ -113,9 +113,11 @@ class Tail:
         newest = max((int(path.stem) for path in wal.segments(self._wal)), default=0)
         if self._place.segment > newest:
             _LOG.warning(
-                "siem: the log ends with segment %d and its reader was at %d: an older copy was put "
-                "back; the oldest segment is delivered anew", newest, self._place.segment,
-            )  # fmt: skip
+                "siem: an older log was put back: it ends with segment %d, its reader was at %d; "
+                "delivered anew from the oldest segment",
+                newest,
+                self._place.segment,
+            )
             self._place = LogPlace(0, 0, 0)
         for segment in held:
             if segment > newest:
