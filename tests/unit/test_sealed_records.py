@@ -116,7 +116,7 @@ def test_no_worded_member_is_clear_and_the_auditor_has_all(
 def test_which_witness_was_silent_is_clear_and_what_it_said_is_not(
     pair: tuple[AuditorKey, AuditorPrivateKey],
 ) -> None:
-    """Who did not vouch for the log, and since when, is for readers without the auditor's key too."""
+    """Who did not vouch for the log, and since when, is not for the auditor alone."""
     body = {"kind": "witness.silent", "witness": "w.example.org+00+AA", "reason": "WORDED"}
     made = Sealing(pair[0], set(), ["clinic"])(Place("o", SID, 3, "event"), body)
     assert made["witness"] == "w.example.org+00+AA"

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway import cli
-from gateway.errors import ConfigurationError, NotFound
+from gateway.errors import ConfigurationError, LogUnavailable, NotFound
 from gateway.sessionlog import SessionLog, survey
 from gateway.sessionlog import log as session_log
 from gateway.sessionlog.tail import Tail
@@ -230,3 +230,30 @@ async def test_what_the_siem_has_not_got_survives_a_pruning(
     found = [one.record["type"] for one in tail.records(lambda: 1 << 62) if one.sid == sid]
     assert found[0] == "open"
     assert found[-1] == "close"
+
+
+async def test_beside_a_gateway_that_is_still_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start writes its leaves, then the files of those before it: what has no file yet is in the
+    write-ahead file, and without that it is missing."""
+
+    def killed(*_: object, **__: object) -> None:
+        raise OSError(5, "killed")
+
+    log = SessionLog.open(tmp_path, origin=ORIGIN, version="0")
+    await log.open_session(sid := str(uuid.uuid4()), {})
+    monkeypatch.setattr(session_log.SessionStore, "cut", killed)
+    with pytest.raises(LogUnavailable):
+        await log.close_session(sid, {"reason": "done", "statements": 0})
+    log._commits.stop()
+    session_log.os.close(log._lock_fd)
+    with pytest.raises(ConfigurationError, match="killed"):
+        SessionLog.open(tmp_path, origin=ORIGIN, version="0")
+    monkeypatch.undo()
+    assert survey.survey(tmp_path, ORIGIN).wrong == []
+    (tmp_path / "wal").rename(tmp_path / "gone")
+    assert f"{sid}.jsonl is missing" in survey.survey(tmp_path, ORIGIN).wrong[0]
+    (tmp_path / "gone").rename(tmp_path / "wal")
+    await boot(tmp_path, 1)
+    assert survey.survey(tmp_path, ORIGIN).wrong == []
