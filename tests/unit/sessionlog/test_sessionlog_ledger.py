@@ -13,9 +13,11 @@ from typer.testing import CliRunner
 
 from gateway import cli
 from gateway.errors import ConfigurationError, LogUnavailable, NotFound
-from gateway.sessionlog import SessionLog, survey
+from gateway.sessionlog import SessionLog, retention, survey
 from gateway.sessionlog import log as session_log
+from gateway.sessionlog.session import SessionStore
 from gateway.sessionlog.tail import Tail
+from gateway.sessionlog.tiles import LedgerError, Tiles
 
 ORIGIN = "log.example.org/ledger"
 LATER = "9999-01-01T00:00:00.000000Z"
@@ -257,3 +259,28 @@ async def test_beside_a_gateway_that_is_still_starting(
     (tmp_path / "gone").rename(tmp_path / "wal")
     await boot(tmp_path, 1)
     assert survey.survey(tmp_path, ORIGIN).wrong == []
+
+
+async def test_pruning_beside_a_file_that_is_being_cut_and_over_damage(tmp_path: Path) -> None:
+    """A session's records come before what is said of them; anything else is no time to prune."""
+    (tmp_path / "maskgate.toml").write_text(CONFIG)
+    (sid,) = await boot(tmp_path / "log", 1)
+    about = tmp_path / f"log/sessions/{sid}.json"
+    whole = about.read_bytes()
+    about.unlink()
+    code, said = await asyncio.to_thread(asked, tmp_path, "prune", "--days", "1", "--dry-run")
+    assert (code, said.split()[0]) == (0, "0")
+    for damage in (b"{", b"[]", whole.replace(b'"close"', b'"clos_"')):
+        about.write_bytes(damage)
+        result = await asyncio.to_thread(
+            CliRunner().invoke,
+            cli.app,
+            ["ledger", "prune", "--dry-run", "-c", str(tmp_path / "maskgate.toml")],
+        )
+        assert isinstance(result.exception, ConfigurationError)
+        assert "nothing is pruned" in result.exception.detail
+    about.write_bytes(whole)
+    changed(tmp_path / "log/ledger/tile/entries/000", 0)
+    log = tmp_path / "log"
+    with pytest.raises(LedgerError):
+        retention.ended_before(SessionStore(log / "sessions"), Tiles(log / "ledger"), LATER)
