@@ -294,7 +294,7 @@ class Anchors:
         for _ in range(2):
             old = min(asked.size, checkpoint.size)
             proof = await asyncio.to_thread(self._ledger.consistency, old, checkpoint.size)
-            status, body = await self._post(client, asked.witness.url, old, proof, checkpoint)
+            status, body = await self._answer(client, asked.witness.url, old, proof, checkpoint)
             if status == 200:
                 return _cosignature(checkpoint.text, body, asked.witness.key)
             if status == 422:
@@ -328,6 +328,23 @@ class Anchors:
         asked.size = size
         if size > checkpoint.size:
             raise UnhelpfulError("it has seen a newer checkpoint already")
+
+    async def _answer(
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        old: int,
+        proof: tuple[bytes, ...],
+        checkpoint: Checkpoint,
+    ) -> tuple[int, bytes]:
+        """What came back, from whoever sits at that address: only what a witness's answer *says*
+        may stop the log. httpx raises what is no HTTPError too, at a redirect to `mailto:x`."""
+        try:
+            return await self._post(client, url, old, proof, checkpoint)
+        except (UnhelpfulError, httpx.HTTPError, TimeoutError):
+            raise
+        except Exception as reason:
+            raise UnhelpfulError(f"no answer that can be read: {type(reason).__name__}") from None
 
     @staticmethod
     async def _post(
@@ -414,6 +431,6 @@ async def reachable(witness: Witness) -> str:
     try:
         async with witness.client() as http:
             answer = await http.post(f"{witness.url}/add-checkpoint", content=b"")
-    except httpx.HTTPError as reason:
+    except Exception as reason:  # httpx has others than its own
         return f"{witness.url}: {type(reason).__name__}"
     return "" if answer.status_code == 400 else f"{witness.url}: no witness is there"

@@ -113,6 +113,24 @@ async def test_a_witness_that_does_not_answer_well_is_not_counted_and_not_waited
     await log.aclose()
 
 
+@pytest.mark.parametrize("elsewhere", [b"mailto:x", b"http://xn--a-ecp.ru/", b"http://["])
+async def test_no_address_that_an_answer_names_ends_the_log(
+    home: Path, three: list[Standing], elsewhere: bytes
+) -> None:
+    """Whoever stands between the two can answer so; httpx looks at an address it will not follow,
+    and fails in ways of its own."""
+    three[0].mode, three[0].fields = (307, b""), [(b"location", elsewhere)]
+    assert await anchors.reachable(three[0].witness) != ""
+    log = start(home, three[0])
+    await until(lambda: three[0].requests > 3)
+    assert log.healthy
+    three[0].mode = "well"
+    sid = await session(log)
+    await until(lambda: three[0].size() > 0)
+    assert signers(await log.session_bytes(sid), *three) == ["w1"]
+    await log.aclose()
+
+
 async def test_a_witness_that_hangs_is_left(home: Path, three: list[Standing]) -> None:
     three[1].mode = "hang"
     log = start(home, *three, quorum=2)
