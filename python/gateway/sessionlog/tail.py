@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -66,27 +67,32 @@ class Tail:
 
     def records(self, synced: Callable[[], int]) -> Iterator[DurableRecord]:
         """Each record behind `place` whose batch is below `synced()`; ends where there is no more
-        now. Raises OSError."""
+        now. Raises OSError, and DamagedLogError where a frame that was durable cannot be read."""
         self._hold()
         held = self._segments()
         first = self._place.segment
         if first and held and held[0] > first:
             _LOG.warning("siem: the log begins at batch %d, the reader was at %d", held[0], first)
         given = False
-        for segment in held:
+        for segment, following in zip(held, [*held[1:], None], strict=True):
             if segment < first:
                 continue
             here = segment == first
             offset, line = (self._place.offset, self._place.line) if here else (0, 0)
-            for frame in self._frames(segment, offset, synced):
-                for found in _records(segment, frame, line):
-                    given = True
-                    yield found
-                line = 0
+            try:
+                for frame in self._frames(segment, offset, following, synced):
+                    for found in _records(segment, frame, line):
+                        given = True
+                        yield found
+                    line = 0
+                    if not given:
+                        # Heartbeats alone, perhaps of weeks: not read again at each look. Kept in
+                        # memory only, for nothing was delivered that a restart could repeat.
+                        self._place = LogPlace(segment, frame.end, 0)
+            except wal.DamagedLogError:
                 if not given:
-                    # Heartbeats alone, perhaps of weeks: not read again at each look. Kept in
-                    # memory only, for nothing was delivered that a restart could repeat.
-                    self._place = LogPlace(segment, frame.end, 0)
+                    raise
+                return  # first what stands before it is delivered
 
     def delivered(self, place: LogPlace) -> None:
         """All records up to `place` have arrived; durable on return. Lets go of what is before."""
@@ -166,14 +172,34 @@ class Tail:
         _LOG.warning("siem: %s cannot be read; the oldest segment is delivered anew", self._held)
         return LogPlace(0, 0, 0)
 
-    def _frames(self, segment: int, offset: int, synced: Callable[[], int]) -> Iterator[_Frame]:
+    def _frames(
+        self, segment: int, offset: int, following: int | None, synced: Callable[[], int]
+    ) -> Iterator[_Frame]:
         fd = os.open(self._path(segment), os.O_RDONLY | os.O_CLOEXEC)
         try:
-            while (frame := _frame_at(fd, offset)) is not None and frame.batch < synced():
+            while True:
+                # Asked before the read: what is below it was whole by then. A torn frame's number
+                # is the next segment's, for it is given again.
+                whole = synced() if following is None else following
+                frame = _frame_at(fd, offset)
+                if frame is None and _begun(fd, offset) < whole:
+                    path = self._path(segment)
+                    raise wal.DamagedLogError(f"{path}: the frame at byte {offset} is bad")
+                if frame is None or frame.batch >= synced():
+                    return
                 yield frame
                 offset = frame.end
         finally:
             os.close(fd)
+
+
+def _begun(fd: int, offset: int) -> float:
+    """The batch whose header stands here; infinity where none does."""
+    head = os.pread(fd, wal.HEADER.size, offset)
+    if head[: len(wal.MAGIC)] != wal.MAGIC or len(head) < wal.HEADER.size:
+        return math.inf
+    batch: int = wal.HEADER.unpack(head)[1]
+    return batch
 
 
 def _frame_at(fd: int, offset: int) -> _Frame | None:

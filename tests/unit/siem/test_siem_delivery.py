@@ -437,3 +437,36 @@ async def test_a_cursor_ahead_of_a_log_that_was_put_back_skips_nothing(tmp_path:
         await post.end()
         told = [json.loads(line)["metadata"]["uid"] for line in target.read_text().splitlines()]
         assert [uid for uid in told if uid in uids] == uids
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["of an earlier start", "of this one"])
+async def test_a_frame_that_was_damaged_holds_the_place(tmp_path: Path, which: int) -> None:
+    """What stands before it arrives; nothing behind it does as if it had not been there."""
+    log = SessionLog.open(tmp_path, origin=ORIGIN, version="0")
+    sids: list[str] = []
+    for number in range(6):
+        if number == 3:
+            held(tmp_path)
+            await log.aclose()
+            log = SessionLog.open(tmp_path, origin=ORIGIN, version="0")
+        sids.append(str(uuid.uuid4()))
+        await log.open_session(sids[-1], OPEN)
+    tail = held(tmp_path)
+    path = sorted((tmp_path / "siem").glob("*.wal"))[which]
+    data = bytearray(path.read_bytes())
+    data[data.index(sids[3 * which + 1].encode()) + 60] ^= 1
+    path.write_bytes(data)
+    found = list(tail.records(lambda: log.synced))
+    told = [one.sid for one in found if one.sid in sids and one.record["type"] == "open"]
+    assert told == sids[: 3 * which + 1]
+    tail.delivered(found[-1].place)
+    for _ in range(2):
+        with pytest.raises(wal.DamagedLogError, match="is bad"):
+            list(tail.records(lambda: log.synced))
+    path.unlink()  # whoever gives an old one up says so
+    rest = [one.sid for one in tail.records(lambda: log.synced)] if which == 0 else sids[3:]
+    assert [sid for sid in rest if sid in sids] == sids[3:]
+    log._commits.stop()
+    for segment in log._segments.values():
+        segment.close()
+    os.close(log._lock_fd)
