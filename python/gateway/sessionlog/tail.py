@@ -6,8 +6,9 @@ when the gateway was killed is still there. The place is kept in `siem/cursor.js
 a delivery, never before. A record is given when its batch is durable, and not earlier: a crash
 leaves no delivered record that the log does not hold.
 
-Refuses nothing that the writer wants: it only reads, and adds names. A cursor that is lost or
-unreadable begins with the oldest segment there is, so that records come twice rather than never.
+Refuses nothing that the writer wants: it only reads, and adds names; what the log has dropped loses
+the zeros behind its last frame. A cursor that is lost, unreadable or ahead of the log begins with
+the oldest segment there is, so that records come twice rather than never.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from gateway.sessionlog.session import SessionStore
 
 _LOG = logging.getLogger("maskgate")
 _FOLDER = "siem"
+_MOST = 1 << 53  # no place is beyond: what the canonical spelling has
 
 
 @dataclass(slots=True)
@@ -55,6 +57,7 @@ class Tail:
             self._place = self._stored()
             self._disown()
             self._hold()
+            self._trim()
         except OSError as error:
             raise ConfigurationError(
                 f"{self._held}: cannot hold the log's segments: {error.strerror}"
@@ -153,6 +156,21 @@ class Tail:
         if added:
             disk.sync_directory(self._held)
 
+    def _trim(self) -> None:
+        """Give back the zeros that a segment had grown by, where the log has none of it any more:
+        a start leaves megabytes of them, and there may be many before the target is back."""
+        kept = {path.name for path in wal.segments(self._wal)}
+        for path in map(self._path, self._segments()):
+            if path.name in kept or path.stat().st_nlink > 1:
+                continue
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                end, size = _end(fd), os.fstat(fd).st_size
+                if size > end and not os.pread(fd, size - end, end).strip(b"\0"):
+                    disk.cut(fd, end)
+            finally:
+                os.close(fd)
+
     def _segments(self) -> list[int]:
         return sorted(int(path.stem) for path in self._held.glob("[0-9]*.wal"))
 
@@ -163,11 +181,11 @@ class Tail:
         try:
             stored = json.loads((self._held / "cursor.json").read_bytes())
             found = LogPlace(stored["segment"], stored["offset"], stored["line"])
-            if all(type(part) is int and part >= 0 for part in found):
+            if all(type(part) is int and 0 <= part < _MOST for part in found):
                 return found
         except FileNotFoundError:
             return LogPlace(0, 0, 0)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             pass
         _LOG.warning("siem: %s cannot be read; the oldest segment is delivered anew", self._held)
         return LogPlace(0, 0, 0)
@@ -191,6 +209,15 @@ class Tail:
                 offset = frame.end
         finally:
             os.close(fd)
+
+
+def _end(fd: int) -> int:
+    """Where the last frame ends, as the headers say."""
+    end, size = 0, os.fstat(fd).st_size
+    while end < size and _begun(fd, end) < math.inf:
+        length: int = wal.HEADER.unpack(os.pread(fd, wal.HEADER.size, end))[2]
+        end += wal.HEADER.size + length + wal.CHECKSUM
+    return min(end, size)
 
 
 def _begun(fd: int, offset: int) -> float:

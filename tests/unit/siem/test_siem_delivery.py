@@ -286,7 +286,13 @@ async def test_segments_turn_and_are_let_go(
     await post.end()
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b'{"segment":-1}', b'{"segment":1,"offset":"x"}'])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"{", b'{"segment":-1}', b'{"segment":1,"offset":"x"}', b"[" * 100_000,
+     b'{"segment":1,"offset":99999999999999999999999,"line":0}',
+     b'{"segment":99999999999999999999999,"offset":0,"line":0}'],
+    ids=["empty", "cut", "negative", "a word", "deep", "beyond a file", "beyond the log"],
+)  # fmt: skip
 async def test_a_lost_place_begins_anew_rather_than_skip(
     tmp_path: Path, receiver: Receiver, damage: bytes
 ) -> None:
@@ -470,3 +476,26 @@ async def test_a_frame_that_was_damaged_holds_the_place(tmp_path: Path, which: i
     for segment in log._segments.values():
         segment.close()
     os.close(log._lock_fd)
+
+
+async def test_starts_while_the_target_is_away_hold_what_was_written_and_no_more(
+    tmp_path: Path,
+) -> None:
+    """A segment grows ahead of itself by megabytes; a gateway that is started again and again must
+    not fill the disk with them."""
+    sids = []
+    for _ in range(5):
+        held(tmp_path)
+        log = SessionLog.open(tmp_path, origin=ORIGIN, version="0")
+        sids.append(str(uuid.uuid4()))
+        await log.open_session(sids[-1], OPEN)
+        await log.aclose()
+    tail = held(tmp_path)
+    *old, last = sorted((tmp_path / "siem").glob("*.wal"))
+    assert len(old) == 4
+    assert sum(path.stat().st_size for path in old) < 100_000
+    assert last.stat().st_size >= wal.GROWTH  # the log's own still
+    again = held(tmp_path)
+    for reader in (tail, again):
+        found = [one for one in reader.records(lambda: log.synced) if one.sid in sids]
+        assert [one.sid for one in found if one.record["type"] == "close"] == sids
