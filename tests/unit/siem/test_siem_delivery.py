@@ -499,3 +499,21 @@ async def test_starts_while_the_target_is_away_hold_what_was_written_and_no_more
     for reader in (tail, again):
         found = [one for one in reader.records(lambda: log.synced) if one.sid in sids]
         assert [one.sid for one in found if one.record["type"] == "close"] == sids
+
+
+async def test_who_is_known_of_a_session_that_outlives_many_others(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An open session has no file to look its opening up in."""
+    monkeypatch.setattr(shipper, "_MOST_SESSIONS", 3)
+    post = Post(tmp_path / "log", http(receiver))
+    sid = str(uuid.uuid4())
+    await post.log.open_session(sid, OPEN)
+    for number in range(1, 5):
+        await post.session(1)
+        body = {"statement_no": number, "statement": "select 1", "code": "c"}
+        await post.log.append(sid, "refused", body)
+    await arrived(receiver, [f"{sid}:4"])
+    await post.end()
+    mine = [event for event in receiver.events if event["unmapped"]["session"] == sid]
+    assert {event["actor"]["user"].get("uid") for event in mine} == {"https://idp#a"}
