@@ -31,7 +31,7 @@ from gateway.sessionlog import cosignature, disk
 from gateway.sessionlog.cosignature import Cosignature, parse_witness
 from gateway.sessionlog.merkle import Frontier
 from gateway.sessionlog.note import Checkpoint, Note, NoteError, Signature, VerifierKey
-from gateway.sessionlog.tiles import Tiles
+from gateway.sessionlog.tiles import LedgerError, Tiles
 
 ASK_SECONDS = 10.0  # one request, with the second one that a 409 asks for
 ROUND_SECONDS = 5.0  # after which a newer checkpoint takes the place of one without a quorum
@@ -173,7 +173,13 @@ class Anchors:
             return
         except NoteError as reason:
             raise ConfigurationError(f"{self._path}: {reason}; not started") from None
-        if note.size > size or Frontier.read(tiles.node, note.size).root() != note.root:
+        try:
+            extended = (
+                note.size <= size and Frontier.read(tiles.node, note.size).root() == note.root
+            )
+        except LedgerError as reason:
+            raise ConfigurationError(f"{self._path}: {reason}; not started") from None
+        if not extended:
             raise ConfigurationError(
                 f"{self._path}: witnesses have cosigned a ledger of {note.size} leaves that this "
                 f"one of {size} does not continue: it was rolled back; not started"

@@ -267,6 +267,15 @@ async def test_what_was_cosigned_must_be_in_the_ledger_at_the_start(
     await stopped(start(old, three[0]), "the log was rolled back")
 
 
+def test_a_ledger_that_cannot_be_read_is_told_with_its_file(home: Path, tmp_path: Path) -> None:
+    """A hash that only this comparison needs may be the one that is gone."""
+    key, path = LogKey.load(home / "key", ORIGIN), tmp_path / "cosigned"
+    path.write_bytes(key.sign_checkpoint(3, b"\7" * 32).note)
+    asking = anchors.Anchors(object(), anchors.Anchoring(), path)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="tile/0/000 is missing; not started"):
+        asking.recall(key.verifier, anchors.Tiles(tmp_path / "ledger"), 5)
+
+
 async def test_a_witness_that_forgot_is_told_again(
     home: Path, three: list[Standing], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
