@@ -17,10 +17,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from gateway import config
+from gateway import config, log_wiring
+from gateway.errors import ConfigurationError
 from gateway.sessionlog import SessionLog, retention, survey
 from gateway.sessionlog.session import SessionStore
-from gateway.sessionlog.tiles import Tiles
+from gateway.sessionlog.tiles import LedgerError, Tiles
 
 app = typer.Typer(help="The log's ledger: look at it, verify it, prune.", no_args_is_help=True)
 
@@ -82,7 +83,10 @@ def prune(
     directory, origin = _place(path)
     survey.checkpoint(directory, origin)  # a mistaken path makes no log
     store, tiles = SessionStore(directory / "sessions"), Tiles(directory / "ledger")
-    ended = retention.ended_before(store, tiles, before)
+    try:
+        ended = retention.ended_before(store, tiles, before)
+    except LedgerError as reason:
+        raise ConfigurationError(f"{reason}; nothing is pruned before that is repaired") from None
     for one in ended:
         OUT.print(Text(f"{one.sid}  ended {one.ts}  {one.size:,} bytes"), soft_wrap=True)
     OUT.print(f"{len(ended):,} sessions ended before {before}", highlight=False)
@@ -92,6 +96,8 @@ def prune(
         typer.confirm("They are younger than six years. Remove them all the same?", abort=True)
     if not yes:
         typer.confirm("Their records cannot be brought back. Remove them?", abort=True)
+    # The log's start drops segments: what the SIEM has not got must be held before.
+    log_wiring.tail(path, config.load(path), directory)
     gone = asyncio.run(_prune(directory, origin, before))
     OUT.print(f"{len(gone):,} sessions removed; their leaves stay", highlight=False)
 

@@ -113,6 +113,27 @@ def test_no_worded_member_is_clear_and_the_auditor_has_all(
     assert before == body  # nothing is changed in place
 
 
+def test_which_witness_was_silent_is_clear_and_what_it_said_is_not(
+    pair: tuple[AuditorKey, AuditorPrivateKey],
+) -> None:
+    """Who did not vouch for the log, and since when, is not for the auditor alone."""
+    body = {"kind": "witness.silent", "witness": "w.example.org+00+AA", "reason": "WORDED"}
+    made = Sealing(pair[0], set(), ["clinic"])(Place("o", SID, 3, "event"), body)
+    assert made["witness"] == "w.example.org+00+AA"
+    assert "WORDED" not in json.dumps({**made, SEALED: None})
+
+
+@pytest.mark.parametrize(("type_", "number"), [("refused", {"statement_no": 1}), ("close", {})])
+def test_nothing_is_kept_of_a_statement_whose_intent_was_not_recorded(
+    pair: tuple[AuditorKey, AuditorPrivateKey], type_: str, number: dict[str, Any]
+) -> None:
+    """Sealed, then over the limit of a record: refused instead, and never released."""
+    seal = Sealing(pair[0], set(), ["clinic"])
+    seal(Place("o", SID, 1, "intent"), INTENT)
+    seal(Place("o", SID, 1, type_), {**number, "code": "limit_exceeded"})
+    assert not seal._counted
+
+
 def test_counts_of_renamed_outputs_stay_with_their_columns(
     pair: tuple[AuditorKey, AuditorPrivateKey],
 ) -> None:

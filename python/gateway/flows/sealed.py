@@ -96,7 +96,7 @@ _RULES: dict[str, dict[str, Clear]] = {
         **_all_kept(
             "kind identity actor client grant tables state duration_s not_before expires_at "
             "max_rows rows_released by at policy_hash policy quarantined sessions what "
-            "statement_bytes before"
+            "statement_bytes before witness"
         ),
         "session": _session,
         "purpose": _word,
@@ -161,11 +161,14 @@ class Sealing:
             self._counted[statement] = names.counted
         elif words is not None:
             clear["statement"] = template(words, self._known)
-        if place.type in ("release", "error", "cancel"):
+        if place.type in ("release", "error", "cancel", "refused"):
             counted = self._counted.pop(statement, {})
             for name in ("cells_masked", "detectors"):
                 if name in body:
                     clear[name] = _renamed(body[name], counted)
+        if place.type == "close":
+            for ended in [one for one in self._counted if one[0] == place.sid]:
+                del self._counted[ended]
         return clear
 
 

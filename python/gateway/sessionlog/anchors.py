@@ -31,7 +31,7 @@ from gateway.sessionlog import cosignature, disk
 from gateway.sessionlog.cosignature import Cosignature, parse_witness
 from gateway.sessionlog.merkle import Frontier
 from gateway.sessionlog.note import Checkpoint, Note, NoteError, Signature, VerifierKey
-from gateway.sessionlog.tiles import Tiles
+from gateway.sessionlog.tiles import LedgerError, Tiles
 
 ASK_SECONDS = 10.0  # one request, with the second one that a 409 asks for
 ROUND_SECONDS = 5.0  # after which a newer checkpoint takes the place of one without a quorum
@@ -173,7 +173,13 @@ class Anchors:
             return
         except NoteError as reason:
             raise ConfigurationError(f"{self._path}: {reason}; not started") from None
-        if note.size > size or Frontier.read(tiles.node, note.size).root() != note.root:
+        try:
+            extended = (
+                note.size <= size and Frontier.read(tiles.node, note.size).root() == note.root
+            )
+        except LedgerError as reason:
+            raise ConfigurationError(f"{self._path}: {reason}; not started") from None
+        if not extended:
             raise ConfigurationError(
                 f"{self._path}: witnesses have cosigned a ledger of {note.size} leaves that this "
                 f"one of {size} does not continue: it was rolled back; not started"
@@ -294,7 +300,7 @@ class Anchors:
         for _ in range(2):
             old = min(asked.size, checkpoint.size)
             proof = await asyncio.to_thread(self._ledger.consistency, old, checkpoint.size)
-            status, body = await self._post(client, asked.witness.url, old, proof, checkpoint)
+            status, body = await self._answer(client, asked.witness.url, old, proof, checkpoint)
             if status == 200:
                 return _cosignature(checkpoint.text, body, asked.witness.key)
             if status == 422:
@@ -328,6 +334,23 @@ class Anchors:
         asked.size = size
         if size > checkpoint.size:
             raise UnhelpfulError("it has seen a newer checkpoint already")
+
+    async def _answer(
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        old: int,
+        proof: tuple[bytes, ...],
+        checkpoint: Checkpoint,
+    ) -> tuple[int, bytes]:
+        """What came back, from whoever sits at that address: only what a witness's answer *says*
+        may stop the log. httpx raises what is no HTTPError too, at a redirect to `mailto:x`."""
+        try:
+            return await self._post(client, url, old, proof, checkpoint)
+        except (UnhelpfulError, httpx.HTTPError, TimeoutError):
+            raise
+        except Exception as reason:
+            raise UnhelpfulError(f"no answer that can be read: {type(reason).__name__}") from None
 
     @staticmethod
     async def _post(
@@ -414,6 +437,6 @@ async def reachable(witness: Witness) -> str:
     try:
         async with witness.client() as http:
             answer = await http.post(f"{witness.url}/add-checkpoint", content=b"")
-    except httpx.HTTPError as reason:
+    except Exception as reason:  # httpx has others than its own
         return f"{witness.url}: {type(reason).__name__}"
     return "" if answer.status_code == 400 else f"{witness.url}: no witness is there"

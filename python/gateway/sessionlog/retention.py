@@ -49,8 +49,18 @@ def steps(ended: list[Ended]) -> Iterator[list[Ended]]:
 def ended_before(store: SessionStore, tiles: Tiles, before: str) -> list[Ended]:
     """The sessions with records whose last leaf is older than `before` (RFC 3339, UTC).
 
-    Raises LedgerError when a leaf speaks of another session than its file says.
+    Raises LedgerError when a leaf speaks of another session than its file says, and for what is
+    neither.
     """
+    try:
+        return _ended_before(store, tiles, before)
+    except LedgerError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as reason:
+        raise LedgerError(f"{store.directory}: {type(reason).__name__}: {reason}") from reason
+
+
+def _ended_before(store: SessionStore, tiles: Tiles, before: str) -> list[Ended]:
     found = []
     for sid, index in store.kept():
         leaf = json.loads(tiles.leaf(index))

@@ -245,7 +245,10 @@ class SessionStore:
         """The sessions whose records are here, each with the leaf that ended it."""
         found = []
         for path in sorted(self.directory.glob("*.jsonl")):
-            about = json.loads(path.with_suffix(".json").read_bytes())
+            try:
+                about = json.loads(path.with_suffix(".json").read_bytes())
+            except FileNotFoundError:
+                continue  # this moment being cut, or a crash left it so and the next start cuts it
             leaves = about["leaves"]
             found.append((path.stem, leaves.get("close", leaves.get("recovery"))))
         return found

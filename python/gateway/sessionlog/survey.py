@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import ConfigurationError
+from gateway.sessionlog import wal
 from gateway.sessionlog.merkle import Frontier, leaf_hash
 from gateway.sessionlog.note import Checkpoint, LogKey, NoteError
 from gateway.sessionlog.tiles import LedgerError, Tiles
@@ -57,6 +58,7 @@ def survey(directory: Path, origin: str) -> Survey:
     Time and memory grow with the number of leaves and sessions. Raises ConfigurationError as
     `checkpoint` does.
     """
+    kept = _kept(directory / "wal")  # first: a start that goes on meanwhile makes files of them
     signed = checkpoint(directory, origin)
     key = LogKey.load(directory / "key", origin).vkey
     found = Survey(origin, key, signed.size, signed.root.hex())
@@ -72,8 +74,20 @@ def survey(directory: Path, origin: str) -> Survey:
     except (LedgerError, OSError) as reason:
         found.wrong.append(str(reason))
         return found
-    ended.finish(directory / "sessions")
+    ended.finish(directory / "sessions", signed.size if kept is None else kept)
     return found
+
+
+def _kept(directory: Path) -> int | None:
+    """The leaf from which on the write-ahead file has the sessions; None when it has none."""
+    for path in wal.segments(directory):
+        try:
+            for frame in wal.SegmentReader(path).frames():
+                leaves = json.loads(frame.payload.split(b"\n")[0][2:])["leaves"]
+                return leaves if isinstance(leaves, int) else None
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # dropped meanwhile, or damaged: the gateway's own start refuses that one
+    return None
 
 
 class _Sessions:
@@ -82,9 +96,9 @@ class _Sessions:
     def __init__(self, found: Survey) -> None:
         self._found = found
         self._open: dict[str, int] = {}  # by id, the records it had at its last leaf
+        self._opened: dict[str, int] = {}  # by id, its open leaf
         self._ended: dict[str, dict[str, Any]] = {}
         self._pruned: set[str] = set()
-        self._boot: object = None  # the last one
 
     def take(self, index: int, data: bytes) -> None:
         found = self._found
@@ -97,9 +111,7 @@ class _Sessions:
         found.leaves[kind] = found.leaves.get(kind, 0) + 1
         found.first, found.last = found.first or ts, ts
         sid = leaf.get("sid")
-        if kind == "boot":
-            self._boot = leaf.get("boot")
-        elif kind == "open":
+        if kind == "open":
             found.sessions += 1
             if leaf.get("session_no") != found.sessions:
                 found.wrong.append(
@@ -107,6 +119,7 @@ class _Sessions:
                     f"expected {found.sessions}"
                 )
             self._open[str(sid)] = 1
+            self._opened[str(sid)] = index
         elif kind == "pruned":
             ending = self._ended.get(str(sid), {})
             if ending.get("sha256") != leaf.get("sha256"):
@@ -127,15 +140,15 @@ class _Sessions:
         else:
             self._open[sid] = records
 
-    def finish(self, folder: Path) -> None:
-        """Hold the files of ended sessions against the leaves that ended them."""
+    def finish(self, folder: Path, kept: int) -> None:
+        """Hold the files of ended sessions against the leaves that ended them. Those opened from
+        leaf `kept` on are in the write-ahead file too, and need no file yet."""
         found = self._found
         found.running, found.pruned = len(self._open), len(self._pruned)
         for sid, leaf in self._ended.items():
             path = folder / f"{sid}.jsonl"
             if not path.exists():
-                # Of the last boot the write-ahead file has the records.
-                if sid not in self._pruned and leaf.get("boot") != self._boot:
+                if sid not in self._pruned and self._opened[sid] < kept:
                     found.wrong.append(f"{path.name} is missing, and no leaf says it was removed")
                 continue
             found.files += 1

@@ -6,14 +6,16 @@ when the gateway was killed is still there. The place is kept in `siem/cursor.js
 a delivery, never before. A record is given when its batch is durable, and not earlier: a crash
 leaves no delivered record that the log does not hold.
 
-Refuses nothing that the writer wants: it only reads, and adds names. A cursor that is lost or
-unreadable begins with the oldest segment there is, so that records come twice rather than never.
+Refuses nothing that the writer wants: it only reads, and adds names; what the log has dropped loses
+the zeros behind its last frame. A cursor that is lost, unreadable or ahead of the log begins with
+the oldest segment there is, so that records come twice rather than never.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from gateway.sessionlog.session import SessionStore
 
 _LOG = logging.getLogger("maskgate")
 _FOLDER = "siem"
+_MOST = 1 << 53  # no place is beyond: what the canonical spelling has
 
 
 @dataclass(slots=True)
@@ -52,7 +55,9 @@ class Tail:
         try:
             disk.make_directory(self._held)
             self._place = self._stored()
+            self._disown()
             self._hold()
+            self._trim()
         except OSError as error:
             raise ConfigurationError(
                 f"{self._held}: cannot hold the log's segments: {error.strerror}"
@@ -60,30 +65,37 @@ class Tail:
 
     @property
     def place(self) -> LogPlace:
-        """Behind the last record that was delivered."""
+        """Behind the last record that was delivered, and behind frames after it that hold none."""
         return self._place
 
     def records(self, synced: Callable[[], int]) -> Iterator[DurableRecord]:
         """Each record behind `place` whose batch is below `synced()`; ends where there is no more
-        now. Raises OSError."""
+        now. Raises OSError, and DamagedLogError where a frame that was durable cannot be read."""
         self._hold()
         held = self._segments()
         first = self._place.segment
         if first and held and held[0] > first:
             _LOG.warning("siem: the log begins at batch %d, the reader was at %d", held[0], first)
-        for at, segment in enumerate(held):
+        given = False
+        for segment, following in zip(held, [*held[1:], None], strict=True):
             if segment < first:
                 continue
             here = segment == first
-            following = held[at + 1] if at + 1 < len(held) else None
-            yield from self._read(
-                segment,
-                self._place.offset if here else 0,
-                self._place.line if here else 0,
-                synced,
-            )
-            if following is None:
-                return
+            offset, line = (self._place.offset, self._place.line) if here else (0, 0)
+            try:
+                for frame in self._frames(segment, offset, following, synced):
+                    for found in _records(segment, frame, line):
+                        given = True
+                        yield found
+                    line = 0
+                    if not given:
+                        # Heartbeats alone, perhaps of weeks: not read again at each look. Kept in
+                        # memory only, for nothing was delivered that a restart could repeat.
+                        self._place = LogPlace(segment, frame.end, 0)
+            except wal.DamagedLogError:
+                if not given:
+                    raise
+                return  # first what stands before it is delivered
 
     def delivered(self, place: LogPlace) -> None:
         """All records up to `place` have arrived; durable on return. Lets go of what is before."""
@@ -102,6 +114,23 @@ class Tail:
         except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) else None
+
+    def _disown(self) -> None:
+        """What is beyond the newest segment of the log is of another history: an older copy was put
+        back since. The reader begins anew; what it held of the other stays, under another name."""
+        held = self._segments()
+        newest = max((int(path.stem) for path in wal.segments(self._wal)), default=0)
+        if self._place.segment > newest:
+            _LOG.warning(
+                "siem: an older log was put back: it ends with segment %d, its reader was at %d; "
+                "delivered anew from the oldest segment",
+                newest,
+                self._place.segment,
+            )
+            self._place = LogPlace(0, 0, 0)
+        for segment in held:
+            if segment > newest:
+                disk.rename(self._path(segment), self._path(segment).with_suffix(".astray"))
 
     def _hold(self) -> None:
         """Give each segment from the reader's on a second name. One that never became whole may
@@ -127,6 +156,21 @@ class Tail:
         if added:
             disk.sync_directory(self._held)
 
+    def _trim(self) -> None:
+        """Give back the zeros that a segment had grown by, where the log has none of it any more:
+        a start leaves megabytes of them, and there may be many before the target is back."""
+        kept = {path.name for path in wal.segments(self._wal)}
+        for path in map(self._path, self._segments()):
+            if path.name in kept or path.stat().st_nlink > 1:
+                continue
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                end, size = _end(fd), os.fstat(fd).st_size
+                if size > end and not os.pread(fd, size - end, end).strip(b"\0"):
+                    disk.cut(fd, end)
+            finally:
+                os.close(fd)
+
     def _segments(self) -> list[int]:
         return sorted(int(path.stem) for path in self._held.glob("[0-9]*.wal"))
 
@@ -137,25 +181,52 @@ class Tail:
         try:
             stored = json.loads((self._held / "cursor.json").read_bytes())
             found = LogPlace(stored["segment"], stored["offset"], stored["line"])
-            if all(type(part) is int and part >= 0 for part in found):
+            if all(type(part) is int and 0 <= part < _MOST for part in found):
                 return found
         except FileNotFoundError:
             return LogPlace(0, 0, 0)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             pass
         _LOG.warning("siem: %s cannot be read; the oldest segment is delivered anew", self._held)
         return LogPlace(0, 0, 0)
 
-    def _read(
-        self, segment: int, offset: int, line: int, synced: Callable[[], int]
-    ) -> Iterator[DurableRecord]:
+    def _frames(
+        self, segment: int, offset: int, following: int | None, synced: Callable[[], int]
+    ) -> Iterator[_Frame]:
         fd = os.open(self._path(segment), os.O_RDONLY | os.O_CLOEXEC)
         try:
-            while (frame := _frame_at(fd, offset)) is not None and frame.batch < synced():
-                yield from _records(segment, frame, line)
-                offset, line = frame.end, 0
+            while True:
+                # Asked before the read: what is below it was whole by then. A torn frame's number
+                # is the next segment's, for it is given again.
+                whole = synced() if following is None else following
+                frame = _frame_at(fd, offset)
+                if frame is None and _begun(fd, offset) < whole:
+                    path = self._path(segment)
+                    raise wal.DamagedLogError(f"{path}: the frame at byte {offset} is bad")
+                if frame is None or frame.batch >= synced():
+                    return
+                yield frame
+                offset = frame.end
         finally:
             os.close(fd)
+
+
+def _end(fd: int) -> int:
+    """Where the last frame ends, as the headers say."""
+    end, size = 0, os.fstat(fd).st_size
+    while end < size and _begun(fd, end) < math.inf:
+        length: int = wal.HEADER.unpack(os.pread(fd, wal.HEADER.size, end))[2]
+        end += wal.HEADER.size + length + wal.CHECKSUM
+    return min(end, size)
+
+
+def _begun(fd: int, offset: int) -> float:
+    """The batch whose header stands here; infinity where none does."""
+    head = os.pread(fd, wal.HEADER.size, offset)
+    if head[: len(wal.MAGIC)] != wal.MAGIC or len(head) < wal.HEADER.size:
+        return math.inf
+    batch: int = wal.HEADER.unpack(head)[1]
+    return batch
 
 
 def _frame_at(fd: int, offset: int) -> _Frame | None:

@@ -111,6 +111,7 @@ class GroupCommit:
             if self._failure is None:
                 self._failure = f"{type(reason).__name__}: {reason}"
             lost, self._pending = self._pending, []
+            self._wake.notify()
         self._answer(lost)
 
     def _run(self) -> None:
@@ -125,11 +126,13 @@ class GroupCommit:
         due = time.monotonic() + self._interval
         while True:
             with self.lock:
-                while not self._pending and not self._stopping:
+                while not self._pending and not self._stopping and self._failure is None:
                     wait = due - time.monotonic()
                     if wait <= 0 or not self._wake.wait(wait):
                         break
-                if time.monotonic() >= due and self._failure is None:
+                if self._failure is not None:
+                    return  # `fail` has answered all that waited, and nothing is queued after it
+                if time.monotonic() >= due:
                     self._pending += self._tick()
                     due = time.monotonic() + self._interval
                 self._batch = self._take()

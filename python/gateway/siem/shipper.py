@@ -182,6 +182,8 @@ class Shipper:
             opened = stored["body"] if stored is not None else None
             self._remember(found.sid, opened)
             opened = self._opened.get(found.sid)
+        if opened is not None:
+            self._opened.move_to_end(found.sid)  # of the many, those that still speak stay
         return event(
             found,
             opened,

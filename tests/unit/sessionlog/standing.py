@@ -28,6 +28,7 @@ class Standing:
         self.memory, self.key = Memory.open(home, name, logs)
         self.url = f"http://127.0.0.1:{port}"
         self.mode: str | tuple[int, bytes] = "well"
+        self.fields: list[tuple[bytes, bytes]] = []  # of an answer that is not well
         self.requests = 0
         self._application = application(Answering(self.memory, self.key, logs))
 
@@ -48,7 +49,7 @@ class Standing:
             return
         assert isinstance(self.mode, tuple)
         status, body = self.mode
-        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.start", "status": status, "headers": self.fields})
         await send({"type": "http.response.body", "body": body})
 
 

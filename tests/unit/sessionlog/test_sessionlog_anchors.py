@@ -113,6 +113,24 @@ async def test_a_witness_that_does_not_answer_well_is_not_counted_and_not_waited
     await log.aclose()
 
 
+@pytest.mark.parametrize("elsewhere", [b"mailto:x", b"http://xn--a-ecp.ru/", b"http://["])
+async def test_no_address_that_an_answer_names_ends_the_log(
+    home: Path, three: list[Standing], elsewhere: bytes
+) -> None:
+    """Whoever stands between the two can answer so; httpx looks at an address it will not follow,
+    and fails in ways of its own."""
+    three[0].mode, three[0].fields = (307, b""), [(b"location", elsewhere)]
+    assert await anchors.reachable(three[0].witness) != ""
+    log = start(home, three[0])
+    await until(lambda: three[0].requests > 3)
+    assert log.healthy
+    three[0].mode = "well"
+    sid = await session(log)
+    await until(lambda: three[0].size() > 0)
+    assert signers(await log.session_bytes(sid), *three) == ["w1"]
+    await log.aclose()
+
+
 async def test_a_witness_that_hangs_is_left(home: Path, three: list[Standing]) -> None:
     three[1].mode = "hang"
     log = start(home, *three, quorum=2)
@@ -247,6 +265,15 @@ async def test_what_was_cosigned_must_be_in_the_ledger_at_the_start(
             start(old, three[0])
     (old / "ledger" / "cosigned").unlink()
     await stopped(start(old, three[0]), "the log was rolled back")
+
+
+def test_a_ledger_that_cannot_be_read_is_told_with_its_file(home: Path, tmp_path: Path) -> None:
+    """A hash that only this comparison needs may be the one that is gone."""
+    key, path = LogKey.load(home / "key", ORIGIN), tmp_path / "cosigned"
+    path.write_bytes(key.sign_checkpoint(3, b"\7" * 32).note)
+    asking = anchors.Anchors(object(), anchors.Anchoring(), path)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="tile/0/000 is missing; not started"):
+        asking.recall(key.verifier, anchors.Tiles(tmp_path / "ledger"), 5)
 
 
 async def test_a_witness_that_forgot_is_told_again(

@@ -12,9 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway import cli
-from gateway.errors import ConfigurationError, NotFound
-from gateway.sessionlog import SessionLog, survey
+from gateway.errors import ConfigurationError, LogUnavailable, NotFound
+from gateway.sessionlog import SessionLog, retention, survey
 from gateway.sessionlog import log as session_log
+from gateway.sessionlog.session import SessionStore
+from gateway.sessionlog.tail import Tail
+from gateway.sessionlog.tiles import LedgerError, Tiles
 
 ORIGIN = "log.example.org/ledger"
 LATER = "9999-01-01T00:00:00.000000Z"
@@ -209,3 +212,75 @@ async def test_the_command(tmp_path: Path) -> None:
     code, said = await asyncio.to_thread(asked, tmp_path, "verify")
     assert code == 1
     assert "wrong: " in said
+
+
+async def test_what_the_siem_has_not_got_survives_a_pruning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pruning starts the log, and each start drops segments: those must be held before."""
+    config = CONFIG.replace("[[issuers]]", '[siem]\ntarget = "stdout"\n[[issuers]]')
+    (tmp_path / "maskgate.toml").write_text(config)
+    monkeypatch.setattr(session_log, "now", lambda: "2001-01-01T00:00:00.000000Z")
+    (sid,) = await boot(tmp_path / "log", 1)
+    monkeypatch.undo()
+    words = ("prune", "--days", "1", "--yes")
+    code, said = await asyncio.to_thread(asked, tmp_path, *words)
+    assert code == 0
+    assert "2 sessions removed" in said
+    tail = Tail(tmp_path / "log")
+    tail.adopt()
+    found = [one.record["type"] for one in tail.records(lambda: 1 << 62) if one.sid == sid]
+    assert found[0] == "open"
+    assert found[-1] == "close"
+
+
+async def test_beside_a_gateway_that_is_still_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start writes its leaves, then the files of those before it: what has no file yet is in the
+    write-ahead file, and without that it is missing."""
+
+    def killed(*_: object, **__: object) -> None:
+        raise OSError(5, "killed")
+
+    log = SessionLog.open(tmp_path, origin=ORIGIN, version="0")
+    await log.open_session(sid := str(uuid.uuid4()), {})
+    monkeypatch.setattr(session_log.SessionStore, "cut", killed)
+    with pytest.raises(LogUnavailable):
+        await log.close_session(sid, {"reason": "done", "statements": 0})
+    log._commits.stop()
+    session_log.os.close(log._lock_fd)
+    with pytest.raises(ConfigurationError, match="killed"):
+        SessionLog.open(tmp_path, origin=ORIGIN, version="0")
+    monkeypatch.undo()
+    assert survey.survey(tmp_path, ORIGIN).wrong == []
+    (tmp_path / "wal").rename(tmp_path / "gone")
+    assert f"{sid}.jsonl is missing" in survey.survey(tmp_path, ORIGIN).wrong[0]
+    (tmp_path / "gone").rename(tmp_path / "wal")
+    await boot(tmp_path, 1)
+    assert survey.survey(tmp_path, ORIGIN).wrong == []
+
+
+async def test_pruning_beside_a_file_that_is_being_cut_and_over_damage(tmp_path: Path) -> None:
+    """A session's records come before what is said of them; anything else is no time to prune."""
+    (tmp_path / "maskgate.toml").write_text(CONFIG)
+    (sid,) = await boot(tmp_path / "log", 1)
+    about = tmp_path / f"log/sessions/{sid}.json"
+    whole = about.read_bytes()
+    about.unlink()
+    code, said = await asyncio.to_thread(asked, tmp_path, "prune", "--days", "1", "--dry-run")
+    assert (code, said.split()[0]) == (0, "0")
+    for damage in (b"{", b"[]", whole.replace(b'"close"', b'"clos_"')):
+        about.write_bytes(damage)
+        result = await asyncio.to_thread(
+            CliRunner().invoke,
+            cli.app,
+            ["ledger", "prune", "--dry-run", "-c", str(tmp_path / "maskgate.toml")],
+        )
+        assert isinstance(result.exception, ConfigurationError)
+        assert "nothing is pruned" in result.exception.detail
+    about.write_bytes(whole)
+    changed(tmp_path / "log/ledger/tile/entries/000", 0)
+    log = tmp_path / "log"
+    with pytest.raises(LedgerError):
+        retention.ended_before(SessionStore(log / "sessions"), Tiles(log / "ledger"), LATER)

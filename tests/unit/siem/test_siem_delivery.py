@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -282,7 +283,13 @@ async def test_segments_turn_and_are_let_go(
     await post.end()
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b'{"segment":-1}', b'{"segment":1,"offset":"x"}'])
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"{", b'{"segment":-1}', b'{"segment":1,"offset":"x"}', b"[" * 100_000,
+     b'{"segment":1,"offset":99999999999999999999999,"line":0}',
+     b'{"segment":99999999999999999999999,"offset":0,"line":0}'],
+    ids=["empty", "cut", "negative", "a word", "deep", "beyond a file", "beyond the log"],
+)  # fmt: skip
 async def test_a_lost_place_begins_anew_rather_than_skip(
     tmp_path: Path, receiver: Receiver, damage: bytes
 ) -> None:
@@ -364,3 +371,50 @@ def test_a_file_system_without_links_is_told_at_the_start(
     monkeypatch.setattr(os, "link", link)
     with pytest.raises(ConfigurationError, match="cannot hold the log's segments"):
         Tail(tmp_path / "log").adopt()
+
+
+async def test_a_cursor_ahead_of_a_log_that_was_put_back_skips_nothing(tmp_path: Path) -> None:
+    """An old copy of the log beside the newer place of its reader: records twice, never none."""
+    directory = tmp_path / "log"
+    (tmp_path / "first").touch()
+    for _ in range(3):
+        post = Post(directory, FileSink(tmp_path / "first"))
+        uids = await post.session(2)
+        await asyncio.to_thread(
+            until, lambda last=uids[-1]: last in (tmp_path / "first").read_text()
+        )
+        await post.end()
+        if not (tmp_path / "old").exists():
+            shutil.copytree(directory, tmp_path / "old")
+    ahead = directory / "siem"
+    shutil.rmtree(tmp_path / "old" / "siem")
+    shutil.move(ahead, tmp_path / "old" / "siem")
+    shutil.rmtree(directory)
+    (tmp_path / "old").rename(directory)
+    target = tmp_path / "second"
+    target.touch()
+    for _ in range(3):  # and beyond the batches that the other history had
+        post = Post(directory, FileSink(target))
+        uids = await post.session(30)
+        await asyncio.to_thread(until, lambda last=uids[-1]: last in target.read_text())
+        await post.end()
+        told = [json.loads(line)["metadata"]["uid"] for line in target.read_text().splitlines()]
+        assert [uid for uid in told if uid in uids] == uids
+
+
+async def test_who_is_known_of_a_session_that_outlives_many_others(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An open session has no file to look its opening up in."""
+    monkeypatch.setattr(shipper, "_MOST_SESSIONS", 3)
+    post = Post(tmp_path / "log", http(receiver))
+    sid = str(uuid.uuid4())
+    await post.log.open_session(sid, OPEN)
+    for number in range(1, 5):
+        await post.session(1)
+        body = {"statement_no": number, "statement": "select 1", "code": "c"}
+        await post.log.append(sid, "refused", body)
+    await arrived(receiver, [f"{sid}:4"])
+    await post.end()
+    mine = [event for event in receiver.events if event["unmapped"]["session"] == sid]
+    assert {event["actor"]["user"].get("uid") for event in mine} == {"https://idp#a"}
