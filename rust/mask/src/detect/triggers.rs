@@ -246,14 +246,7 @@ impl Triggers {
 
     /// Asks the rules that the word at `i` opens: of so many letters, 64 for any number from there on.
     #[inline(never)] // seldom
-    fn open(
-        &self,
-        text: &[u8],
-        i: usize,
-        length: usize,
-        tails: &mut Tails,
-        spans: &mut Vec<Span>,
-    ) {
+    fn open(&self, text: &[u8], i: usize, length: usize, tails: &mut Tails, spans: &mut Vec<Span>) {
         let word = self.opening.words.number(letters(text, i, length));
         let rules = word.and_then(|word| self.opened.get(word));
         let word_end = match length {
