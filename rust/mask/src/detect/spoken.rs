@@ -287,8 +287,9 @@ fn turned(text: &[u8], end: usize) -> Option<(usize, usize)> {
 
 /// Asked where `birthday` may begin: `her 93rd birthday`.
 pub(crate) fn find_birthday(text: &[u8], at_word: usize, spans: &mut Vec<Span>) {
+    let whole = run_up_to(text, at_word, 9, is_letter);
     let end = gap_before(text, at_word)
-        .filter(|_| word(text, at_word, "birthday").is_some())
+        .filter(|_| same(text, at_word, whole, "birthday"))
         .and_then(|gap| gap.checked_sub(2));
     let Some(end) = end.filter(|&end| one_of(text, end, end + 2, &["st", "nd", "rd", "th"])) else {
         return;
