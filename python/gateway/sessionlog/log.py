@@ -8,7 +8,6 @@ directory whose bytes do not add up.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import threading
 import time
@@ -17,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gateway.errors import ConfigurationError, Conflict, InvalidRequest, LogUnavailable, NotFound
+from gateway.errors import Conflict, InvalidRequest, LogUnavailable, NotFound
 from gateway.model import RecordRef, SessionFiles
 from gateway.sessionlog import canonical, disk, leaves, merkle, recovery, retention, wal
 from gateway.sessionlog.anchors import Anchoring, Anchors
@@ -96,24 +95,11 @@ class SessionLog:
         is another process's, another origin's, or not as a log or a crash leaves it.
         """
         check_origin(origin)
-        lock = -1
-        try:
+        with disk.taking(directory, "session log") as lock:
             for part in ("wal", "sessions", "ledger", "quarantine"):
                 disk.make_directory(directory / part)
-            lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             key = recovery.long_term_key(directory, origin)
             return cls(directory, key, version, lock, anchoring or Anchoring(), seal)
-        except BaseException as reason:
-            if lock >= 0:
-                os.close(lock)
-            if isinstance(reason, BlockingIOError):
-                raise ConfigurationError(
-                    f"session log {directory}: another process is writing it"
-                ) from None
-            if isinstance(reason, OSError):
-                raise ConfigurationError(f"session log {directory}: {reason}") from reason
-            raise
 
     # What callers use.
 
