@@ -23,6 +23,7 @@ from gateway.sessionlog.anchors import Anchoring, Anchors
 from gateway.sessionlog.archive import Archive
 from gateway.sessionlog.note import Checkpoint, LogKey, check_origin
 from gateway.sessionlog.proofs import Found, prove, receipt
+from gateway.sessionlog.segments import Segments
 from gateway.sessionlog.session import (
     KIND,
     SESSION_TYPES,
@@ -71,8 +72,7 @@ class SessionLog:
         self._sessions: dict[str, Session] = {}  # open, and ended ones until their file is cut
         folder = wal.boot_folder(directory / "wal", state.next_batch)
         disk.make_directory(folder)
-        self._segment = wal.SegmentWriter(folder, state.next_batch)
-        self._segments = {self._segment.number: self._segment}
+        self._segments = Segments(folder, state.next_batch)
         self._gateway = self._begin(state)
         recovery.fold(state, self._store, self._tiles, folder)
         self._beat = time.monotonic()
@@ -125,7 +125,7 @@ class SessionLog:
     @property
     def synced(self) -> int:
         """The first batch that may not be durable yet: whatever stands before it is."""
-        return self._segment.batch
+        return self._segments.newest.batch
 
     def trust_file(self) -> dict[str, Any]:
         """What an auditor keeps, from outside any bundle: the origin, its keys, its witnesses."""
@@ -250,7 +250,7 @@ class SessionLog:
         with self._commits.lock:
             session = self._sessions.get(sid)
         with self._reading:
-            return None if session is None else session.line(number, self._read)
+            return None if session is None else session.line(number, self._segments.read)
 
     # What witnesses are asked about.
 
@@ -303,8 +303,7 @@ class SessionLog:
                 await self._anchors.covering(self._checkpoint.size, WITNESS_SECONDS)
         await self._anchors.aclose()
         await asyncio.to_thread(self._commits.stop)
-        for segment in self._segments.values():
-            segment.close()
+        await asyncio.to_thread(self._segments.close)
         os.close(self._lock_fd)
 
     # Sessions and their files.
@@ -342,13 +341,10 @@ class SessionLog:
         self._sessions[session.sid] = session
         return entry
 
-    def _read(self, segment: int, offset: int, length: int) -> bytes:
-        return self._segments[segment].read(offset, length)
-
     def _file(self, session: Session) -> None:
         """Cut an ended session's file. Not synced: the segments hold it until the next start."""
         try:
-            self._store.cut(session, self._read, durable=False)
+            self._store.cut(session, self._segments.read, durable=False)
         except (OSError, BrokenChainError) as reason:
             self._commits.fail(reason)
             raise LogUnavailable(f"the session log stopped: {reason}") from reason
@@ -372,7 +368,7 @@ class SessionLog:
         if commit is not None:
             leaves = {**leaves, "commit": commit}
             leaves.pop("close", None)
-        records = b"".join(session.lines(count, self._read))
+        records = b"".join(session.lines(count, self._segments.read))
         return Found(session.sid, records, leaves, session.genesis.cp_size, "close" in leaves)
 
     def _assemble(self, found: Found, since: int | None) -> SessionFiles:
@@ -399,8 +395,7 @@ class SessionLog:
         for session in interrupted:
             leaf = session.leaf("recovery", self._boot, ts)
             entries.append(Entry(session, None, (("recovery", leaf),), checkpoint=False))
-        previous = state.segments[-1].name if state.segments else ""
-        head = self._head(previous, state.previous_end)
+        head = self._head(state.previous, state.previous_end)
         gateway = self._new_session(str(uuid.uuid4()), "gateway")
         opened = {"gateway_version": self._version, "kind": "gateway"}
         entries.append(self._opening(gateway, opened))
@@ -436,11 +431,10 @@ class SessionLog:
 
     def _commit(self, entries: list[Entry]) -> None:
         head = b""
-        if self._segment.full:
-            full = self._segment
+        if self._segments.newest.full:
+            full = self._segments.newest
             head = self._head(full.path.name, full.end)
-            self._segment = wal.SegmentWriter(full.path.parent, full.batch)
-            self._segments[self._segment.number] = self._segment
+            self._segments.turn()
         self._write(entries, head)
 
     def _write(self, entries: list[Entry], head: bytes) -> None:
@@ -470,10 +464,11 @@ class SessionLog:
         payload = b"".join(parts)
         if not payload:
             return
-        offset = self._segment.append(payload)
+        segment = self._segments.newest
+        offset = segment.append(payload)
         with self._reading:
             for session, position, length in places:
-                session.placed(self._segment.number, offset + position, length)
+                session.placed(segment.number, offset + position, length)
             for entry in entries:
                 for (type_, _), index in zip(entry.leaves, entry.indices, strict=True):
                     if entry.session is not None:
