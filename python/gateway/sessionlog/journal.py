@@ -12,6 +12,7 @@ from typing import Protocol
 
 from gateway.sessionlog import canonical, disk, leaves, merkle, recovery, wal
 from gateway.sessionlog.note import Checkpoint, LogKey
+from gateway.sessionlog.segments import Segments
 from gateway.sessionlog.session import Session
 from gateway.sessionlog.tiles import Tiles
 from gateway.sessionlog.writer import Entry
@@ -43,16 +44,16 @@ class Journal:
         self._written_sessions = state.next_session - 1
         self.folder = wal.boot_folder(directory / "wal", state.next_batch)
         disk.make_directory(self.folder)
-        self._segment = wal.SegmentWriter(self.folder, state.next_batch)
-        self._segments = {self._segment.number: self._segment}
+        self.segments = Segments(self.folder, state.next_batch)
 
     @property
     def batch(self) -> int:
         """The first batch that may not be durable yet."""
-        return self._segment.batch
+        return self.segments.newest.batch
 
     def read(self, segment: int, offset: int, length: int) -> bytes:
-        return self._segments[segment].read(offset, length)
+        """The bytes at this place of a segment of this boot."""
+        return self.segments.read(segment, offset, length)
 
     def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
         """The proof that a tree of `old` leaves is the beginning of one of `new`."""
@@ -66,16 +67,14 @@ class Journal:
     def commit(self, entries: list[Entry]) -> None:
         """One frame, in a new segment when this one is full."""
         head = b""
-        if self._segment.full:
-            full = self._segment
+        full = self.segments.newest
+        if full.full:
             head = self._head(full.path.name, full.end)
-            self._segment = wal.SegmentWriter(full.path.parent, full.batch)
-            self._segments[self._segment.number] = self._segment
+            self.segments.turn()
         self._write(entries, head)
 
     def close(self) -> None:
-        for segment in self._segments.values():
-            segment.close()
+        self.segments.close()
 
     def _head(self, previous: str, end: int) -> bytes:
         """The first line of a segment: where the ledger and the numbers stand at its beginning."""
@@ -109,10 +108,11 @@ class Journal:
         payload = b"".join(parts)
         if not payload:
             return
-        offset = self._segment.append(payload)
+        segment = self.segments.newest
+        offset = segment.append(payload)
         with self.reading:
             for session, position, length in places:
-                session.placed(self._segment.number, offset + position, length)
+                session.placed(segment.number, offset + position, length)
             for entry in entries:
                 for (type_, _), index in zip(entry.leaves, entry.indices, strict=True):
                     if entry.session is not None:

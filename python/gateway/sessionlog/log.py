@@ -8,7 +8,6 @@ directory whose bytes do not add up.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import time
 import uuid
@@ -17,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gateway.errors import ConfigurationError, Conflict, InvalidRequest, LogUnavailable, NotFound
+from gateway.errors import Conflict, InvalidRequest, LogUnavailable, NotFound
 from gateway.model import RecordRef, SessionFiles
 from gateway.sessionlog import disk, leaves, merkle, recovery, retention
 from gateway.sessionlog.anchors import Anchoring, Anchors
@@ -91,24 +90,11 @@ class SessionLog:
         is another process's, another origin's, or not as a log or a crash leaves it.
         """
         check_origin(origin)
-        lock = -1
-        try:
+        with disk.taking(directory, "session log") as lock:
             for part in ("wal", "sessions", "ledger", "quarantine"):
                 disk.make_directory(directory / part)
-            lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             key = recovery.long_term_key(directory, origin)
             return cls(directory, key, version, lock, anchoring or Anchoring(), seal)
-        except BaseException as reason:
-            if lock >= 0:
-                os.close(lock)
-            if isinstance(reason, BlockingIOError):
-                raise ConfigurationError(
-                    f"session log {directory}: another process is writing it"
-                ) from None
-            if isinstance(reason, OSError):
-                raise ConfigurationError(f"session log {directory}: {reason}") from reason
-            raise
 
     # What callers use.
 
@@ -296,7 +282,7 @@ class SessionLog:
         """Close every session and the boot's own, and give the directory free, whatever fails."""
         async with AsyncExitStack() as ending:  # from its last line up
             ending.callback(os.close, self._lock_fd)
-            ending.callback(self._journal.close)
+            ending.push_async_callback(asyncio.to_thread, self._journal.close)
             ending.push_async_callback(asyncio.to_thread, self._commits.stop)
             ending.push_async_callback(self._anchors.aclose)
             if self._commits.healthy:
@@ -407,14 +393,13 @@ class SessionLog:
         for session in interrupted:
             leaf = session.leaf("recovery", self._boot, ts)
             entries.append(Entry(session, None, (("recovery", leaf),), checkpoint=False))
-        previous = state.segments[-1].name if state.segments else ""
         gateway = self._new_session(str(uuid.uuid4()), "gateway")
         opened = {"gateway_version": self._version, "kind": "gateway"}
         entries.append(self._opening(gateway, opened))
         if state.quarantined or interrupted:
             entries.append(recorded(gateway, "event", state.event()))
         entries[-1].checkpoint = True
-        self._journal.begin(entries, previous, state.previous_end)
+        self._journal.begin(entries, state.previous, state.previous_end)
         return gateway
 
     # The writer's side: called by the commit thread alone (and by `_begin`, before there is one).

@@ -69,8 +69,7 @@ class Post:
         """As if killed: nothing more is written, acknowledged or closed."""
         self.shipper.stop()
         self.log._commits.stop()
-        for segment in self.log._journal._segments.values():
-            segment.close()
+        self.log._journal.close()
         os.close(self.log._lock_fd)
 
     async def end(self) -> None:
