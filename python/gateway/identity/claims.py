@@ -21,6 +21,14 @@ MAX_NAME_CHARS = 255  # OpenID Connect Core, section 2, for `sub`
 MAX_GROUPS = 1000
 TIMES = ("exp", "nbf", "iat")  # the claims that `check_times` reads
 
+# Letters, marks and symbols that show nothing: Default_Ignorable_Code_Point of Unicode outside the
+# categories C and Z, and the empty Braille pattern.
+_PRINT_NOTHING = frozenset(
+    {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800, 0x3164, 0xFFA0}
+    | set(range(0xFE00, 0xFE10))
+    | set(range(0xE0100, 0xE01F0))
+)
+
 
 def read_identity(
     claims: Mapping[str, Any], config: IssuerConfig, now: datetime, fingerprint: str
@@ -111,11 +119,22 @@ def _name(value: Any, claim: str) -> str:
         raise Unauthenticated(
             f"The token's claim {claim!r} is longer than {MAX_NAME_CHARS} characters."
         )
-    if value != value.strip() or any(unicodedata.category(c)[0] == "C" for c in value):
+    if value != value.strip() or any(_invisible(character) for character in value):
         raise Unauthenticated(
             f"The token's claim {claim!r} has surrounding blanks or invisible characters."
         )
+    if not unicodedata.is_normalized("NFC", value):
+        raise Unauthenticated(
+            f"The token's claim {claim!r} spells letters in parts (it is not in Unicode's form C)."
+        )
     return value
+
+
+def _invisible(character: str) -> bool:
+    """Controls, formats, unassigned characters, blanks but the space, and what prints nothing."""
+    category = unicodedata.category(character)
+    blank = category[0] == "Z" and character != " "
+    return category[0] == "C" or blank or ord(character) in _PRINT_NOTHING
 
 
 def _groups(claims: Mapping[str, Any], claim: str) -> frozenset[str]:
@@ -135,6 +154,12 @@ def _actor(claims: Mapping[str, Any], issuer: str) -> str | None:
     act = claims["act"]
     if not isinstance(act, dict) or "sub" not in act:
         raise Unauthenticated("The token's actor (act) must be an object with a sub.")
+    if "act" in act:
+        # Section 4.1: a chain of delegations. A record has room for one actor; the others would
+        # be lost from it.
+        raise Unauthenticated("The token's actor (act) acts for another one; chains are refused.")
     subject = _name(act["sub"], "act.sub")
-    other = act.get("iss", issuer)
-    return subject if other == issuer else f"{_name(other, 'act.iss')}#{subject}"
+    other = _name(act.get("iss", issuer), "act.iss")
+    if "#" in other:
+        raise Unauthenticated("The token's claim 'act.iss' holds a #, as no issuer does.")
+    return subject if other == issuer else f"{other}#{subject}"
