@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from gateway.errors import InvalidRequest
-from gateway.flows.sealed import SEALED, TITLES, Sealing, keys
+from gateway.evidence import counted_under
+from gateway.flows.sealed import SEALED, TITLES, Sealing
 from gateway.flows.unsealed import unseal
 from gateway.sessionlog import SessionLog
 from gateway.sessionlog.sealing import AuditorKey, AuditorPrivateKey, Place, generate
@@ -186,7 +187,7 @@ def test_every_code_of_the_contract_has_a_title() -> None:
 
 
 def test_names_are_counted_as_the_kernel_counts_them() -> None:
-    assert keys(["a", "a_2", "a", "b", "a"]) == ["a", "a_2", "a_3", "b", "a_4"]
+    assert counted_under(["a", "a_2", "a", "b", "a"]) == ["a", "a_2", "a_3", "b", "a_4"]
 
 
 async def test_a_record_moved_to_another_place_is_refused(

@@ -20,6 +20,7 @@ from gateway.evidence import Review
 from gateway.flows.entrance import establish
 from gateway.flows.house import House
 from gateway.grants import ReviewPlace, SessionRow
+from gateway.grants.access import parties
 from gateway.model import Identity
 
 NOTE_CHARS = 4000
@@ -135,8 +136,7 @@ def _found(house: House, session_id: str, place: ReviewPlace, words: bool) -> Re
 
 
 def _not_own(row: SessionRow, identity: Identity) -> None:
-    actor = f"{identity.issuer}#{identity.actor}" if identity.actor else None
-    if {identity.key, actor} & {row.identity, row.actor} - {None}:
+    if parties(identity) & {row.identity, row.actor}:
         raise Forbidden("nobody reviews a session of his own", hint="another auditor can")
 
 

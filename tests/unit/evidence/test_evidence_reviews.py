@@ -95,8 +95,9 @@ def _row(sid: str) -> Any:
     [
         exports.person("a-17", "auditors"),
         exports.person("someone", "auditors", actor="a-17"),
+        exports.person("someone", "auditors", actor=f"{exports.ISSUER}#a-17"),
     ],
-    ids=["the agent itself", "somebody for the agent"],
+    ids=["the agent itself", "somebody for the agent", "for the agent by its whole name"],
 )
 async def test_nobody_reviews_his_own(log: SessionLog, who: Any) -> None:
     sid = await exports.session(log)
