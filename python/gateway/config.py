@@ -13,6 +13,7 @@ import os
 import re
 import ssl
 import tomllib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +26,8 @@ from gateway.errors import ConfigurationError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SCHEMES = ("postgresql://", "postgres://")
+_FILE = re.compile(r"file:.+")
+_KEPT = re.compile(rf"env:[A-Za-z_][A-Za-z0-9_]*|{_FILE.pattern}")  # where a secret may be
 
 
 def _seconds(value: int | str) -> int:
@@ -49,8 +52,7 @@ def _principal(value: str) -> str:
 
 def _dsn(value: str) -> str:
     """An address of PostgreSQL, or where it is kept; never repeated, it may hold a password."""
-    kept = re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+", value)
-    if kept is None and not value.startswith(_SCHEMES):
+    if not _KEPT.fullmatch(value) and not value.startswith(_SCHEMES):
         raise ValueError("write env:NAME, file:PATH or postgresql://…")
     return value
 
@@ -65,14 +67,14 @@ def _control(value: str) -> str:
 
 
 def _key_file(value: str) -> str:
-    if not re.fullmatch(r"file:.+", value):
+    if not _FILE.fullmatch(value):
         raise ValueError("write file:PATH")
     return value
 
 
 def _target(value: str) -> str:
     """Where events go. An address holds no secret: what an endpoint wants is `authorization`."""
-    if value == "stdout" or re.fullmatch(r"file:.+", value):
+    if value == "stdout" or _FILE.fullmatch(value):
         return value
     try:
         url = urlsplit(value)
@@ -89,7 +91,7 @@ def _target(value: str) -> str:
 
 
 def _secret_place(value: str) -> str:
-    if not re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+", value):
+    if not _KEPT.fullmatch(value):
         raise ValueError("write env:NAME or file:PATH, which hold the field Authorization")
     return value
 
@@ -283,6 +285,10 @@ class Configuration(_Section):
         return self.state.origin or f"maskgate/{self.server.listen}"
 
 
+#: Makes the error of a key, its value and why.
+_Wrong = Callable[[tuple[str | int, ...], object, str], ConfigurationError]
+
+
 def load(path: Path) -> Configuration:
     """Read and check the file. Raises ConfigurationError, all wrong keys in one message."""
     try:
@@ -299,10 +305,11 @@ def load(path: Path) -> Configuration:
     except ValidationError as error:
         lines = [places.sentence(path, text, data, item) for item in error.errors()]
         raise ConfigurationError("\n".join(lines)) from error
-    _check_server(path, text, configuration)
-    _check_witnesses(path, text, configuration.log)
-    _check_access(path, text, configuration)
-    _check_statements(path, text, configuration.log)
+    wrong = partial(places.wrong, path, text)
+    _check_server(path.parent, wrong, configuration)
+    _check_witnesses(wrong, configuration.log)
+    _check_access(wrong, configuration)
+    _check_statements(wrong, configuration.log)
     return configuration
 
 
@@ -350,9 +357,7 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-def _check_server(path: Path, text: str, configuration: Configuration) -> None:
-    wrong = partial(places.wrong, path, text)
-
+def _check_server(base: Path, wrong: _Wrong, configuration: Configuration) -> None:
     server = configuration.server
     try:
         host, port = server.address
@@ -363,7 +368,7 @@ def _check_server(path: Path, text: str, configuration: Configuration) -> None:
     if bool(server.tls_cert) != bool(server.tls_key):
         raise wrong(("server", "listen"), server.listen, "tls_cert and tls_key go together")
     for key, name in (("tls_cert", server.tls_cert), ("tls_key", server.tls_key)):
-        if name is not None and not (path.parent / name).is_file():
+        if name is not None and not (base / name).is_file():
             raise wrong(("server", key), name, "there is no such file")
     if not is_loopback(host) and not (server.tls_cert and server.tls_key):
         raise wrong(
@@ -387,7 +392,7 @@ def _check_server(path: Path, text: str, configuration: Configuration) -> None:
         try:
             # An empty password: a key that needs one would be asked for on a terminal.
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-                path.parent / server.tls_cert, path.parent / server.tls_key, password=""
+                base / server.tls_cert, base / server.tls_key, password=""
             )
         except (ssl.SSLError, ValueError, OSError):
             raise wrong(
@@ -397,52 +402,42 @@ def _check_server(path: Path, text: str, configuration: Configuration) -> None:
             ) from None
 
 
-def _check_witnesses(path: Path, text: str, log: LogSettings) -> None:
+def _check_witnesses(wrong: _Wrong, log: LogSettings) -> None:
     """A quorum that nobody can reach would be found out by the first refusal."""
     count = len(log.witnesses)
     if log.enough > count:
         said = f"there are {count} witnesses" if count else "there is no [[log.witnesses]]"
-        raise places.wrong(path, text, ("log", "quorum"), log.quorum, said)
+        raise wrong(("log", "quorum"), log.quorum, said)
     if log.require_within is not None and not count:
         why = "there is no [[log.witnesses]]"
-        raise places.wrong(path, text, ("log", "require_within"), log.require_within, why)
+        raise wrong(("log", "require_within"), log.require_within, why)
     for index, one in enumerate(log.witnesses):
         if any(one.vkey == earlier.vkey for earlier in log.witnesses[:index]):
-            raise places.wrong(
-                path, text, ("log", "witnesses", index, "vkey"), one.vkey, "listed twice"
-            )
+            raise wrong(("log", "witnesses", index, "vkey"), one.vkey, "listed twice")
 
 
-def _check_access(path: Path, text: str, configuration: Configuration) -> None:
+def _check_access(wrong: _Wrong, configuration: Configuration) -> None:
     """A rule that can never apply is a mistake that somebody would find out too late."""
     access = configuration.access
     for index, rule in enumerate(access.auto_approve):
         keys: tuple[str | int, ...] = ("access", "auto_approve", index)
         if rule.connection not in configuration.connections:
             known = ", ".join(sorted(configuration.connections))
-            raise places.wrong(
-                path, text, (*keys, "connection"), rule.connection, f"no connection but {known}"
-            )
+            raise wrong((*keys, "connection"), rule.connection, f"no connection but {known}")
         if int(rule.max_duration) > int(access.max_duration):
-            raise places.wrong(
-                path,
-                text,
+            raise wrong(
                 (*keys, "max_duration"),
                 rule.max_duration,
                 f"longer than access.max_duration, {access.max_duration} s",
             )
 
 
-def _check_statements(path: Path, text: str, log: LogSettings) -> None:
+def _check_statements(wrong: _Wrong, log: LogSettings) -> None:
     """What is sealed is sealed to somebody."""
     if log.statements == "sealed" and log.auditor_key is None:
-        raise places.wrong(
-            path, text, ("log", "statements"), log.statements, "needs auditor_key to seal to"
-        )
+        raise wrong(("log", "statements"), log.statements, "needs auditor_key to seal to")
     if log.statements == "verbatim" and log.auditor_key is not None:
-        raise places.wrong(
-            path,
-            text,
+        raise wrong(
             ("log", "auditor_key"),
             log.auditor_key,
             'nothing is sealed to it unless statements = "sealed"',

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import bundles
+import exports
 import pytest
 
 from gateway.errors import Forbidden, InvalidRequest, LimitExceeded
 from gateway.evidence.selection import Selection
 from gateway.flows import evidence as journey
 from gateway.sessionlog import SessionLog
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tampering"))
-
-import bundles
-import exports
-
-
-@pytest.fixture
-async def log(tmp_path: Path) -> AsyncIterator[SessionLog]:
-    opened = SessionLog.open(tmp_path / "log", origin=bundles.ORIGIN, version="0.1.0")
-    yield opened
-    await opened.aclose()
 
 
 async def named(log: SessionLog, **asked: str) -> tuple[set[str], Counter[str], list[Any]]:
