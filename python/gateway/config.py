@@ -90,10 +90,14 @@ def _target(value: str) -> str:
     return value
 
 
-def _secret_place(value: str) -> str:
+def _secret_place(value: str, holds: str = "the field Authorization") -> str:
     if not _KEPT.fullmatch(value):
-        raise ValueError("write env:NAME or file:PATH, which hold the field Authorization")
+        raise ValueError(f"write env:NAME or file:PATH, which hold {holds}")
     return value
+
+
+def _credential_place(value: str) -> str:
+    return _secret_place(value, "the credential")
 
 
 def _identifier(value: str) -> str:
@@ -170,6 +174,34 @@ class WitnessSettings(_Section):
     ca: str | None = None  # PEM file of the authority of its certificate
 
 
+def _authority_url(value: str) -> str:
+    """What goes there is a hash, and what comes back is signed: no TLS is needed."""
+    if not re.fullmatch(
+        r"https?://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[^#\s]*)?", value
+    ):
+        raise ValueError("write http://host/path or https://host/path, without user and fragment")
+    return value
+
+
+class TimestampSettings(_Section):
+    url: Annotated[str, AfterValidator(_authority_url)]
+    roots: str  # PEM file of the roots that its tokens must lead to
+    ca: str | None = None  # PEM file of the authority of its address
+
+
+class CopySettings(_Section):
+    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    access_key: Annotated[str, AfterValidator(_credential_place)]
+    secret_key: Annotated[str, AfterValidator(_credential_place)]
+    endpoint: Annotated[str, AfterValidator(_witness_url)] | None = None  # None: the region's
+    region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]{1,40}$")
+    prefix: str = Field(default="", pattern=r"^([A-Za-z0-9._-]+/)*[A-Za-z0-9._-]*$", max_length=200)
+    mode: Literal["COMPLIANCE", "GOVERNANCE"] = "COMPLIANCE"
+    retention_days: int = Field(default=6 * 366, ge=1, le=36_500)
+    every: Duration = 300
+    ca: str | None = None  # PEM file of the authority of the endpoint's certificate
+
+
 class LogSettings(_Section):
     # "sealed": statements and what else is worded are encrypted to the auditor's key.
     statements: Literal["verbatim", "sealed"] = "verbatim"
@@ -177,6 +209,9 @@ class LogSettings(_Section):
     witnesses: list[WitnessSettings] = []
     quorum: int | None = Field(default=None, ge=1)  # default: more than half of the witnesses
     require_within: Duration | None = None
+    timestamps: list[TimestampSettings] = []
+    timestamp_every: Duration = 3600
+    copies: CopySettings | None = None
 
     @property
     def enough(self) -> int:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from gateway import config, log_wiring
 from gateway.errors import ConfigurationError
-from gateway.sessionlog import SessionLog, retention, survey
+from gateway.sessionlog import SessionLog, retention, survey, timestamps
 from gateway.sessionlog.session import SessionStore
 from gateway.sessionlog.tiles import LedgerError, Tiles
 
@@ -108,6 +108,74 @@ async def _prune(directory: Path, origin: str, before: str) -> list[str]:
         return await log.prune(before)
     finally:
         await log.aclose()
+
+
+@app.command("timestamps")
+def list_timestamps(
+    path: ConfigFile = DEFAULT_CONFIG,
+    session: Annotated[
+        str | None, typer.Option(help="Only the first one that covers this ended session.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write them into this folder, for an auditor.")
+    ] = None,
+    roots: Annotated[
+        Path | None, typer.Option(help="PEM file of further roots, as of an earlier authority.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The RFC 3161 time stamps of checkpoints, each verified again.
+
+    One that does not verify is named, counts for nothing, and makes the exit code 1; so does a
+    stamped checkpoint that this ledger does not continue, and a session that none covers yet.
+    """
+    loaded = config.load(path)
+    directory, origin = _place(path)
+    known = [root for one in log_wiring.authorities(path, loaded) for root in one.roots]
+    known += [] if roots is None else timestamps.roots(roots)
+    key = survey.verifier(directory, origin)
+    stamps, bad = timestamps.kept(directory, origin, key, known)
+    wrong = [f"{one.token.name}: {one.why}" for one in bad]
+    tiles = Tiles(directory / "ledger")
+    newest = survey.checkpoint(directory, origin).size
+    for one in list(stamps):
+        if not survey.continues(tiles, newest, one.size, one.root):
+            stamps.remove(one)
+            wrong.append(f"{one.token.name}: this ledger does not continue its checkpoint")
+    if session is not None:
+        first = timestamps.first_over(stamps, _last_leaf(directory, session))
+        stamps = [] if first is None else [first]
+        wrong += [] if stamps else [f"no time stamp covers session {session} yet"]
+    _stamps_told(stamps, wrong, as_json)
+    if export is not None:
+        for one in stamps:
+            timestamps.export(one, origin, export / one.token.stem)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _last_leaf(directory: Path, session: str) -> int:
+    """The index of the leaf that ended a session. Raises ConfigurationError where none has."""
+    for sid, index in SessionStore(directory / "sessions").kept():
+        if sid == session:
+            return index
+    raise ConfigurationError(f"session {session} has not ended, or its records are not here")
+
+
+def _stamps_told(stamps: list[timestamps.Stamp], wrong: list[str], as_json: bool) -> None:
+    if as_json:
+        listed = [
+            {"file": one.token.name, "root": one.root.hex(), "size": one.size,
+             "time": one.time.isoformat()}
+            for one in stamps
+        ]  # fmt: skip
+        OUT.print_json(json.dumps({"timestamps": listed, "wrong": wrong}))
+        return
+    for one in stamps:
+        line = f"{one.time:%Y-%m-%dT%H:%M:%SZ}  {one.size:,} leaves  {one.token.name}"
+        OUT.print(Text(line), soft_wrap=True)
+    for sentence in wrong:
+        OUT.print(Text("wrong: ", style="red") + Text(sentence), soft_wrap=True)
 
 
 def _told(found: survey.Survey, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of the log's records, built from the configuration: sealed, and told to a SIEM."""
+"""What becomes of the log by the configuration: sealed, told to a SIEM, stamped, copied."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from gateway.errors import ConfigurationError
 from gateway.flows.house import Siem
 from gateway.flows.sealed import Sealing, templates
 from gateway.places import placed
-from gateway.sessionlog import SessionLog
+from gateway.sessionlog import Errand, SessionLog
 from gateway.sessionlog.sealing import AuditorKey
 from gateway.sessionlog.tail import Tail
+from gateway.sessionlog.timestamps import Authority, Stamper
 from gateway.siem import FileSink, HttpSink, Shipper, Sink, StdoutSink
 from gateway.sql import Vocabulary
 
@@ -58,6 +59,30 @@ def siem(
         version=version("maskgate"),
     )
     return Siem(shipper, float(settings.behind))
+
+
+def authorities(path: Path, configuration: Configuration) -> list[Authority]:
+    """Who stamps the log's checkpoints. Raises ConfigurationError with the line."""
+    found: list[Authority] = []
+    for index, one in enumerate(configuration.log.timestamps):
+        with placed(path, "log", "timestamps", index, "roots"):
+            ca = None if one.ca is None else path.parent / one.ca
+            made = Authority.parse(one.url, path.parent / one.roots, ca)
+            if any(made.url == earlier.url for earlier in found):
+                raise ConfigurationError(f"time stamps: {made.url} is listed twice")
+            found.append(made)
+    return found
+
+
+def errands(
+    directory: Path, configuration: Configuration, log: SessionLog, stampers: list[Authority]
+) -> tuple[Errand, ...]:
+    """The work behind the log's back, not yet begun."""
+    every = float(configuration.log.timestamp_every)
+    return tuple(
+        Errand(f"timestamps {one.url}", Stamper(directory, one, log.newest).stamp, every)
+        for one in stampers
+    )
 
 
 def sink(path: Path, settings: SiemSettings) -> Sink:

@@ -14,7 +14,9 @@ from typing import Any
 
 from gateway.errors import ConfigurationError
 
-_SECRET_KEYS = {"dsn", "admin_dsn", "control", "token_key", "authorization"}
+_SECRET_KEYS = {
+    "dsn", "admin_dsn", "control", "token_key", "authorization", "access_key", "secret_key",
+}  # fmt: skip
 
 
 @contextmanager

@@ -52,7 +52,7 @@ from gateway.masking import load_token_key
 from gateway.patterns import Definitions
 from gateway.places import placed
 from gateway.policy import Policy, PolicyShelf
-from gateway.sessionlog import Anchoring, SessionLog, Witness, reachable
+from gateway.sessionlog import Anchoring, Errand, SessionLog, Witness, reachable
 from gateway.sql import Settings as AnalysisSettings
 from gateway.sql import Vocabulary, describe
 from gateway.upstream import Database, UpstreamSettings
@@ -152,6 +152,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
         vocabulary = Vocabulary()
         tail = log_wiring.tail(path, configuration, log_directory)
         seal = log_wiring.sealing(path, configuration, vocabulary)
+        stampers = log_wiring.authorities(path, configuration)
         with placed(path, "state", "origin" if configuration.state.origin else "log"):
             log = SessionLog.open(
                 log_directory,
@@ -164,8 +165,13 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
         if siem is not None:
             # After the log has closed: what it closed with goes along.
             stack.push_async_callback(asyncio.to_thread, siem.shipper.stop)
+        errands = log_wiring.errands(log_directory, configuration, log, stampers)
+        # After it too: its last checkpoint is stamped.
+        stack.push_async_callback(_stop, errands)
         stack.push_async_callback(log.aclose)
         log.anchor()
+        for errand in errands:
+            errand.start()
         _write_trust(log_directory / "trust.json", log)
         store = await _control_store(stack, path, configuration)
         http = await stack.enter_async_context(
@@ -209,6 +215,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             desk=Desk(),
             now=_now,
             siem=siem,
+            errands=errands,
         )
         for name, policy in policies.items():
             shelf.keep(policy.text)
@@ -298,6 +305,7 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
     policies = build_policies(path, configuration)
     issuers, _ = build_identity(path, configuration)
     log_wiring.sealing(path, configuration, Vocabulary())
+    log_wiring.authorities(path, configuration)
     if configuration.siem is not None:
         log_wiring.sink(path, configuration.siem).close()
     wrong: list[str] = []
@@ -447,6 +455,11 @@ def recorder(log: SessionLog) -> Callable[[str, dict[str, Any]], Awaitable[None]
         await log.event(name, payload)
 
     return record
+
+
+async def _stop(errands: tuple[Errand, ...]) -> None:
+    """All at once: each may take its time."""
+    await asyncio.gather(*(asyncio.to_thread(errand.stop) for errand in errands))
 
 
 def _write_trust(path: Path, log: SessionLog) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from gateway.identity import Verifier
     from gateway.model import Decision
-    from gateway.sessionlog import SessionLog
+    from gateway.sessionlog import Errand, SessionLog
     from gateway.siem import Shipper
     from gateway.upstream import Database
 
@@ -108,6 +108,7 @@ class House:
     desk: Desk
     now: Callable[[], datetime] = field(repr=False)
     siem: Siem | None = None
+    errands: tuple[Errand, ...] = ()  # time stamps and copies of the log
 
     def connection(self, name: str) -> Connection:
         found = self.connections.get(name)

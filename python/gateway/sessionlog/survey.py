@@ -16,7 +16,7 @@ from typing import Any
 from gateway.errors import ConfigurationError
 from gateway.sessionlog import wal
 from gateway.sessionlog.merkle import Frontier, leaf_hash
-from gateway.sessionlog.note import Checkpoint, LogKey, NoteError
+from gateway.sessionlog.note import Checkpoint, LogKey, NoteError, VerifierKey
 from gateway.sessionlog.tiles import LedgerError, Tiles
 
 
@@ -50,6 +50,19 @@ def checkpoint(directory: Path, origin: str) -> Checkpoint:
         ) from None
     except NoteError as reason:
         raise ConfigurationError(f"{path}: {reason}") from None
+
+
+def verifier(directory: Path, origin: str) -> VerifierKey:
+    """Whose signature the log's checkpoints have."""
+    return LogKey.load(directory / "key", origin).verifier
+
+
+def continues(tiles: Tiles, newest: int, size: int, root: bytes) -> bool:
+    """Whether a ledger of `newest` leaves goes on from one of `size` leaves with this root."""
+    try:
+        return size <= newest and Frontier.read(tiles.node, size).root() == root
+    except LedgerError:
+        return False
 
 
 def survey(directory: Path, origin: str) -> Survey:
