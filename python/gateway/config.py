@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gateway import places
 from gateway.errors import ConfigurationError
@@ -136,8 +136,22 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+def _public_url(value: str) -> str:
+    """The gateway as its clients address it: scheme, host and perhaps port, in small letters."""
+    host = r"(\[[0-9a-f:]+\]|[a-z0-9.-]+)"
+    found = re.fullmatch(rf"(https?)://{host}(:[1-9]\d{{0,4}})?/?", value)
+    if found is None:
+        raise ValueError("write https://host or https://host:port, in small letters, without path")
+    if found[1] == "http" and not is_loopback(found[2].strip("[]")):
+        raise ValueError("http on a loopback address only; write https://…")
+    if found[3] == {"http": ":80", "https": ":443"}[found[1]]:
+        raise ValueError(f"leave out {found[3]}, as clients do")
+    return value.rstrip("/")
+
+
 class ServerSettings(_Section):
     listen: str = "127.0.0.1:8080"
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
     allow_development_issuer: bool = False
@@ -232,11 +246,21 @@ class MaskingSettings(_Section):
     key_id: str = Field(default="k1", pattern=r"^[a-z0-9]{1,8}$")
 
 
+def _several(value: Any) -> Any:
+    """A list, or the one name that stands for a list of it."""
+    return [value] if isinstance(value, str) else value
+
+
 class IssuerSettings(_Section):
     issuer: str
-    audience: str = "maskgate"
+    audience: Annotated[list[str], BeforeValidator(_several)] = ["maskgate"]
+    authorized_parties: list[str] = []
     identity_claim: str = "sub"
+    actor_claim: str = "act"
     groups_claim: str = "groups"
+    groups: dict[str, str] | None = None  # the issuer's names to the gateway's
+    require_dpop: bool = False
+    ca: str | None = None  # PEM file of the authorities of its certificate
     development: bool = False
 
 
@@ -270,6 +294,7 @@ class ConnectionSettings(_Section):
     role: Annotated[str, AfterValidator(_role)] | None = None
     # One with the clear columns only, where they are all it takes.
     clear_role: Annotated[str, AfterValidator(_role)] | None = None
+    require_dpop: bool = False
     # Keep analysed statements, literals included, out of the server's own log.
     quiet_server_log: bool = False
     search_path: Annotated[

@@ -16,14 +16,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import httpx
 import uvicorn
 import uvloop
 
@@ -38,8 +37,6 @@ from gateway.flows.house import Connection, House, Limits
 from gateway.flows.possible import impossible
 from gateway.flows.session import Desk, close_left_over
 from gateway.grants import (
-    AccessRules,
-    AutoApprove,
     ControlStore,
     Grants,
     Lookups,
@@ -47,7 +44,8 @@ from gateway.grants import (
     Sessions,
     Standing,
 )
-from gateway.identity import IssuerConfig, Verifier
+from gateway.identity import Verifier
+from gateway.identity_wiring import build_identity, origins
 from gateway.masking import load_token_key
 from gateway.patterns import Definitions
 from gateway.places import placed
@@ -74,7 +72,7 @@ async def _serve(path: Path, configuration: Configuration) -> None:
     host, port = configuration.server.address
     listener = _listen(host, port)
     bound = listener.getsockname()
-    async with open_house(path, configuration) as house:
+    async with open_house(path, configuration, origins(configuration, bound[1])) as house:
         settings = configuration.server
         server = _Server(
             uvicorn.Config(
@@ -136,8 +134,11 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[House]:
-    """Every room, built and connected; left in order whatever happens."""
+async def open_house(
+    path: Path, configuration: Configuration, addresses: Sequence[str]
+) -> AsyncIterator[House]:
+    """Every room, built and connected; left in order whatever happens. `addresses`: the
+    gateway's own."""
     base = path.parent
     policies = build_policies(path, configuration)
     issuers, rules = build_identity(path, configuration)
@@ -174,9 +175,9 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             errand.start()
         _write_trust(log_directory / "trust.json", log)
         store = await _control_store(stack, path, configuration)
-        http = await stack.enter_async_context(
-            httpx.AsyncClient(timeout=5.0, follow_redirects=False)
-        )
+        with placed(path, "issuers"):
+            verifier = Verifier(issuers, clock=_now, origins=addresses)
+        await stack.enter_async_context(verifier)
         connections = {
             name: await _connection(stack, path, name, settings, policies[name], configuration)
             for name, settings in configuration.connections.items()
@@ -193,7 +194,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
         stack.push_async_callback(grants.close)
         house = House(
             version=version("maskgate"),
-            identity=Verifier(issuers, http, _now),
+            identity=verifier,
             store=store,
             rules=rules,
             grants=grants,
@@ -336,7 +337,9 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
         anchoring = build_anchoring(path, configuration)
         answers = await asyncio.gather(*map(reachable, anchoring.witnesses))
         wrong += [f"log.witnesses: {sentence}" for sentence in answers if sentence]
-        verifier = await stack.enter_async_context(Verifier(issuers))
+        with placed(path, "issuers"):
+            verifier = Verifier(issuers)
+        await stack.enter_async_context(verifier)
         wrong += [f"issuers: {sentence}" for sentence in await verifier.unreachable()]
     return Findings(tuple(wrong), tuple(loose))
 
@@ -403,32 +406,9 @@ async def _connection(
         infinity=settings.infinity,
         token_domain=settings.token_domain or name,
         quiet_server_log=settings.quiet_server_log,
+        require_dpop=settings.require_dpop,
         gate=Gate(limits.pool, limits.waiting),
     )
-
-
-def build_identity(
-    path: Path, configuration: Configuration
-) -> tuple[list[IssuerConfig], AccessRules]:
-    """Who is believed and who decides. Raises ConfigurationError with the line of what is wrong."""
-    issuers: list[IssuerConfig] = []
-    for index, one in enumerate(configuration.issuers):
-        with placed(path, "issuers", index, "issuer"):
-            if any(one.issuer == earlier.issuer for earlier in issuers):
-                raise ConfigurationError(f"issuer {one.issuer!r}: listed twice")
-            issuers.append(IssuerConfig(**one.model_dump()))
-    access = configuration.access
-    with placed(path, "access"):
-        rules = AccessRules(
-            approvers=tuple(access.approvers),
-            auditors=tuple(access.auditors),
-            auto_approve=tuple(
-                AutoApprove(f"rule-{number}", (rule.who,), rule.connection, int(rule.max_duration))
-                for number, rule in enumerate(access.auto_approve, start=1)
-            ),
-            max_duration_s=int(access.max_duration),
-        )
-    return issuers, rules
 
 
 def build_anchoring(path: Path, configuration: Configuration) -> Anchoring:

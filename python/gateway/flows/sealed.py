@@ -74,8 +74,8 @@ _COUNTS = _all_kept(
 _RULES: dict[str, dict[str, Clear]] = {
     "open": {
         **_all_kept(
-            "identity issuer subject actor groups token_fingerprint client connection policy_hash "
-            "gateway_version database_floor kind"
+            "identity issuer subject actor groups token_fingerprint jkt client connection "
+            "policy_hash gateway_version database_floor kind"
         ),
         "grant": _grant,
         "purpose": _word,

@@ -237,13 +237,14 @@ def _read_keys(jwks: Mapping[str, Any]) -> tuple[PublishedKey, ...]:
         raise _WrongAnswerError(f"its key set is not a list of at most {MAX_KEYS} keys")
     keys: list[PublishedKey] = []
     for entry in listed:
-        key = _read_key(entry)
+        key = read_key(entry)
         if key is not None and key not in keys:
             keys.append(key)
     return tuple(keys)
 
 
-def _read_key(entry: Any) -> PublishedKey | None:
+def read_key(entry: Any) -> PublishedKey | None:
+    """The signature key of a JWK, or None when it is none that may verify anything here."""
     if not isinstance(entry, dict) or not isinstance(entry.get("kty"), str):
         return None
     kty, crv = entry["kty"], entry.get("crv")
