@@ -209,10 +209,18 @@ class AutoApprove(_Section):
     max_duration: Duration
 
 
+class BreakGlass(_Section):
+    who: Principal
+    connection: str
+    max_duration: Duration = 900
+
+
 class AccessSettings(_Section):
     auditors: list[Principal] = []
     approvers: list[Principal] = []
+    approvals: int = Field(default=1, ge=1, le=16)  # how many people must approve a request
     auto_approve: list[AutoApprove] = []
+    break_glass: list[BreakGlass] = []
     max_duration: Duration = 8 * 3600
 
 
@@ -233,6 +241,7 @@ class ConnectionSettings(_Section):
     role: Annotated[str, AfterValidator(_role)] | None = None
     # One with the clear columns only, where they are all it takes.
     clear_role: Annotated[str, AfterValidator(_role)] | None = None
+    approvals: int | None = Field(default=None, ge=1, le=16)  # instead of access.approvals
     # Keep analysed statements, literals included, out of the server's own log.
     quiet_server_log: bool = False
     search_path: Annotated[
@@ -416,8 +425,11 @@ def _check_witnesses(path: Path, text: str, log: LogSettings) -> None:
 def _check_access(path: Path, text: str, configuration: Configuration) -> None:
     """A rule that can never apply is a mistake that somebody would find out too late."""
     access = configuration.access
-    for index, rule in enumerate(access.auto_approve):
-        keys: tuple[str | int, ...] = ("access", "auto_approve", index)
+    rules: list[tuple[tuple[str | int, ...], AutoApprove | BreakGlass]] = [
+        *((("access", "auto_approve", n), rule) for n, rule in enumerate(access.auto_approve)),
+        *((("access", "break_glass", n), rule) for n, rule in enumerate(access.break_glass)),
+    ]
+    for keys, rule in rules:
         if rule.connection not in configuration.connections:
             known = ", ".join(sorted(configuration.connections))
             raise places.wrong(

@@ -40,6 +40,7 @@ from gateway.flows.session import Desk, close_left_over
 from gateway.grants import (
     AccessRules,
     AutoApprove,
+    BreakGlass,
     ControlStore,
     Grants,
     Lookups,
@@ -419,6 +420,16 @@ def build_identity(
                 for number, rule in enumerate(access.auto_approve, start=1)
             ),
             max_duration_s=int(access.max_duration),
+            break_glass=tuple(
+                BreakGlass(f"rule-{number}", (rule.who,), rule.connection, int(rule.max_duration))
+                for number, rule in enumerate(access.break_glass, start=1)
+            ),
+            approvals=access.approvals,
+            approvals_on={
+                name: settings.approvals
+                for name, settings in configuration.connections.items()
+                if settings.approvals is not None
+            },
         )
     return issuers, rules
 
@@ -445,6 +456,11 @@ def recorder(log: SessionLog) -> Callable[[str, dict[str, Any]], Awaitable[None]
 
     async def record(name: str, payload: dict[str, Any]) -> None:
         await log.event(name, payload)
+        if name == "grant.break_glass":
+            _LOG.critical(
+                "BREAK-GLASS: %s reads %s until %s under grant %s, without approval",
+                payload["identity"], payload["connection"], payload["expires_at"], payload["grant"],
+            )  # fmt: skip
 
     return record
 

@@ -25,13 +25,24 @@ async def request(
     purpose: str,
     duration_s: int,
     max_rows: int | None,
+    **more: Any,
 ) -> Grant:
-    """`POST /v1/grants`: pending, or active when a rule of `auto_approve` says so."""
+    """`POST /v1/grants`: pending, or active when a rule of `auto_approve` says so, or one of
+    `break_glass` and the request says that it is an emergency, and why."""
     identity = await establish(house, credential, client)
     found = house.connection(connection)
+    resolved = await resolve(found, tables)
     return await house.grants.request(
-        identity, connection, await resolve(found, tables), purpose, duration_s, max_rows
+        identity, connection, resolved, purpose, duration_s, max_rows, **more
     )
+
+
+async def renew(
+    house: House, credential: str | None, client: str, grant_id: str, **changes: Any
+) -> Grant:
+    """`POST /v1/grants/{id}/renew`: a new request for the scope of the caller's own grant."""
+    identity = await establish(house, credential, client)
+    return await house.grants.renew(grant_id, identity, **changes)
 
 
 async def decide(

@@ -59,6 +59,7 @@ class LiveSession:
     receipts: dict[int, dict[str, Any]] = field(default_factory=dict)
     idle: asyncio.Event = field(default_factory=asyncio.Event)  # set while nothing runs
     told: int = 0  # statements that the control store knows of
+    mark: dict[str, Any] = field(default_factory=dict)  # what each of its records says as well
 
     def __post_init__(self) -> None:
         self.idle.set()
@@ -228,8 +229,11 @@ class Desk:
         session = LiveSession(
             str(uuid.uuid4()), identity, connection, grant.id, house.now(), expires, self._ended
         )
+        if grant.break_glass:
+            session.mark = {"break_glass": True}
         await house.log.open_session(
-            session.id, _open_record(house, identity, client, connection, grant)
+            session.id,
+            {**session.mark, **_open_record(house, identity, client, connection, grant)},
         )
         try:
             await house.sessions.open_session(
@@ -237,7 +241,9 @@ class Desk:
             )
         except MaskgateError:
             reason = "the control store did not take the session"
-            await house.log.close_session(session.id, {"reason": reason, "statements": 0})
+            await house.log.close_session(
+                session.id, {**session.mark, "reason": reason, "statements": 0}
+            )
             raise
         self._live[session.id] = session
         return session
@@ -259,7 +265,7 @@ class Desk:
             statement.stop(Conflict(f"the session was closed: {reason}"))
         await session.idle.wait()
         await house.log.close_session(
-            session.id, {"reason": reason, "statements": session.statements}
+            session.id, {**session.mark, "reason": reason, "statements": session.statements}
         )
         session.recorded = True
         await self._forget(house, session)
@@ -448,6 +454,13 @@ def grant_record(grant: Grant) -> dict[str, Any]:
         "decided_by": grant.decided_by,
         "decided_at": stamp(grant.decided_at),
         "reason": grant.reason,
+        "ticket": grant.ticket,
+        "begins_at": stamp(grant.begins_at),
+        "hours": list(grant.hours),
+        "approvals_needed": grant.approvals_needed,
+        "approvals": list(grant.approvals),
+        "break_glass": grant.break_glass,
+        "renews": grant.renews,
     }
 
 

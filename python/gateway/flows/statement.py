@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from blake3 import blake3
 
 from gateway.errors import GrantExpired, LogUnavailable, MaskgateError
+from gateway.grants import until
 
 if TYPE_CHECKING:
     from gateway._kernel import Chunk
@@ -73,10 +74,11 @@ class Statement:
         # The grant may have ended while the statement was analysed, and the gateway that approved
         # it may have another clock; what the record says counts.
         moment = datetime.fromisoformat(ref.ts)
-        if grant.expires_at is None or moment > grant.expires_at:
-            raise GrantExpired("the grant ended before the statement was run")
-        if grant.not_before is None or moment < grant.not_before:
-            raise GrantExpired("the grant has not begun by this gateway's clock", hint="try again")
+        if until(grant, moment) is None:
+            if grant.not_before is None or moment < grant.not_before:
+                refusal = "the grant has not begun by this gateway's clock"
+                raise GrantExpired(refusal, hint="try again")
+            raise GrantExpired("the grant, or its hours, ended before the statement was run")
 
     async def result(self, chunk: Chunk) -> None:
         """Durable on return: the digest of bytes that may leave now. Charges the grant's rows."""
@@ -132,7 +134,10 @@ class Statement:
     def _put(self, kind: str, body: dict[str, Any]) -> asyncio.Future[RecordRef | None]:
         """Given to the log: it will be written, whatever happens to the caller meanwhile. What this
         object believes of it follows the log, and `_ended` waits for it."""
-        written = self._house.log.put(self._session.id, kind, {"statement_no": self.number, **body})
+        marked = {**self._session.mark, **body}
+        written = self._house.log.put(
+            self._session.id, kind, {"statement_no": self.number, **marked}
+        )
         self._writing = written
         return written
 

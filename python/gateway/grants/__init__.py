@@ -7,7 +7,8 @@ recorded before it takes effect.
 
 from __future__ import annotations
 
-from gateway.grants.access import AccessRules, AutoApprove
+from gateway.grants.access import AccessRules, AutoApprove, BreakGlass
+from gateway.grants.force import until
 from gateway.grants.lifecycle import Grants
 from gateway.grants.lookups import Lookups
 from gateway.grants.reviews import ReviewPlace, Reviews
@@ -19,6 +20,7 @@ from gateway.grants.watch import Watch
 __all__ = [
     "AccessRules",
     "AutoApprove",
+    "BreakGlass",
     "ControlStore",
     "Grants",
     "Lookups",
@@ -28,4 +30,5 @@ __all__ = [
     "Sessions",
     "Standing",
     "Watch",
+    "until",
 ]

@@ -10,12 +10,16 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gateway.errors import InvalidRequest
+from gateway.grants import hours as weekly
 
 MAX_TEXT_CHARS = 1000  # purposes and reasons; the migration says the same
 MAX_TABLES = 1000
+MAX_TICKET_CHARS = 200  # the migration says the same
+MAX_AHEAD = timedelta(days=366)  # a grant begins within this
 MAX_NAME_CHARS = 200  # "schema.table": PostgreSQL's names have at most 63 bytes each
 MAX_ROWS = 2**53 - 1  # records hold integers below 2^53
 
@@ -31,6 +35,9 @@ class Wanted:
     purpose: str
     duration_s: int
     max_rows: int | None
+    ticket: str | None
+    begins_at: datetime | None
+    hours: tuple[str, ...]
 
 
 def checked(
@@ -40,6 +47,11 @@ def checked(
     duration_s: Any,
     max_rows: Any,
     max_duration_s: int,
+    *,
+    now: datetime,
+    ticket: Any = None,
+    not_before: Any = None,
+    hours: Any = (),
 ) -> Wanted:
     """The request, or InvalidRequest naming the value that is wrong."""
     if not _is_name(connection):
@@ -50,6 +62,9 @@ def checked(
         purpose=_text(purpose, "purpose"),
         duration_s=_whole(duration_s, "duration_s", max_duration_s),
         max_rows=None if max_rows is None else _whole(max_rows, "max_rows", MAX_ROWS),
+        ticket=None if ticket is None else _ticket(ticket),
+        begins_at=None if not_before is None else _beginning(not_before, now),
+        hours=weekly.checked(hours),
     )
 
 
@@ -79,6 +94,30 @@ def _tables(tables: Any) -> tuple[str, ...]:
     if "*" in named and named != ("*",):
         raise InvalidRequest("tables: * stands for everything and must stand alone.")
     return named
+
+
+def _ticket(ticket: Any) -> str:
+    if not isinstance(ticket, str) or not ticket.strip() or not _readable(ticket):
+        raise InvalidRequest("ticket must be the number or address of a ticket.")
+    if len(ticket.strip()) > MAX_TICKET_CHARS:
+        raise InvalidRequest(f"ticket may have at most {MAX_TICKET_CHARS} characters.")
+    return ticket.strip()
+
+
+def _beginning(moment: Any, now: datetime) -> datetime:
+    """A time as RFC 3339 writes it, or one that is a datetime already."""
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment)
+        except ValueError:
+            moment = None
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise InvalidRequest(
+            "not_before must be a time with its zone.", hint="write 2026-11-30T08:00:00Z"
+        )
+    if not now - MAX_AHEAD <= moment <= now + MAX_AHEAD:
+        raise InvalidRequest(f"not_before must lie within {MAX_AHEAD.days} days.")
+    return moment.astimezone(UTC)
 
 
 def _is_name(value: Any) -> bool:

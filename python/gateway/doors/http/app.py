@@ -43,6 +43,16 @@ class GrantRequest(_Body):
     purpose: str
     duration_s: int
     max_rows: Annotated[int, Field(gt=0, lt=2**53)] | None = None
+    ticket: str | None = None
+    not_before: str | None = None
+    hours: list[str] = []
+    break_glass: str | None = None  # the reason of an emergency
+
+
+class GrantRenewal(_Body):
+    purpose: str | None = None
+    duration_s: int | None = None
+    ticket: str | None = None
 
 
 class GrantDecision(_Body):
@@ -202,6 +212,11 @@ def _people_routes(app: FastAPI, house: House) -> None:
     @app.get("/v1/grants/{grant_id}")
     async def one_grant(request: Request, grant_id: str) -> dict[str, Any]:
         return _grant_answer(await grant.show(house, *caller(request), grant_id))
+
+    @app.post("/v1/grants/{grant_id}/renew", status_code=201)
+    async def renew(request: Request, grant_id: str, body: GrantRenewal) -> dict[str, Any]:
+        asked = await grant.renew(house, *caller(request), grant_id, **body.model_dump())
+        return _grant_answer(asked)
 
     @app.post("/v1/grants/{grant_id}/{verb}")
     async def decide(
