@@ -224,6 +224,18 @@ class AccessSettings(_Section):
     max_duration: Duration = 8 * 3600
 
 
+_Most = Annotated[int | None, Field(ge=1, lt=2**53)]
+
+
+class QuotaSettings(_Section):
+    per: Literal["identity", "connection", "grant"]
+    connection: str | None = None
+    concurrent: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    per_minute: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    rows_a_day: _Most = None
+    bytes_a_day: _Most = None
+
+
 class LimitSettings(_Section):
     statement_bytes: int = Field(default=1 << 20, ge=1024, le=16 << 20)
     statement_time: Duration = 600
@@ -232,6 +244,7 @@ class LimitSettings(_Section):
     concurrent_statements: int = Field(default=8, ge=1)  # an identity
     pool: int = Field(default=16, ge=1, le=500)  # connections to one database
     waiting: int = Field(default=1024, ge=0, le=100_000)  # statements that wait for one of them
+    quotas: list[QuotaSettings] = []
 
 
 class ConnectionSettings(_Section):
@@ -425,6 +438,11 @@ def _check_witnesses(path: Path, text: str, log: LogSettings) -> None:
 def _check_access(path: Path, text: str, configuration: Configuration) -> None:
     """A rule that can never apply is a mistake that somebody would find out too late."""
     access = configuration.access
+    for index, quota in enumerate(configuration.limits.quotas):
+        if quota.connection is not None and quota.connection not in configuration.connections:
+            known = ", ".join(sorted(configuration.connections))
+            where = ("limits", "quotas", index, "connection")
+            raise places.wrong(path, text, where, quota.connection, f"no connection but {known}")
     rules: list[tuple[tuple[str | int, ...], AutoApprove | BreakGlass]] = [
         *((("access", "auto_approve", n), rule) for n, rule in enumerate(access.auto_approve)),
         *((("access", "break_glass", n), rule) for n, rule in enumerate(access.break_glass)),

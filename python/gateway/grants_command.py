@@ -35,7 +35,8 @@ Patience = Annotated[int, typer.Option(min=1, help="Seconds that --wait stays at
 def request(
     connection: Connection,
     tables: Annotated[
-        list[str], typer.Argument(help="schema.table, a name alone if it is unique, or '*'.")
+        list[str],
+        typer.Argument(help="schema.table or a name alone if it is unique; 'table(a, b)'; or '*'."),
     ],
     purpose: Purpose,
     token: Token,
@@ -43,6 +44,19 @@ def request(
     minutes: Minutes = 60,
     max_rows: Annotated[
         int | None, typer.Option(min=1, help="The most rows over the grant's whole life.")
+    ] = None,
+    max_bytes: Annotated[int | None, typer.Option(min=1, help="As --max-rows, in bytes.")] = None,
+    max_concurrent: Annotated[
+        int | None, typer.Option(min=1, help="The most statements at once.")
+    ] = None,
+    max_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="The most statements a minute.")
+    ] = None,
+    statement: Annotated[
+        str | None, typer.Option(help="Run this one statement and no other, to the letter.")
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(help="Its $1, $2, … as well; repeat it. Free without.")
     ] = None,
     ticket: Ticket = None,
     not_before: Annotated[
@@ -67,6 +81,11 @@ def request(
         "purpose": purpose,
         "duration_s": minutes * 60,
         "max_rows": max_rows,
+        "max_bytes": max_bytes,
+        "max_concurrent": max_concurrent,
+        "max_per_minute": max_per_minute,
+        "statement": statement,
+        "params": param,
         "ticket": ticket,
         "not_before": not_before,
         "hours": hours or [],

@@ -66,6 +66,13 @@ class Grant:
     approvals: tuple[str, ...] = ()  # Identity.key of each who approved
     break_glass: bool = False  # began without anybody's approval
     renews: str | None = None  # the grant whose scope it asks for again
+    columns: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of tables of which not all are granted
+    statement: str | None = None  # no other text is run
+    parameters: str | None = None  # nor with others than these, as JSON
+    max_bytes: int | None = None  # released over the life of the grant
+    bytes_released: int = 0
+    max_concurrent: int | None = None
+    max_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,7 @@ class Reference:
     alias: str  # the table's name where the text gives none
     view: bool
     named: frozenset[int]  # the relation's attributes that are read through it
+    columns: tuple[str, ...] = field(default=(), compare=False)  # their names
 
 
 @dataclass(frozen=True, slots=True)

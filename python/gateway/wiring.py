@@ -44,9 +44,11 @@ from gateway.grants import (
     ControlStore,
     Grants,
     Lookups,
+    Quota,
     Reviews,
     Sessions,
     Standing,
+    Usage,
 )
 from gateway.identity import IssuerConfig, Verifier
 from gateway.masking import load_token_key
@@ -195,6 +197,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             sessions=Sessions(store, rules, _now),
             standing=Standing(store, grants, _now),
             lookups=Lookups(store),
+            usage=Usage(store, float(configuration.limits.statement_time)),
             reviews=Reviews(store),
             log=log,
             connections=connections,
@@ -206,6 +209,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
                 client_stall_seconds=float(configuration.limits.client_stall),
                 statements_per_session=configuration.limits.statements_per_session,
                 concurrent_statements=configuration.limits.concurrent_statements,
+                quotas=tuple(Quota(**one.model_dump()) for one in configuration.limits.quotas),
             ),
             desk=Desk(),
             now=_now,

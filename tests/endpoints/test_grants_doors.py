@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from world import AGENT, AUDITOR, OTHER, STEWARD, World, built, verify, wait_until
 
@@ -31,6 +32,9 @@ def ward(newest: servers.Server, tmp_path_factory: pytest.TempPathFactory) -> It
             'approvers = ["group:data-stewards"]',
             f'approvers = ["group:data-stewards", "{second}"]\napprovals = 2\n'
             f'break_glass = [{{ who = "{agent}", connection = "clinic", max_duration = "15m" }}]',
+        )
+        text = text.replace(
+            "[limits]", '[limits]\nquotas = [{ per = "grant", rows_a_day = 3500 }]'
         )
         world.config.write_text(text)
         world.restart()
@@ -72,8 +76,153 @@ def test_two_approvals_over_http(ward: World) -> None:
     assert ward.call(OTHER, "POST", f"{path}/renew", {}).status_code == 404
 
 
+COLUMNS = "patient(id, city)"
+
+
+@pytest.fixture(scope="module")
+def narrow(ward: World) -> str:
+    """A session under a grant for two columns of a table, and two of a view."""
+    tables = [COLUMNS, "encounter", {"table": "visits", "columns": ["id", "status"]}]
+    return ward.session(grant=_approved(ward, tables=tables))
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"not_before": "soon"}, {"hours": ["always"]}, {"ticket": ""}, {"hours": "mon"}]
+    "sql",
+    [
+        "select id, city from patient where id < 3",
+        "select count(*) from patient",
+        "select p.city, count(*) from patient p join encounter e on e.patient_id = p.id group by 1",
+        "select id, status from visits where id < 3",
+        "with c as (select id, city as town from patient) select town from c order by id limit 2",
+    ],
+)
+def test_granted_columns_are_read(ward: World, narrow: str, sql: str) -> None:
+    assert ward.query(narrow, sql).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select full_name from patient",
+        "select * from patient",
+        "select id from patient where mrn = 'x'",
+        "select id from patient where exists (select 1 from encounter where patient.dob is null)",
+        "select e.id from encounter e join patient p on p.mrn = e.id::text",
+        "select id from patient order by full_name",
+        "select p from patient p",
+        "select row_to_json(p) from patient p",
+        "select count(p) from patient p",
+        "select count(*) from (select * from patient) s",
+        "with c as (select * from patient) select id from c",
+        "select (select q.phone from patient q where q.id = e.id) from encounter e",
+        "select a.id from patient a join patient b using (id, mrn)",
+        "select id from patient natural join (values ('x')) v(mrn)",
+        "select id from patient group by id having max(dob) is null",
+        "select id, sum(id) over (partition by phone) from patient",
+        "select id from encounter union all select id from patient where notes is null",
+        "select full_name from visits",
+        "select id from visits where full_name is null",
+        "select l.x from patient p, lateral (select p.phone as x) l",
+        "table patient",
+    ],
+)
+def test_another_column_is_out_of_scope_wherever_it_stands(
+    ward: World, narrow: str, sql: str
+) -> None:
+    answer = ward.query(narrow, sql)
+    assert (answer.status_code, answer.json()["code"]) == (403, "out_of_scope"), answer.text
+    assert "is outside the grant, which covers public." in answer.json()["detail"]
+
+
+def test_a_free_text_is_still_read_with_its_row(ward: World) -> None:
+    session = ward.session(grant=_approved(ward, tables=["patient(id, notes)"]))
+    (row,) = ward.rows(session, "select notes from patient where id = 1")
+    assert "900001" not in row["notes"]
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        ["patient()"],
+        ["patient(nothing)"],
+        ["*(id)"],
+        [{"table": "patient"}],
+        [{"table": "patient", "columns": "id"}],
+        [{"table": "patient", "columns": [1]}],
+    ],
+)
+def test_columns_that_are_not_there_are_refused(ward: World, tables: Any) -> None:
+    answer = ask(ward, tables=tables)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request"), answer.text
+
+
+def test_a_grant_for_one_statement_runs_that_and_no_other(ward: World) -> None:
+    sql = "select id from patient\nwhere id <= $1"
+    free = ward.session(grant=_approved(ward, statement=sql))
+    assert len(ward.rows(free, sql, params=[3])) == 3
+    assert len(ward.rows(free, sql, params=[4])) == 4
+    bound = ward.session(grant=_approved(ward, statement=sql, params=[3]))
+    assert len(ward.rows(bound, sql, params=[3])) == 3
+    for session, text, params in (
+        (free, sql + " ", [3]),
+        (free, sql.replace("\n", " "), [3]),
+        (free, "select 1 as one", []),
+        (bound, sql, [4]),
+        (bound, sql, ["3"]),
+        (bound, sql, [3.0]),
+    ):
+        answer = ward.query(session, text, params=params)
+        assert (answer.status_code, answer.json()["code"]) == (403, "out_of_scope"), answer.text
+
+
+def test_bytes_are_counted_over_the_life_of_the_grant(ward: World) -> None:
+    sql = "select id, city from patient order by id"
+    one = len(ward.query(ward.session(grant=_approved(ward)), sql).content)
+    session = ward.session(grant=_approved(ward, max_bytes=one + 10))
+    assert len(ward.query(session, sql).content) == one
+    with pytest.raises(httpx.RemoteProtocolError):  # it ended in the middle
+        ward.query(session, sql)
+    short = ward.session(grant=_approved(ward, max_bytes=one))
+    assert len(ward.query(short, sql).content) == one
+    answer = ward.query(short, sql)
+    assert (answer.status_code, answer.json()["code"]) == (429, "limit_exceeded")
+
+
+def test_a_quota_of_the_configuration_holds(ward: World) -> None:
+    session = ward.session(grant=_approved(ward))
+    for _ in range(3):
+        assert len(ward.rows(session, "select id from patient")) == 1000
+    with pytest.raises(httpx.RemoteProtocolError):
+        ward.query(session, "select id from patient")
+    refused = ward.call(AGENT, "GET", f"/v1/sessions/{session}/statements/4")
+    assert refused.status_code == 404
+    ward.close(session)
+    assert any("3500 rows a day" in record.get("detail", "") for record in ward.records(session))
+
+
+def test_a_grant_s_statements_a_minute_are_counted(ward: World) -> None:
+    session = ward.session(grant=_approved(ward, max_per_minute=2, max_concurrent=1))
+    sql = "select id from patient where id = 1"
+    assert [ward.query(session, sql).status_code for _ in range(2)] == [200, 200]
+    answer = ward.query(session, sql)
+    assert (answer.status_code, answer.json()["code"]) == (429, "limit_exceeded")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert "2 statements a minute" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"not_before": "soon"},
+        {"hours": ["always"]},
+        {"ticket": ""},
+        {"hours": "mon"},
+        {"statement": "select \x00"},
+        {"params": [1]},
+        {"max_bytes": 0},
+        {"max_concurrent": 0},
+        {"max_per_minute": -1},
+    ],
 )
 def test_odd_requests_are_refused_with_a_sentence(ward: World, wrong: dict[str, Any]) -> None:
     answer = ask(ward, **wrong)
@@ -103,8 +252,8 @@ def test_a_broken_glass_is_marked_wherever_it_is_seen(ward: World, tmp_path: Pat
     assert earlier in {one["session"] for one in due[1:]}
 
 
-def _approved(ward: World) -> str:
-    grant = ask(ward).json()["id"]
+def _approved(ward: World, **more: Any) -> str:
+    grant = ask(ward, **more).json()["id"]
     for who in (STEWARD, SECOND):
         ward.call(who, "POST", f"/v1/grants/{grant}/approve", {"reason": "ok"})
     return str(grant)

@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.flows.entrance import establish
 from gateway.flows.house import House
-from gateway.flows.schema import resolve
+from gateway.flows.scope import resolve
 from gateway.model import Grant, Identity
 
 
@@ -21,7 +21,7 @@ async def request(
     client: str,
     *,
     connection: str,
-    tables: list[str],
+    tables: list[Any],
     purpose: str,
     duration_s: int,
     max_rows: int | None,
@@ -31,9 +31,16 @@ async def request(
     `break_glass` and the request says that it is an emergency, and why."""
     identity = await establish(house, credential, client)
     found = house.connection(connection)
-    resolved = await resolve(found, tables)
+    scope = await resolve(found, tables)
     return await house.grants.request(
-        identity, connection, resolved, purpose, duration_s, max_rows, **more
+        identity,
+        connection,
+        scope.tables,
+        purpose,
+        duration_s,
+        max_rows,
+        columns=scope.columns,
+        **more,
     )
 
 

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
         ControlStore,
         Grants,
         Lookups,
+        Quota,
         Reviews,
         Sessions,
         Standing,
+        Usage,
     )
     from gateway.identity import Verifier
     from gateway.model import Decision
@@ -77,6 +79,7 @@ class Limits:
     client_stall_seconds: float
     statements_per_session: int
     concurrent_statements: int
+    quotas: tuple[Quota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ class House:
     sessions: Sessions
     standing: Standing
     lookups: Lookups
+    usage: Usage
     reviews: Reviews
     log: SessionLog
     connections: Mapping[str, Connection]

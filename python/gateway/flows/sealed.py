@@ -63,7 +63,7 @@ def _grant(grant: dict[str, Any]) -> dict[str, Any]:
 _OF_GRANT = (
     "id", "identity", "connection", "tables", "state", "requested_at", "not_before", "expires_at",
     "max_rows", "decided_by", "decided_at", "begins_at", "hours", "approvals_needed", "approvals",
-    "break_glass", "renews",
+    "break_glass", "renews", "columns", "max_bytes", "max_concurrent", "max_per_minute",
 )  # fmt: skip
 
 
@@ -102,7 +102,7 @@ _RULES: dict[str, dict[str, Clear]] = {
             "kind identity actor client grant tables state duration_s not_before expires_at "
             "max_rows rows_released by at policy_hash policy quarantined sessions what "
             "statement_bytes before witness begins_at hours approvals_needed approvals "
-            "break_glass renews"
+            "break_glass renews columns max_bytes bytes_released max_concurrent max_per_minute"
         ),
         "session": _session,
         "purpose": _word,

@@ -461,6 +461,12 @@ def grant_record(grant: Grant) -> dict[str, Any]:
         "approvals": list(grant.approvals),
         "break_glass": grant.break_glass,
         "renews": grant.renews,
+        "columns": {table: list(names) for table, names in grant.columns},
+        "statement": grant.statement,
+        "parameters": grant.parameters,
+        "max_bytes": grant.max_bytes,
+        "max_concurrent": grant.max_concurrent,
+        "max_per_minute": grant.max_per_minute,
     }
 
 

@@ -13,6 +13,7 @@ written nothing changes, a revocation included: without a log nothing runs eithe
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
@@ -126,6 +127,12 @@ class Grants:
             now=self._clock(),
             ticket=row["ticket"] if ticket is None else ticket,
             hours=row["hours"],
+            columns=json.loads(row["columns"]),
+            statement=row["statement"],
+            params=None if row["parameters"] is None else json.loads(row["parameters"]),
+            max_bytes=row["max_bytes"],
+            max_concurrent=row["max_concurrent"],
+            max_per_minute=row["max_per_minute"],
         )
         return await self._insert(by, wanted, renews=grant_id)
 
@@ -175,21 +182,27 @@ class Grants:
         ended = [await self._expire(row["id"], moment) for row in due]
         return tuple(grant for grant in ended if grant is not None)
 
-    async def charge_rows(self, grant_id: str, rows: int) -> Grant:
-        """Count `rows` against the grant before they leave; all of them or none.
+    async def charge_rows(self, grant_id: str, rows: int, octets: int = 0) -> Grant:
+        """Count `rows` and bytes against the grant before they leave; all of them or none.
 
         Raises LimitExceeded when they do not fit in what is left over the life of the grant, and
         NoGrant or GrantExpired when it is no longer in force. Atomic over all gateways.
         """
         count = requests.checked_rows(rows)
         now = self._clock()
-        row = await self._store.fetchrow(records.CHARGE, grant_id, count, now)
+        row = await self._store.fetchrow(records.CHARGE, grant_id, count, now, octets)
         if row is not None:
             return records.grant(row)
         present = records.grant(await self._row(grant_id))
         ended = ending(present, now)
         if ended is not None:
             raise ended
+        if present.max_rows is None or present.rows_released + count <= present.max_rows:
+            raise LimitExceeded(
+                f"The grant {grant_id} allows {present.max_bytes} bytes in all; "
+                f"{present.bytes_released} were released and {octets} more do not fit.",
+                hint="Ask for a grant with a higher max_bytes, or select less.",
+            )
         raise LimitExceeded(
             f"The grant {grant_id} allows {present.max_rows} rows in all; "
             f"{present.rows_released} were released and {count} more do not fit.",
@@ -346,6 +359,12 @@ class Grants:
             self._rules.needed(wanted.connection),
             glass,
             renews,
+            wanted.columns,
+            wanted.statement,
+            wanted.parameters,
+            wanted.max_bytes,
+            wanted.max_concurrent,
+            wanted.max_per_minute,
         )
         await self._record(connection, row, "requested", identity.key, wanted.purpose)
         return row

@@ -7,6 +7,7 @@ integers of 2^53 or more.
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +16,10 @@ from gateway.model import Grant, GrantState
 INSERT = """
 INSERT INTO maskgate.grants (id, identity, actor, connection, tables, purpose, state, requested_at,
                              duration_s, max_rows, ticket, begins_at, hours, approvals_needed,
-                             break_glass, renews)
-VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING *"""
+                             break_glass, renews, columns, statement, parameters, max_bytes,
+                             max_concurrent, max_per_minute)
+VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+        $19, $20, $21) RETURNING *"""
 
 # Holds the row to the end of the transaction: of two approvals at once the second sees the first.
 LOCK = "SELECT * FROM maskgate.grants WHERE id = $1 FOR UPDATE"
@@ -43,9 +46,10 @@ UPDATE maskgate.grants SET state = 'expired'
  WHERE id = $1 AND state = 'active' AND expires_at <= $2 RETURNING *"""
 
 CHARGE = """
-UPDATE maskgate.grants SET rows_released = rows_released + $2
+UPDATE maskgate.grants SET rows_released = rows_released + $2, bytes_released = bytes_released + $4
  WHERE id = $1 AND state = 'active' AND expires_at > $3
-   AND (max_rows IS NULL OR rows_released + $2 <= max_rows) RETURNING *"""
+   AND (max_rows IS NULL OR rows_released + $2 <= max_rows)
+   AND (max_bytes IS NULL OR bytes_released + $4 <= max_bytes) RETURNING *"""
 
 ADD_EVENT = """
 INSERT INTO maskgate.grant_events (grant_id, at, event, by, reason) VALUES ($1, $2, $3, $4, $5)"""
@@ -103,7 +107,20 @@ def grant(row: Any) -> Grant:
         approvals=tuple(row["approvals"]),
         break_glass=row["break_glass"],
         renews=row["renews"],
+        columns=_columns(row["columns"]),
+        statement=row["statement"],
+        parameters=row["parameters"],
+        max_bytes=row["max_bytes"],
+        bytes_released=row["bytes_released"],
+        max_concurrent=row["max_concurrent"],
+        max_per_minute=row["max_per_minute"],
     )
+
+
+def _columns(stored: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if stored == "{}":
+        return ()
+    return tuple((table, tuple(names)) for table, names in sorted(json.loads(stored).items()))
 
 
 def event(row: Any) -> dict[str, Any]:
@@ -139,6 +156,13 @@ def payload(row: Any, by: str, at: datetime, reason: str | None) -> dict[str, An
         "approvals": list(row["approvals"]),
         "break_glass": row["break_glass"],
         "renews": row["renews"],
+        "columns": json.loads(row["columns"]),
+        "statement": row["statement"],
+        "parameters": row["parameters"],
+        "max_bytes": row["max_bytes"],
+        "bytes_released": row["bytes_released"],
+        "max_concurrent": row["max_concurrent"],
+        "max_per_minute": row["max_per_minute"],
         "by": by,
         "at": text_of(at),
         "reason": reason,

@@ -27,6 +27,10 @@ from gateway.flows.session import grant_record
 
 #: What keeps its own status; everything else about a request that is wrong is 422.
 _STATUS = {405: 405, 413: 413}
+_SCOPE = (
+    "max_rows", "columns", "statement", "parameters", "max_bytes", "max_concurrent",
+    "max_per_minute", "hours",
+)  # fmt: skip
 _Leaves = Query(ge=0, lt=2**53)
 _QUERY = re.compile(r"/v1/(?:sessions/(?P<session>[^/]+)/)?query")
 
@@ -39,13 +43,18 @@ class _Body(BaseModel):
 
 class GrantRequest(_Body):
     connection: str
-    tables: list[str]
+    tables: list[str | dict[str, Any]]
     purpose: str
     duration_s: int
     max_rows: Annotated[int, Field(gt=0, lt=2**53)] | None = None
     ticket: str | None = None
     not_before: str | None = None
     hours: list[str] = []
+    statement: str | None = None
+    params: list[Any] | None = None
+    max_bytes: int | None = None
+    max_concurrent: int | None = None
+    max_per_minute: int | None = None
     break_glass: str | None = None  # the reason of an emergency
 
 
@@ -126,7 +135,7 @@ def _grant_answer(found: Any) -> dict[str, Any]:
     scope = {
         "connection": record["connection"],
         "tables": record["tables"],
-        "max_rows": record["max_rows"],
+        **{name: record[name] for name in _SCOPE},
         "actions": ["read"],
     }
     return {**record, "scope": scope, "duration_s": found.duration_s}
