@@ -270,11 +270,31 @@ class AutoApprove(_Section):
     max_duration: Duration
 
 
+class BreakGlass(_Section):
+    who: Principal
+    connection: str
+    max_duration: Duration = 900
+
+
 class AccessSettings(_Section):
     auditors: list[Principal] = []
     approvers: list[Principal] = []
+    approvals: int = Field(default=1, ge=1, le=16)  # how many people must approve a request
     auto_approve: list[AutoApprove] = []
+    break_glass: list[BreakGlass] = []
     max_duration: Duration = 8 * 3600
+
+
+_Most = Annotated[int | None, Field(ge=1, lt=2**53)]
+
+
+class QuotaSettings(_Section):
+    per: Literal["identity", "connection", "grant"]
+    connection: str | None = None
+    concurrent: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    per_minute: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    rows_a_day: _Most = None
+    bytes_a_day: _Most = None
 
 
 class LimitSettings(_Section):
@@ -285,6 +305,7 @@ class LimitSettings(_Section):
     concurrent_statements: int = Field(default=8, ge=1)  # an identity
     pool: int = Field(default=16, ge=1, le=500)  # connections to one database
     waiting: int = Field(default=1024, ge=0, le=100_000)  # statements that wait for one of them
+    quotas: list[QuotaSettings] = []
 
 
 class ConnectionSettings(_Section):
@@ -294,6 +315,7 @@ class ConnectionSettings(_Section):
     role: Annotated[str, AfterValidator(_role)] | None = None
     # One with the clear columns only, where they are all it takes.
     clear_role: Annotated[str, AfterValidator(_role)] | None = None
+    approvals: int | None = Field(default=None, ge=1, le=16)  # instead of access.approvals
     require_dpop: bool = False
     # Keep analysed statements, literals included, out of the server's own log.
     quiet_server_log: bool = False
@@ -479,8 +501,16 @@ def _check_witnesses(wrong: _Wrong, log: LogSettings) -> None:
 def _check_access(wrong: _Wrong, configuration: Configuration) -> None:
     """A rule that can never apply is a mistake that somebody would find out too late."""
     access = configuration.access
-    for index, rule in enumerate(access.auto_approve):
-        keys: tuple[str | int, ...] = ("access", "auto_approve", index)
+    for index, quota in enumerate(configuration.limits.quotas):
+        if quota.connection is not None and quota.connection not in configuration.connections:
+            known = ", ".join(sorted(configuration.connections))
+            where = ("limits", "quotas", index, "connection")
+            raise wrong(where, quota.connection, f"no connection but {known}")
+    rules: list[tuple[tuple[str | int, ...], AutoApprove | BreakGlass]] = [
+        *((("access", "auto_approve", n), rule) for n, rule in enumerate(access.auto_approve)),
+        *((("access", "break_glass", n), rule) for n, rule in enumerate(access.break_glass)),
+    ]
+    for keys, rule in rules:
         if rule.connection not in configuration.connections:
             known = ", ".join(sorted(configuration.connections))
             raise wrong((*keys, "connection"), rule.connection, f"no connection but {known}")

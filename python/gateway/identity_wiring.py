@@ -10,7 +10,7 @@ from pathlib import Path
 from gateway import config
 from gateway.config import Configuration
 from gateway.errors import ConfigurationError
-from gateway.grants import AccessRules, AutoApprove
+from gateway.grants import AccessRules, AutoApprove, BreakGlass
 from gateway.identity import IssuerConfig
 from gateway.places import placed
 
@@ -62,5 +62,15 @@ def build_identity(
                 for number, rule in enumerate(access.auto_approve, start=1)
             ),
             max_duration_s=int(access.max_duration),
+            break_glass=tuple(
+                BreakGlass(f"rule-{number}", (rule.who,), rule.connection, int(rule.max_duration))
+                for number, rule in enumerate(access.break_glass, start=1)
+            ),
+            approvals=access.approvals,
+            approvals_on={
+                name: settings.approvals
+                for name, settings in configuration.connections.items()
+                if settings.approvals is not None
+            },
         )
     return issuers, rules

@@ -40,9 +40,11 @@ from gateway.grants import (
     ControlStore,
     Grants,
     Lookups,
+    Quota,
     Reviews,
     Sessions,
     Standing,
+    Usage,
 )
 from gateway.identity import Verifier
 from gateway.identity_wiring import build_identity, origins
@@ -201,6 +203,7 @@ async def open_house(
             sessions=Sessions(store, rules, _now),
             standing=Standing(store, grants, _now),
             lookups=Lookups(store),
+            usage=Usage(store, float(configuration.limits.statement_time)),
             reviews=Reviews(store),
             log=log,
             connections=connections,
@@ -212,6 +215,7 @@ async def open_house(
                 client_stall_seconds=float(configuration.limits.client_stall),
                 statements_per_session=configuration.limits.statements_per_session,
                 concurrent_statements=configuration.limits.concurrent_statements,
+                quotas=tuple(Quota(**one.model_dump()) for one in configuration.limits.quotas),
             ),
             desk=Desk(),
             now=_now,
@@ -433,6 +437,11 @@ def recorder(log: SessionLog) -> Callable[[str, dict[str, Any]], Awaitable[None]
 
     async def record(name: str, payload: dict[str, Any]) -> None:
         await log.event(name, payload)
+        if name == "grant.break_glass":
+            _LOG.critical(
+                "BREAK-GLASS: %s reads %s until %s under grant %s, without approval",
+                payload["identity"], payload["connection"], payload["expires_at"], payload["grant"],
+            )  # fmt: skip
 
     return record
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.flows.entrance import establish
 from gateway.flows.house import House
-from gateway.flows.schema import resolve
+from gateway.flows.scope import resolve
 from gateway.model import Credential, Grant, Identity
 
 
@@ -21,17 +21,35 @@ async def request(
     client: str,
     *,
     connection: str,
-    tables: list[str],
+    tables: list[Any],
     purpose: str,
     duration_s: int,
     max_rows: int | None,
+    **more: Any,
 ) -> Grant:
-    """`POST /v1/grants`: pending, or active when a rule of `auto_approve` says so."""
+    """`POST /v1/grants`: pending, or active when a rule of `auto_approve` says so, or one of
+    `break_glass` and the request says that it is an emergency, and why."""
     identity = await establish(house, credential, client)
     found = house.connection(connection)
+    scope = await resolve(found, tables)
     return await house.grants.request(
-        identity, connection, await resolve(found, tables), purpose, duration_s, max_rows
+        identity,
+        connection,
+        scope.tables,
+        purpose,
+        duration_s,
+        max_rows,
+        columns=scope.columns,
+        **more,
     )
+
+
+async def renew(
+    house: House, credential: Credential, client: str, grant_id: str, **changes: Any
+) -> Grant:
+    """`POST /v1/grants/{id}/renew`: a new request for the scope of the caller's own grant."""
+    identity = await establish(house, credential, client)
+    return await house.grants.renew(grant_id, identity, **changes)
 
 
 async def decide(

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
         ControlStore,
         Grants,
         Lookups,
+        Quota,
         Reviews,
         Sessions,
         Standing,
+        Usage,
     )
     from gateway.identity import Verifier
     from gateway.model import Decision, Identity
@@ -86,6 +88,7 @@ class Limits:
     client_stall_seconds: float
     statements_per_session: int
     concurrent_statements: int
+    quotas: tuple[Quota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ class House:
     sessions: Sessions
     standing: Standing
     lookups: Lookups
+    usage: Usage
     reviews: Reviews
     log: SessionLog
     connections: Mapping[str, Connection]

@@ -67,14 +67,16 @@ async def review(
 async def list_reviews(
     house: House, credential: Credential, client: str, *, done: bool
 ) -> list[dict[str, Any]]:
-    """`GET /v1/reviews`: ended sessions that nobody has reviewed; or those that somebody has."""
+    """`GET /v1/reviews`: ended sessions that nobody has reviewed, those of a broken glass first; or
+    those that somebody has."""
     identity = await auditor(house, credential, client, "reviews")
     await house.log.event("sessions.listed", {"identity": identity.key, "what": "reviews"})
     rows = await house.reviews.done()
     if not done:
         # A row that the ledger does not bear out would keep a session from being looked at.
         unproven = [row for row in rows if not await reviews_of(house, row.id, words=False)]
-        rows = [*await house.reviews.due(), *unproven]
+        due = await house.reviews.due()
+        rows = sorted([*due, *unproven], key=lambda row: not row.break_glass)
     return [
         {
             "session": row.id,
@@ -85,6 +87,7 @@ async def list_reviews(
             "opened_at": row.opened_at,
             "closed_at": row.closed_at,
             "statements": row.statements,
+            "break_glass": row.break_glass,
             "reviews": [shown(one) for one in await reviews_of(house, row.id)] if done else [],
         }
         for row in rows

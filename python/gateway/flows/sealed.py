@@ -53,13 +53,18 @@ def _session(value: Any) -> Any:
 
 
 def _grant(grant: dict[str, Any]) -> dict[str, Any]:
-    worded = {"purpose": SEALED, "reason": None if grant["reason"] is None else SEALED}
-    return {**{name: grant[name] for name in _OF_GRANT}, **worded}
+    worded: dict[str, Any] = {
+        name: None if grant.get(name) is None else SEALED
+        for name in ("purpose", "reason", "ticket")
+        if name in grant
+    }
+    return {**{name: grant[name] for name in _OF_GRANT if name in grant}, **worded}
 
 
 _OF_GRANT = (
     "id", "identity", "connection", "tables", "state", "requested_at", "not_before", "expires_at",
-    "max_rows", "decided_by", "decided_at",
+    "max_rows", "decided_by", "decided_at", "begins_at", "hours", "approvals_needed", "approvals",
+    "break_glass", "renews", "columns", "max_bytes", "max_concurrent", "max_per_minute",
 )  # fmt: skip
 
 
@@ -97,7 +102,8 @@ _RULES: dict[str, dict[str, Clear]] = {
         **_all_kept(
             "kind identity actor client grant tables state duration_s not_before expires_at "
             "max_rows rows_released by at policy_hash policy quarantined sessions what "
-            "statement_bytes before witness"
+            "statement_bytes before witness begins_at hours approvals_needed approvals "
+            "break_glass renews columns max_bytes bytes_released max_concurrent max_per_minute"
         ),
         "session": _session,
         "purpose": _word,
@@ -146,6 +152,8 @@ class Sealing:
     def _clear(self, place: Place, body: dict[str, Any]) -> dict[str, Any]:
         rules = _RULES.get(place.type, {})
         clear = {name: rules[name](value) for name, value in body.items() if name in rules}
+        if body.get("break_glass") is True:
+            clear["break_glass"] = True  # of every record
         if "code" in body:
             clear["code"] = body["code"] if body["code"] in TITLES else SEALED
         if "detail" in body:

@@ -59,6 +59,7 @@ class LiveSession:
     receipts: dict[int, dict[str, Any]] = field(default_factory=dict)
     idle: asyncio.Event = field(default_factory=asyncio.Event)  # set while nothing runs
     told: int = 0  # statements that the control store knows of
+    mark: dict[str, Any] = field(default_factory=dict)  # what each of its records says as well
 
     def __post_init__(self) -> None:
         self.idle.set()
@@ -230,8 +231,11 @@ class Desk:
         session = LiveSession(
             str(uuid.uuid4()), identity, connection, grant.id, house.now(), expires, self._ended
         )
+        if grant.break_glass:
+            session.mark = {"break_glass": True}
         await house.log.open_session(
-            session.id, _open_record(house, identity, client, connection, grant)
+            session.id,
+            {**session.mark, **_open_record(house, identity, client, connection, grant)},
         )
         try:
             await house.sessions.open_session(
@@ -239,7 +243,9 @@ class Desk:
             )
         except MaskgateError:
             reason = "the control store did not take the session"
-            await house.log.close_session(session.id, {"reason": reason, "statements": 0})
+            await house.log.close_session(
+                session.id, {**session.mark, "reason": reason, "statements": 0}
+            )
             raise
         self._live[session.id] = session
         return session
@@ -261,7 +267,7 @@ class Desk:
             statement.stop(Conflict(f"the session was closed: {reason}"))
         await session.idle.wait()
         await house.log.close_session(
-            session.id, {"reason": reason, "statements": session.statements}
+            session.id, {**session.mark, "reason": reason, "statements": session.statements}
         )
         session.recorded = True
         await self._forget(house, session)
@@ -452,6 +458,19 @@ def grant_record(grant: Grant) -> dict[str, Any]:
         "decided_by": grant.decided_by,
         "decided_at": stamp(grant.decided_at),
         "reason": grant.reason,
+        "ticket": grant.ticket,
+        "begins_at": stamp(grant.begins_at),
+        "hours": list(grant.hours),
+        "approvals_needed": grant.approvals_needed,
+        "approvals": list(grant.approvals),
+        "break_glass": grant.break_glass,
+        "renews": grant.renews,
+        "columns": {table: list(names) for table, names in grant.columns},
+        "statement": grant.statement,
+        "parameters": grant.parameters,
+        "max_bytes": grant.max_bytes,
+        "max_concurrent": grant.max_concurrent,
+        "max_per_minute": grant.max_per_minute,
     }
 
 
