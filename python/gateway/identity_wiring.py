@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway import config
 from gateway.config import Configuration
 from gateway.errors import ConfigurationError
 from gateway.grants import AccessRules, AutoApprove, BreakGlass
 from gateway.identity import IssuerConfig
 from gateway.places import placed
+from gateway.values import is_loopback
 
 
 def origins(configuration: Configuration, port: int) -> tuple[str, ...]:
@@ -22,7 +22,7 @@ def origins(configuration: Configuration, port: int) -> tuple[str, ...]:
     if settings.public_url is not None:
         return (settings.public_url,)
     host, _ = settings.address
-    if not config.is_loopback(host):
+    if not is_loopback(host):
         return ()
     scheme = "https" if settings.tls_cert else "http"
     shown = f"[{host}]" if ":" in host else host

@@ -33,9 +33,7 @@ def ward(newest: servers.Server, tmp_path_factory: pytest.TempPathFactory) -> It
             f'approvers = ["group:data-stewards", "{second}"]\napprovals = 2\n'
             f'break_glass = [{{ who = "{agent}", connection = "clinic", max_duration = "15m" }}]',
         )
-        text = text.replace(
-            "[limits]", '[limits]\nquotas = [{ per = "grant", rows_a_day = 3500 }]'
-        )
+        text = text.replace("[limits]", '[limits]\nquotas = [{ per = "grant", rows_a_day = 3500 }]')
         world.config.write_text(text)
         world.restart()
         yield world

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.config import is_loopback
 from gateway.errors import ConfigurationError
+from gateway.values import is_loopback
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 
