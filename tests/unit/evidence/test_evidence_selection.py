@@ -160,6 +160,9 @@ def test_times_of_any_zone_compare_as_records_spell_them() -> None:
     assert (made.since, made.until) == (
         "2026-11-01T00:00:00.000000Z", "2026-11-01T07:00:00.000000Z",
     )  # fmt: skip
+    # A slip of the keyboard excludes nothing.
+    made = Selection.parse({"since": "0206-11-01"})
+    assert not made.too_early("2026-11-01T00:00:00.000000Z")
 
 
 async def test_only_auditors_export_several_and_each_export_is_recorded(
