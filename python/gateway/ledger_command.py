@@ -19,9 +19,9 @@ from rich.text import Text
 
 from gateway import config, log_wiring
 from gateway.errors import ConfigurationError
-from gateway.sessionlog import SessionLog, retention, survey, timestamps
+from gateway.sessionlog import SessionLog, copies, retention, survey, timestamps
 from gateway.sessionlog.session import SessionStore
-from gateway.sessionlog.tiles import LedgerError, Tiles
+from gateway.sessionlog.tiles import LedgerError, Tiles, continues
 
 app = typer.Typer(help="The log's ledger: look at it, verify it, prune.", no_args_is_help=True)
 
@@ -53,14 +53,49 @@ def show(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def verify(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def verify(
+    path: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    copy: Annotated[
+        Path | None, typer.Option(help="Instead of the log: a folder that a copy was fetched into.")
+    ] = None,
+    trust: Annotated[
+        Path | None, typer.Option(help="With --copy: the trust file, from elsewhere.")
+    ] = None,
+) -> None:
     """Recompute the tree and hold the sessions' files against it; says what does not add up.
 
-    It may run beside the gateway. For an auditor there are bundles and `maskgate verify`.
+    It may run beside the gateway. For an auditor there are bundles and `maskgate verify`; of a log
+    that is lost, its copies (`--copy FOLDER --trust FILE`, without any configuration).
     """
-    found = survey.survey(*_place(path))
+    if (copy is None) != (trust is None):
+        raise typer.BadParameter("--copy and --trust go together")
+    if copy is not None and trust is not None:
+        found = survey.survey_copy(copy, survey.trusted_keys(trust))
+    else:
+        found = survey.survey(*_place(path))
     _told(found, as_json)
     if found.wrong:
+        raise typer.Exit(1)
+
+
+@app.command("copies")
+def show_copies(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """How far the copies under an Object Lock are; exit code 1 when there is none yet."""
+    directory, origin = _place(path)
+    newest, found = survey.checkpoint(directory, origin).size, copies.state(directory)
+    told: dict[str, Any] = {"copied": 0, "newest": newest, "pending": [], "target": "", "at": ""}
+    if found is not None:
+        told |= {"copied": found.size, "pending": list(found.pending)}
+        told |= {"target": found.target, "at": found.at}
+    if as_json:
+        OUT.print_json(json.dumps(told))
+    else:
+        OUT.print(f"{told['copied']:,} of {newest:,} leaves are copied", highlight=False)
+        for name in ("target", "at"):
+            OUT.print(Text(f"{name}: ", style="bold") + Text(told[name]), soft_wrap=True)
+        OUT.print(f"sessions that have ended and wait for their file: {len(told['pending']):,}")
+    if not told["copied"]:
         raise typer.Exit(1)
 
 
@@ -139,7 +174,7 @@ def list_timestamps(
     tiles = Tiles(directory / "ledger")
     newest = survey.checkpoint(directory, origin).size
     for one in list(stamps):
-        if not survey.continues(tiles, newest, one.size, one.root):
+        if not continues(tiles, newest, one.size, one.root):
             stamps.remove(one)
             wrong.append(f"{one.token.name}: this ledger does not continue its checkpoint")
     if session is not None:
@@ -196,6 +231,8 @@ def _told(found: survey.Survey, as_json: bool) -> None:
         ),
         ("files", f"{found.files:,} held against their leaves"),
     ]
+    if found.pending:
+        lines.append(("pending", f"{found.pending:,} ended sessions were not copied yet"))
     for name, value in lines:
         OUT.print(Text(f"{name}: ", style="bold") + Text(str(value)), soft_wrap=True)
     for wrong in found.wrong:

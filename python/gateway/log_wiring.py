@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,11 +13,16 @@ from gateway.flows.house import Siem
 from gateway.flows.sealed import Sealing, templates
 from gateway.places import placed
 from gateway.sessionlog import Errand, SessionLog
+from gateway.sessionlog.copies import Copies
+from gateway.sessionlog.errand import FailedError
+from gateway.sessionlog.objects import Bucket, Place, RefusedError
 from gateway.sessionlog.sealing import AuditorKey
 from gateway.sessionlog.tail import Tail
 from gateway.sessionlog.timestamps import Authority, Stamper
 from gateway.siem import FileSink, HttpSink, Shipper, Sink, StdoutSink
 from gateway.sql import Vocabulary
+
+_LOG = logging.getLogger("maskgate")
 
 
 def sealing(path: Path, configuration: Configuration, vocabulary: Vocabulary) -> Sealing | None:
@@ -74,15 +80,66 @@ def authorities(path: Path, configuration: Configuration) -> list[Authority]:
     return found
 
 
+def bucket(path: Path, configuration: Configuration) -> Bucket | None:
+    """Where the log is copied to, not yet asked. Raises ConfigurationError with the line."""
+    settings = configuration.log.copies
+    if settings is None:
+        return None
+    with placed(path, "log", "copies", "access_key"):
+        access_key = config.header(settings.access_key, path.parent)
+    with placed(path, "log", "copies", "secret_key"):
+        secret_key = config.header(settings.secret_key, path.parent)
+    ca = None if settings.ca is None else path.parent / settings.ca
+    with placed(path, "log", "copies", "ca"):
+        if ca is not None and not ca.is_file():
+            raise ConfigurationError(f"log.copies.ca = {settings.ca!r}: there is no such file")
+    place = Place(
+        settings.bucket,
+        settings.region,
+        settings.endpoint,
+        settings.prefix,
+        settings.mode,
+        settings.retention_days,
+        access_key,
+        secret_key,
+        ca,
+    )
+    with placed(path, "log", "copies", "bucket"):
+        return Bucket(place)
+
+
+def refuse_unlocked(path: Path, found: Bucket | None) -> None:
+    """Raises ConfigurationError when the store says that nothing can be locked there. One that
+    does not answer now is asked again before the first copy."""
+    if found is None:
+        return
+    try:
+        found.check()
+    except RefusedError as refused:
+        with placed(path, "log", "copies", "bucket"):
+            raise ConfigurationError(f"log.copies: {refused}") from None
+    except FailedError as failed:
+        _LOG.warning("copies: %s", failed)
+
+
 def errands(
-    directory: Path, configuration: Configuration, log: SessionLog, stampers: list[Authority]
+    directory: Path,
+    configuration: Configuration,
+    log: SessionLog,
+    stampers: list[Authority],
+    copied: Bucket | None,
 ) -> tuple[Errand, ...]:
     """The work behind the log's back, not yet begun."""
-    every = float(configuration.log.timestamp_every)
-    return tuple(
+    settings = configuration.log
+    every = float(settings.timestamp_every)
+    made = [
         Errand(f"timestamps {one.url}", Stamper(directory, one, log.newest).stamp, every)
         for one in stampers
-    )
+    ]
+    if copied is not None and settings.copies is not None:
+        copies = Copies(directory, copied, copied.place.name, log.newest)
+        made.append(Errand("copies", copies.copy, float(settings.copies.every)))
+    return tuple(made)
 
 
 def sink(path: Path, settings: SiemSettings) -> Sink:

@@ -156,6 +156,8 @@ async def open_house(
         tail = log_wiring.tail(path, configuration, log_directory)
         seal = log_wiring.sealing(path, configuration, vocabulary)
         stampers = log_wiring.authorities(path, configuration)
+        copied = log_wiring.bucket(path, configuration)
+        await asyncio.to_thread(log_wiring.refuse_unlocked, path, copied)
         with placed(path, "state", "origin" if configuration.state.origin else "log"):
             log = SessionLog.open(
                 log_directory,
@@ -168,7 +170,7 @@ async def open_house(
         if siem is not None:
             # After the log has closed: what it closed with goes along.
             stack.push_async_callback(asyncio.to_thread, siem.shipper.stop)
-        errands = log_wiring.errands(log_directory, configuration, log, stampers)
+        errands = log_wiring.errands(log_directory, configuration, log, stampers, copied)
         # After it too: its last checkpoint is stamped.
         stack.push_async_callback(_stop, errands)
         stack.push_async_callback(log.aclose)
@@ -311,6 +313,7 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
     issuers, _ = build_identity(path, configuration)
     log_wiring.sealing(path, configuration, Vocabulary())
     log_wiring.authorities(path, configuration)
+    log_wiring.refuse_unlocked(path, log_wiring.bucket(path, configuration))
     if configuration.siem is not None:
         log_wiring.sink(path, configuration.siem).close()
     wrong: list[str] = []
