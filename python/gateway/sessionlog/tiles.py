@@ -145,6 +145,19 @@ class Tiles:
                     raise LedgerError(f"leaf {number * WIDTH + slot} is not the one of its hash")
                 yield leaf
 
+    def backwards(self, size: int) -> Iterator[tuple[int, bytes]]:
+        """The first `size` leaves from the last to the first, each with its index."""
+        for number in reversed(range(-(-size // WIDTH))):
+            path, at = self._path("entries", number), 0
+            data, found = self._read(path), []
+            for slot in range(min(WIDTH, size - number * WIDTH)):
+                end = at + 2 + int.from_bytes(data[at : at + 2])
+                found.append((number * WIDTH + slot, data[at + 2 : end]))
+                at = end
+            if at > len(data):
+                raise LedgerError(f"{path} ends too early")
+            yield from reversed(found)
+
     def sync(self) -> None:
         """All leaves so far survive a crash in these files too."""
         for path in self._dirty:
