@@ -862,7 +862,7 @@ def procedure(options: argparse.Namespace, engine: Engine) -> list[str]:
     leaves = Leaves(members["ledger/leaves.jsonl"], signed, key, manifest["session"])
     due = leaves.has_epochs or 0 < trust.epochs <= signed.size
     told = check_epoch(signed, key, leaves.found, engine) if due else "; no epochs yet"
-    indices = [at for at, _ in leaves.found.values()]
+    indices = [leaves.found[kind][0] for kind in ("boot", "open", leaves.last)]
     step(6, "ledger", f"boot, open and {leaves.last} leaf are under it: {indices}{told}")
     story = check_records(members["session.jsonl"], manifest, leaves, engine)
     step(7, "records", f"{manifest['records']} in one chain, as the {leaves.last} leaf says")
