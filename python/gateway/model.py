@@ -371,6 +371,8 @@ class SessionFiles:
     closed: bool
     #: A size that an auditor remembers, and the proof that `checkpoint` goes on from it.
     since: tuple[int, tuple[bytes, ...]] | None = None
+    #: The epoch that signed `checkpoint`: its certificate, and the last leaf, which names it.
+    epoch: tuple[LedgerLeaf, ...] = ()
 
 
 class LogPlace(NamedTuple):
