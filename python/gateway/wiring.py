@@ -154,7 +154,8 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
         seal = log_wiring.sealing(path, configuration, vocabulary)
         stampers = log_wiring.authorities(path, configuration)
         copied = log_wiring.bucket(path, configuration)
-        await asyncio.to_thread(log_wiring.refuse_unlocked, path, copied)
+        if away := await asyncio.to_thread(log_wiring.refuse_unlocked, path, copied):
+            _LOG.warning("%s", away)
         with placed(path, "state", "origin" if configuration.state.origin else "log"):
             log = SessionLog.open(
                 log_directory,
@@ -308,7 +309,6 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
     issuers, _ = build_identity(path, configuration)
     log_wiring.sealing(path, configuration, Vocabulary())
     log_wiring.authorities(path, configuration)
-    log_wiring.refuse_unlocked(path, log_wiring.bucket(path, configuration))
     if configuration.siem is not None:
         log_wiring.sink(path, configuration.siem).close()
     wrong: list[str] = []
@@ -339,6 +339,8 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
         anchoring = build_anchoring(path, configuration)
         answers = await asyncio.gather(*map(reachable, anchoring.witnesses))
         wrong += [f"log.witnesses: {sentence}" for sentence in answers if sentence]
+        away = log_wiring.refuse_unlocked(path, log_wiring.bucket(path, configuration))
+        wrong += [away] if away else []
         verifier = await stack.enter_async_context(Verifier(issuers))
         wrong += [f"issuers: {sentence}" for sentence in await verifier.unreachable()]
     return Findings(tuple(wrong), tuple(loose))

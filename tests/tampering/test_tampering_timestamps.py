@@ -140,6 +140,7 @@ async def test_an_auditor_needs_nothing_of_ours(
         ("an old nonce", "nonce is not the one"),
         ("an answer of before", "nonce is not the one"),
         ("another authority", "does not verify"),
+        ("another certificate of one number", "one signer with one certificate"),
         ("refused", "did not grant it"),
         ("noise", "is no time stamp"),
         ("too long", "too long"),
@@ -166,6 +167,17 @@ async def test_an_answer_that_does_not_verify_is_not_kept(
     assert newest is not None
     sizes, bad = kept(authority, log)
     assert (sizes[-1], bad) == (newest.size, [])
+
+
+async def test_certificates_in_any_order(authority: Authority, log: SessionLog) -> None:
+    """An authority sends its chain along as CMS allows; the answer is kept as it came."""
+    authority.mode = "certificates in any order"
+    await asyncio.to_thread(stamper(authority, log).stamp)
+    sizes, bad = kept(authority, log)
+    assert (len(sizes), bad) == (1, [])
+    (token,) = (log._directory / "timestamps").glob("*.tsr")
+    assert token.read_bytes() == authority.before
+    assert timestamps._ordered(authority.before) != authority.before
 
 
 async def test_what_somebody_put_there_counts_for_nothing(
