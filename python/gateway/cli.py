@@ -13,7 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 import gateway.auditor.verify as verifier
-from gateway import evidence_command, ledger_command, mask_command, seal_command, wiring
+from gateway import (
+    evidence_command,
+    grants_command,
+    ledger_command,
+    mask_command,
+    seal_command,
+    wiring,
+)
 from gateway import witness as witnessing
 from gateway.arguments import (
     DEFAULT_URL,
@@ -21,7 +28,6 @@ from gateway.arguments import (
     OUT,
     AsJson,
     Connection,
-    GrantId,
     SessionId,
     Token,
     Url,
@@ -40,10 +46,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-grants_app = typer.Typer(help="Ask for access, decide about it, end it.", no_args_is_help=True)
 sessions_app = typer.Typer(help="What was done, and its evidence.", no_args_is_help=True)
 app.add_typer(evidence_command.app, name="evidence")
-app.add_typer(grants_app, name="grants")
+app.add_typer(grants_command.app, name="grants")
 app.add_typer(sessions_app, name="sessions")
 app.add_typer(ledger_command.app, name="ledger")
 keygen_app = typer.Typer(help="Make keys.", no_args_is_help=True)
@@ -209,81 +214,6 @@ def query(
                 ClientError
             ):  # what went wrong before matters more; it ends with its grant
                 client.delete(f"/v1/sessions/{session['id']}")
-
-
-@grants_app.command("request")
-def grants_request(
-    connection: Connection,
-    tables: Annotated[
-        list[str], typer.Argument(help="schema.table, a name alone if it is unique, or '*'.")
-    ],
-    purpose: Annotated[str, typer.Option(help="Why; the approver and the auditor read it.")],
-    token: Token,
-    url: Url = DEFAULT_URL,
-    minutes: Annotated[int, typer.Option(min=1, help="How long, from the approval on.")] = 60,
-    max_rows: Annotated[
-        int | None, typer.Option(min=1, help="The most rows over the grant's whole life.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Ask to read tables for a limited time."""
-    body = {
-        "connection": connection,
-        "tables": tables,
-        "purpose": purpose,
-        "duration_s": minutes * 60,
-        "max_rows": max_rows,
-    }
-    with Client(url, token) as client:
-        show([client.post("/v1/grants", body)], as_json)
-
-
-@grants_app.command("list")
-def grants_list(token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
-    """Own grants; approvers and auditors see everybody's."""
-    with Client(url, token) as client:
-        show(client.items("/v1/grants"), as_json)
-
-
-@grants_app.command("show")
-def grantsshow(
-    grant: GrantId, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
-) -> None:
-    """One grant."""
-    with Client(url, token) as client:
-        show([client.get(f"/v1/grants/{grant}")], as_json)
-
-
-def _decide(verb: str, grant: str, reason: str, token: str, url: str, as_json: bool) -> None:
-    with Client(url, token) as client:
-        show([client.post(f"/v1/grants/{grant}/{verb}", {"reason": reason})], as_json)
-
-
-Reason = Annotated[str, typer.Option(help="Why; kept in the record.")]
-
-
-@grants_app.command("approve")
-def grants_approve(
-    grant: GrantId, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
-) -> None:
-    """Let another identity's grant begin."""
-    _decide("approve", grant, reason, token, url, as_json)
-
-
-@grants_app.command("deny")
-def grants_deny(
-    grant: GrantId, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
-) -> None:
-    """Refuse a pending grant."""
-    _decide("deny", grant, reason, token, url, as_json)
-
-
-@grants_app.command("revoke")
-def grants_revoke(
-    grant: GrantId, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
-) -> None:
-    """End a grant now; running streams stop within a second."""
-    _decide("revoke", grant, reason, token, url, as_json)
 
 
 @sessions_app.command("list")

@@ -24,11 +24,31 @@ class Identity:
     actor: str | None  # RFC 8693 `act`: the person an agent works for
     token_fingerprint: str  # BLAKE3 of the token, hex; the token itself is never kept
     expires_at: datetime
+    # RFC 7638 thumbprint of the key that the token is bound to, whose possession was proven with
+    # the request; None: whoever has the token can send it.
+    jkt: str | None = None
 
     @property
     def key(self) -> str:
         """The unique name of this identity in grants and records."""
         return f"{self.issuer}#{self.subject}"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What of a request a proof of possession is about (RFC 9449, section 4.2)."""
+
+    method: str
+    path: str  # as sent, escapes and all, without the query
+    proofs: tuple[str, ...] = ()  # its DPoP fields
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What the head of a request says about who sends it; nothing of it is checked yet."""
+
+    authorization: str | None
+    call: Call
 
 
 class GrantState(StrEnum):
@@ -55,9 +75,24 @@ class Grant:
     expires_at: datetime | None
     max_rows: int | None  # rows released over the life of the grant; None = no limit
     rows_released: int = 0
-    decided_by: str | None = None  # Identity.key of approver/denier/revoker, or "auto:RULE"
+    # Identity.key of the last approver, denier or revoker; "auto:RULE" or "break-glass:RULE"
+    decided_by: str | None = None
     decided_at: datetime | None = None
     reason: str | None = None
+    ticket: str | None = None
+    begins_at: datetime | None = None  # asked for: not before this
+    hours: tuple[str, ...] = ()  # of the week, in UTC: "mon-fri 08:00-18:00"; none = all
+    approvals_needed: int = 1
+    approvals: tuple[str, ...] = ()  # Identity.key of each who approved
+    break_glass: bool = False  # began without anybody's approval
+    renews: str | None = None  # the grant whose scope it asks for again
+    columns: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of tables of which not all are granted
+    statement: str | None = None  # no other text is run
+    parameters: str | None = None  # nor with others than these, as JSON
+    max_bytes: int | None = None  # released over the life of the grant
+    bytes_released: int = 0
+    max_concurrent: int | None = None
+    max_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +123,7 @@ class Reference:
     alias: str  # the table's name where the text gives none
     view: bool
     named: frozenset[int]  # the relation's attributes that are read through it
+    columns: tuple[str, ...] = field(default=(), compare=False)  # their names
 
 
 @dataclass(frozen=True, slots=True)

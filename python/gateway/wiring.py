@@ -16,14 +16,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import httpx
 import uvicorn
 import uvloop
 
@@ -38,16 +37,17 @@ from gateway.flows.house import Connection, House, Limits
 from gateway.flows.possible import impossible
 from gateway.flows.session import Desk, close_left_over
 from gateway.grants import (
-    AccessRules,
-    AutoApprove,
     ControlStore,
     Grants,
     Lookups,
+    Quota,
     Reviews,
     Sessions,
     Standing,
+    Usage,
 )
-from gateway.identity import IssuerConfig, Verifier
+from gateway.identity import Verifier
+from gateway.identity_wiring import build_identity, origins
 from gateway.masking import load_token_key
 from gateway.patterns import Definitions
 from gateway.places import placed
@@ -74,7 +74,7 @@ async def _serve(path: Path, configuration: Configuration) -> None:
     host, port = configuration.server.address
     listener = _listen(host, port)
     bound = listener.getsockname()
-    async with open_house(path, configuration) as house:
+    async with open_house(path, configuration, origins(configuration, bound[1])) as house:
         settings = configuration.server
         server = _Server(
             uvicorn.Config(
@@ -136,8 +136,11 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[House]:
-    """Every room, built and connected; left in order whatever happens."""
+async def open_house(
+    path: Path, configuration: Configuration, addresses: Sequence[str]
+) -> AsyncIterator[House]:
+    """Every room, built and connected; left in order whatever happens. `addresses`: the
+    gateway's own."""
     base = path.parent
     policies = build_policies(path, configuration)
     issuers, rules = build_identity(path, configuration)
@@ -177,9 +180,9 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             errand.start()
         _write_trust(log_directory / "trust.json", log)
         store = await _control_store(stack, path, configuration)
-        http = await stack.enter_async_context(
-            httpx.AsyncClient(timeout=5.0, follow_redirects=False)
-        )
+        with placed(path, "issuers"):
+            verifier = Verifier(issuers, clock=_now, origins=addresses)
+        await stack.enter_async_context(verifier)
         connections = {
             name: await _connection(stack, path, name, settings, policies[name], configuration)
             for name, settings in configuration.connections.items()
@@ -196,13 +199,14 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
         stack.push_async_callback(grants.close)
         house = House(
             version=version("maskgate"),
-            identity=Verifier(issuers, http, _now),
+            identity=verifier,
             store=store,
             rules=rules,
             grants=grants,
             sessions=Sessions(store, rules, _now),
             standing=Standing(store, grants, _now),
             lookups=Lookups(store),
+            usage=Usage(store, float(configuration.limits.statement_time)),
             reviews=Reviews(store),
             log=log,
             connections=connections,
@@ -214,6 +218,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
                 client_stall_seconds=float(configuration.limits.client_stall),
                 statements_per_session=configuration.limits.statements_per_session,
                 concurrent_statements=configuration.limits.concurrent_statements,
+                quotas=tuple(Quota(**one.model_dump()) for one in configuration.limits.quotas),
             ),
             desk=Desk(),
             now=_now,
@@ -341,7 +346,9 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
         wrong += [f"log.witnesses: {sentence}" for sentence in answers if sentence]
         away = log_wiring.refuse_unlocked(path, log_wiring.bucket(path, configuration))
         wrong += [away] if away else []
-        verifier = await stack.enter_async_context(Verifier(issuers))
+        with placed(path, "issuers"):
+            verifier = Verifier(issuers)
+        await stack.enter_async_context(verifier)
         wrong += [f"issuers: {sentence}" for sentence in await verifier.unreachable()]
     return Findings(tuple(wrong), tuple(loose))
 
@@ -408,32 +415,9 @@ async def _connection(
         infinity=settings.infinity,
         token_domain=settings.token_domain or name,
         quiet_server_log=settings.quiet_server_log,
+        require_dpop=settings.require_dpop,
         gate=Gate(limits.pool, limits.waiting),
     )
-
-
-def build_identity(
-    path: Path, configuration: Configuration
-) -> tuple[list[IssuerConfig], AccessRules]:
-    """Who is believed and who decides. Raises ConfigurationError with the line of what is wrong."""
-    issuers: list[IssuerConfig] = []
-    for index, one in enumerate(configuration.issuers):
-        with placed(path, "issuers", index, "issuer"):
-            if any(one.issuer == earlier.issuer for earlier in issuers):
-                raise ConfigurationError(f"issuer {one.issuer!r}: listed twice")
-            issuers.append(IssuerConfig(**one.model_dump()))
-    access = configuration.access
-    with placed(path, "access"):
-        rules = AccessRules(
-            approvers=tuple(access.approvers),
-            auditors=tuple(access.auditors),
-            auto_approve=tuple(
-                AutoApprove(f"rule-{number}", (rule.who,), rule.connection, int(rule.max_duration))
-                for number, rule in enumerate(access.auto_approve, start=1)
-            ),
-            max_duration_s=int(access.max_duration),
-        )
-    return issuers, rules
 
 
 def build_anchoring(path: Path, configuration: Configuration) -> Anchoring:
@@ -458,6 +442,11 @@ def recorder(log: SessionLog) -> Callable[[str, dict[str, Any]], Awaitable[None]
 
     async def record(name: str, payload: dict[str, Any]) -> None:
         await log.event(name, payload)
+        if name == "grant.break_glass":
+            _LOG.critical(
+                "BREAK-GLASS: %s reads %s until %s under grant %s, without approval",
+                payload["identity"], payload["connection"], payload["expires_at"], payload["grant"],
+            )  # fmt: skip
 
     return record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from blake3 import blake3
@@ -70,7 +70,7 @@ def build(
         "README.txt": README.encode(),
     }
     manifest: dict[str, Any] = {
-        "created": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "created": canonical.moment(created),
         "key": files.key,
         "members": {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

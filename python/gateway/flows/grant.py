@@ -11,31 +11,49 @@ from typing import Any
 
 from gateway.flows.entrance import establish
 from gateway.flows.house import House
-from gateway.flows.schema import resolve
-from gateway.model import Grant, Identity
+from gateway.flows.scope import resolve
+from gateway.model import Credential, Grant, Identity
 
 
 async def request(
     house: House,
-    credential: str | None,
+    credential: Credential,
     client: str,
     *,
     connection: str,
-    tables: list[str],
+    tables: list[Any],
     purpose: str,
     duration_s: int,
     max_rows: int | None,
+    **more: Any,
 ) -> Grant:
-    """`POST /v1/grants`: pending, or active when a rule of `auto_approve` says so."""
+    """`POST /v1/grants`: pending, or active when a rule of `auto_approve` says so, or one of
+    `break_glass` and the request says that it is an emergency, and why."""
     identity = await establish(house, credential, client)
     found = house.connection(connection)
+    scope = await resolve(found, tables)
     return await house.grants.request(
-        identity, connection, await resolve(found, tables), purpose, duration_s, max_rows
+        identity,
+        connection,
+        scope.tables,
+        purpose,
+        duration_s,
+        max_rows,
+        columns=scope.columns,
+        **more,
     )
 
 
+async def renew(
+    house: House, credential: Credential, client: str, grant_id: str, **changes: Any
+) -> Grant:
+    """`POST /v1/grants/{id}/renew`: a new request for the scope of the caller's own grant."""
+    identity = await establish(house, credential, client)
+    return await house.grants.renew(grant_id, identity, **changes)
+
+
 async def decide(
-    house: House, credential: str | None, client: str, grant_id: str, verb: str, reason: str
+    house: House, credential: Credential, client: str, grant_id: str, verb: str, reason: str
 ) -> Grant:
     """`POST /v1/grants/{id}/approve|deny|revoke`. Raises Forbidden, Conflict or NotFound."""
     identity = await establish(house, credential, client)
@@ -47,22 +65,22 @@ async def decide(
     return await change(grant_id, identity, reason)
 
 
-async def show(house: House, credential: str | None, client: str, grant_id: str) -> Grant:
+async def show(house: House, credential: Credential, client: str, grant_id: str) -> Grant:
     identity = await establish(house, credential, client)
     return await house.grants.get(grant_id, identity)
 
 
-async def list_all(house: House, credential: str | None, client: str) -> Sequence[Grant]:
+async def list_all(house: House, credential: Credential, client: str) -> Sequence[Grant]:
     """Own grants; approvers and auditors see everybody's."""
     identity = await establish(house, credential, client)
     return await house.grants.list(identity)
 
 
-async def whoami(house: House, credential: str | None, client: str) -> Identity:
+async def whoami(house: House, credential: Credential, client: str) -> Identity:
     return await establish(house, credential, client)
 
 
-async def connections(house: House, credential: str | None, client: str) -> list[dict[str, Any]]:
+async def connections(house: House, credential: Credential, client: str) -> list[dict[str, Any]]:
     """`GET /v1/connections`: what there is, and what this identity's grants reach of it."""
     identity = await establish(house, credential, client)
     mine = [grant for grant in await house.grants.list(identity) if grant.identity == identity.key]

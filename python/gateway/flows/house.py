@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gateway.errors import NotFound
+from gateway.errors import NotFound, Unauthenticated
 from gateway.flows.gate import Gate
 from gateway.masking import TokenKey
 from gateway.policy import Policy, PolicyShelf
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
         ControlStore,
         Grants,
         Lookups,
+        Quota,
         Reviews,
         Sessions,
         Standing,
+        Usage,
     )
     from gateway.identity import Verifier
-    from gateway.model import Decision
+    from gateway.model import Decision, Identity
     from gateway.sessionlog import Errand, SessionLog
     from gateway.siem import Shipper
     from gateway.upstream import Database
@@ -44,11 +46,20 @@ class Connection:
     infinity: str
     token_domain: str
     quiet_server_log: bool = False
+    require_dpop: bool = False
     gate: Gate = field(default_factory=Gate, compare=False, repr=False)
 
     def role_of(self, decision: Decision) -> str | None:
         """The role that a statement so decided runs under; None is the login's own rights."""
         return self.role if decision.raw or self.clear_role is None else self.clear_role
+
+    def admit(self, identity: Identity) -> None:
+        """Raises Unauthenticated where a token that anybody could send is not enough."""
+        if self.require_dpop and identity.jkt is None:
+            raise Unauthenticated(
+                f"The connection {self.name!r} is open to tokens that are bound to a key (DPoP).",
+                hint="maskgate login --dpop asks for one.",
+            )
 
     @property
     def database_floor(self) -> str:
@@ -77,6 +88,7 @@ class Limits:
     client_stall_seconds: float
     statements_per_session: int
     concurrent_statements: int
+    quotas: tuple[Quota, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,7 @@ class House:
     sessions: Sessions
     standing: Standing
     lookups: Lookups
+    usage: Usage
     reviews: Reviews
     log: SessionLog
     connections: Mapping[str, Connection]

@@ -14,9 +14,10 @@ from typing import Any
 from gateway.errors import InvalidRequest, LimitExceeded
 from gateway.flows.entrance import establish
 from gateway.flows.house import House
+from gateway.flows.scope import check_columns, check_statement
 from gateway.flows.watch import watched
 from gateway.masking import masked, open_stream
-from gateway.model import Grant
+from gateway.model import Credential, Grant
 from gateway.policy import decide, to_bring, to_hide
 from gateway.sql import (
     analyse,
@@ -35,7 +36,7 @@ class Ask:
     bytes, so that the refusal is recorded like any other.
     """
 
-    credential: str | None
+    credential: Credential
     client: str
     encoding: str  # arrow, ndjson or csv
     session: str | None = None
@@ -73,12 +74,14 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
         grant, connection = watch.grant, statement.connection
         if ask.malformed is not None:
             raise InvalidRequest(ask.malformed)
+        check_statement(grant, ask)
         limit_rows, limited_by_grant = _row_limit(grant, ask.max_rows)
         async with connection.upstream.transaction(statement.session) as transaction:
             # (3) sql.analyse(text, params, upstream) → Analysis (lineage) | refused
             analysis = await analyse(ask.sql, ask.params, transaction, connection.analysis)
 
             # (4) policy.decide(identity, grant, analysis) → Decision | refused
+            check_columns(grant, analysis)
             policy = connection.policy.for_groups(identity.groups)
             if wanted := to_bring(analysis, policy):
                 # Free text comes with the columns of its row that it is read with, or not at all.

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.errors import InvalidRequest, Refusal
+from gateway.errors import Refusal
 from gateway.flows.entrance import establish
 from gateway.flows.house import Connection, House
+from gateway.model import Credential
 from gateway.policy import Policy, foreseen
 from gateway.sql import Described, analyse, describe
 
-_MAX_TABLES = 200
 _SESSION = "schema"  # the application_name of look-ups
 
 
 async def schema(
-    house: House, credential: str | None, client: str, connection: str
+    house: House, credential: Credential, client: str, connection: str
 ) -> list[dict[str, Any]]:
     """`GET /v1/connections/{c}/schema`: per column its type, its treatment for the caller, the
     reason, and the options that allow more."""
     identity = await establish(house, credential, client)
     found = house.connection(connection)
+    found.admit(identity)
     policy = found.policy.for_groups(identity.groups)
     async with found.upstream.transaction(_SESSION) as transaction:
         columns = await describe(transaction)
@@ -53,30 +54,6 @@ async def schema(
             }
         )
     return items
-
-
-async def resolve(connection: Connection, tables: list[str]) -> tuple[str, ...]:
-    """`schema.table` for each name; a bare name when it is unambiguous; `*` stands alone."""
-    if not tables or len(tables) > _MAX_TABLES:
-        raise InvalidRequest(f"name 1 to {_MAX_TABLES} tables, or *")
-    if "*" in tables:
-        return ("*",)
-    async with connection.upstream.transaction(_SESSION) as transaction:
-        known = {entry.table for entry in await describe(transaction)}
-    return tuple(dict.fromkeys(_resolved(name, known, connection.name) for name in tables))
-
-
-def _resolved(name: str, known: set[str], connection: str) -> str:
-    if name in known:
-        return name
-    found = sorted(full for full in known if full.partition(".")[2] == name)
-    if len(found) == 1:
-        return found[0]
-    said = f"it could be {' or '.join(found)}" if found else "there is none"
-    raise InvalidRequest(
-        f"no table {name!r} on connection {connection!r}: {said}",
-        hint=f"GET /v1/connections/{connection}/schema lists them",
-    )
 
 
 _KINDS = {"r": "table", "p": "partitioned table", "v": "view", "m": "materialised view"}

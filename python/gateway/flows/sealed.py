@@ -18,6 +18,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 from gateway import errors
+from gateway.evidence import counted_under
 from gateway.sessionlog.sealing import AuditorKey, Place
 from gateway.sql import template
 
@@ -52,13 +53,18 @@ def _session(value: Any) -> Any:
 
 
 def _grant(grant: dict[str, Any]) -> dict[str, Any]:
-    worded = {"purpose": SEALED, "reason": None if grant["reason"] is None else SEALED}
-    return {**{name: grant[name] for name in _OF_GRANT}, **worded}
+    worded: dict[str, Any] = {
+        name: None if grant.get(name) is None else SEALED
+        for name in ("purpose", "reason", "ticket")
+        if name in grant
+    }
+    return {**{name: grant[name] for name in _OF_GRANT if name in grant}, **worded}
 
 
 _OF_GRANT = (
     "id", "identity", "connection", "tables", "state", "requested_at", "not_before", "expires_at",
-    "max_rows", "decided_by", "decided_at",
+    "max_rows", "decided_by", "decided_at", "begins_at", "hours", "approvals_needed", "approvals",
+    "break_glass", "renews", "columns", "max_bytes", "max_concurrent", "max_per_minute",
 )  # fmt: skip
 
 
@@ -73,8 +79,8 @@ _COUNTS = _all_kept(
 _RULES: dict[str, dict[str, Clear]] = {
     "open": {
         **_all_kept(
-            "identity issuer subject actor groups token_fingerprint client connection policy_hash "
-            "gateway_version database_floor kind"
+            "identity issuer subject actor groups token_fingerprint jkt client connection "
+            "policy_hash gateway_version database_floor kind"
         ),
         "grant": _grant,
         "purpose": _word,
@@ -96,7 +102,8 @@ _RULES: dict[str, dict[str, Clear]] = {
         **_all_kept(
             "kind identity actor client grant tables state duration_s not_before expires_at "
             "max_rows rows_released by at policy_hash policy quarantined sessions what "
-            "statement_bytes before witness"
+            "statement_bytes before witness begins_at hours approvals_needed approvals "
+            "break_glass renews columns max_bytes bytes_released max_concurrent max_per_minute"
         ),
         "session": _session,
         "purpose": _word,
@@ -145,6 +152,8 @@ class Sealing:
     def _clear(self, place: Place, body: dict[str, Any]) -> dict[str, Any]:
         rules = _RULES.get(place.type, {})
         clear = {name: rules[name](value) for name, value in body.items() if name in rules}
+        if body.get("break_glass") is True:
+            clear["break_glass"] = True  # of every record
         if "code" in body:
             clear["code"] = body["code"] if body["code"] in TITLES else SEALED
         if "detail" in body:
@@ -188,7 +197,11 @@ class Names:
         ]
         self._outputs = shown
         self.counted = dict(
-            zip(keys([output["name"] for output in outputs]), keys(shown), strict=True)
+            zip(
+                counted_under([output["name"] for output in outputs]),
+                counted_under(shown),
+                strict=True,
+            )
         )
 
     def __contains__(self, name: object) -> bool:
@@ -224,18 +237,6 @@ class Names:
                 for one in body["masked_at_source"]
             ],
         }
-
-
-def keys(names: Iterable[str]) -> list[str]:
-    """What counts of columns stand under: a repeated name gets _2, _3, in the columns' order (as in
-    rust/mask/src/report.rs)."""
-    found: dict[str, None] = {}
-    for name in names:
-        key, number = name, 2
-        while key in found:
-            key, number = f"{name}_{number}", number + 1
-        found[key] = None
-    return [*found]
 
 
 def _use(use: str) -> str:

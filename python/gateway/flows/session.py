@@ -31,7 +31,7 @@ from gateway.flows.entrance import establish
 from gateway.flows.house import Connection, House
 from gateway.flows.statement import Statement, receipt_of, recordable, statement_words
 from gateway.grants import SessionRow
-from gateway.model import Grant, GrantState, Identity
+from gateway.model import Credential, Grant, GrantState, Identity
 
 if TYPE_CHECKING:
     from gateway.flows.query import Ask
@@ -59,6 +59,7 @@ class LiveSession:
     receipts: dict[int, dict[str, Any]] = field(default_factory=dict)
     idle: asyncio.Event = field(default_factory=asyncio.Event)  # set while nothing runs
     told: int = 0  # statements that the control store knows of
+    mark: dict[str, Any] = field(default_factory=dict)  # what each of its records says as well
 
     def __post_init__(self) -> None:
         self.idle.set()
@@ -150,6 +151,7 @@ class Desk:
                     raise InvalidRequest('the body needs "connection"')
                 self._check_busy(house, identity)
                 connection = house.connection(ask.connection)
+                connection.admit(identity)
                 self._busy[identity.key] += 1  # until the session counts its statement
                 try:
                     await place.enter_async_context(connection.gate.place(identity.key))
@@ -167,6 +169,7 @@ class Desk:
 
     def _session(self, session_id: str, identity: Identity, ask: Ask) -> LiveSession:
         session = self.find(session_id, identity)
+        session.connection.admit(identity)
         if ask.connection not in (None, session.connection.name):
             raise InvalidRequest(
                 f"the session is on {session.connection.name!r}, not {ask.connection!r}",
@@ -228,8 +231,11 @@ class Desk:
         session = LiveSession(
             str(uuid.uuid4()), identity, connection, grant.id, house.now(), expires, self._ended
         )
+        if grant.break_glass:
+            session.mark = {"break_glass": True}
         await house.log.open_session(
-            session.id, _open_record(house, identity, client, connection, grant)
+            session.id,
+            {**session.mark, **_open_record(house, identity, client, connection, grant)},
         )
         try:
             await house.sessions.open_session(
@@ -237,7 +243,9 @@ class Desk:
             )
         except MaskgateError:
             reason = "the control store did not take the session"
-            await house.log.close_session(session.id, {"reason": reason, "statements": 0})
+            await house.log.close_session(
+                session.id, {**session.mark, "reason": reason, "statements": 0}
+            )
             raise
         self._live[session.id] = session
         return session
@@ -259,7 +267,7 @@ class Desk:
             statement.stop(Conflict(f"the session was closed: {reason}"))
         await session.idle.wait()
         await house.log.close_session(
-            session.id, {"reason": reason, "statements": session.statements}
+            session.id, {**session.mark, "reason": reason, "statements": session.statements}
         )
         session.recorded = True
         await self._forget(house, session)
@@ -307,12 +315,13 @@ async def close_left_over(house: House) -> int:
 
 
 async def open_session(
-    house: House, credential: str | None, client: str, connection: str, grant_id: str | None
+    house: House, credential: Credential, client: str, connection: str, grant_id: str | None
 ) -> dict[str, Any]:
     """`POST /v1/sessions`."""
     identity = await establish(house, credential, client)
     try:
         found = house.connection(connection)
+        found.admit(identity)
         session = await house.desk.open(house, identity, client, found, grant_id)
     except Refusal as refusal:
         body = {"identity": identity.key, "connection": recordable(connection)}
@@ -328,13 +337,13 @@ async def open_session(
     }
 
 
-async def close_session(house: House, credential: str | None, client: str, session_id: str) -> None:
+async def close_session(house: House, credential: Credential, client: str, session_id: str) -> None:
     """`DELETE /v1/sessions/{id}`."""
     identity = await establish(house, credential, client)
     await house.desk.close(house, house.desk.find(session_id, identity), "closed by its owner")
 
 
-async def list_sessions(house: House, credential: str | None, client: str) -> list[dict[str, Any]]:
+async def list_sessions(house: House, credential: Credential, client: str) -> list[dict[str, Any]]:
     """Own sessions, newest first; an auditor sees all, and that he looked is recorded."""
     identity = await establish(house, credential, client)
     if house.rules.audits(identity):
@@ -343,7 +352,7 @@ async def list_sessions(house: House, credential: str | None, client: str) -> li
 
 
 async def show_session(
-    house: House, credential: str | None, client: str, session_id: str
+    house: House, credential: Credential, client: str, session_id: str
 ) -> dict[str, Any]:
     """One session that the caller may see. Raises NotFound otherwise."""
     identity = await establish(house, credential, client)
@@ -366,7 +375,7 @@ def _shown(house: House, row: SessionRow) -> dict[str, Any]:
 
 
 async def receipt(
-    house: House, credential: str | None, client: str, session_id: str, number: int
+    house: House, credential: Credential, client: str, session_id: str, number: int
 ) -> dict[str, Any]:
     """The signed receipt of one statement; of an ended session, from the log's own bytes."""
     identity = await establish(house, credential, client)
@@ -418,6 +427,7 @@ def _open_record(
         "actor": identity.actor,
         "groups": sorted(identity.groups),
         "token_fingerprint": identity.token_fingerprint,
+        "jkt": identity.jkt,
         "client": client,
         "connection": connection.name,
         "grant": grant_record(grant),
@@ -448,6 +458,19 @@ def grant_record(grant: Grant) -> dict[str, Any]:
         "decided_by": grant.decided_by,
         "decided_at": stamp(grant.decided_at),
         "reason": grant.reason,
+        "ticket": grant.ticket,
+        "begins_at": stamp(grant.begins_at),
+        "hours": list(grant.hours),
+        "approvals_needed": grant.approvals_needed,
+        "approvals": list(grant.approvals),
+        "break_glass": grant.break_glass,
+        "renews": grant.renews,
+        "columns": {table: list(names) for table, names in grant.columns},
+        "statement": grant.statement,
+        "parameters": grant.parameters,
+        "max_bytes": grant.max_bytes,
+        "max_concurrent": grant.max_concurrent,
+        "max_per_minute": grant.max_per_minute,
     }
 
 

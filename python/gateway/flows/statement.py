@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from blake3 import blake3
 
 from gateway.errors import GrantExpired, LogUnavailable, MaskgateError
+from gateway.grants import until
 
 if TYPE_CHECKING:
     from gateway._kernel import Chunk
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.flows.house import Connection, House
     from gateway.flows.query import Ask
     from gateway.flows.session import LiveSession
+    from gateway.grants import Bound
     from gateway.model import Analysis, Decision, Grant, RecordRef
 
 _KEPT_OF_OVERSIZE = 4096
@@ -50,6 +52,7 @@ class Statement:
         self._intended = False
         self._writing: asyncio.Future[RecordRef | None] | None = None  # the last record
         self._charging: asyncio.Future[None] | None = None
+        self.bounds: Sequence[Bound] = ()  # what quotas count of it
 
     @property
     def session(self) -> str:
@@ -73,20 +76,22 @@ class Statement:
         # The grant may have ended while the statement was analysed, and the gateway that approved
         # it may have another clock; what the record says counts.
         moment = datetime.fromisoformat(ref.ts)
-        if grant.expires_at is None or moment > grant.expires_at:
-            raise GrantExpired("the grant ended before the statement was run")
-        if grant.not_before is None or moment < grant.not_before:
-            raise GrantExpired("the grant has not begun by this gateway's clock", hint="try again")
+        if until(grant, moment) is None:
+            if grant.not_before is None or moment < grant.not_before:
+                refusal = "the grant has not begun by this gateway's clock"
+                raise GrantExpired(refusal, hint="try again")
+            raise GrantExpired("the grant, or its hours, ended before the statement was run")
 
     async def result(self, chunk: Chunk) -> None:
         """Durable on return: the digest of bytes that may leave now. Charges the grant's rows."""
-        await self._charged(chunk.rows, partial(self._put_result, chunk))
+        await self._charged(chunk.rows, len(chunk.data), partial(self._put_result, chunk))
 
     async def finish(self, last: Sequence[Chunk], report: str, *, truncated: bool) -> None:
         """Durable on return: the digests of the last chunks, and the statement's totals, which are
         also its receipt."""
         rows = sum(chunk.rows for chunk in last)
-        await self._charged(rows, partial(self._put_last, last, report, truncated))
+        octets = sum(len(chunk.data) for chunk in last)
+        await self._charged(rows, octets, partial(self._put_last, last, report, truncated))
 
     def _put_result(self, chunk: Chunk) -> asyncio.Future[RecordRef | None]:
         return self._put("result", self._counted(chunk))
@@ -113,26 +118,41 @@ class Statement:
         return written
 
     async def _charged(
-        self, rows: int, put: Callable[[], asyncio.Future[RecordRef | None]]
+        self, rows: int, octets: int, put: Callable[[], asyncio.Future[RecordRef | None]]
     ) -> None:
-        """Count the rows against a grant that has a limit, then record them; once it has begun to
-        the end, even if the caller is cancelled, so that no rows are counted and not recorded."""
-        if self._grant is None or self._grant.max_rows is None or not rows:
+        """Count the rows and bytes against a grant that has a limit, and against quotas, then
+        record them; once it has begun to the end, even if the caller is cancelled, so that nothing
+        is counted and not recorded."""
+        grant = self._grant
+        counted = grant is not None and (
+            (grant.max_rows is not None and rows) or (grant.max_bytes is not None and octets)
+        )
+        if grant is None or not (counted or self.bounds):
             await self._durable(put())
             return
-        self._charging = asyncio.ensure_future(self._charge(self._grant.id, rows, put))
+        charged = grant.id if counted else None
+        self._charging = asyncio.ensure_future(self._charge(charged, rows, octets, put))
         await asyncio.shield(self._charging)
 
     async def _charge(
-        self, grant_id: str, rows: int, put: Callable[[], asyncio.Future[RecordRef | None]]
+        self,
+        grant_id: str | None,
+        rows: int,
+        octets: int,
+        put: Callable[[], asyncio.Future[RecordRef | None]],
     ) -> None:
-        await self._house.grants.charge_rows(grant_id, rows)
+        await self._house.usage.charge(self.bounds, rows, octets)
+        if grant_id is not None:
+            await self._house.grants.charge_rows(grant_id, rows, octets)
         await self._durable(put())
 
     def _put(self, kind: str, body: dict[str, Any]) -> asyncio.Future[RecordRef | None]:
         """Given to the log: it will be written, whatever happens to the caller meanwhile. What this
         object believes of it follows the log, and `_ended` waits for it."""
-        written = self._house.log.put(self._session.id, kind, {"statement_no": self.number, **body})
+        marked = {**self._session.mark, **body}
+        written = self._house.log.put(
+            self._session.id, kind, {"statement_no": self.number, **marked}
+        )
         self._writing = written
         return written
 

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from gateway.errors import LimitExceeded
 from gateway.flows.house import House, Limits
 from gateway.flows.statement import Statement
+from gateway.grants import bounds_of
 from gateway.model import Grant, Identity
 
 #: How often the clocks are looked at, seconds.
@@ -65,8 +66,11 @@ async def watched(house: House, identity: Identity, statement: Statement) -> Asy
         statement.session, identity, statement.connection.name, statement.grant_id, statement.stop
     )
     async with held as grant:
+        bounds = bounds_of(house.limits.quotas, identity, grant)
         watch = Watch(grant, statement, house.limits)
         try:
-            yield watch
+            async with house.usage.statement(bounds):
+                statement.bounds = bounds
+                yield watch
         finally:
             watch.end()

@@ -7,25 +7,35 @@ recorded before it takes effect.
 
 from __future__ import annotations
 
-from gateway.grants.access import AccessRules, AutoApprove
+from gateway.grants.access import AccessRules, AutoApprove, BreakGlass
+from gateway.grants.force import until
 from gateway.grants.lifecycle import Grants
 from gateway.grants.lookups import Lookups
+from gateway.grants.requests import parameters_text
 from gateway.grants.reviews import ReviewPlace, Reviews
 from gateway.grants.sessions import SessionRow, Sessions
 from gateway.grants.standing import Standing
 from gateway.grants.store import ControlStore
+from gateway.grants.usage import Bound, Quota, Usage, bounds_of
 from gateway.grants.watch import Watch
 
 __all__ = [
     "AccessRules",
     "AutoApprove",
+    "Bound",
+    "BreakGlass",
     "ControlStore",
     "Grants",
     "Lookups",
+    "Quota",
     "ReviewPlace",
     "Reviews",
     "SessionRow",
     "Sessions",
     "Standing",
+    "Usage",
     "Watch",
+    "bounds_of",
+    "parameters_text",
+    "until",
 ]

@@ -6,13 +6,14 @@ nobody, never everybody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from gateway.errors import ConfigurationError
 from gateway.model import Identity
 
 MAX_DURATION_S = 366 * 24 * 3600
+MAX_APPROVALS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,22 @@ class AutoApprove:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakGlass:
+    """A request of `who` for `connection` that says it is an emergency begins without approval."""
+
+    name: str  # recorded as "break-glass:NAME"
+    who: tuple[str, ...]
+    connection: str
+    max_duration_s: int
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.connection:
+            raise ConfigurationError("access.break_glass: a rule needs a name and a connection")
+        _check_names(self.who, f"access.break_glass.{self.name}.who")
+        _check_duration(self.max_duration_s, f"access.break_glass.{self.name}.max_duration")
+
+
+@dataclass(frozen=True, slots=True)
 class AccessRules:
     """The `[access]` table of the configuration; empty lists mean nobody."""
 
@@ -39,14 +56,23 @@ class AccessRules:
     auditors: tuple[str, ...] = ()
     auto_approve: tuple[AutoApprove, ...] = ()
     max_duration_s: int = 8 * 3600
+    break_glass: tuple[BreakGlass, ...] = ()
+    approvals: int = 1
+    approvals_on: Mapping[str, int] = field(default_factory=dict)  # where a connection has its own
 
     def __post_init__(self) -> None:
         _check_names(self.approvers, "access.approvers")
         _check_names(self.auditors, "access.auditors")
         _check_duration(self.max_duration_s, "access.max_duration")
-        names = [rule.name for rule in self.auto_approve]
-        if len(set(names)) != len(names):
-            raise ConfigurationError("access.auto_approve: two rules have the same name")
+        for key, rules in (("auto_approve", self.auto_approve), ("break_glass", self.break_glass)):
+            names = [rule.name for rule in rules]
+            if len(set(names)) != len(names):
+                raise ConfigurationError(f"access.{key}: two rules have the same name")
+        for count in (self.approvals, *self.approvals_on.values()):
+            if not 1 <= count <= MAX_APPROVALS:
+                raise ConfigurationError(
+                    f"access.approvals: expected 1 to {MAX_APPROVALS}, got {count}"
+                )
 
     def approves(self, identity: Identity) -> bool:
         return _matches(self.approvers, identity)
@@ -68,6 +94,17 @@ class AccessRules:
             ):
                 return rule
         return None
+
+    def emergency(self, identity: Identity, connection: str) -> BreakGlass | None:
+        """The first rule that lets this identity break the glass of this connection."""
+        for rule in self.break_glass:
+            if rule.connection == connection and _matches(rule.who, identity):
+                return rule
+        return None
+
+    def needed(self, connection: str) -> int:
+        """How many people must approve a request for this connection."""
+        return self.approvals_on.get(connection, self.approvals)
 
 
 def actor_key(identity: Identity) -> str | None:

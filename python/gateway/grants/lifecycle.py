@@ -1,7 +1,7 @@
 """The life of a grant: pending → active → expired | revoked, or pending → denied. No way back.
 
-Refuses approval by a party to the request, any change a rule does not name, and any answer from
-memory: each question is asked of the control store.
+Refuses approval by a party to the request or by one person twice, any change a rule does not name,
+and any answer from memory: each question is asked of the control store.
 
 Order of a change, inside one transaction: the compare-and-swap UPDATE (which holds the row), the
 history line, the record (`on_event`, durable when it returns), then COMMIT. A crash or a failed
@@ -13,6 +13,7 @@ written nothing changes, a revocation included: without a log nothing runs eithe
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,15 +23,16 @@ from gateway.errors import (
     Conflict,
     Forbidden,
     GrantExpired,
+    InvalidRequest,
     LimitExceeded,
     LogUnavailable,
     MaskgateError,
     NoGrant,
-    NotFound,
     Refusal,
 )
 from gateway.grants import records, requests
-from gateway.grants.access import AccessRules, actor_key, parties
+from gateway.grants.access import AccessRules, BreakGlass, actor_key, parties
+from gateway.grants.force import ending, not_found, why_not
 from gateway.grants.store import ControlStore
 from gateway.grants.watch import Watch, Watcher
 from gateway.model import Grant, GrantState, Identity
@@ -42,7 +44,6 @@ T = TypeVar("T")
 MAX_PENDING = 100  # of one identity, give or take requests sent at once: a flood of the approvers
 LIST_LIMIT = 1000
 BY_CLOCK = "clock"
-SKEW = timedelta(seconds=5)  # between the clocks of gateways that share a store
 
 
 def utc_now() -> datetime:
@@ -53,7 +54,8 @@ class Grants:
     """Every question and every change about grants; one object for each gateway process.
 
     `on_event(name, payload)` makes one record durable, or raises and thereby stops the change; the
-    names are `grant.requested`, `.approved`, `.denied`, `.revoked`, `.expired`.
+    names are `grant.requested`, `.endorsed` (one approval of several), `.approved`, `.break_glass`
+    (begun without any), `.denied`, `.revoked`, `.expired`.
     """
 
     def __init__(
@@ -79,69 +81,85 @@ class Grants:
         purpose: str,
         duration_s: int,
         max_rows: int | None = None,
+        *,
+        break_glass: str | None = None,
+        **more: Any,
     ) -> Grant:
-        """Ask for leave; active at once when an auto-approval rule says so, else pending.
+        """Ask for leave; active at once when a rule says so, else pending.
 
-        `tables` are resolved by the caller ("schema.table", or "*" alone). Raises InvalidRequest,
-        or LimitExceeded when too many requests of this identity wait already.
+        `tables` are resolved by the caller ("schema.table", or "*" alone); `more` as in
+        `requests.checked`. `break_glass` is the reason of an emergency: then a rule must allow it,
+        and it begins now or is refused. Raises InvalidRequest, Forbidden, or LimitExceeded when too
+        many requests of this identity wait already.
         """
+        most = self._rules.max_duration_s
         wanted = requests.checked(
-            connection, tables, purpose, duration_s, max_rows, self._rules.max_duration_s
+            connection, tables, purpose, duration_s, max_rows, most, now=self._clock(), **more
         )
-        rule = self._rules.automatic(identity, wanted.connection, wanted.duration_s)
-        grant_id = f"g-{secrets.token_hex(8)}"
+        if break_glass is None:
+            return await self._insert(identity, wanted)
+        return await self._break_glass(identity, wanted, requests.checked_reason(break_glass))
 
-        async def change() -> Grant:
-            async with self._store.transaction() as connection_:
-                waiting = await connection_.fetchval(records.COUNT_PENDING, identity.key)
-                if waiting >= MAX_PENDING:
-                    raise LimitExceeded(
-                        f"{waiting} requests of this identity wait for a decision already.",
-                        hint="Wait for a decision, or withdraw a request: deny it yourself.",
-                    )
-                row = await connection_.fetchrow(
-                    records.INSERT,
-                    grant_id,
-                    identity.key,
-                    actor_key(identity),
-                    wanted.connection,
-                    list(wanted.tables),
-                    wanted.purpose,
-                    self._clock(),
-                    wanted.duration_s,
-                    wanted.max_rows,
-                )
-                await self._record(connection_, row, "requested", identity.key, wanted.purpose)
-                if rule is not None:
-                    row = await self._activate(
-                        connection_, row, f"auto:{rule.name}", "auto-approval rule"
-                    )
-                return records.grant(row)
-
-        return await _to_the_end(change())
+    async def renew(
+        self,
+        grant_id: str,
+        by: Identity,
+        *,
+        purpose: str | None = None,
+        duration_s: int | None = None,
+        ticket: str | None = None,
+    ) -> Grant:
+        """Ask for the scope of one's own grant once more: a request like any other, which has to be
+        approved anew. The old grant stays what it is."""
+        row = await self._row(grant_id)
+        if row["identity"] != by.key:
+            await self.get(grant_id, by)
+            raise Forbidden("Only the holder of a grant asks for it again.")
+        if row["state"] == GrantState.PENDING:
+            raise Conflict(f"The grant {grant_id} waits for a decision already.")
+        wanted = requests.checked(
+            row["connection"],
+            row["tables"],
+            row["purpose"] if purpose is None else purpose,
+            row["duration_s"] if duration_s is None else duration_s,
+            row["max_rows"],
+            self._rules.max_duration_s,
+            now=self._clock(),
+            ticket=row["ticket"] if ticket is None else ticket,
+            hours=row["hours"],
+            columns=json.loads(row["columns"]),
+            statement=row["statement"],
+            params=None if row["parameters"] is None else json.loads(row["parameters"]),
+            max_bytes=row["max_bytes"],
+            max_concurrent=row["max_concurrent"],
+            max_per_minute=row["max_per_minute"],
+        )
+        return await self._insert(by, wanted, renews=grant_id)
 
     async def approve(self, grant_id: str, by: Identity, reason: str) -> Grant:
-        """pending → active from now on, by an approver who is no party to the request."""
+        """One approval, by an approver who is no party to the request and has not approved it yet;
+        the last that is needed makes it active."""
         why = requests.checked_reason(reason)
         if not self._rules.approves(by):
             raise await self._not_an_approver(grant_id, by)
-        row = await self._row(grant_id)
-        asking = {row["identity"], row["actor"]} - {None}
-        if asking & parties(by):
-            raise Forbidden(
-                "Nobody approves a request of their own, or of an agent that acts for them.",
-                hint="Ask another approver.",
-            )
-        if row["duration_s"] > self._rules.max_duration_s:
-            raise Conflict(
-                f"The request is for {row['duration_s']} s; at most {self._rules.max_duration_s} s "
-                "are allowed now.",
-                hint="Deny it and ask for a shorter one.",
-            )
+        await self._row(grant_id)
 
         async def change() -> Grant:
             async with self._store.transaction() as connection:
-                return records.grant(await self._activate(connection, row, by.key, why))
+                row = await connection.fetchrow(records.LOCK, grant_id)
+                before = await connection.fetch(records.APPROVALS, grant_id)
+                self._check_approval(row, before, by)
+                await connection.execute(
+                    records.APPROVE, grant_id, by.key, actor_key(by), self._clock(), why
+                )
+                needed = max(row["approvals_needed"], self._rules.needed(row["connection"]))
+                if len(before) + 1 >= needed:
+                    return records.grant(
+                        await self._activate(connection, row, by.key, why, "approved")
+                    )
+                row = await connection.fetchrow(records.ONE, grant_id)
+                await self._record(connection, row, "endorsed", by.key, why)
+                return records.grant(row)
 
         return await _to_the_end(change())
 
@@ -164,21 +182,27 @@ class Grants:
         ended = [await self._expire(row["id"], moment) for row in due]
         return tuple(grant for grant in ended if grant is not None)
 
-    async def charge_rows(self, grant_id: str, rows: int) -> Grant:
-        """Count `rows` against the grant before they leave; all of them or none.
+    async def charge_rows(self, grant_id: str, rows: int, octets: int = 0) -> Grant:
+        """Count `rows` and bytes against the grant before they leave; all of them or none.
 
         Raises LimitExceeded when they do not fit in what is left over the life of the grant, and
         NoGrant or GrantExpired when it is no longer in force. Atomic over all gateways.
         """
         count = requests.checked_rows(rows)
         now = self._clock()
-        row = await self._store.fetchrow(records.CHARGE, grant_id, count, now)
+        row = await self._store.fetchrow(records.CHARGE, grant_id, count, now, octets)
         if row is not None:
             return records.grant(row)
         present = records.grant(await self._row(grant_id))
         ended = ending(present, now)
         if ended is not None:
             raise ended
+        if present.max_rows is None or present.rows_released + count <= present.max_rows:
+            raise LimitExceeded(
+                f"The grant {grant_id} allows {present.max_bytes} bytes in all; "
+                f"{present.bytes_released} were released and {octets} more do not fit.",
+                hint="Ask for a grant with a higher max_bytes, or select less.",
+            )
         raise LimitExceeded(
             f"The grant {grant_id} allows {present.max_rows} rows in all; "
             f"{present.rows_released} were released and {count} more do not fit.",
@@ -203,19 +227,19 @@ class Grants:
         rows = await self._store.fetch(records.OF_IDENTITY, identity.key, connection, grant_id)
         grants = [records.grant(row) for row in rows]
         for number, grant in enumerate(grants):
-            if grant.state is GrantState.ACTIVE and ending(grant, moment) is not None:
+            if grant.state is GrantState.ACTIVE and isinstance(ending(grant, moment), GrantExpired):
                 # What was once over stays over, even if the clock is set back later.
                 grants[number] = await self._expire(grant.id, moment) or grant
         usable = [grant for grant in grants if ending(grant, moment) is None]
         if usable:
             return max(usable, key=lambda grant: (grant.expires_at or moment, grant.id))
-        raise _why_not(grants, connection, grant_id, moment)
+        raise why_not(grants, connection, grant_id, moment)
 
     async def get(self, grant_id: str, by: Identity) -> Grant:
         """One grant, for its holder, approvers and auditors; NotFound for anybody else."""
         row = await self._row(grant_id)
         if row["identity"] != by.key and not self._rules.sees_all(by):
-            raise _not_found()
+            raise not_found()
         return records.grant(row)
 
     async def list(
@@ -258,13 +282,126 @@ class Grants:
 
         return await _to_the_end(change())
 
-    async def _activate(self, connection: Any, row: Any, by: str, why: str) -> Any:
+    async def _insert(
+        self, identity: Identity, wanted: requests.Wanted, *, renews: str | None = None
+    ) -> Grant:
+        rule = self._rules.automatic(identity, wanted.connection, wanted.duration_s)
+
+        async def change() -> Grant:
+            async with self._store.transaction() as connection:
+                row = await self._pending(connection, identity, wanted, renews, glass=False)
+                if rule is not None:
+                    by = f"auto:{rule.name}"
+                    row = await self._activate(
+                        connection, row, by, "auto-approval rule", "approved"
+                    )
+                return records.grant(row)
+
+        return await _to_the_end(change())
+
+    async def _break_glass(self, identity: Identity, wanted: requests.Wanted, why: str) -> Grant:
+        rule = self._emergency(identity, wanted)
+
+        async def change() -> Grant:
+            async with self._store.transaction() as connection:
+                row = await self._pending(connection, identity, wanted, None, glass=True)
+                by = f"break-glass:{rule.name}"
+                row = await self._activate(connection, row, by, why, "break_glass")
+                return records.grant(row)
+
+        return await _to_the_end(change())
+
+    def _emergency(self, identity: Identity, wanted: requests.Wanted) -> BreakGlass:
+        """The rule by which this request begins at once. Raises Forbidden and InvalidRequest."""
+        rule = self._rules.emergency(identity, wanted.connection)
+        if rule is None:
+            raise Forbidden(
+                f"No rule lets you break the glass of the connection {wanted.connection!r}.",
+                hint="Ask for a grant and have it approved.",
+            )
+        if wanted.duration_s > rule.max_duration_s:
+            raise InvalidRequest(
+                f"A broken glass lasts {rule.max_duration_s} s at most, not {wanted.duration_s} s."
+            )
+        if wanted.begins_at is not None or wanted.hours:
+            raise InvalidRequest("A broken glass begins at once: not_before and hours do not fit.")
+        return rule
+
+    async def _pending(
+        self,
+        connection: Any,
+        identity: Identity,
+        wanted: requests.Wanted,
+        renews: str | None,
+        *,
+        glass: bool,
+    ) -> Any:
+        waiting = await connection.fetchval(records.COUNT_PENDING, identity.key)
+        if waiting >= MAX_PENDING:
+            raise LimitExceeded(
+                f"{waiting} requests of this identity wait for a decision already.",
+                hint="Wait for a decision, or withdraw a request: deny it yourself.",
+            )
+        row = await connection.fetchrow(
+            records.INSERT,
+            f"g-{secrets.token_hex(8)}",
+            identity.key,
+            actor_key(identity),
+            wanted.connection,
+            list(wanted.tables),
+            wanted.purpose,
+            self._clock(),
+            wanted.duration_s,
+            wanted.max_rows,
+            wanted.ticket,
+            wanted.begins_at,
+            list(wanted.hours),
+            self._rules.needed(wanted.connection),
+            glass,
+            renews,
+            wanted.columns,
+            wanted.statement,
+            wanted.parameters,
+            wanted.max_bytes,
+            wanted.max_concurrent,
+            wanted.max_per_minute,
+        )
+        await self._record(connection, row, "requested", identity.key, wanted.purpose)
+        return row
+
+    def _check_approval(self, row: Any, before: Sequence[Any], by: Identity) -> None:
+        """Raises Forbidden and Conflict: whoever asked for it, or approved it, has had his say, and
+        so has everybody who stands behind the same person."""
+        if {row["identity"], row["actor"]} & parties(by):
+            raise Forbidden(
+                "Nobody approves a request of their own, or of an agent that acts for them.",
+                hint="Ask another approver.",
+            )
+        if row["duration_s"] > self._rules.max_duration_s:
+            raise Conflict(
+                f"The request is for {row['duration_s']} s; at most {self._rules.max_duration_s} s "
+                "are allowed now.",
+                hint="Deny it and ask for a shorter one.",
+            )
+        if row["state"] != GrantState.PENDING:
+            raise _wrong_state(row, GrantState.PENDING)
+        if any({one["identity"], one["actor"]} & parties(by) for one in before):
+            raise Conflict(
+                "You, or somebody who acts for you, have approved this request already.",
+                hint="Another approver must approve it as well.",
+            )
+
+    async def _activate(self, connection: Any, row: Any, by: str, why: str, event: str) -> Any:
         now = self._clock()
-        until = now + timedelta(seconds=row["duration_s"])
-        changed = await connection.fetchrow(records.ACTIVATE, row["id"], by, now, until, why)
+        begins = now if row["begins_at"] is None else max(now, row["begins_at"])
+        until = begins + timedelta(seconds=row["duration_s"])
+        changed = await connection.fetchrow(
+            records.ACTIVATE, row["id"], by, now, begins, until, why
+        )
         if changed is None:
             raise await self._conflict(connection, row["id"], GrantState.PENDING)
-        await self._record(connection, changed, "approved", by, why)
+        told = row["identity"] if event == "break_glass" else by
+        await self._record(connection, changed, event, told, why)
         return changed
 
     async def _expire(self, grant_id: str, now: datetime) -> Grant | None:
@@ -300,7 +437,7 @@ class Grants:
         if requests.is_id(grant_id):
             row = await self._store.fetchrow(records.ONE, grant_id)
         if row is None:
-            raise _not_found()
+            raise not_found()
         return row
 
     async def _not_an_approver(self, grant_id: str, by: Identity) -> Refusal:
@@ -309,49 +446,11 @@ class Grants:
         return Forbidden("Only an approver decides about grants.")
 
     async def _conflict(self, connection: Any, grant_id: str, expected: GrantState) -> Conflict:
-        row = await connection.fetchrow(records.ONE, grant_id)
-        return Conflict(f"The grant {grant_id} is {row['state']}; it would have to be {expected}.")
+        return _wrong_state(await connection.fetchrow(records.ONE, grant_id), expected)
 
 
-def ending(grant: Grant, now: datetime) -> Refusal | None:
-    """Why this grant is not in force at `now`, or None while it is."""
-    if grant.state is GrantState.ACTIVE:
-        if grant.expires_at is None or grant.not_before is None or now < grant.not_before - SKEW:
-            return NoGrant(f"The grant {grant.id} is not in force yet.")
-        if now < grant.expires_at:
-            return None
-    if grant.state in (GrantState.ACTIVE, GrantState.EXPIRED):
-        return GrantExpired(
-            f"The grant {grant.id} ended at {records.text_of(grant.expires_at)}.",
-            hint="Ask for a new grant.",
-        )
-    if grant.state is GrantState.PENDING:
-        return NoGrant(
-            f"The grant {grant.id} waits for a decision.",
-            hint="An approver must approve it first.",
-        )
-    why = f" ({grant.reason})" if grant.reason else ""
-    return NoGrant(f"The grant {grant.id} was {grant.state}{why}.", hint="Ask for a new grant.")
-
-
-def _why_not(
-    grants: Sequence[Grant], connection: str, grant_id: str | None, now: datetime
-) -> Refusal:
-    """The reason of the most recent request; the same for a stranger's grant as for none."""
-    if grants:
-        refusal = ending(max(grants, key=lambda grant: grant.requested_at), now)
-        if refusal is not None:
-            return refusal
-    if grant_id is not None:
-        return NoGrant(f"You hold no grant {grant_id} for the connection {connection!r}.")
-    return NoGrant(
-        f"You hold no grant for the connection {connection!r}.",
-        hint="Ask for one: tables, purpose and duration (POST /v1/grants).",
-    )
-
-
-def _not_found() -> NotFound:
-    return NotFound("There is no such grant that you may see.")
+def _wrong_state(row: Any, expected: GrantState) -> Conflict:
+    return Conflict(f"The grant {row['id']} is {row['state']}; it would have to be {expected}.")
 
 
 async def _to_the_end(change: Coroutine[Any, Any, T]) -> T:

@@ -7,6 +7,7 @@ integers of 2^53 or more.
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,13 +15,26 @@ from gateway.model import Grant, GrantState
 
 INSERT = """
 INSERT INTO maskgate.grants (id, identity, actor, connection, tables, purpose, state, requested_at,
-                             duration_s, max_rows)
-VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9) RETURNING *"""
+                             duration_s, max_rows, ticket, begins_at, hours, approvals_needed,
+                             break_glass, renews, columns, statement, parameters, max_bytes,
+                             max_concurrent, max_per_minute)
+VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+        $19, $20, $21) RETURNING *"""
+
+# Holds the row to the end of the transaction: of two approvals at once the second sees the first.
+LOCK = "SELECT * FROM maskgate.grants WHERE id = $1 FOR UPDATE"
+
+# Its trigger counts it in the grant.
+APPROVE = """
+INSERT INTO maskgate.grant_approvals (grant_id, identity, actor, at, reason)
+VALUES ($1, $2, $3, $4, $5)"""
+
+APPROVALS = "SELECT identity, actor FROM maskgate.grant_approvals WHERE grant_id = $1 ORDER BY seq"
 
 ACTIVATE = """
 UPDATE maskgate.grants
-   SET state = 'active', decided_by = $2, decided_at = $3, not_before = $3, expires_at = $4,
-       reason = $5
+   SET state = 'active', decided_by = $2, decided_at = $3, not_before = $4, expires_at = $5,
+       reason = $6
  WHERE id = $1 AND state = 'pending' RETURNING *"""
 
 DECIDE = """
@@ -32,9 +46,10 @@ UPDATE maskgate.grants SET state = 'expired'
  WHERE id = $1 AND state = 'active' AND expires_at <= $2 RETURNING *"""
 
 CHARGE = """
-UPDATE maskgate.grants SET rows_released = rows_released + $2
+UPDATE maskgate.grants SET rows_released = rows_released + $2, bytes_released = bytes_released + $4
  WHERE id = $1 AND state = 'active' AND expires_at > $3
-   AND (max_rows IS NULL OR rows_released + $2 <= max_rows) RETURNING *"""
+   AND (max_rows IS NULL OR rows_released + $2 <= max_rows)
+   AND (max_bytes IS NULL OR bytes_released + $4 <= max_bytes) RETURNING *"""
 
 ADD_EVENT = """
 INSERT INTO maskgate.grant_events (grant_id, at, event, by, reason) VALUES ($1, $2, $3, $4, $5)"""
@@ -85,7 +100,27 @@ def grant(row: Any) -> Grant:
         decided_by=row["decided_by"],
         decided_at=row["decided_at"],
         reason=row["reason"],
+        ticket=row["ticket"],
+        begins_at=row["begins_at"],
+        hours=tuple(row["hours"]),
+        approvals_needed=row["approvals_needed"],
+        approvals=tuple(row["approvals"]),
+        break_glass=row["break_glass"],
+        renews=row["renews"],
+        columns=_columns(row["columns"]),
+        statement=row["statement"],
+        parameters=row["parameters"],
+        max_bytes=row["max_bytes"],
+        bytes_released=row["bytes_released"],
+        max_concurrent=row["max_concurrent"],
+        max_per_minute=row["max_per_minute"],
     )
+
+
+def _columns(stored: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if stored == "{}":
+        return ()
+    return tuple((table, tuple(names)) for table, names in sorted(json.loads(stored).items()))
 
 
 def event(row: Any) -> dict[str, Any]:
@@ -108,12 +143,26 @@ def payload(row: Any, by: str, at: datetime, reason: str | None) -> dict[str, An
         "connection": row["connection"],
         "tables": list(row["tables"]),
         "purpose": row["purpose"],
+        "ticket": row["ticket"],
         "state": row["state"],
         "duration_s": row["duration_s"],
         "not_before": text_of(row["not_before"]),
         "expires_at": text_of(row["expires_at"]),
         "max_rows": row["max_rows"],
         "rows_released": row["rows_released"],
+        "begins_at": text_of(row["begins_at"]),
+        "hours": list(row["hours"]),
+        "approvals_needed": row["approvals_needed"],
+        "approvals": list(row["approvals"]),
+        "break_glass": row["break_glass"],
+        "renews": row["renews"],
+        "columns": json.loads(row["columns"]),
+        "statement": row["statement"],
+        "parameters": row["parameters"],
+        "max_bytes": row["max_bytes"],
+        "bytes_released": row["bytes_released"],
+        "max_concurrent": row["max_concurrent"],
+        "max_per_minute": row["max_per_minute"],
         "by": by,
         "at": text_of(at),
         "reason": reason,

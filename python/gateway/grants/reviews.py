@@ -28,7 +28,7 @@ _DUE = """
 SELECT s.* FROM maskgate.sessions s
  WHERE s.closed_at IS NOT NULL
    AND NOT EXISTS (SELECT FROM maskgate.reviews r WHERE r.session_id = s.id)
- ORDER BY s.closed_at, s.id LIMIT $1"""
+ ORDER BY s.break_glass DESC, s.closed_at, s.id LIMIT $1"""
 
 _DONE = """
 SELECT s.* FROM maskgate.sessions s
@@ -69,7 +69,8 @@ class Reviews:
         ]
 
     async def due(self) -> list[SessionRow]:
-        """Ended sessions that nobody has reviewed, the longest ended first; at most LIST_LIMIT."""
+        """Ended sessions that nobody has reviewed, at most LIST_LIMIT: those of a broken glass
+        first, then the longest ended."""
         return await self._sessions(_DUE)
 
     async def done(self) -> list[SessionRow]:

@@ -21,8 +21,9 @@ from gateway.model import Grant, Identity
 LIST_LIMIT = 1000
 
 _OPEN = """
-INSERT INTO maskgate.sessions (id, identity, actor, connection, grant_id, opened_at, expires_at)
-SELECT $1, identity, $2, connection, id, $3, expires_at FROM maskgate.grants
+INSERT INTO maskgate.sessions (id, identity, actor, connection, grant_id, opened_at, expires_at,
+                               break_glass)
+SELECT $1, identity, $2, connection, id, $3, expires_at, break_glass FROM maskgate.grants
  WHERE id = $4 AND identity = $5 AND connection = $6
    AND state = 'active' AND expires_at > $3
 RETURNING *"""
@@ -67,6 +68,7 @@ class SessionRow:
     expires_at: datetime  # the grant's
     closed_at: datetime | None
     statements: int
+    break_glass: bool  # its grant began without anybody's approval
 
 
 class Sessions:
@@ -152,6 +154,7 @@ def row_of(row: Any) -> SessionRow:
         expires_at=row["expires_at"],
         closed_at=row["closed_at"],
         statements=row["statements"],
+        break_glass=row["break_glass"],
     )
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from gateway.errors import Conflict, MaskgateError, NotFound, Refusal, StoreUnavailable
 from gateway.grants import records
-from gateway.grants.lifecycle import Grants, ending
+from gateway.grants.force import ending
+from gateway.grants.lifecycle import Grants
 from gateway.grants.store import ControlStore
 from gateway.model import Grant, Identity
 

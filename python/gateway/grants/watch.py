@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from gateway.errors import GrantExpired, NoGrant, Refusal, StoreUnavailable
-from gateway.grants import records
+from gateway.grants import hours, records
 from gateway.grants.store import ControlStore
 from gateway.model import Grant, GrantState
 
@@ -34,7 +34,8 @@ class Watch:
         self._told = told
         self._begun = False
         self._state: GrantState | None = None
-        self._expires_at: datetime | None = None
+        self._over_at: datetime | None = None
+        self._hours = False  # it is the grant's hours that are over then
         self._deadline: float | None = None
 
     def register(self) -> None:
@@ -60,9 +61,13 @@ class Watch:
             raise self._refusal()
 
     def _refusal(self) -> Refusal:
+        if self._state is GrantState.EXPIRED and self._hours:
+            return NoGrant(
+                f"The hours of the grant {self.grant_id} ended at {records.text_of(self._over_at)}."
+            )
         if self._state is GrantState.EXPIRED:
             return GrantExpired(
-                f"The grant {self.grant_id} ended at {records.text_of(self._expires_at)}.",
+                f"The grant {self.grant_id} ended at {records.text_of(self._over_at)}.",
                 hint="Ask for a new grant.",
             )
         return NoGrant(f"The grant {self.grant_id} was {self._state}.", hint="Ask for a new grant.")
@@ -72,14 +77,17 @@ class Watch:
         if grant.state is not GrantState.ACTIVE or grant.expires_at is None:
             self.end(grant.state)
             return
-        self._expires_at = grant.expires_at
-        self._deadline = monotonic + (grant.expires_at - now).total_seconds()
+        self._over_at = grant.expires_at
+        if grant.hours:  # they may be over before it is
+            self._over_at = min(grant.expires_at, hours.closes(grant.hours, now) or now)
+            self._hours = self._over_at < grant.expires_at
+        self._deadline = monotonic + (self._over_at - now).total_seconds()
 
     def tick(self, now: datetime, monotonic: float) -> None:
         """End the watch when either clock says so. Called by the watcher."""
-        if self._expires_at is None or self._deadline is None:
+        if self._over_at is None or self._deadline is None:
             return
-        if now >= self._expires_at or monotonic >= self._deadline:
+        if now >= self._over_at or monotonic >= self._deadline:
             self.end(GrantState.EXPIRED)
 
     def end(self, state: GrantState) -> None:

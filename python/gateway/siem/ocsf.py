@@ -1,9 +1,10 @@
 """A record as an event of the Open Cybersecurity Schema Framework 1.6.0.
 
 Statements are Datastore Activity (6005): the intent and the release are a Query, a chunk's result a
-Read. Log-ins are Authentication (3002): the opening of a session, its close, a failed log-in. Every
-record of an agent's session has one event, so that numbers (`unmapped.record`) show a gap; of the
-gateway's own session what is a log-in or a refused statement has one.
+Read. Log-ins are Authentication (3002): the opening of a session, its close, a failed log-in. A
+grant that began without approval is User Access Management (3005). Every record of an agent's
+session has one event, so that numbers (`unmapped.record`) show a gap; of the gateway's own session
+what is a log-in, a refused statement or a broken glass has one.
 
 Refuses to carry what somebody has worded: statements, parameters, purposes, reasons, sentences of
 refusals, names of outputs. Each member below is taken from a record by name; nothing is passed on.
@@ -18,18 +19,25 @@ from typing import Any
 from gateway.model import DurableRecord
 
 VERSION = "1.6.0"
-DATASTORE, AUTHENTICATION = 6005, 3002
-_NAMES = {DATASTORE: "Datastore Activity", AUTHENTICATION: "Authentication"}
+DATASTORE, AUTHENTICATION, ACCESS = 6005, 3002, 3005
+_NAMES = {
+    DATASTORE: "Datastore Activity",
+    AUTHENTICATION: "Authentication",
+    ACCESS: "User Access Management",
+}
 _CATEGORIES = {
     DATASTORE: (6, "Application Activity"),
     AUTHENTICATION: (3, "Identity & Access Management"),
+    ACCESS: (3, "Identity & Access Management"),
 }
 _ACTIVITIES = {
     (DATASTORE, 1): "Read", (DATASTORE, 4): "Query",
     (AUTHENTICATION, 1): "Logon", (AUTHENTICATION, 2): "Logoff",
+    (ACCESS, 1): "Assign Privileges",
 }  # fmt: skip
 _SUCCESS, _FAILURE, _OTHER = (1, "Success"), (2, "Failure"), (99, "Other")
 _INFORMATIONAL, _LOW, _MEDIUM = (1, "Informational"), (2, "Low"), (3, "Medium")
+_CRITICAL = (5, "Critical")
 _MOST_TABLES = 100
 
 #: By type of record: class, activity, status, severity.
@@ -44,6 +52,7 @@ _KINDS: dict[str, tuple[int, int, tuple[int, str], tuple[int, str]]] = {
     "error": (DATASTORE, 4, _FAILURE, _LOW),
     "cancel": (DATASTORE, 4, _OTHER, _INFORMATIONAL),
     "export": (DATASTORE, 1, _SUCCESS, _INFORMATIONAL),
+    "grant.break_glass": (ACCESS, 1, _SUCCESS, _CRITICAL),
 }
 #: The members of an `open` record that its session's events are made of.
 ABOUT_SESSION = (
@@ -77,6 +86,8 @@ def event(
     if not own and who.get("kind") == "gateway":
         return None  # the close of the gateway's own session
     class_uid, activity, status, severity = _KINDS[kind]
+    if kind == "open" and body.get("break_glass") is True:
+        severity = _CRITICAL
     made = {
         **_classified(class_uid, activity, status, severity),
         "time": _milliseconds(record["ts"]),
@@ -101,6 +112,8 @@ def event(
         return made | _authentication(who, body, record["sid"], origin)
     connection = str(who.get("connection"))
     name = connection if connection in connections else "unknown"
+    if class_uid == ACCESS:
+        return made | {"user": _user(who), "privileges": [f"read {name}"]}
     return made | _datastore(record, body, name, template)
 
 
@@ -176,7 +189,8 @@ def _unmapped(
         "record_hash": found.hash,
         "leaf_hash": found.leaf,
         "statement": body.get("statement_no"),
-        "grant": grant.get("id") if isinstance(grant, dict) else None,
+        "grant": grant.get("id") if isinstance(grant, dict) else grant,
+        "break_glass": body.get("break_glass") or None,
         "policy_hash": body.get("policy_hash", who.get("policy_hash")),
         "tables": _tables(body) or None,
         "treatments": _treatments(body) or None,

@@ -173,7 +173,14 @@ class Reading:
     def _reference(self, oid: int, alias: str, selected: frozenset[int]) -> Reference:
         relation = self.relations[oid]
         named = frozenset(relation.attributes) if 0 in selected else selected
-        return Reference(oid, relation.schema, relation.table, alias, relation.kind == "v", named)
+        columns = tuple(
+            relation.attributes[number].name
+            if number in relation.attributes
+            else f"number {number}"
+            for number in sorted(named)
+        )
+        view = relation.kind == "v"
+        return Reference(oid, relation.schema, relation.table, alias, view, named, columns)
 
     @cached_property
     def tables(self) -> tuple[str, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from control import START
 from gateway.errors import InvalidRequest
 from gateway.grants.requests import checked, checked_reason, is_id
 
@@ -16,6 +18,7 @@ GOOD: dict[str, Any] = {
     "duration_s": 60,
     "max_rows": None,
     "max_duration_s": 3600,
+    "now": START,
 }
 
 
@@ -83,3 +86,36 @@ def test_a_reason_says_something() -> None:
 def test_what_cannot_be_an_id(value: Any) -> None:
     assert not is_id(value)
     assert is_id("g-0123456789abcdef")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("ticket", ""),
+        ("ticket", 4711),
+        ("ticket", "T-1\n"),
+        ("ticket", "x" * 201),
+        ("not_before", "tomorrow"),
+        ("not_before", "2026-11-30T08:00:00"),
+        ("not_before", 1795000000),
+        ("not_before", START + timedelta(days=367)),
+        ("hours", "mon 08:00-18:00"),
+        ("hours", ["mon 8:00-18:00"]),
+        ("hours", ["mon 18:00-08:00"]),
+        ("hours", ["sun-mon 08:00-18:00"]),
+        ("hours", ["mon 08:00-24:01"]),
+        ("hours", ["mon 08:00-18:00 CET"]),
+        ("hours", [7]),
+        ("hours", ["mon 08:00-18:00"] * 15),
+    ],
+)
+def test_what_a_request_may_not_say_of_when_and_why(key: str, value: Any) -> None:
+    with pytest.raises(InvalidRequest, match=key):
+        checked(**{**GOOD, key: value})
+
+
+def test_a_beginning_is_kept_in_utc() -> None:
+    wanted = checked(**{**GOOD, "not_before": "2026-11-30T08:00:00+01:00", "ticket": " T-1 "})
+    assert wanted.begins_at is not None
+    assert wanted.begins_at.isoformat() == "2026-11-30T07:00:00+00:00"
+    assert wanted.ticket == "T-1"

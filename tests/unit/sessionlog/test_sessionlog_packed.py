@@ -49,7 +49,7 @@ async def written(directory: Path) -> AsyncIterator[tuple[SessionLog, str]]:
         yield log, sid
     finally:
         log._commits.stop()
-        log._segments.close()
+        log._journal.close()
         os.close(log._lock_fd)
 
 

@@ -86,7 +86,7 @@ async def test_a_frame_that_was_damaged_holds_the_place(tmp_path: Path, which: i
     rest = [one.sid for one in tail.records(lambda: log.synced)] if which == 0 else sids[3:]
     assert [sid for sid in rest if sid in sids] == sids[3:]
     log._commits.stop()
-    log._segments.close()
+    log._journal.close()
     os.close(log._lock_fd)
 
 

@@ -17,16 +17,21 @@ from starlette.types import Receive, Scope, Send
 from gateway.doors.http import metrics
 from gateway.doors.http.body import StrictRoute
 from gateway.doors.http.caller import caller
+from gateway.doors.http.challenge import challenges
 from gateway.doors.http.download import Download
 from gateway.doors.http.problem import gateway_failed, problem
 from gateway.doors.http.stream import QueryAnswer
 from gateway.errors import InvalidRequest, MaskgateError, NotFound
-from gateway.flows import evidence, grant, health, review, schema, session
+from gateway.flows import evidence, grant, health, metadata, review, schema, session
 from gateway.flows.house import House
 from gateway.flows.session import grant_record
 
 #: What keeps its own status; everything else about a request that is wrong is 422.
 _STATUS = {405: 405, 413: 413}
+_SCOPE = (
+    "max_rows", "columns", "statement", "parameters", "max_bytes", "max_concurrent",
+    "max_per_minute", "hours",
+)  # fmt: skip
 _Leaves = Query(ge=0, lt=2**53)
 _QUERY = re.compile(r"/v1/(?:sessions/(?P<session>[^/]+)/)?query")
 
@@ -39,10 +44,25 @@ class _Body(BaseModel):
 
 class GrantRequest(_Body):
     connection: str
-    tables: list[str]
+    tables: list[str | dict[str, Any]]
     purpose: str
     duration_s: int
     max_rows: Annotated[int, Field(gt=0, lt=2**53)] | None = None
+    ticket: str | None = None
+    not_before: str | None = None
+    hours: list[str] = []
+    statement: str | None = None
+    params: list[Any] | None = None
+    max_bytes: int | None = None
+    max_concurrent: int | None = None
+    max_per_minute: int | None = None
+    break_glass: str | None = None  # the reason of an emergency
+
+
+class GrantRenewal(_Body):
+    purpose: str | None = None
+    duration_s: int | None = None
+    ticket: str | None = None
 
 
 class GrantDecision(_Body):
@@ -103,7 +123,7 @@ def create_app(house: House, lifespan: Lifespan | None = None) -> FastAPI:
     )
     app.house = house
     app.router.route_class = StrictRoute
-    _errors(app)
+    _errors(app, house)
     _open_routes(app, house)
     _people_routes(app, house)
     _session_routes(app, house)
@@ -116,16 +136,16 @@ def _grant_answer(found: Any) -> dict[str, Any]:
     scope = {
         "connection": record["connection"],
         "tables": record["tables"],
-        "max_rows": record["max_rows"],
+        **{name: record[name] for name in _SCOPE},
         "actions": ["read"],
     }
     return {**record, "scope": scope, "duration_s": found.duration_s}
 
 
-def _errors(app: FastAPI) -> None:
+def _errors(app: FastAPI, house: House) -> None:
     @app.exception_handler(MaskgateError)
-    async def ours(_: Request, error: MaskgateError) -> Response:
-        return problem(error)
+    async def ours(request: Request, error: MaskgateError) -> Response:
+        return problem(error, challenges=challenges(house, request, error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
@@ -160,6 +180,10 @@ def _open_routes(app: FastAPI, house: House) -> None:
         if late := health.behind(house):
             answer["behind"] = late
         return JSONResponse(answer, status_code=503 if missing else 200)
+
+    @app.get(metadata.PATH)
+    async def protected_resource(request: Request) -> dict[str, Any]:
+        return metadata.protected_resource(house, request.headers.get("host"))
 
     @app.get("/metrics")
     async def prometheus() -> Response:
@@ -202,6 +226,11 @@ def _people_routes(app: FastAPI, house: House) -> None:
     @app.get("/v1/grants/{grant_id}")
     async def one_grant(request: Request, grant_id: str) -> dict[str, Any]:
         return _grant_answer(await grant.show(house, *caller(request), grant_id))
+
+    @app.post("/v1/grants/{grant_id}/renew", status_code=201)
+    async def renew(request: Request, grant_id: str, body: GrantRenewal) -> dict[str, Any]:
+        asked = await grant.renew(house, *caller(request), grant_id, **body.model_dump())
+        return _grant_answer(asked)
 
     @app.post("/v1/grants/{grant_id}/{verb}")
     async def decide(

@@ -1,0 +1,310 @@
+"""Grants over HTTP and the command line: two approvers, renewal, waiting, a broken glass."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from world import AGENT, AUDITOR, OTHER, STEWARD, World, built, verify, wait_until
+
+import servers
+
+SECOND = AUDITOR  # named as an approver beside the group
+
+
+@pytest.fixture(scope="module")
+def ward(newest: servers.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A world with two stewards, both of whom must approve, and a glass to break."""
+    home = tmp_path_factory.mktemp("ward")
+    with built(home, newest, "grant_doors") as world:
+        second = f"{world.issuer.ready['issuer']}#{SECOND}"
+        agent = f"{world.issuer.ready['issuer']}#{AGENT}"
+        text = world.config.read_text()
+        text = text.replace(
+            'approvers = ["group:data-stewards"]',
+            f'approvers = ["group:data-stewards", "{second}"]\napprovals = 2\n'
+            f'break_glass = [{{ who = "{agent}", connection = "clinic", max_duration = "15m" }}]',
+        )
+        text = text.replace("[limits]", '[limits]\nquotas = [{ per = "grant", rows_a_day = 3500 }]')
+        world.config.write_text(text)
+        world.restart()
+        yield world
+
+
+def ask(world: World, **more: Any) -> Any:
+    body = {"connection": "clinic", "tables": ["patient"], "purpose": "totals", "duration_s": 600}
+    return world.call(AGENT, "POST", "/v1/grants", {**body, **more})
+
+
+def command(world: World, who: str, *words: str) -> list[str]:
+    arguments = ["--url", world.url, "--token", world.token(who)]
+    return [sys.executable, "-m", "gateway", "grants", *words, *arguments]
+
+
+def run(world: World, who: str, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(world, who, *words), capture_output=True, text=True, check=False)
+
+
+def test_two_approvals_over_http(ward: World) -> None:
+    asked = ask(ward, ticket="OPS-4711", hours=["mon-sun 00:00-24:00"]).json()
+    assert (asked["state"], asked["approvals_needed"], asked["ticket"]) == (
+        "pending",
+        2,
+        "OPS-4711",
+    )
+    path = f"/v1/grants/{asked['id']}"
+    first = ward.call(STEWARD, "POST", f"{path}/approve", {"reason": "ok"})
+    assert (first.status_code, first.json()["state"]) == (200, "pending")
+    again = ward.call(STEWARD, "POST", f"{path}/approve", {"reason": "ok"})
+    assert (again.status_code, again.json()["code"]) == (409, "conflict")
+    assert ward.call(AGENT, "POST", "/v1/sessions", {"connection": "clinic"}).status_code == 403
+    second = ward.call(SECOND, "POST", f"{path}/approve", {"reason": "ok"}).json()
+    assert (second["state"], len(second["approvals"])) == ("active", 2)
+    ward.close(ward.session(grant=asked["id"]))
+    renewed = ward.call(AGENT, "POST", f"{path}/renew", {}).json()
+    assert (renewed["state"], renewed["renews"]) == ("pending", asked["id"])
+    assert ward.call(OTHER, "POST", f"{path}/renew", {}).status_code == 404
+
+
+COLUMNS = "patient(id, city)"
+
+
+@pytest.fixture(scope="module")
+def narrow(ward: World) -> str:
+    """A session under a grant for two columns of a table, and two of a view."""
+    tables = [COLUMNS, "encounter", {"table": "visits", "columns": ["id", "status"]}]
+    return ward.session(grant=_approved(ward, tables=tables))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select id, city from patient where id < 3",
+        "select count(*) from patient",
+        "select p.city, count(*) from patient p join encounter e on e.patient_id = p.id group by 1",
+        "select id, status from visits where id < 3",
+        "with c as (select id, city as town from patient) select town from c order by id limit 2",
+    ],
+)
+def test_granted_columns_are_read(ward: World, narrow: str, sql: str) -> None:
+    assert ward.query(narrow, sql).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select full_name from patient",
+        "select * from patient",
+        "select id from patient where mrn = 'x'",
+        "select id from patient where exists (select 1 from encounter where patient.dob is null)",
+        "select e.id from encounter e join patient p on p.mrn = e.id::text",
+        "select id from patient order by full_name",
+        "select p from patient p",
+        "select row_to_json(p) from patient p",
+        "select count(p) from patient p",
+        "select count(*) from (select * from patient) s",
+        "with c as (select * from patient) select id from c",
+        "select (select q.phone from patient q where q.id = e.id) from encounter e",
+        "select a.id from patient a join patient b using (id, mrn)",
+        "select id from patient natural join (values ('x')) v(mrn)",
+        "select id from patient group by id having max(dob) is null",
+        "select id, sum(id) over (partition by phone) from patient",
+        "select id from encounter union all select id from patient where notes is null",
+        "select full_name from visits",
+        "select id from visits where full_name is null",
+        "select l.x from patient p, lateral (select p.phone as x) l",
+        "table patient",
+    ],
+)
+def test_another_column_is_out_of_scope_wherever_it_stands(
+    ward: World, narrow: str, sql: str
+) -> None:
+    answer = ward.query(narrow, sql)
+    assert (answer.status_code, answer.json()["code"]) == (403, "out_of_scope"), answer.text
+    assert "is outside the grant, which covers public." in answer.json()["detail"]
+
+
+def test_a_free_text_is_still_read_with_its_row(ward: World) -> None:
+    session = ward.session(grant=_approved(ward, tables=["patient(id, notes)"]))
+    (row,) = ward.rows(session, "select notes from patient where id = 1")
+    assert "900001" not in row["notes"]
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        ["patient()"],
+        ["patient(nothing)"],
+        ["*(id)"],
+        [{"table": "patient"}],
+        [{"table": "patient", "columns": "id"}],
+        [{"table": "patient", "columns": [1]}],
+    ],
+)
+def test_columns_that_are_not_there_are_refused(ward: World, tables: Any) -> None:
+    answer = ask(ward, tables=tables)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request"), answer.text
+
+
+def test_a_grant_for_one_statement_runs_that_and_no_other(ward: World) -> None:
+    sql = "select id from patient\nwhere id <= $1"
+    free = ward.session(grant=_approved(ward, statement=sql))
+    assert len(ward.rows(free, sql, params=[3])) == 3
+    assert len(ward.rows(free, sql, params=[4])) == 4
+    bound = ward.session(grant=_approved(ward, statement=sql, params=[3]))
+    assert len(ward.rows(bound, sql, params=[3])) == 3
+    for session, text, params in (
+        (free, sql + " ", [3]),
+        (free, sql.replace("\n", " "), [3]),
+        (free, "select 1 as one", []),
+        (bound, sql, [4]),
+        (bound, sql, ["3"]),
+        (bound, sql, [3.0]),
+    ):
+        answer = ward.query(session, text, params=params)
+        assert (answer.status_code, answer.json()["code"]) == (403, "out_of_scope"), answer.text
+
+
+def test_bytes_are_counted_over_the_life_of_the_grant(ward: World) -> None:
+    sql = "select id, city from patient order by id"
+    one = len(ward.query(ward.session(grant=_approved(ward)), sql).content)
+    session = ward.session(grant=_approved(ward, max_bytes=one + 10))
+    assert len(ward.query(session, sql).content) == one
+    with pytest.raises(httpx.RemoteProtocolError):  # it ended in the middle
+        ward.query(session, sql)
+    short = ward.session(grant=_approved(ward, max_bytes=one))
+    assert len(ward.query(short, sql).content) == one
+    answer = ward.query(short, sql)
+    assert (answer.status_code, answer.json()["code"]) == (429, "limit_exceeded")
+
+
+def test_a_quota_of_the_configuration_holds(ward: World) -> None:
+    session = ward.session(grant=_approved(ward))
+    for _ in range(3):
+        assert len(ward.rows(session, "select id from patient")) == 1000
+    with pytest.raises(httpx.RemoteProtocolError):
+        ward.query(session, "select id from patient")
+    refused = ward.call(AGENT, "GET", f"/v1/sessions/{session}/statements/4")
+    assert refused.status_code == 404
+    ward.close(session)
+    assert any("3500 rows a day" in record.get("detail", "") for record in ward.records(session))
+
+
+def test_a_grant_s_statements_a_minute_are_counted(ward: World) -> None:
+    session = ward.session(grant=_approved(ward, max_per_minute=2, max_concurrent=1))
+    sql = "select id from patient where id = 1"
+    assert [ward.query(session, sql).status_code for _ in range(2)] == [200, 200]
+    answer = ward.query(session, sql)
+    assert (answer.status_code, answer.json()["code"]) == (429, "limit_exceeded")
+    assert 1 <= int(answer.headers["Retry-After"]) <= 60
+    assert "2 statements a minute" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"not_before": "soon"},
+        {"hours": ["always"]},
+        {"ticket": ""},
+        {"hours": "mon"},
+        {"statement": "select \x00"},
+        {"params": [1]},
+        {"max_bytes": 0},
+        {"max_concurrent": 0},
+        {"max_per_minute": -1},
+    ],
+)
+def test_odd_requests_are_refused_with_a_sentence(ward: World, wrong: dict[str, Any]) -> None:
+    answer = ask(ward, **wrong)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    (key,) = wrong
+    assert key in answer.json()["detail"]
+
+
+def test_a_broken_glass_is_marked_wherever_it_is_seen(ward: World, tmp_path: Path) -> None:
+    earlier = ward.session(grant=_approved(ward))
+    ward.close(earlier)
+    broken = ask(ward, break_glass="patient in the ER").json()
+    assert (broken["state"], broken["break_glass"]) == ("active", True)
+    assert "BREAK-GLASS" in (ward.home / "gateway.err").read_text()
+    session = ward.session(grant=broken["id"])
+    assert len(ward.rows(session, "select id from patient where id < 4")) == 3
+    assert ward.query(session, "select 1 from nothing").status_code == 422
+    ward.close(session)
+    records = ward.records(session)
+    assert {record["type"] for record in records} >= {"open", "intent", "release", "refused"}
+    assert all(record["break_glass"] is True for record in records if record["type"] != "export")
+    bundle = tmp_path / "bundle.zip"
+    bundle.write_bytes(ward.evidence(session))
+    assert verify(bundle, "--trust", str(ward.trust)).returncode == 0
+    due = ward.call(AUDITOR, "GET", "/v1/reviews").json()["items"]
+    assert (due[0]["session"], due[0]["break_glass"]) == (session, True)
+    assert earlier in {one["session"] for one in due[1:]}
+
+
+def _approved(ward: World, **more: Any) -> str:
+    grant = ask(ward, **more).json()["id"]
+    for who in (STEWARD, SECOND):
+        ward.call(who, "POST", f"/v1/grants/{grant}/approve", {"reason": "ok"})
+    return str(grant)
+
+
+def test_nobody_else_breaks_the_glass(ward: World) -> None:
+    body = {"connection": "clinic", "tables": ["*"], "purpose": "x", "duration_s": 60}
+    answer = ward.call(OTHER, "POST", "/v1/grants", {**body, "break_glass": "me too"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+def test_request_waits_until_the_last_approval(ward: World) -> None:
+    words = ("request", "clinic", "patient", "--purpose", "totals", "--wait", "--json")
+    with subprocess.Popen(
+        command(ward, AGENT, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as waiting:
+        assert waiting.stderr is not None
+        line = waiting.stderr.readline()
+        found = re.match(r"(g-[0-9a-f]+): pending, 0 of 2 approvals", line)
+        assert found is not None, line
+        for who in (STEWARD, SECOND):
+            path = f"/v1/grants/{found[1]}/approve"
+            assert ward.call(who, "POST", path, {"reason": "ok"}).status_code == 200
+        out, _ = waiting.communicate(timeout=30)
+    assert waiting.returncode == 0
+    (grant,) = json.loads(out)
+    assert (grant["id"], grant["state"]) == (found[1], "active")
+    listed = run(ward, STEWARD, "list")
+    assert re.search(rf"^{found[1]}  active ", listed.stdout, re.M)
+    renewed = run(ward, AGENT, "renew", found[1], "--wait", "--timeout", "1")
+    assert renewed.returncode == 1
+    assert "nobody decided within 1 s" in renewed.stderr
+    assert f"renews: {found[1]}" in renewed.stdout
+
+
+@pytest.mark.parametrize("how", ["denied", "interrupted"])
+def test_waiting_ends_on_a_no_and_on_ctrl_c(ward: World, how: str) -> None:
+    words = ("request", "clinic", "patient", "--purpose", how, "--wait")
+    with subprocess.Popen(
+        command(ward, AGENT, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as waiting:
+        assert waiting.stderr is not None
+        grant = waiting.stderr.readline().partition(":")[0]
+        if how == "denied":
+            path = f"/v1/grants/{grant}/deny"
+            assert ward.call(STEWARD, "POST", path, {"reason": "no"}).status_code == 200
+        else:
+            waiting.send_signal(signal.SIGINT)
+        out, errors = waiting.communicate(timeout=30)
+    assert waiting.returncode == 1
+    if how == "denied":
+        assert "state: denied" in out
+    else:
+        assert f"stopped waiting; the request {grant} still waits" in errors
+    state = wait_until(lambda: ward.call(AGENT, "GET", f"/v1/grants/{grant}").json()["state"])
+    assert state == ("denied" if how == "denied" else "pending")
