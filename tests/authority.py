@@ -39,7 +39,7 @@ ess_cert_id_alg = sha256
 
 
 def made(
-    name: str, issuer: tuple[x509.Name, Any] | None, *, stamps: bool = True
+    name: str, issuer: tuple[x509.Name, Any] | None, number: int | None = None
 ) -> tuple[Any, Any]:
     """A certificate with its key: a root, or one for time stamping that an issuer signed."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -50,7 +50,7 @@ def made(
         .subject_name(subject)
         .issuer_name(issuer[0] if issuer else subject)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
+        .serial_number(number or x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=2))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
@@ -76,6 +76,8 @@ class Authority:
         for name in ("ours", "other"):
             root, root_key = made(f"{name} root", None)
             signer, key = made(f"{name} signer", (root.subject, root_key))
+            twin, _ = made(f"{name} signer", (root.subject, key), signer.serial_number)
+            (home / f"{name}.twin.pem").write_bytes(pem(twin))
             (home / f"{name}.roots.pem").write_bytes(pem(root))
             (home / f"{name}.pem").write_bytes(pem(signer))
             private = key.private_bytes(
@@ -84,6 +86,9 @@ class Authority:
                 serialization.NoEncryption(),
             )
             (home / f"{name}.key").write_bytes(private)
+        more = [made(f"more {number}", None)[0] for number in range(3)]
+        more.sort(key=lambda one: one.public_bytes(serialization.Encoding.DER), reverse=True)
+        (home / "unordered.pem").write_bytes(b"".join(map(pem, more)))
         for name, digests in (("ts.cnf", "sha256"), ("refuses.cnf", "sha512")):
             (home / name).write_text(CONFIG.format(home=home, digests=digests))
 
@@ -113,6 +118,10 @@ class Authority:
         config = "refuses.cnf" if self.mode == "refused" else "ts.cnf"
         command = ["ts", "-reply", "-config", config, "-queryfile", "query", "-out", "answer"]
         signing = ["-signer", f"{by}.pem", "-inkey", f"{by}.key"]
+        if self.mode == "certificates in any order":
+            signing += ["-chain", "unordered.pem"]
+        if self.mode == "another certificate of one number":
+            signing += ["-chain", f"{by}.twin.pem"]
         subprocess.run(
             [str(OPENSSL), *command, *signing], cwd=self.home, check=True, capture_output=True
         )

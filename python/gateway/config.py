@@ -85,7 +85,7 @@ class CopySettings(_Section):
     secret_key: CredentialPlace
     endpoint: ServiceUrl | None = None  # None: the region's
     region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]{1,40}$")
-    prefix: str = Field(default="", pattern=r"^([A-Za-z0-9._-]+/)*[A-Za-z0-9._-]*$", max_length=200)
+    prefix: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*/)*$", max_length=200)
     mode: Literal["COMPLIANCE", "GOVERNANCE"] = "COMPLIANCE"
     retention_days: int = Field(default=6 * 366, ge=1, le=36_500)
     every: Duration = 300

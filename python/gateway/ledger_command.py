@@ -20,7 +20,7 @@ from rich.text import Text
 from gateway import config, log_wiring
 from gateway.errors import ConfigurationError
 from gateway.sessionlog import SessionLog, copies, retention, survey, timestamps
-from gateway.sessionlog.session import SessionStore
+from gateway.sessionlog.session import SessionStore, parse_id
 from gateway.sessionlog.tiles import LedgerError, Tiles, continues
 
 app = typer.Typer(help="The log's ledger: look at it, verify it, prune.", no_args_is_help=True)
@@ -191,10 +191,13 @@ def list_timestamps(
 
 def _last_leaf(directory: Path, session: str) -> int:
     """The index of the leaf that ended a session. Raises ConfigurationError where none has."""
-    for sid, index in SessionStore(directory / "sessions").kept():
-        if sid == session:
-            return index
-    raise ConfigurationError(f"session {session} has not ended, or its records are not here")
+    parse_id(session)
+    try:
+        about = json.loads((directory / "sessions" / f"{session}.json").read_bytes())
+    except FileNotFoundError:
+        raise ConfigurationError(f"session {session} has not ended, or is not here") from None
+    leaves: dict[str, int] = about["leaves"]
+    return leaves["close"] if "close" in leaves else leaves["recovery"]
 
 
 def _stamps_told(stamps: list[timestamps.Stamp], wrong: list[str], as_json: bool) -> None:

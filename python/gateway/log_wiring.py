@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,8 +20,6 @@ from gateway.sessionlog.tail import Tail
 from gateway.sessionlog.timestamps import Authority, Stamper
 from gateway.siem import FileSink, HttpSink, Shipper, Sink, StdoutSink
 from gateway.sql import Vocabulary
-
-_LOG = logging.getLogger("maskgate")
 
 
 def sealing(path: Path, configuration: Configuration, vocabulary: Vocabulary) -> Sealing | None:
@@ -108,18 +105,18 @@ def bucket(path: Path, configuration: Configuration) -> Bucket | None:
         return Bucket(place)
 
 
-def refuse_unlocked(path: Path, found: Bucket | None) -> None:
+def refuse_unlocked(path: Path, found: Bucket | None) -> str:
     """Raises ConfigurationError when the store says that nothing can be locked there. One that
-    does not answer now is asked again before the first copy."""
-    if found is None:
-        return
+    does not answer is asked again before the first copy: then the sentence that says so."""
     try:
-        found.check()
+        if found is not None:
+            found.check()
     except RefusedError as refused:
         with placed(path, "log", "copies", "bucket"):
             raise ConfigurationError(f"log.copies: {refused}") from None
     except FailedError as failed:
-        _LOG.warning("copies: %s", failed)
+        return f"log.copies: {failed}"
+    return ""
 
 
 def errands(

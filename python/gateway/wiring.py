@@ -157,7 +157,8 @@ async def open_house(
         seal = log_wiring.sealing(path, configuration, vocabulary)
         stampers = log_wiring.authorities(path, configuration)
         copied = log_wiring.bucket(path, configuration)
-        await asyncio.to_thread(log_wiring.refuse_unlocked, path, copied)
+        if away := await asyncio.to_thread(log_wiring.refuse_unlocked, path, copied):
+            _LOG.warning("%s", away)
         with placed(path, "state", "origin" if configuration.state.origin else "log"):
             log = SessionLog.open(
                 log_directory,
@@ -313,7 +314,6 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
     issuers, _ = build_identity(path, configuration)
     log_wiring.sealing(path, configuration, Vocabulary())
     log_wiring.authorities(path, configuration)
-    log_wiring.refuse_unlocked(path, log_wiring.bucket(path, configuration))
     if configuration.siem is not None:
         log_wiring.sink(path, configuration.siem).close()
     wrong: list[str] = []
@@ -344,6 +344,8 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
         anchoring = build_anchoring(path, configuration)
         answers = await asyncio.gather(*map(reachable, anchoring.witnesses))
         wrong += [f"log.witnesses: {sentence}" for sentence in answers if sentence]
+        away = log_wiring.refuse_unlocked(path, log_wiring.bucket(path, configuration))
+        wrong += [away] if away else []
         with placed(path, "issuers"):
             verifier = Verifier(issuers)
         await stack.enter_async_context(verifier)

@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 from authority import Authority, answering, needs_openssl
 from gateway import cli, config, log_wiring
 from gateway.errors import ConfigurationError
-from gateway.sessionlog import SessionLog, timestamps
+from gateway.sessionlog import SessionLog, survey, timestamps
 from gateway.sessionlog.errand import Errand, FailedError
+from gateway.sessionlog.note import LogKey
 from gateway.sessionlog.timestamps import Stamper
 
 pytestmark = needs_openssl
@@ -64,14 +65,20 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+def directory(authority: Authority) -> Path:
+    """Of the log beside it."""
+    return authority.home.parent / "log"
+
+
 def stamper(authority: Authority, log: SessionLog) -> Stamper:
     known = timestamps.Authority.parse(authority.url, authority.roots)
-    return Stamper(log._directory, known, log.newest)
+    return Stamper(directory(authority), known, log.newest)
 
 
-def kept(authority: Authority, log: SessionLog) -> tuple[list[int], list[str]]:
+def kept(authority: Authority) -> tuple[list[int], list[str]]:
     trusted = timestamps.roots(authority.roots)
-    good, bad = timestamps.kept(log._directory, ORIGIN, log._key.verifier, trusted)
+    place = directory(authority)
+    good, bad = timestamps.kept(place, ORIGIN, survey.verifier(place, ORIGIN), trusted)
     return [one.size for one in good], [one.why for one in bad]
 
 
@@ -140,6 +147,7 @@ async def test_an_auditor_needs_nothing_of_ours(
         ("an old nonce", "nonce is not the one"),
         ("an answer of before", "nonce is not the one"),
         ("another authority", "does not verify"),
+        ("another certificate of one number", "one signer with one certificate"),
         ("refused", "did not grant it"),
         ("noise", "is no time stamp"),
         ("too long", "too long"),
@@ -152,20 +160,31 @@ async def test_an_answer_that_does_not_verify_is_not_kept(
 ) -> None:
     one = stamper(authority, log)
     await asyncio.to_thread(one.stamp)
-    first = kept(authority, log)
+    first = kept(authority)
     if mode != "an old nonce":
         await closed_session(log)
     one._last = 0
     authority.mode = mode
     with pytest.raises(FailedError, match=said):
         await asyncio.to_thread(one.stamp)
-    assert kept(authority, log) == first
+    assert kept(authority) == first
     authority.mode = "well"
     await asyncio.to_thread(one.stamp)
     newest = log.newest()
     assert newest is not None
-    sizes, bad = kept(authority, log)
+    sizes, bad = kept(authority)
     assert (sizes[-1], bad) == (newest.size, [])
+
+
+async def test_certificates_in_any_order(authority: Authority, log: SessionLog) -> None:
+    """An authority sends its chain along as CMS allows; the answer is kept as it came."""
+    authority.mode = "certificates in any order"
+    await asyncio.to_thread(stamper(authority, log).stamp)
+    sizes, bad = kept(authority)
+    assert (len(sizes), bad) == (1, [])
+    (token,) = (directory(authority) / "timestamps").glob("*.tsr")
+    assert token.read_bytes() == authority.before
+    assert timestamps._ordered(authority.before) != authority.before
 
 
 async def test_what_somebody_put_there_counts_for_nothing(
@@ -181,26 +200,26 @@ async def test_what_somebody_put_there_counts_for_nothing(
     # An earlier authority's token over the wrong checkpoint; one by another root; a changed byte.
     for forged in (good[early], good[late][:-5] + b"00000", b"", good[late] + b"0"):
         late.write_bytes(forged)
-        assert (await asyncio.to_thread(kept, authority, log))[1] != []
+        assert (await asyncio.to_thread(kept, authority))[1] != []
         code, said = await asyncio.to_thread(listed, tmp_path, "--session", sid)
         assert (code, "no time stamp covers" in said) == (1, True)
     authority.mode = "another authority"
     query = authority.requests[1]
     late.write_bytes(await asyncio.to_thread(authority.reply, query))
-    assert kept(authority, log)[0] == [int(early.name[:16])]
+    assert kept(authority)[0] == [int(early.name[:16])]
     late.write_bytes(good[late])
     assert (await asyncio.to_thread(listed, tmp_path, "--session", sid))[0] == 0
     # A checkpoint of another history: signed by the key, stamped, and not of this ledger.
     checkpoint = late.with_name(f"{late.name[:16]}.checkpoint")
     newest = log.newest()
     assert newest is not None
-    other = log._key.sign_checkpoint(newest.size, bytes(32)).note
+    other = LogKey.load(folder.parent / "key", ORIGIN).sign_checkpoint(newest.size, bytes(32)).note
     checkpoint.write_bytes(other)
     authority.mode = "well"
     request = timestamps.tsp.TimestampRequestBuilder().data(other)
     built = request.hash_algorithm(timestamps.tsp.HashAlgorithm.SHA256).build()
     late.write_bytes(await asyncio.to_thread(authority.reply, built.as_bytes()))
-    assert (await asyncio.to_thread(kept, authority, log))[1] == []
+    assert (await asyncio.to_thread(kept, authority))[1] == []
     code, said = await asyncio.to_thread(listed, tmp_path)
     assert (code, "does not continue its checkpoint" in said) == (1, True)
 
@@ -221,7 +240,7 @@ async def test_the_errand_tries_again_and_stamps_the_last_checkpoint(
     await asyncio.to_thread(errand.stop)
     newest = log.newest()
     assert newest is not None
-    assert kept(authority, log)[0][-1] == newest.size
+    assert kept(authority)[0][-1] == newest.size
 
 
 def test_roots_that_are_none_are_named_with_their_line(

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import httpx
 import rfc3161_client as tsp
-from cryptography.x509 import Certificate, load_pem_x509_certificates
+from cryptography.x509 import Certificate, load_der_x509_certificate, load_pem_x509_certificates
 from rfc3161_client.errors import VerificationError
 
 from gateway.errors import ConfigurationError
@@ -106,7 +106,7 @@ def verify(
     and leads to one of these roots, and imprint and nonce are as asked for.
     """
     try:
-        response = tsp.decode_timestamp_response(reply)
+        response = tsp.decode_timestamp_response(_ordered(reply))
         if tsp.PKIStatus(response.status) is not tsp.PKIStatus.GRANTED:
             raise UnverifiedError("the authority did not grant it")
         info = response.tst_info
@@ -114,6 +114,7 @@ def verify(
             raise UnverifiedError("its imprint is of another hash than SHA-256")
         if nonce is not None and info.nonce != nonce:
             raise UnverifiedError("its nonce is not the one that was sent")
+        _one_signer(response)
         verifier = tsp.VerifierBuilder(roots=list(dict.fromkeys(trusted))).build()
         verifier.verify(response, hashlib.sha256(note).digest())
         return info.gen_time.astimezone(UTC)
@@ -121,9 +122,53 @@ def verify(
         raise
     except VerificationError as reason:
         # Sentences of the package's own, and of OpenSSL's about the chain.
-        raise UnverifiedError(f"it does not verify: {str(reason)[:200]}") from None
+        said = re.sub(r"[^ -~]+", " ", str(reason))[:200]
+        raise UnverifiedError(f"it does not verify: {said}") from None
     except Exception as reason:
         raise UnverifiedError(f"it is no time stamp ({type(reason).__name__})") from None
+
+
+def _ordered(reply: bytes) -> bytes:
+    """The same reply with its certificates in the order of DER.
+
+    The package refuses any other, which CMS allows and OpenSSL gives. No signature covers it.
+    """
+    whole = _parts(reply, 0, len(reply))[0]
+    token = _parts(reply, *whole[2:])[1:]
+    if not token:
+        return reply  # a refusal has none
+    content = _parts(reply, *token[0][2:])[1]
+    signed = _parts(reply, *content[2:])[0]
+    for tag, _, begin, end in _parts(reply, *signed[2:]):
+        if tag == 0xA0:
+            found = [reply[at:stop] for _, at, _, stop in _parts(reply, begin, end)]
+            return reply[:begin] + b"".join(sorted(found)) + reply[end:]
+    return reply
+
+
+def _parts(data: bytes, at: int, end: int) -> list[tuple[int, int, int, int]]:
+    """The elements that stand here: tag, where it begins, its content begins, and it ends."""
+    found = []
+    while at < end:
+        tag, length, begin = data[at], data[at + 1], at + 2
+        if length > 0x80:
+            begin += length & 0x7F
+            length = int.from_bytes(data[at + 2 : begin])
+        if length == 0x80 or begin + length > end:
+            raise UnverifiedError("it is no time stamp in DER")
+        found.append((tag, at, begin, begin + length))
+        at = begin + length
+    return found
+
+
+def _one_signer(response: tsp.TimeStampResponse) -> None:
+    """Raises UnverifiedError unless one certificate in it can be the signer's: of two with one
+    issuer and number, the one whose purpose is looked at need not be the one that signed."""
+    signed = response.signed_data
+    names = [(one.issuer, one.serial_number) for one in signed.signer_infos]
+    known = [load_der_x509_certificate(one) for one in signed.certificates]
+    if len(names) != 1 or [(one.issuer, one.serial_number) for one in known].count(names[0]) != 1:
+        raise UnverifiedError("it does not name one signer with one certificate")
 
 
 class Stamper:
