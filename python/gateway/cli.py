@@ -13,7 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 import gateway.auditor.verify as verifier
-from gateway import evidence_command, ledger_command, mask_command, seal_command, wiring
+from gateway import (
+    evidence_command,
+    ledger_command,
+    login_command,
+    mask_command,
+    seal_command,
+    wiring,
+)
 from gateway import witness as witnessing
 from gateway.arguments import (
     DEFAULT_URL,
@@ -28,9 +35,10 @@ from gateway.arguments import (
     cell,
     show,
 )
-from gateway.client import Client, ClientError, RefusedError
+from gateway.client import Bearer, Client, ClientError, RefusedError
 from gateway.errors import ConfigurationError, MaskgateError
 from gateway.evidence import fast
+from gateway.oauth import SignInError
 
 app = typer.Typer(
     help="A gateway between AI agents and a PostgreSQL that holds PHI: "
@@ -99,6 +107,8 @@ def verify(context: typer.Context) -> None:
 
 
 app.command("mask")(mask_command.mask)
+app.command("login")(login_command.login)
+app.command("logout")(login_command.logout)
 app.command("review")(evidence_command.review)
 keygen_app.command("auditor")(seal_command.keygen)
 sessions_app.command("unseal")(seal_command.unseal)
@@ -254,7 +264,7 @@ def grantsshow(
         show([client.get(f"/v1/grants/{grant}")], as_json)
 
 
-def _decide(verb: str, grant: str, reason: str, token: str, url: str, as_json: bool) -> None:
+def _decide(verb: str, grant: str, reason: str, token: Bearer, url: str, as_json: bool) -> None:
     with Client(url, token) as client:
         show([client.post(f"/v1/grants/{grant}/{verb}", {"reason": reason})], as_json)
 
@@ -349,7 +359,7 @@ def main() -> None:
         sys.exit(_failed(f"{error.code or error.status}: {error.detail}", 1, error.hint))
     except MaskgateError as error:
         sys.exit(_failed(error.detail, 1, error.hint))
-    except ClientError as error:
+    except (ClientError, SignInError) as error:
         sys.exit(_failed(str(error), 1))
 
 
