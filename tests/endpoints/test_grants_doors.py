@@ -33,9 +33,7 @@ def ward(newest: servers.Server, tmp_path_factory: pytest.TempPathFactory) -> It
             f'approvers = ["group:data-stewards", "{second}"]\napprovals = 2\n'
             f'break_glass = [{{ who = "{agent}", connection = "clinic", max_duration = "15m" }}]',
         )
-        text = text.replace(
-            "[limits]", '[limits]\nquotas = [{ per = "grant", rows_a_day = 3500 }]'
-        )
+        text = text.replace("[limits]", '[limits]\nquotas = [{ per = "grant", rows_a_day = 3500 }]')
         world.config.write_text(text)
         world.restart()
         yield world
@@ -154,6 +152,49 @@ def test_a_free_text_is_still_read_with_its_row(ward: World) -> None:
 def test_columns_that_are_not_there_are_refused(ward: World, tables: Any) -> None:
     answer = ask(ward, tables=tables)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request"), answer.text
+
+
+def test_rows_that_an_approver_has_left_out_are_not_there(ward: World) -> None:
+    asked = ask(ward, filters={"patient": "city = 'Boston'"}).json()
+    assert asked["scope"]["filters"] == {"public.patient": "city = 'Boston'"}
+    path = f"/v1/grants/{asked['id']}"
+    body = {"reason": "ok", "filters": {"public.patient": "id <= 30"}}
+    assert ward.call(STEWARD, "POST", f"{path}/approve", body).status_code == 200
+    approved = ward.call(SECOND, "POST", f"{path}/approve", {"reason": "ok"}).json()
+    session = ward.session(grant=asked["id"])
+    rows = ward.rows(session, "select id, city, full_name from patient")
+    assert len(rows) == 10
+    assert {row["city"] for row in rows} == {"Boston"}
+    assert ward.rows(session, "select count(*) as n, min(1000 / (id - 31)) as q from patient") == [
+        {"n": 10, "q": -1000}
+    ]
+    refused = ward.query(session, "select id from visits")
+    assert refused.status_code == 403, refused.text
+    ward.close(session)
+    intent = next(one for one in ward.records(session) if one["type"] == "intent")
+    assert intent["statement"] == "select id, city, full_name from patient"
+    predicate = "(city = 'Boston') AND (id <= 30)"
+    assert approved["filters"] == {"public.patient": predicate}
+    assert f"WHERE ({predicate}) OFFSET 0)" in intent["server_text"]
+    assert f"public.patient: the grant covers rows where {predicate}" in intent["notes"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "code"),
+    [
+        ({"patient": "full_name = 'Nadia Planted1'"}, "protected_use"),
+        ({"patient": "1 / id > 0"}, "invalid_request"),
+        ({"patient": "nothing = 1"}, "invalid_request"),
+        ({"encounter": "id = 1"}, "invalid_request"),
+        ({"patient": "id = 1", "public.patient": "id = 2"}, "invalid_request"),
+        ({"patient": "exists (select 1 from payroll)"}, "invalid_request"),
+    ],
+)
+def test_a_filter_that_cannot_be_kept_to_is_refused(
+    ward: World, filters: dict[str, str], code: str
+) -> None:
+    answer = ask(ward, filters=filters)
+    assert (answer.status_code, answer.json()["code"]) == (422, code), answer.text
 
 
 def test_a_grant_for_one_statement_runs_that_and_no_other(ward: World) -> None:

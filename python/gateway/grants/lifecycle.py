@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -128,6 +128,7 @@ class Grants:
             ticket=row["ticket"] if ticket is None else ticket,
             hours=row["hours"],
             columns=json.loads(row["columns"]),
+            filters=json.loads(row["filters"]),
             statement=row["statement"],
             params=None if row["parameters"] is None else json.loads(row["parameters"]),
             max_bytes=row["max_bytes"],
@@ -136,9 +137,12 @@ class Grants:
         )
         return await self._insert(by, wanted, renews=grant_id)
 
-    async def approve(self, grant_id: str, by: Identity, reason: str) -> Grant:
+    async def approve(
+        self, grant_id: str, by: Identity, reason: str, filters: Mapping[str, str] | None = None
+    ) -> Grant:
         """One approval, by an approver who is no party to the request and has not approved it yet;
-        the last that is needed makes it active."""
+        the last that is needed makes it active. `filters`, a checked predicate for each table, are
+        added to those that it has."""
         why = requests.checked_reason(reason)
         if not self._rules.approves(by):
             raise await self._not_an_approver(grant_id, by)
@@ -149,6 +153,9 @@ class Grants:
                 row = await connection.fetchrow(records.LOCK, grant_id)
                 before = await connection.fetch(records.APPROVALS, grant_id)
                 self._check_approval(row, before, by)
+                if filters:
+                    narrowed = narrow(json.loads(row["filters"]), filters)
+                    row = await connection.fetchrow(records.NARROW, grant_id, json.dumps(narrowed))
                 await connection.execute(
                     records.APPROVE, grant_id, by.key, actor_key(by), self._clock(), why
                 )
@@ -365,6 +372,7 @@ class Grants:
             wanted.max_bytes,
             wanted.max_concurrent,
             wanted.max_per_minute,
+            wanted.filters,
         )
         await self._record(connection, row, "requested", identity.key, wanted.purpose)
         return row
@@ -447,6 +455,17 @@ class Grants:
 
     async def _conflict(self, connection: Any, grant_id: str, expected: GrantState) -> Conflict:
         return _wrong_state(await connection.fetchrow(records.ONE, grant_id), expected)
+
+
+def narrow(filters: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Both must let a row through; the guard of the control store knows this form."""
+    return {
+        **filters,
+        **{
+            table: f"({filters[table]}) AND ({predicate})" if table in filters else predicate
+            for table, predicate in more.items()
+        },
+    }
 
 
 def _wrong_state(row: Any, expected: GrantState) -> Conflict:
