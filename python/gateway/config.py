@@ -88,9 +88,15 @@ def _target(value: str) -> str:
     return value
 
 
+def _hook(value: str) -> str:
+    if not _target(value).startswith(("http://", "https://")):
+        raise ValueError("write https://…")
+    return value
+
+
 def _secret_place(value: str) -> str:
     if not re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+", value):
-        raise ValueError("write env:NAME or file:PATH, which hold the field Authorization")
+        raise ValueError("write env:NAME or file:PATH, where the secret is")
     return value
 
 
@@ -215,12 +221,19 @@ class BreakGlass(_Section):
     max_duration: Duration = 900
 
 
+class WebhookSettings(_Section):
+    url: Annotated[str, AfterValidator(_hook)]
+    secret: Annotated[str, AfterValidator(_secret_place)]
+    ca: str | None = None  # PEM file of the authorities that its certificate comes from
+
+
 class AccessSettings(_Section):
     auditors: list[Principal] = []
     approvers: list[Principal] = []
     approvals: int = Field(default=1, ge=1, le=16)  # how many people must approve a request
     auto_approve: list[AutoApprove] = []
     break_glass: list[BreakGlass] = []
+    webhooks: list[WebhookSettings] = []
     max_duration: Duration = 8 * 3600
 
 

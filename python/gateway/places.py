@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.errors import ConfigurationError
 
-_SECRET_KEYS = {"dsn", "admin_dsn", "control", "token_key", "authorization"}
+_SECRET_KEYS = {"dsn", "admin_dsn", "control", "token_key", "authorization", "secret"}
 
 
 @contextmanager

@@ -16,18 +16,17 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import httpx
 import uvicorn
 import uvloop
 
-from gateway import config, diagnostics, log_wiring
+from gateway import config, diagnostics, grants_wiring, log_wiring
 from gateway.config import Configuration, ConnectionSettings
 from gateway.doors.http import BoundedProtocol, create_app
 from gateway.errors import ConfigurationError, MaskgateError
@@ -39,8 +38,6 @@ from gateway.flows.possible import impossible
 from gateway.flows.session import Desk, close_left_over
 from gateway.grants import (
     AccessRules,
-    AutoApprove,
-    BreakGlass,
     ControlStore,
     Grants,
     Lookups,
@@ -49,6 +46,7 @@ from gateway.grants import (
     Sessions,
     Standing,
     Usage,
+    Webhooks,
 )
 from gateway.identity import IssuerConfig, Verifier
 from gateway.masking import load_token_key
@@ -186,7 +184,8 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
                     await connection.analysis.names.learn(transaction)
                     if seal is not None or siem is not None:
                         await vocabulary.learn(transaction)
-        grants = Grants(store, rules, recorder(log), _now)
+        webhooks = Webhooks(store, await grants_wiring.hooks(stack, path, configuration))
+        grants = Grants(store, rules, grants_wiring.recorder(log), _now, webhooks)
         stack.push_async_callback(grants.close)
         house = House(
             version=version("maskgate"),
@@ -224,13 +223,13 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
         left = await close_left_over(house)
         if left:
             _LOG.warning("%d sessions that a crash had left open are closed", left)
-        clock = asyncio.create_task(_clock(house))
+        tasks = [asyncio.create_task(_clock(house)), asyncio.create_task(webhooks.run())]
         try:
             yield house
         finally:
-            clock.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await clock
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             if log.healthy:
                 await house.desk.close_all(house, "the gateway is stopping")
 
@@ -308,6 +307,7 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
     wrong: list[str] = []
     loose: list[str] = []
     async with contextlib.AsyncExitStack() as stack:
+        await grants_wiring.hooks(stack, path, configuration)
         for name, settings in configuration.connections.items():
             try:
                 connection = await _connection(
@@ -414,28 +414,7 @@ def build_identity(
             if any(one.issuer == earlier.issuer for earlier in issuers):
                 raise ConfigurationError(f"issuer {one.issuer!r}: listed twice")
             issuers.append(IssuerConfig(**one.model_dump()))
-    access = configuration.access
-    with placed(path, "access"):
-        rules = AccessRules(
-            approvers=tuple(access.approvers),
-            auditors=tuple(access.auditors),
-            auto_approve=tuple(
-                AutoApprove(f"rule-{number}", (rule.who,), rule.connection, int(rule.max_duration))
-                for number, rule in enumerate(access.auto_approve, start=1)
-            ),
-            max_duration_s=int(access.max_duration),
-            break_glass=tuple(
-                BreakGlass(f"rule-{number}", (rule.who,), rule.connection, int(rule.max_duration))
-                for number, rule in enumerate(access.break_glass, start=1)
-            ),
-            approvals=access.approvals,
-            approvals_on={
-                name: settings.approvals
-                for name, settings in configuration.connections.items()
-                if settings.approvals is not None
-            },
-        )
-    return issuers, rules
+    return issuers, grants_wiring.rules(path, configuration)
 
 
 def build_anchoring(path: Path, configuration: Configuration) -> Anchoring:
@@ -453,20 +432,6 @@ def build_anchoring(path: Path, configuration: Configuration) -> Anchoring:
     return Anchoring(
         tuple(witnesses), settings.enough, float(within) if within is not None else None
     )
-
-
-def recorder(log: SessionLog) -> Callable[[str, dict[str, Any]], Awaitable[None]]:
-    """What the grants room calls before a change takes effect: durable when it returns."""
-
-    async def record(name: str, payload: dict[str, Any]) -> None:
-        await log.event(name, payload)
-        if name == "grant.break_glass":
-            _LOG.critical(
-                "BREAK-GLASS: %s reads %s until %s under grant %s, without approval",
-                payload["identity"], payload["connection"], payload["expires_at"], payload["grant"],
-            )  # fmt: skip
-
-    return record
 
 
 def _write_trust(path: Path, log: SessionLog) -> None:

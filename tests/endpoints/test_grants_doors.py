@@ -16,6 +16,7 @@ import pytest
 from world import AGENT, AUDITOR, OTHER, STEWARD, World, built, verify, wait_until
 
 import servers
+from receiver import Receiver
 
 SECOND = AUDITOR  # named as an approver beside the group
 
@@ -34,9 +35,16 @@ def ward(newest: servers.Server, tmp_path_factory: pytest.TempPathFactory) -> It
             f'break_glass = [{{ who = "{agent}", connection = "clinic", max_duration = "15m" }}]',
         )
         text = text.replace("[limits]", '[limits]\nquotas = [{ per = "grant", rows_a_day = 3500 }]')
+        receiver = Receiver()
+        receiver.start()
+        (home / "hook").write_text("a secret of thirty-two characters\n")
+        hook = f'webhooks = [{{ url = "{receiver.url}", secret = "file:hook" }}]'
+        text = text.replace("approvals = 2\n", f"approvals = 2\n{hook}\n")
         world.config.write_text(text)
         world.restart()
+        world.receiver = receiver
         yield world
+        receiver.stop()
 
 
 def ask(world: World, **more: Any) -> Any:
@@ -249,6 +257,24 @@ def test_a_grant_s_statements_a_minute_are_counted(ward: World) -> None:
     assert (answer.status_code, answer.json()["code"]) == (429, "limit_exceeded")
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
     assert "2 statements a minute" in answer.json()["detail"]
+
+
+def test_a_webhook_hears_of_it_and_of_no_purpose(ward: World) -> None:
+    grant = _approved(ward, purpose="chart of Nadia Planted")
+    events = wait_until(
+        lambda: (
+            (found := [e for e in ward.receiver.events if e["grant"] == grant])
+            and len(found) == 3
+            and found
+        )
+    )
+    assert [event["event"] for event in events] == [
+        "grant.requested",
+        "grant.endorsed",
+        "grant.approved",
+    ]
+    assert "Nadia" not in json.dumps(ward.receiver.events)
+    assert ward.receiver.headers["Maskgate-Signature"].startswith("v1=")
 
 
 @pytest.mark.parametrize(

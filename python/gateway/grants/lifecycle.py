@@ -35,6 +35,7 @@ from gateway.grants.access import AccessRules, BreakGlass, actor_key, parties
 from gateway.grants.force import ending, not_found, why_not
 from gateway.grants.store import ControlStore
 from gateway.grants.watch import Watch, Watcher
+from gateway.grants.webhooks import Webhooks
 from gateway.model import Grant, GrantState, Identity
 
 Clock = Callable[[], datetime]
@@ -59,12 +60,18 @@ class Grants:
     """
 
     def __init__(
-        self, store: ControlStore, rules: AccessRules, on_event: OnEvent, clock: Clock = utc_now
+        self,
+        store: ControlStore,
+        rules: AccessRules,
+        on_event: OnEvent,
+        clock: Clock = utc_now,
+        webhooks: Webhooks | None = None,
     ) -> None:
         self._store = store
         self._rules = rules
         self._on_event = on_event
         self._clock = clock
+        self._webhooks = webhooks
         self._watcher = Watcher(store, clock)
 
     async def close(self) -> None:
@@ -431,6 +438,8 @@ class Grants:
         """The history line in this transaction, then the record outside it, durable first."""
         at = self._clock()
         await connection.execute(records.ADD_EVENT, row["id"], at, event, by, reason)
+        if self._webhooks is not None:
+            await self._webhooks.put(connection, row, event, by, at)
         try:
             await self._on_event(f"grant.{event}", records.payload(row, by, at, reason))
         except MaskgateError:
