@@ -125,6 +125,8 @@ ASKED = [
     "select o.id from of_visit o join patient p on p.id = o.patient_id order by 1",
     "table patient",
     "select relname from pg_class where relname = 'patient'",
+    "select table_name from information_schema.tables where table_name = 'patient'",
+    "select tablename from pg_tables where tablename = 'patient'",
     "select patient.id from patient order by patient.n",
     "select public.patient.id from public.patient order by 1",
     'select "patient"."id" from "public"."patient" order by 1',
@@ -198,7 +200,7 @@ async def both(sides: tuple[Corridor, Corridor], sql: str, grant: Any = FILTERED
 async def test_hidden_rows_change_no_answer(sides: tuple[Corridor, Corridor], sql: str) -> None:
     answer = await both(sides, sql)
     assert answer.code == "ok", (answer.detail, answer.hint)
-    if "event" not in sql and "parent" not in sql and "patient" in sql and "pg_class" not in sql:
+    if "event" not in sql and "parent" not in sql and "patient" in sql and "name from" not in sql:
         assert "AS maskgate_row" in answer.ran
         assert any("the grant covers rows where" in note for note in answer.decision)
 
@@ -231,6 +233,19 @@ async def test_a_fence_that_the_planner_sees_through_is_found_out(
         one, other = [await side.ask(sql, grant=FILTERED) for side in sides]
         told += one != other
     assert told >= 1
+
+
+async def test_a_fence_that_a_later_rewriting_loses_is_found_out(
+    sides: tuple[Corridor, Corridor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gateway.flows import query
+
+    async def loses(analysis: Any, *_: Any) -> Any:
+        return replace(analysis, server_text=analysis.server_text.replace("OFFSET 0", "OFFSET 1"))
+
+    monkeypatch.setattr(query, "mask_at_source", loses)
+    answer = await both(sides, "select upper(name) from patient")
+    assert (answer.code, "cannot be kept to them" in answer.detail) == ("out_of_scope", True)
 
 
 _SOURCES = ("patient p", "visit v join patient p on p.id = v.patient_id", "only patient p",

@@ -22,6 +22,7 @@ from gateway.policy import decide, to_bring, to_hide
 from gateway.sql import (
     analyse,
     bring_along,
+    check_kept,
     keep_order_untold,
     keep_to_rows,
     mask_at_source,
@@ -85,9 +86,9 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             check_columns(grant, analysis)
             if grant.filters:
                 # Only the granted rows: the text with its fences goes through (3) as a whole.
-                analysis = await keep_to_rows(
-                    analysis, grant.filters, transaction, connection.analysis
-                )
+                settings = connection.analysis
+                analysis = await keep_to_rows(analysis, grant.filters, transaction, settings)
+            fenced = analysis
             policy = connection.policy.for_groups(identity.groups)
             if wanted := to_bring(analysis, policy):
                 # Free text comes with the columns of its row that it is read with, or not at all.
@@ -100,6 +101,7 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
                 analysis = await without_dependents(analysis, hidden, transaction, settings)
                 if hidden := to_hide(grant, analysis, policy):
                     analysis = await mask_at_source(analysis, hidden, transaction, settings)
+            check_kept(fenced, analysis, grant.filters)
             analysis = with_filters_told(grant, analysis)
             decision = decide(grant, analysis, policy)
             if decision.raw:

@@ -29,6 +29,7 @@ from gateway.sql import clauses, guards, lineage, rewriting, structure
 from gateway.sql import statement as statements
 from gateway.sql.analyse import Settings, attempt
 from gateway.sql.clauses import Unreadable
+from gateway.sql.functions import FIRST_USER_OID
 from gateway.sql.rewriting import Field, Replacement, quoted
 from gateway.sql.scanner import Kind
 from gateway.sql.server import Server
@@ -157,6 +158,15 @@ async def keep_to_rows(
     return limited
 
 
+def check_kept(fenced: Analysis, last: Analysis, filters: Sequence[tuple[str, str]]) -> None:
+    """Raises OutOfScope unless what will run has every fence of the `fenced` statement; what came
+    after it, to mask at source, may only have worked around them."""
+    for table, predicate in filters:
+        end = _end(predicate)
+        if last.server_text.count(end) != fenced.filled_text.count(end):
+            raise _unsupported([table])
+
+
 def _check_text(predicate: str) -> None:
     """Raises InvalidRequest unless the text is conditions within its own parentheses."""
     if len(predicate) > MAX_PREDICATE:
@@ -195,7 +205,7 @@ async def _check_others(analysis: Analysis, table: str, oid: int, server: Server
     family = {row["oid"] for row in await server.fetch(_FAMILY, oid)}
     relations = await structure.relations(server, {one.relation for one in analysis.references})
     for one in relations.values():
-        if one.oid == oid:
+        if one.oid == oid or one.oid < FIRST_USER_OID:
             continue
         below = {one.oid}
         if one.kind in ("v", "m"):
