@@ -35,7 +35,7 @@ from gateway.arguments import (
     cell,
     show,
 )
-from gateway.client import Bearer, Client, ClientError, RefusedError
+from gateway.client import Client, ClientError, RefusedError
 from gateway.errors import ConfigurationError, MaskgateError
 from gateway.evidence import fast
 from gateway.oauth import SignInError

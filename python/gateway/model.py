@@ -87,6 +87,7 @@ class Grant:
     break_glass: bool = False  # began without anybody's approval
     renews: str | None = None  # the grant whose scope it asks for again
     columns: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of tables of which not all are granted
+    filters: tuple[tuple[str, str], ...] = ()  # of tables of which not all rows are granted
     statement: str | None = None  # no other text is run
     parameters: str | None = None  # nor with others than these, as JSON
     max_bytes: int | None = None  # released over the life of the grant

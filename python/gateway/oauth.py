@@ -19,8 +19,8 @@ from urllib.parse import quote_plus, urlsplit
 
 import httpx
 
-from gateway.config import is_loopback
 from gateway.proof_key import ProofKey
+from gateway.values import is_loopback
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 INTERVAL_S = 5  # between two polls, where the issuer names none (RFC 8628, 3.2 and 3.5)
