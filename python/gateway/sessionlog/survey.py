@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import ConfigurationError
-from gateway.sessionlog import wal
-from gateway.sessionlog.merkle import Frontier, leaf_hash
-from gateway.sessionlog.note import Checkpoint, LogKey, NoteError
+from gateway.sessionlog import proofs, wal
+from gateway.sessionlog.epochs import Certificate
+from gateway.sessionlog.merkle import Frontier, inclusion_proof, leaf_hash
+from gateway.sessionlog.note import Checkpoint, LogKey, Note, NoteError, VerifierKey
 from gateway.sessionlog.tiles import LedgerError, Tiles
 
 
@@ -35,6 +36,8 @@ class Survey:
     running: int = 0  # sessions that no leaf has ended
     pruned: int = 0
     files: int = 0  # of ended sessions, held against their leaves
+    epochs: int = 0  # certificates, numbered from 1 without a gap
+    epoch: dict[str, Any] | None = None  # that signs now: number, key, from which size, since when
     wrong: list[str] = field(default_factory=list)
 
 
@@ -60,13 +63,16 @@ def survey(directory: Path, origin: str) -> Survey:
     """
     kept = _kept(directory / "wal")  # first: a start that goes on meanwhile makes files of them
     signed = checkpoint(directory, origin)
-    key = LogKey.load(directory / "key", origin).vkey
-    found = Survey(origin, key, signed.size, signed.root.hex())
+    key = LogKey.load(directory / "key", origin).verifier
+    found = Survey(origin, key.vkey, signed.size, signed.root.hex())
     tiles, tree, ended = Tiles(directory / "ledger"), Frontier(), _Sessions(found)
+    epochs = _Epochs(found, key)
     try:
         for index, data in enumerate(tiles.leaves(signed.size)):
             tree.append(leaf_hash(data))
-            ended.take(index, data)
+            leaf = ended.take(index, data)
+            epochs.take(index, data, leaf)
+        epochs.finish(signed)
         if tree.root() != signed.root:
             found.wrong.append("the leaves do not make the root that the checkpoint signs")
         if Frontier.read(tiles.node, signed.size).root() != signed.root:
@@ -76,6 +82,30 @@ def survey(directory: Path, origin: str) -> Survey:
         return found
     ended.finish(directory / "sessions", signed.size if kept is None else kept)
     return found
+
+
+def prove(directory: Path, origin: str, index: int) -> bytes:
+    """The proof of one leaf as a C2SP tlog-proof: under the newest checkpoint that witnesses have
+    cosigned when it covers the leaf, else under the newest. Raises ConfigurationError."""
+    newest = checkpoint(directory, origin)
+    if index >= newest.size:
+        raise ConfigurationError(f"leaf {index}: the ledger has {newest.size} leaves")
+    tiles, size, note = Tiles(directory / "ledger"), newest.size, newest.note
+    try:
+        cosigned = (directory / "ledger" / "cosigned").read_bytes()
+        parsed = Note.parse(cosigned)
+        parsed.signed_by((LogKey.load(directory / "key", origin).verifier,))
+        if index < parsed.size <= newest.size:
+            size, note = parsed.size, cosigned
+    except FileNotFoundError:
+        pass
+    except NoteError as reason:
+        raise ConfigurationError(f"{directory / 'ledger' / 'cosigned'}: {reason}") from None
+    try:
+        way = inclusion_proof(tiles.node, index, size)
+        return proofs.tlog_proof(index, tiles.leaf(index), way, note)
+    except (LedgerError, OSError) as reason:
+        raise ConfigurationError(f"session log {directory}: {reason}") from None
 
 
 def _kept(directory: Path) -> int | None:
@@ -90,6 +120,51 @@ def _kept(directory: Path) -> int | None:
     return None
 
 
+class _Epochs:
+    """What the leaves say of who signs: each certificate the log's, each number the next."""
+
+    def __init__(self, found: Survey, key: VerifierKey) -> None:
+        self._found, self._key = found, key
+        self._newest: Certificate | None = None
+        self._last = False  # the last leaf names the epoch that signs
+
+    def take(self, index: int, data: bytes, leaf: dict[str, Any]) -> None:
+        found, newest = self._found, self._newest
+        self._last = leaf.get("type") == "checkpoint"
+        if leaf.get("type") == "epoch":
+            try:
+                made = Certificate.parse(index, data, self._key)
+            except LedgerError as reason:
+                found.wrong.append(str(reason))
+                return
+            if made.number != found.epochs + 1:
+                found.wrong.append(
+                    f"leaf {index} certifies epoch {made.number}, expected {found.epochs + 1}"
+                )
+            self._newest, found.epochs = made, made.number
+        elif self._last and (
+            newest is None
+            or (leaf.get("epoch"), leaf.get("certificate")) != (newest.number, newest.index)
+        ):
+            found.wrong.append(f"leaf {index} names another epoch than the one in force")
+
+    def finish(self, signed: Checkpoint) -> None:
+        """The newest checkpoint is signed by the epoch in force."""
+        found, newest = self._found, self._newest
+        if newest is None:
+            return
+        found.epoch = {
+            "from": newest.start, "key": newest.key.vkey, "number": newest.number,
+            "since": newest.ts,
+        }  # fmt: skip
+        try:
+            newest.check(Note.parse(signed.note))
+        except NoteError as reason:
+            found.wrong.append(f"the newest checkpoint: {reason}")
+        if not self._last:
+            found.wrong.append("the last leaf under the newest checkpoint names no epoch")
+
+
 class _Sessions:
     """What the leaves say of each session."""
 
@@ -100,14 +175,15 @@ class _Sessions:
         self._ended: dict[str, dict[str, Any]] = {}
         self._pruned: set[str] = set()
 
-    def take(self, index: int, data: bytes) -> None:
+    def take(self, index: int, data: bytes) -> dict[str, Any]:
+        """The leaf; an empty one when it is none."""
         found = self._found
         try:
             leaf = json.loads(data)
             kind, ts = str(leaf["type"]), str(leaf["ts"])
         except (ValueError, KeyError, TypeError, RecursionError):
             found.wrong.append(f"leaf {index} is no leaf")
-            return
+            return {}
         found.leaves[kind] = found.leaves.get(kind, 0) + 1
         found.first, found.last = found.first or ts, ts
         sid = leaf.get("sid")
@@ -127,6 +203,7 @@ class _Sessions:
             self._pruned.add(str(sid))
         elif sid is not None:
             self._grown(index, kind, str(sid), leaf)
+        return dict(leaf)
 
     def _grown(self, index: int, kind: str, sid: str, leaf: dict[str, Any]) -> None:
         before, records = self._open.get(sid), leaf.get("n")
