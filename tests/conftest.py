@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import servers
 
-# The same examples each time: chance finds new ones in `make fuzz` (--hypothesis-profile=chance), not in
-# somebody else's build.
+# The same examples each time: chance finds new ones in `make fuzz` (--hypothesis-profile=chance),
+# not in somebody else's build.
 settings.register_profile("chance", derandomize=False)
 settings.register_profile("same", derandomize=True)
 settings.load_profile("same")

@@ -17,6 +17,7 @@ from gateway import (
     evidence_command,
     grants_command,
     ledger_command,
+    login_command,
     mask_command,
     seal_command,
     wiring,
@@ -37,6 +38,7 @@ from gateway.arguments import (
 from gateway.client import Client, ClientError, RefusedError
 from gateway.errors import ConfigurationError, MaskgateError
 from gateway.evidence import fast
+from gateway.oauth import SignInError
 
 app = typer.Typer(
     help="A gateway between AI agents and a PostgreSQL that holds PHI: "
@@ -104,6 +106,8 @@ def verify(context: typer.Context) -> None:
 
 
 app.command("mask")(mask_command.mask)
+app.command("login")(login_command.login)
+app.command("logout")(login_command.logout)
 app.command("review")(evidence_command.review)
 keygen_app.command("auditor")(seal_command.keygen)
 sessions_app.command("unseal")(seal_command.unseal)
@@ -279,7 +283,7 @@ def main() -> None:
         sys.exit(_failed(f"{error.code or error.status}: {error.detail}", 1, error.hint))
     except MaskgateError as error:
         sys.exit(_failed(error.detail, 1, error.hint))
-    except ClientError as error:
+    except (ClientError, SignInError) as error:
         sys.exit(_failed(str(error), 1))
 
 

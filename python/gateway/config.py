@@ -8,128 +8,40 @@ or `file:PATH` and are resolved by `resolve`.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 import ssl
 import tomllib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway import places
 from gateway.errors import ConfigurationError
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_SCHEMES = ("postgresql://", "postgres://")
-
-
-def _seconds(value: int | str) -> int:
-    """Seconds from 900, "900s", "15m", "8h" or "1d"."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        seconds = value
-    else:
-        found = re.fullmatch(r"(\d{1,9})([smhd])", str(value))
-        if found is None:
-            raise ValueError('write a duration as "15m", "8h" or "1d"')
-        seconds = int(found[1]) * _UNITS[found[2]]
-    if not 1 <= seconds <= 366 * 86400:
-        raise ValueError("a duration is at least one second and at most 366 days")
-    return seconds
-
-
-def _principal(value: str) -> str:
-    if not re.fullmatch(r"group:.+|https?://[^\s#]+#.+", value):
-        raise ValueError("write group:NAME or ISSUER#SUBJECT")
-    return value
-
-
-def _dsn(value: str) -> str:
-    """An address of PostgreSQL, or where it is kept; never repeated, it may hold a password."""
-    kept = re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+", value)
-    if kept is None and not value.startswith(_SCHEMES):
-        raise ValueError("write env:NAME, file:PATH or postgresql://…")
-    return value
-
-
-def _control(value: str) -> str:
-    if value == "embedded":
-        return value
-    try:
-        return _dsn(value)
-    except ValueError:
-        raise ValueError('write "embedded", env:NAME, file:PATH or postgresql://…') from None
-
-
-def _key_file(value: str) -> str:
-    if not re.fullmatch(r"file:.+", value):
-        raise ValueError("write file:PATH")
-    return value
-
-
-def _target(value: str) -> str:
-    """Where events go. An address holds no secret: what an endpoint wants is `authorization`."""
-    if value == "stdout" or re.fullmatch(r"file:.+", value):
-        return value
-    try:
-        url = urlsplit(value)
-        host, _ = url.hostname, url.port
-    except ValueError:
-        host = None
-    if not host or url.scheme not in ("http", "https"):
-        raise ValueError('write "stdout", file:PATH or https://…')
-    if url.username or url.password:
-        raise ValueError("a password belongs into authorization, not into the address")
-    if url.scheme == "http" and not is_loopback(host):
-        raise ValueError("http:// to another machine has no TLS: write https://…")
-    return value
-
-
-def _hook(value: str) -> str:
-    if not _target(value).startswith(("http://", "https://")):
-        raise ValueError("write https://…")
-    return value
-
-
-def _secret_place(value: str) -> str:
-    if not re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+", value):
-        raise ValueError("write env:NAME or file:PATH, where the secret is")
-    return value
-
-
-def _identifier(value: str) -> str:
-    """A name as PostgreSQL keeps it; a longer one would be cut and name something else."""
-    if not value or value != value.strip() or not value.isprintable():
-        raise ValueError("a name of PostgreSQL is not empty and has no surrounding blanks")
-    if len(value.encode("utf-8", "replace")) > 63:
-        raise ValueError("a name of PostgreSQL has at most 63 bytes")
-    return value
-
-
-def _schema(value: str) -> str:
-    if _identifier(value).startswith("$") or value.lower().startswith("pg_temp"):
-        raise ValueError("name the schema itself: $user and pg_temp differ from login to login")
-    return value
-
-
-def _role(value: str) -> str:
-    if _identifier(value).lower() in ("none", "public"):
-        raise ValueError("PostgreSQL has no role of that name: it stands for something else")
-    return value
-
-
-def _schemas(value: list[str]) -> list[str]:
-    if not value or len(set(value)) != len(value):
-        raise ValueError("name at least one schema, and each once")
-    return value
-
-
-Duration = Annotated[int | str, AfterValidator(_seconds)]
-Principal = Annotated[str, AfterValidator(_principal)]
-Dsn = Annotated[str, AfterValidator(_dsn)]
+from gateway.values import (
+    SCHEMES,
+    AuthorityUrl,
+    Control,
+    CredentialPlace,
+    Dsn,
+    Duration,
+    Hook,
+    KeyFile,
+    Most,
+    Name,
+    Names,
+    Principal,
+    PublicUrl,
+    Role,
+    SearchPath,
+    SecretPlace,
+    ServiceUrl,
+    Target,
+    is_loopback,
+)
 
 
 class _Section(BaseModel):
@@ -138,6 +50,7 @@ class _Section(BaseModel):
 
 class ServerSettings(_Section):
     listen: str = "127.0.0.1:8080"
+    public_url: PublicUrl | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
     allow_development_issuer: bool = False
@@ -149,29 +62,35 @@ class ServerSettings(_Section):
 
 
 class StateSettings(_Section):
-    control: Annotated[str, AfterValidator(_control)] = "embedded"
+    control: Control = "embedded"
     log: str = "state/log"
     data: str = "state/postgres"  # where the embedded control store lives
     origin: str | None = None  # the log's name for auditors; default: the listen address
 
 
-def _witness_url(value: str) -> str:
-    """A witness is believed for what it signs; that it stops the log is said by the answer alone,
-    which nobody on the way may write."""
-    found = re.fullmatch(
-        r"(https?)://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[^?#\s]*)?", value
-    )
-    if found is None:
-        raise ValueError("write https://host:port/path, without user, query and fragment")
-    if found[1] == "http" and not is_loopback(found[2].strip("[]")):
-        raise ValueError("http on a loopback address only; write https://…")
-    return value
-
-
 class WitnessSettings(_Section):
-    url: Annotated[str, AfterValidator(_witness_url)]
+    url: ServiceUrl
     vkey: str
     ca: str | None = None  # PEM file of the authority of its certificate
+
+
+class TimestampSettings(_Section):
+    url: AuthorityUrl
+    roots: str  # PEM file of the roots that its tokens must lead to
+    ca: str | None = None  # PEM file of the authority of its address
+
+
+class CopySettings(_Section):
+    bucket: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+    access_key: CredentialPlace
+    secret_key: CredentialPlace
+    endpoint: ServiceUrl | None = None  # None: the region's
+    region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]{1,40}$")
+    prefix: str = Field(default="", pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*/)*$", max_length=200)
+    mode: Literal["COMPLIANCE", "GOVERNANCE"] = "COMPLIANCE"
+    retention_days: int = Field(default=6 * 366, ge=1, le=36_500)
+    every: Duration = 300
+    ca: str | None = None  # PEM file of the authority of the endpoint's certificate
 
 
 class LogSettings(_Section):
@@ -181,6 +100,9 @@ class LogSettings(_Section):
     witnesses: list[WitnessSettings] = []
     quorum: int | None = Field(default=None, ge=1)  # default: more than half of the witnesses
     require_within: Duration | None = None
+    timestamps: list[TimestampSettings] = []
+    timestamp_every: Duration = 3600
+    copies: CopySettings | None = None
 
     @property
     def enough(self) -> int:
@@ -190,22 +112,27 @@ class LogSettings(_Section):
 
 
 class SiemSettings(_Section):
-    target: Annotated[str, AfterValidator(_target)]
-    authorization: Annotated[str, AfterValidator(_secret_place)] | None = None
+    target: Target
+    authorization: SecretPlace | None = None
     ca: str | None = None  # PEM file of the authorities that the endpoint's certificate comes from
     behind: Duration = 300  # after which /readyz says so
 
 
 class MaskingSettings(_Section):
-    token_key: Annotated[str, AfterValidator(_key_file)] = "file:state/token.key"  # noqa: S105 - a place
+    token_key: KeyFile = "file:state/token.key"  # noqa: S105 - a place
     key_id: str = Field(default="k1", pattern=r"^[a-z0-9]{1,8}$")
 
 
 class IssuerSettings(_Section):
     issuer: str
-    audience: str = "maskgate"
+    audience: Names = ["maskgate"]
+    authorized_parties: list[str] = []
     identity_claim: str = "sub"
+    actor_claim: str = "act"
     groups_claim: str = "groups"
+    groups: dict[str, str] | None = None  # the issuer's names to the gateway's
+    require_dpop: bool = False
+    ca: str | None = None  # PEM file of the authorities of its certificate
     development: bool = False
 
 
@@ -222,8 +149,8 @@ class BreakGlass(_Section):
 
 
 class WebhookSettings(_Section):
-    url: Annotated[str, AfterValidator(_hook)]
-    secret: Annotated[str, AfterValidator(_secret_place)]
+    url: Hook
+    secret: SecretPlace
     ca: str | None = None  # PEM file of the authorities that its certificate comes from
 
 
@@ -237,16 +164,13 @@ class AccessSettings(_Section):
     max_duration: Duration = 8 * 3600
 
 
-_Most = Annotated[int | None, Field(ge=1, lt=2**53)]
-
-
 class QuotaSettings(_Section):
     per: Literal["identity", "connection", "grant"]
     connection: str | None = None
     concurrent: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     per_minute: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
-    rows_a_day: _Most = None
-    bytes_a_day: _Most = None
+    rows_a_day: Most = None
+    bytes_a_day: Most = None
 
 
 class LimitSettings(_Section):
@@ -264,15 +188,14 @@ class ConnectionSettings(_Section):
     dsn: Dsn
     admin_dsn: Dsn | None = None
     # A pre-made role with the tables' rights; SET LOCAL ROLE around the COPY.
-    role: Annotated[str, AfterValidator(_role)] | None = None
+    role: Role | None = None
     # One with the clear columns only, where they are all it takes.
-    clear_role: Annotated[str, AfterValidator(_role)] | None = None
+    clear_role: Role | None = None
     approvals: int | None = Field(default=None, ge=1, le=16)  # instead of access.approvals
+    require_dpop: bool = False
     # Keep analysed statements, literals included, out of the server's own log.
     quiet_server_log: bool = False
-    search_path: Annotated[
-        list[Annotated[str, AfterValidator(_schema)]], AfterValidator(_schemas)
-    ] = ["public"]
+    search_path: SearchPath = ["public"]
     unclassified: Literal["redact", "null", "deny"] = "redact"
     expressions: Literal["mask-at-source", "refuse"] = "mask-at-source"
     text: Literal["scan", "clear"] = "scan"
@@ -295,10 +218,6 @@ class DictionarySettings(_Section):
     clear: bool = True
 
 
-#: What reports count by: no detector, no column could be taken for it.
-_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-
-
 class Configuration(_Section):
     server: ServerSettings = ServerSettings()
     state: StateSettings = StateSettings()
@@ -309,13 +228,17 @@ class Configuration(_Section):
     limits: LimitSettings = LimitSettings()
     issuers: list[IssuerSettings]
     connections: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")], ConnectionSettings]
-    patterns: dict[_Name, PatternSettings] = {}
-    dictionaries: dict[_Name, DictionarySettings] = {}
+    patterns: dict[Name, PatternSettings] = {}
+    dictionaries: dict[Name, DictionarySettings] = {}
 
     @property
     def log_origin(self) -> str:
         """The log's name for auditors."""
         return self.state.origin or f"maskgate/{self.server.listen}"
+
+
+#: Makes the error of a key, its value and why.
+_Wrong = Callable[[tuple[str | int, ...], object, str], ConfigurationError]
 
 
 def load(path: Path) -> Configuration:
@@ -334,10 +257,11 @@ def load(path: Path) -> Configuration:
     except ValidationError as error:
         lines = [places.sentence(path, text, data, item) for item in error.errors()]
         raise ConfigurationError("\n".join(lines)) from error
-    _check_server(path, text, configuration)
-    _check_witnesses(path, text, configuration.log)
-    _check_access(path, text, configuration)
-    _check_statements(path, text, configuration.log)
+    wrong = partial(places.wrong, path, text)
+    _check_server(path.parent, wrong, configuration)
+    _check_witnesses(wrong, configuration.log)
+    _check_access(wrong, configuration)
+    _check_statements(wrong, configuration.log)
     return configuration
 
 
@@ -345,7 +269,7 @@ def resolve(value: str, base: Path) -> str:
     """The database's address: the value itself, or what `env:NAME` or `file:PATH` point at."""
     kind, _, name = value.partition(":")
     found = _found(value, base)
-    if not found.startswith(_SCHEMES):
+    if not found.startswith(SCHEMES):
         raise ConfigurationError(f"{kind}:{name} does not hold an address postgresql://…")
     return found
 
@@ -375,19 +299,7 @@ def _found(value: str, base: Path) -> str:
     return found
 
 
-def is_loopback(host: str | None) -> bool:
-    """Whether `host` is this machine alone: a loopback address or the name `localhost`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
-
-
-def _check_server(path: Path, text: str, configuration: Configuration) -> None:
-    wrong = partial(places.wrong, path, text)
-
+def _check_server(base: Path, wrong: _Wrong, configuration: Configuration) -> None:
     server = configuration.server
     try:
         host, port = server.address
@@ -398,7 +310,7 @@ def _check_server(path: Path, text: str, configuration: Configuration) -> None:
     if bool(server.tls_cert) != bool(server.tls_key):
         raise wrong(("server", "listen"), server.listen, "tls_cert and tls_key go together")
     for key, name in (("tls_cert", server.tls_cert), ("tls_key", server.tls_key)):
-        if name is not None and not (path.parent / name).is_file():
+        if name is not None and not (base / name).is_file():
             raise wrong(("server", key), name, "there is no such file")
     if not is_loopback(host) and not (server.tls_cert and server.tls_key):
         raise wrong(
@@ -422,7 +334,7 @@ def _check_server(path: Path, text: str, configuration: Configuration) -> None:
         try:
             # An empty password: a key that needs one would be asked for on a terminal.
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-                path.parent / server.tls_cert, path.parent / server.tls_key, password=""
+                base / server.tls_cert, base / server.tls_key, password=""
             )
         except (ssl.SSLError, ValueError, OSError):
             raise wrong(
@@ -432,30 +344,28 @@ def _check_server(path: Path, text: str, configuration: Configuration) -> None:
             ) from None
 
 
-def _check_witnesses(path: Path, text: str, log: LogSettings) -> None:
+def _check_witnesses(wrong: _Wrong, log: LogSettings) -> None:
     """A quorum that nobody can reach would be found out by the first refusal."""
     count = len(log.witnesses)
     if log.enough > count:
         said = f"there are {count} witnesses" if count else "there is no [[log.witnesses]]"
-        raise places.wrong(path, text, ("log", "quorum"), log.quorum, said)
+        raise wrong(("log", "quorum"), log.quorum, said)
     if log.require_within is not None and not count:
         why = "there is no [[log.witnesses]]"
-        raise places.wrong(path, text, ("log", "require_within"), log.require_within, why)
+        raise wrong(("log", "require_within"), log.require_within, why)
     for index, one in enumerate(log.witnesses):
         if any(one.vkey == earlier.vkey for earlier in log.witnesses[:index]):
-            raise places.wrong(
-                path, text, ("log", "witnesses", index, "vkey"), one.vkey, "listed twice"
-            )
+            raise wrong(("log", "witnesses", index, "vkey"), one.vkey, "listed twice")
 
 
-def _check_access(path: Path, text: str, configuration: Configuration) -> None:
+def _check_access(wrong: _Wrong, configuration: Configuration) -> None:
     """A rule that can never apply is a mistake that somebody would find out too late."""
     access = configuration.access
     for index, quota in enumerate(configuration.limits.quotas):
         if quota.connection is not None and quota.connection not in configuration.connections:
             known = ", ".join(sorted(configuration.connections))
             where = ("limits", "quotas", index, "connection")
-            raise places.wrong(path, text, where, quota.connection, f"no connection but {known}")
+            raise wrong(where, quota.connection, f"no connection but {known}")
     rules: list[tuple[tuple[str | int, ...], AutoApprove | BreakGlass]] = [
         *((("access", "auto_approve", n), rule) for n, rule in enumerate(access.auto_approve)),
         *((("access", "break_glass", n), rule) for n, rule in enumerate(access.break_glass)),
@@ -463,29 +373,21 @@ def _check_access(path: Path, text: str, configuration: Configuration) -> None:
     for keys, rule in rules:
         if rule.connection not in configuration.connections:
             known = ", ".join(sorted(configuration.connections))
-            raise places.wrong(
-                path, text, (*keys, "connection"), rule.connection, f"no connection but {known}"
-            )
+            raise wrong((*keys, "connection"), rule.connection, f"no connection but {known}")
         if int(rule.max_duration) > int(access.max_duration):
-            raise places.wrong(
-                path,
-                text,
+            raise wrong(
                 (*keys, "max_duration"),
                 rule.max_duration,
                 f"longer than access.max_duration, {access.max_duration} s",
             )
 
 
-def _check_statements(path: Path, text: str, log: LogSettings) -> None:
+def _check_statements(wrong: _Wrong, log: LogSettings) -> None:
     """What is sealed is sealed to somebody."""
     if log.statements == "sealed" and log.auditor_key is None:
-        raise places.wrong(
-            path, text, ("log", "statements"), log.statements, "needs auditor_key to seal to"
-        )
+        raise wrong(("log", "statements"), log.statements, "needs auditor_key to seal to")
     if log.statements == "verbatim" and log.auditor_key is not None:
-        raise places.wrong(
-            path,
-            text,
+        raise wrong(
             ("log", "auditor_key"),
             log.auditor_key,
             'nothing is sealed to it unless statements = "sealed"',

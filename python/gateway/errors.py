@@ -53,9 +53,17 @@ class Refusal(MaskgateError):
 
 
 class Unauthenticated(Refusal):
+    """`error` is what RFC 6750 (section 3.1) and RFC 9449 (7.1) call it; None: nothing was sent."""
+
     code = "unauthenticated"
     status = 401
     title = "No valid credential"
+
+    def __init__(
+        self, detail: str, *, hint: str | None = None, error: str | None = "invalid_token"
+    ) -> None:
+        super().__init__(detail, hint=hint)
+        self.error = error
 
 
 class Forbidden(Refusal):

@@ -5,16 +5,15 @@ Refuses to leave half a file: what is written stands under its name when all of 
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated, BinaryIO
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
 
+from gateway.appearing import appearing
 from gateway.arguments import DEFAULT_URL, ERR, OUT, AsJson, Token, Url, optional_name, show
 from gateway.auditor import collection as verifier
 from gateway.client import BrokenStreamError, Client, ClientError
@@ -24,22 +23,16 @@ app = typer.Typer(help="Evidence of several sessions at once.", no_args_is_help=
 _BLOCK = 512
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write: it replaces `path`, synced, when the block ends well, and is gone when not.
+# A bundle holds statements word for word, and so whatever they name.
+_OWNERS = 0o600
+
+
+def whole_file(path: Path) -> AbstractContextManager[BinaryIO]:
+    """A file to write, for its owner alone: it replaces `path` when the block ends well.
 
     Raises OSError as writing does.
     """
-    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    return appearing(path, force=True, mode=_OWNERS)
 
 
 def save(client: Client, selection: dict[str, str], path: Path) -> tuple[int, int]:

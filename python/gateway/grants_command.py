@@ -14,7 +14,7 @@ from rich.text import Text
 
 from gateway.arguments import DEFAULT_URL, ERR, OUT, AsJson, Connection, GrantId, Token, Url, cell
 from gateway.arguments import show as print_items
-from gateway.client import Client, UnreachableError
+from gateway.client import Bearer, Client, UnreachableError
 
 app = typer.Typer(help="Ask for access, decide about it, end it.", no_args_is_help=True)
 
@@ -172,7 +172,7 @@ def revoke(
 
 
 def _decide(
-    verb: str, grant: str, body: dict[str, Any], token: str, url: str, as_json: bool
+    verb: str, grant: str, body: dict[str, Any], token: Bearer, url: str, as_json: bool
 ) -> None:
     with Client(url, token) as client:
         print_items([client.post(f"/v1/grants/{grant}/{verb}", body)], as_json)

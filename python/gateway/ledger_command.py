@@ -19,9 +19,9 @@ from rich.text import Text
 
 from gateway import config, log_wiring
 from gateway.errors import ConfigurationError
-from gateway.sessionlog import SessionLog, retention, survey
-from gateway.sessionlog.session import SessionStore
-from gateway.sessionlog.tiles import LedgerError, Tiles
+from gateway.sessionlog import SessionLog, copies, retention, survey, timestamps
+from gateway.sessionlog.session import SessionStore, parse_id
+from gateway.sessionlog.tiles import LedgerError, Tiles, continues
 
 app = typer.Typer(help="The log's ledger: look at it, verify it, prune.", no_args_is_help=True)
 
@@ -53,14 +53,49 @@ def show(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def verify(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+def verify(
+    path: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+    copy: Annotated[
+        Path | None, typer.Option(help="Instead of the log: a folder that a copy was fetched into.")
+    ] = None,
+    trust: Annotated[
+        Path | None, typer.Option(help="With --copy: the trust file, from elsewhere.")
+    ] = None,
+) -> None:
     """Recompute the tree and hold the sessions' files against it; says what does not add up.
 
-    It may run beside the gateway. For an auditor there are bundles and `maskgate verify`.
+    It may run beside the gateway. For an auditor there are bundles and `maskgate verify`; of a log
+    that is lost, its copies (`--copy FOLDER --trust FILE`, without any configuration).
     """
-    found = survey.survey(*_place(path))
+    if (copy is None) != (trust is None):
+        raise typer.BadParameter("--copy and --trust go together")
+    if copy is not None and trust is not None:
+        found = survey.survey_copy(copy, survey.trusted_keys(trust))
+    else:
+        found = survey.survey(*_place(path))
     _told(found, as_json)
     if found.wrong:
+        raise typer.Exit(1)
+
+
+@app.command("copies")
+def show_copies(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """How far the copies under an Object Lock are; exit code 1 when there is none yet."""
+    directory, origin = _place(path)
+    newest, found = survey.checkpoint(directory, origin).size, copies.state(directory)
+    told: dict[str, Any] = {"copied": 0, "newest": newest, "pending": [], "target": "", "at": ""}
+    if found is not None:
+        told |= {"copied": found.size, "pending": list(found.pending)}
+        told |= {"target": found.target, "at": found.at}
+    if as_json:
+        OUT.print_json(json.dumps(told))
+    else:
+        OUT.print(f"{told['copied']:,} of {newest:,} leaves are copied", highlight=False)
+        for name in ("target", "at"):
+            OUT.print(Text(f"{name}: ", style="bold") + Text(told[name]), soft_wrap=True)
+        OUT.print(f"sessions that have ended and wait for their file: {len(told['pending']):,}")
+    if not told["copied"]:
         raise typer.Exit(1)
 
 
@@ -110,6 +145,77 @@ async def _prune(directory: Path, origin: str, before: str) -> list[str]:
         await log.aclose()
 
 
+@app.command("timestamps")
+def list_timestamps(
+    path: ConfigFile = DEFAULT_CONFIG,
+    session: Annotated[
+        str | None, typer.Option(help="Only the first one that covers this ended session.")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write them into this folder, for an auditor.")
+    ] = None,
+    roots: Annotated[
+        Path | None, typer.Option(help="PEM file of further roots, as of an earlier authority.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The RFC 3161 time stamps of checkpoints, each verified again.
+
+    One that does not verify is named, counts for nothing, and makes the exit code 1; so does a
+    stamped checkpoint that this ledger does not continue, and a session that none covers yet.
+    """
+    loaded = config.load(path)
+    directory, origin = _place(path)
+    known = [root for one in log_wiring.authorities(path, loaded) for root in one.roots]
+    known += [] if roots is None else timestamps.roots(roots)
+    key = survey.verifier(directory, origin)
+    stamps, bad = timestamps.kept(directory, origin, key, known)
+    wrong = [f"{one.token.name}: {one.why}" for one in bad]
+    tiles = Tiles(directory / "ledger")
+    newest = survey.checkpoint(directory, origin).size
+    for one in list(stamps):
+        if not continues(tiles, newest, one.size, one.root):
+            stamps.remove(one)
+            wrong.append(f"{one.token.name}: this ledger does not continue its checkpoint")
+    if session is not None:
+        first = timestamps.first_over(stamps, _last_leaf(directory, session))
+        stamps = [] if first is None else [first]
+        wrong += [] if stamps else [f"no time stamp covers session {session} yet"]
+    _stamps_told(stamps, wrong, as_json)
+    if export is not None:
+        for one in stamps:
+            timestamps.export(one, origin, export / one.token.stem)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _last_leaf(directory: Path, session: str) -> int:
+    """The index of the leaf that ended a session. Raises ConfigurationError where none has."""
+    parse_id(session)
+    try:
+        about = json.loads((directory / "sessions" / f"{session}.json").read_bytes())
+    except FileNotFoundError:
+        raise ConfigurationError(f"session {session} has not ended, or is not here") from None
+    leaves: dict[str, int] = about["leaves"]
+    return leaves["close"] if "close" in leaves else leaves["recovery"]
+
+
+def _stamps_told(stamps: list[timestamps.Stamp], wrong: list[str], as_json: bool) -> None:
+    if as_json:
+        listed = [
+            {"file": one.token.name, "root": one.root.hex(), "size": one.size,
+             "time": one.time.isoformat()}
+            for one in stamps
+        ]  # fmt: skip
+        OUT.print_json(json.dumps({"timestamps": listed, "wrong": wrong}))
+        return
+    for one in stamps:
+        line = f"{one.time:%Y-%m-%dT%H:%M:%SZ}  {one.size:,} leaves  {one.token.name}"
+        OUT.print(Text(line), soft_wrap=True)
+    for sentence in wrong:
+        OUT.print(Text("wrong: ", style="red") + Text(sentence), soft_wrap=True)
+
+
 def _told(found: survey.Survey, as_json: bool) -> None:
     if as_json:
         OUT.print_json(json.dumps(asdict(found)))
@@ -128,6 +234,8 @@ def _told(found: survey.Survey, as_json: bool) -> None:
         ),
         ("files", f"{found.files:,} held against their leaves"),
     ]
+    if found.pending:
+        lines.append(("pending", f"{found.pending:,} ended sessions were not copied yet"))
     for name, value in lines:
         OUT.print(Text(f"{name}: ", style="bold") + Text(str(value)), soft_wrap=True)
     for wrong in found.wrong:

@@ -1,4 +1,4 @@
-"""What becomes of the log's records, built from the configuration: sealed, and told to a SIEM."""
+"""What becomes of the log by the configuration: sealed, told to a SIEM, stamped, copied."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from gateway.errors import ConfigurationError
 from gateway.flows.house import Siem
 from gateway.flows.sealed import Sealing, templates
 from gateway.places import placed
-from gateway.sessionlog import SessionLog
+from gateway.sessionlog import Errand, SessionLog
+from gateway.sessionlog.copies import Copies
+from gateway.sessionlog.errand import FailedError
+from gateway.sessionlog.objects import Bucket, Place, RefusedError
 from gateway.sessionlog.sealing import AuditorKey
 from gateway.sessionlog.tail import Tail
+from gateway.sessionlog.timestamps import Authority, Stamper
 from gateway.siem import FileSink, HttpSink, Shipper, Sink, StdoutSink
 from gateway.sql import Vocabulary
 
@@ -58,6 +62,81 @@ def siem(
         version=version("maskgate"),
     )
     return Siem(shipper, float(settings.behind))
+
+
+def authorities(path: Path, configuration: Configuration) -> list[Authority]:
+    """Who stamps the log's checkpoints. Raises ConfigurationError with the line."""
+    found: list[Authority] = []
+    for index, one in enumerate(configuration.log.timestamps):
+        with placed(path, "log", "timestamps", index, "roots"):
+            ca = None if one.ca is None else path.parent / one.ca
+            made = Authority.parse(one.url, path.parent / one.roots, ca)
+            if any(made.url == earlier.url for earlier in found):
+                raise ConfigurationError(f"time stamps: {made.url} is listed twice")
+            found.append(made)
+    return found
+
+
+def bucket(path: Path, configuration: Configuration) -> Bucket | None:
+    """Where the log is copied to, not yet asked. Raises ConfigurationError with the line."""
+    settings = configuration.log.copies
+    if settings is None:
+        return None
+    with placed(path, "log", "copies", "access_key"):
+        access_key = config.header(settings.access_key, path.parent)
+    with placed(path, "log", "copies", "secret_key"):
+        secret_key = config.header(settings.secret_key, path.parent)
+    ca = None if settings.ca is None else path.parent / settings.ca
+    with placed(path, "log", "copies", "ca"):
+        if ca is not None and not ca.is_file():
+            raise ConfigurationError(f"log.copies.ca = {settings.ca!r}: there is no such file")
+    place = Place(
+        settings.bucket,
+        settings.region,
+        settings.endpoint,
+        settings.prefix,
+        settings.mode,
+        settings.retention_days,
+        access_key,
+        secret_key,
+        ca,
+    )
+    with placed(path, "log", "copies", "bucket"):
+        return Bucket(place)
+
+
+def refuse_unlocked(path: Path, found: Bucket | None) -> str:
+    """Raises ConfigurationError when the store says that nothing can be locked there. One that
+    does not answer is asked again before the first copy: then the sentence that says so."""
+    try:
+        if found is not None:
+            found.check()
+    except RefusedError as refused:
+        with placed(path, "log", "copies", "bucket"):
+            raise ConfigurationError(f"log.copies: {refused}") from None
+    except FailedError as failed:
+        return f"log.copies: {failed}"
+    return ""
+
+
+def errands(
+    directory: Path,
+    configuration: Configuration,
+    log: SessionLog,
+    stampers: list[Authority],
+    copied: Bucket | None,
+) -> tuple[Errand, ...]:
+    """The work behind the log's back, not yet begun."""
+    settings = configuration.log
+    every = float(settings.timestamp_every)
+    made = [
+        Errand(f"timestamps {one.url}", Stamper(directory, one, log.newest).stamp, every)
+        for one in stampers
+    ]
+    if copied is not None and settings.copies is not None:
+        copies = Copies(directory, copied, copied.place.name, log.newest)
+        made.append(Errand("copies", copies.copy, float(settings.copies.every)))
+    return tuple(made)
 
 
 def sink(path: Path, settings: SiemSettings) -> Sink:

@@ -24,11 +24,31 @@ class Identity:
     actor: str | None  # RFC 8693 `act`: the person an agent works for
     token_fingerprint: str  # BLAKE3 of the token, hex; the token itself is never kept
     expires_at: datetime
+    # RFC 7638 thumbprint of the key that the token is bound to, whose possession was proven with
+    # the request; None: whoever has the token can send it.
+    jkt: str | None = None
 
     @property
     def key(self) -> str:
         """The unique name of this identity in grants and records."""
         return f"{self.issuer}#{self.subject}"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What of a request a proof of possession is about (RFC 9449, section 4.2)."""
+
+    method: str
+    path: str  # as sent, escapes and all, without the query
+    proofs: tuple[str, ...] = ()  # its DPoP fields
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What the head of a request says about who sends it; nothing of it is checked yet."""
+
+    authorization: str | None
+    call: Call
 
 
 class GrantState(StrEnum):
@@ -352,6 +372,8 @@ class SessionFiles:
     closed: bool
     #: A size that an auditor remembers, and the proof that `checkpoint` goes on from it.
     since: tuple[int, tuple[bytes, ...]] | None = None
+    #: The epoch that signed `checkpoint`: its certificate, and the last leaf, which names it.
+    epoch: tuple[LedgerLeaf, ...] = ()
 
 
 class LogPlace(NamedTuple):

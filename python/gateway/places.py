@@ -14,7 +14,10 @@ from typing import Any
 
 from gateway.errors import ConfigurationError
 
-_SECRET_KEYS = {"dsn", "admin_dsn", "control", "token_key", "authorization", "secret"}
+_SECRET_KEYS = {
+    "dsn", "admin_dsn", "control", "token_key", "authorization", "access_key", "secret_key",
+    "secret",
+}  # fmt: skip
 
 
 @contextmanager

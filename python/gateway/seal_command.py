@@ -76,12 +76,12 @@ def _line(record: dict[str, Any]) -> str:
 
 
 def _told(record: dict[str, Any]) -> str:
-    """What was worded in a record, each on a line of its own; escaped, so that no statement can
+    """What was worded in a record, each on a line of its own; all of it escaped: nothing can
     draw a line that looks like another record's."""
     body = record["body"]
     shown = {name: body[name] for name in _SHOWN if body.get(name) is not None}
     if not shown:
         return ""
     number = f" statement {body['statement_no']}" if "statement_no" in body else ""
-    head = f"{record['i']} {record['ts']} {record['type']}{number}\n"
-    return head + "".join(f"  {name}: {json.dumps(text)}\n" for name, text in shown.items())
+    head = json.dumps(f"{record['i']} {record['ts']} {record['type']}{number}")[1:-1]
+    return f"{head}\n" + "".join(f"  {name}: {json.dumps(text)}\n" for name, text in shown.items())

@@ -16,13 +16,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import httpx
 import uvicorn
 import uvloop
 
@@ -37,7 +36,6 @@ from gateway.flows.house import Connection, House, Limits
 from gateway.flows.possible import impossible
 from gateway.flows.session import Desk, close_left_over
 from gateway.grants import (
-    AccessRules,
     ControlStore,
     Grants,
     Lookups,
@@ -48,12 +46,13 @@ from gateway.grants import (
     Usage,
     Webhooks,
 )
-from gateway.identity import IssuerConfig, Verifier
+from gateway.identity import Verifier
+from gateway.identity_wiring import build_identity, origins
 from gateway.masking import load_token_key
 from gateway.patterns import Definitions
 from gateway.places import placed
 from gateway.policy import Policy, PolicyShelf
-from gateway.sessionlog import Anchoring, SessionLog, Witness, reachable
+from gateway.sessionlog import Anchoring, Errand, SessionLog, Witness, reachable
 from gateway.sql import Settings as AnalysisSettings
 from gateway.sql import Vocabulary, describe
 from gateway.upstream import Database, UpstreamSettings
@@ -75,7 +74,7 @@ async def _serve(path: Path, configuration: Configuration) -> None:
     host, port = configuration.server.address
     listener = _listen(host, port)
     bound = listener.getsockname()
-    async with open_house(path, configuration) as house:
+    async with open_house(path, configuration, origins(configuration, bound[1])) as house:
         settings = configuration.server
         server = _Server(
             uvicorn.Config(
@@ -137,8 +136,11 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 @asynccontextmanager
-async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[House]:
-    """Every room, built and connected; left in order whatever happens."""
+async def open_house(
+    path: Path, configuration: Configuration, addresses: Sequence[str]
+) -> AsyncIterator[House]:
+    """Every room, built and connected; left in order whatever happens. `addresses`: the
+    gateway's own."""
     base = path.parent
     policies = build_policies(path, configuration)
     issuers, rules = build_identity(path, configuration)
@@ -153,6 +155,10 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
         vocabulary = Vocabulary()
         tail = log_wiring.tail(path, configuration, log_directory)
         seal = log_wiring.sealing(path, configuration, vocabulary)
+        stampers = log_wiring.authorities(path, configuration)
+        copied = log_wiring.bucket(path, configuration)
+        if away := await asyncio.to_thread(log_wiring.refuse_unlocked, path, copied):
+            _LOG.warning("%s", away)
         with placed(path, "state", "origin" if configuration.state.origin else "log"):
             log = SessionLog.open(
                 log_directory,
@@ -165,13 +171,18 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
         if siem is not None:
             # After the log has closed: what it closed with goes along.
             stack.push_async_callback(asyncio.to_thread, siem.shipper.stop)
+        errands = log_wiring.errands(log_directory, configuration, log, stampers, copied)
+        # After it too: its last checkpoint is stamped.
+        stack.push_async_callback(_stop, errands)
         stack.push_async_callback(log.aclose)
         log.anchor()
+        for errand in errands:
+            errand.start()
         _write_trust(log_directory / "trust.json", log)
         store = await _control_store(stack, path, configuration)
-        http = await stack.enter_async_context(
-            httpx.AsyncClient(timeout=5.0, follow_redirects=False)
-        )
+        with placed(path, "issuers"):
+            verifier = Verifier(issuers, clock=_now, origins=addresses)
+        await stack.enter_async_context(verifier)
         connections = {
             name: await _connection(stack, path, name, settings, policies[name], configuration)
             for name, settings in configuration.connections.items()
@@ -189,7 +200,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
         stack.push_async_callback(grants.close)
         house = House(
             version=version("maskgate"),
-            identity=Verifier(issuers, http, _now),
+            identity=verifier,
             store=store,
             rules=rules,
             grants=grants,
@@ -213,6 +224,7 @@ async def open_house(path: Path, configuration: Configuration) -> AsyncIterator[
             desk=Desk(),
             now=_now,
             siem=siem,
+            errands=errands,
         )
         for name, policy in policies.items():
             shelf.keep(policy.text)
@@ -302,6 +314,7 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
     policies = build_policies(path, configuration)
     issuers, _ = build_identity(path, configuration)
     log_wiring.sealing(path, configuration, Vocabulary())
+    log_wiring.authorities(path, configuration)
     if configuration.siem is not None:
         log_wiring.sink(path, configuration.siem).close()
     wrong: list[str] = []
@@ -333,7 +346,11 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
         anchoring = build_anchoring(path, configuration)
         answers = await asyncio.gather(*map(reachable, anchoring.witnesses))
         wrong += [f"log.witnesses: {sentence}" for sentence in answers if sentence]
-        verifier = await stack.enter_async_context(Verifier(issuers))
+        away = log_wiring.refuse_unlocked(path, log_wiring.bucket(path, configuration))
+        wrong += [away] if away else []
+        with placed(path, "issuers"):
+            verifier = Verifier(issuers)
+        await stack.enter_async_context(verifier)
         wrong += [f"issuers: {sentence}" for sentence in await verifier.unreachable()]
     return Findings(tuple(wrong), tuple(loose))
 
@@ -400,21 +417,9 @@ async def _connection(
         infinity=settings.infinity,
         token_domain=settings.token_domain or name,
         quiet_server_log=settings.quiet_server_log,
+        require_dpop=settings.require_dpop,
         gate=Gate(limits.pool, limits.waiting),
     )
-
-
-def build_identity(
-    path: Path, configuration: Configuration
-) -> tuple[list[IssuerConfig], AccessRules]:
-    """Who is believed and who decides. Raises ConfigurationError with the line of what is wrong."""
-    issuers: list[IssuerConfig] = []
-    for index, one in enumerate(configuration.issuers):
-        with placed(path, "issuers", index, "issuer"):
-            if any(one.issuer == earlier.issuer for earlier in issuers):
-                raise ConfigurationError(f"issuer {one.issuer!r}: listed twice")
-            issuers.append(IssuerConfig(**one.model_dump()))
-    return issuers, grants_wiring.rules(path, configuration)
 
 
 def build_anchoring(path: Path, configuration: Configuration) -> Anchoring:
@@ -432,6 +437,11 @@ def build_anchoring(path: Path, configuration: Configuration) -> Anchoring:
     return Anchoring(
         tuple(witnesses), settings.enough, float(within) if within is not None else None
     )
+
+
+async def _stop(errands: tuple[Errand, ...]) -> None:
+    """All at once: each may take its time."""
+    await asyncio.gather(*(asyncio.to_thread(errand.stop) for errand in errands))
 
 
 def _write_trust(path: Path, log: SessionLog) -> None:

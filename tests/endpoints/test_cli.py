@@ -12,6 +12,13 @@ from pathlib import Path
 import pytest
 from world import AGENT, AUDITOR, STEWARD, World
 
+import servers
+
+# What a person types and reads is the same over each version of the server.
+on_newest = pytest.mark.parametrize(
+    "server", [servers.majors()[-1]], ids=lambda major: f"pg{major}", indirect=True, scope="session"
+)
+
 
 def run(world: World, who: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -22,6 +29,7 @@ def run(world: World, who: str, *words: str) -> subprocess.CompletedProcess[str]
     )
 
 
+@on_newest
 def test_from_request_to_verified_evidence(world: World, tmp_path: Path) -> None:
     words = ("clinic", "patient", "encounter", "--purpose", "totals differ", "--json")
     asked = run(world, AGENT, "grants", "request", *words)
@@ -65,6 +73,7 @@ def test_from_request_to_verified_evidence(world: World, tmp_path: Path) -> None
     assert "never had 99999999" in run(world, AUDITOR, *words).stderr
 
 
+@on_newest
 def test_a_list_shows_every_id_whole_however_narrow_the_terminal(world: World) -> None:
     grants = {world.grant()["id"] for _ in range(2)}
     sessions = {world.session() for _ in range(2)}

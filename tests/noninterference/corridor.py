@@ -17,7 +17,7 @@ from gateway.errors import MaskgateError
 from gateway.flows.house import Connection, House
 from gateway.flows.query import Ask, Head, walk
 from gateway.grants import Usage
-from gateway.model import Analysis, Decision, Grant, GrantState, Identity
+from gateway.model import Analysis, Call, Credential, Decision, Grant, GrantState, Identity
 from gateway.policy import Policy
 from gateway.sql import Settings
 from gateway.upstream import Database, UpstreamSettings
@@ -28,6 +28,7 @@ FOREVER = datetime(2100, 1, 1, tzinfo=UTC)
 #: Rows one statement may give; more tells nothing that these do not.
 MOST_ROWS = 400
 IDENTITY = Identity("https://idp", "fuzz", "fuzz", frozenset(), None, "00" * 32, FOREVER)
+CREDENTIAL = Credential("token", Call("POST", "/v1/query"))
 GRANT = Grant(
     "g", IDENTITY.key, "twin", tuple(f"public.{name}" for name in TABLES), "test",
     GrantState.ACTIVE, FOREVER, 60,
@@ -95,7 +96,7 @@ class Corridor:
     ) -> Answer:
         """The statement's answer, whatever it is; an error that is not the gateway's is raised."""
         record = _Record(self._connection)
-        ask = Ask("token", "fuzz", encoding, session="fuzz", sql=sql, max_rows=most)
+        ask = Ask(CREDENTIAL, "fuzz", encoding, session="fuzz", sql=sql, max_rows=most)
         chunks: list[bytes] = []
         code, detail, hint, state = "ok", "", "", ""
         try:
@@ -130,7 +131,7 @@ async def opened(
 def _house(record: _Record, grant: Grant) -> House:
     """What the corridor asks of the house; all that decides about a value is the real one."""
 
-    async def establish(_: str | None) -> Identity:
+    async def establish(*_: object) -> Identity:
         return IDENTITY
 
     @contextlib.asynccontextmanager

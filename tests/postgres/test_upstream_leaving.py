@@ -74,7 +74,7 @@ async def test_a_client_that_leaves_in_any_turn(
             await client
         await statement(database)  # its place in the pool is free again
         await database.close()
-        gc.collect()
+    gc.collect()  # what is forgotten complains now
     assert quiet == []
     admin = await asyncpg.connect(newest.dsn())
     await ended(admin)

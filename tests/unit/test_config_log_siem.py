@@ -19,6 +19,8 @@ issuer = "https://idp.example.org"
 dsn = "env:CLINIC_DSN"
 """
 
+COPIES = '[log.copies]\nbucket = "audit"\naccess_key = "env:A"\nsecret_key = "file:s"\n'
+
 
 def load(tmp_path: Path, text: str) -> tuple[Path, config.Configuration]:
     path = tmp_path / "maskgate.toml"
@@ -33,6 +35,16 @@ def load(tmp_path: Path, text: str) -> tuple[Path, config.Configuration]:
         ('[log]\nstatements = "sealed"', r":2: log\.statements = 'sealed': needs auditor_key"),
         ('[log]\nauditor_key = "a.pem"', r":2: log\.auditor_key = 'a.pem': nothing is sealed"),
         ('[log]\nstatement = "sealed"', r":2: log\.statement.*: there is no such key"),
+        (
+            '[[log.timestamps]]\nurl = "ftp://t"\nroots = "r"',
+            r":2: log\.timestamps\.0\.url: write http",
+        ),
+        ('[[log.timestamps]]\nurl = "http://t/"', r"log\.timestamps\.0\.roots.*[Ff]ield required"),
+        (COPIES + 'prefix = "clinic"', r":5: log\.copies\.prefix = 'clinic'"),
+        (COPIES + 'prefix = "../"', r":5: log\.copies\.prefix = '../'"),
+        (COPIES + 'endpoint = "http://s3.example"', r":5: log\.copies\.endpoint: http on a loop"),
+        (COPIES + "retention_days = 0", r":5: log\.copies\.retention_days = 0"),
+        (COPIES + 'mode = "compliance"', r":5: log\.copies\.mode = 'compliance'"),
         ("[siem]\nbehind = 3", r"siem\.target.*[Ff]ield required"),
         ('[siem]\ntarget = "syslog:x"', r':2: siem\.target = .syslog:x.: write "stdout", file:'),
         ('[siem]\ntarget = "http://siem.example/x"', r":2: siem\.target: .*has no TLS"),
@@ -52,10 +64,11 @@ def test_a_wrong_key_is_named(tmp_path: Path, text: str, said: str) -> None:
     [
         '[siem]\ntarget = "https://user:SECRETWORD@siem.example/x"',
         '[siem]\ntarget = "stdout"\nauthorization = "Splunk SECRETWORD"',
+        '[log.copies]\nsecret_key = "SECRETWORD"\nbucket = "audit"\naccess_key = "env:A"',
     ],
 )
 def test_no_secret_is_repeated(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ConfigurationError, match=r":[23]: siem") as wrong:
+    with pytest.raises(ConfigurationError, match=r":[23]: (siem|log)") as wrong:
         load(tmp_path, text)
     assert "SECRETWORD" not in wrong.value.detail
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from gateway import seal_command
 from gateway.errors import InvalidRequest
-from gateway.flows.sealed import SEALED, TITLES, Sealing, keys
+from gateway.evidence import counted_under
+from gateway.flows.sealed import SEALED, TITLES, Sealing
 from gateway.flows.unsealed import unseal
 from gateway.sessionlog import SessionLog
 from gateway.sessionlog.sealing import AuditorKey, AuditorPrivateKey, Place, generate
@@ -186,7 +188,7 @@ def test_every_code_of_the_contract_has_a_title() -> None:
 
 
 def test_names_are_counted_as_the_kernel_counts_them() -> None:
-    assert keys(["a", "a_2", "a", "b", "a"]) == ["a", "a_2", "a_3", "b", "a_4"]
+    assert counted_under(["a", "a_2", "a", "b", "a"]) == ["a", "a_2", "a_3", "b", "a_4"]
 
 
 async def test_a_record_moved_to_another_place_is_refused(
@@ -229,3 +231,17 @@ async def test_a_record_moved_to_another_place_is_refused(
     ):
         with pytest.raises(InvalidRequest):
             list(unseal(broken, private))
+
+
+def test_no_record_draws_lines_of_another() -> None:
+    """Without a trust file anybody may have written any part of it."""
+    forged = {
+        "i": 1,
+        "ts": "2026\x1b[2J\n2 2026 release",
+        "type": "refused\r",
+        "body": {"statement_no": "1\n\u202e", "statement": "a\nb"},
+    }
+    shown = seal_command._told(forged)
+    assert shown.count("\n") == 2
+    assert shown.replace("\n", "").isprintable()
+    assert seal_command._told({**forged, "ts": "2026", "type": "refused"}).startswith("1 2026 ref")

@@ -12,9 +12,10 @@ from gateway.errors import Conflict
 from gateway.flows.gate import Gate
 from gateway.flows.query import Ask
 from gateway.flows.statement import Statement
-from gateway.model import RecordRef
+from gateway.model import Call, Credential, RecordRef
 
-ASK = Ask("token", "127.0.0.1", "ndjson", session="s", sql="select 1")
+SENT = Credential("token", Call("POST", "/v1/query"))
+ASK = Ask(SENT, "127.0.0.1", "ndjson", session="s", sql="select 1")
 
 
 class Log:

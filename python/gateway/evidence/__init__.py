@@ -10,5 +10,15 @@ from gateway.evidence.bundle import build
 from gateway.evidence.collection import Collection, Listed
 from gateway.evidence.report import Review
 from gateway.evidence.selection import WHY, Selection, search
+from gateway.evidence.story import counted_under
 
-__all__ = ["WHY", "Collection", "Listed", "Review", "Selection", "build", "search"]
+__all__ = [
+    "WHY",
+    "Collection",
+    "Listed",
+    "Review",
+    "Selection",
+    "build",
+    "counted_under",
+    "search",
+]

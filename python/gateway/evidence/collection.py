@@ -18,7 +18,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import IO, Any
 
 from gateway.errors import LimitExceeded
@@ -222,7 +222,7 @@ class Collection:
 
     def _index(self, members: dict[str, dict[str, Any]], sign: Callable[[bytes], bytes]) -> bytes:
         index: dict[str, Any] = {
-            "created": self._created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "created": canonical.moment(self._created),
             "exported_by": self._by,
             "key": self._key,
             "members": members,

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.errors import InvalidRequest
+from gateway.evidence import canonical
 
 _TABLE = re.compile(r"[^.\s][^.\x00-\x1f]{0,62}\.[^.\x00-\x1f]{1,63}")
 _TOKEN = re.compile(r"[A-Za-z0-9_.:=+/-]{4,200}")
@@ -182,7 +183,7 @@ def _moment(text: str | None, name: str) -> str | None:
         if moment.tzinfo is None and len(text) > len("2026-11-22"):
             raise ValueError("without a zone")
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return canonical.moment(moment)
     except (ValueError, OverflowError):
         raise InvalidRequest(
             f"{name} is a date, or a time with its zone",

@@ -6,7 +6,7 @@ Reads only the bytes that go into the bundle. Judges nothing: the auditor's scri
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,7 +71,7 @@ class Statement:
                 _counts(self.cells_masked.get(key)),
                 _counts(self.detectors.get(key)),
             )
-            for column, name, key in zip(self.decision, names, _keys(names), strict=True)
+            for column, name, key in zip(self.decision, names, counted_under(names), strict=True)
         ]
 
 
@@ -177,7 +177,7 @@ def _plain(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _keys(names: list[str]) -> list[str]:
+def counted_under(names: Iterable[str]) -> list[str]:
     """What the counts of each column stand under: a repeated name gets _2, _3, in the columns'
     order (as in rust/mask/src/report.rs)."""
     keys: dict[str, None] = {}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from gateway.errors import IssuerUnavailable, Unauthenticated
+from gateway.errors import IssuerUnavailable, LimitExceeded, Unauthenticated
 from gateway.flows.house import House
-from gateway.model import Identity
+from gateway.model import Credential, Identity
 
 
-async def establish(house: House, credential: str | None, client: str) -> Identity:
-    """The identity behind a credential. Raises Unauthenticated or IssuerUnavailable, after the
-    record of it."""
+async def establish(house: House, credential: Credential, client: str) -> Identity:
+    """The identity behind a credential. Raises Unauthenticated, IssuerUnavailable or
+    LimitExceeded (proofs of possession), after the record of it."""
     try:
-        return await house.identity.establish(credential)
-    except (Unauthenticated, IssuerUnavailable) as refusal:
+        return await house.identity.establish(credential.authorization, credential.call)
+    except (Unauthenticated, IssuerUnavailable, LimitExceeded) as refusal:
         await house.log.event(
             "login.failed",
             {"client": client, "code": refusal.code, "detail": refusal.detail},

@@ -24,7 +24,7 @@ from gateway.evidence import Collection, Listed, Selection
 from gateway.flows.entrance import establish
 from gateway.flows.house import House
 from gateway.flows.review import auditor, reviews_of
-from gateway.model import Identity, SessionFiles
+from gateway.model import Credential, Identity, SessionFiles
 from gateway.sessionlog import Archive, Opened, UnreadableError
 
 _AT_ONCE = 256  # sessions that are looked at before the event loop has its turn
@@ -33,7 +33,7 @@ _OPEN = "open"
 
 
 async def export(
-    house: House, credential: str | None, client: str, session_id: str, since: int | None = None
+    house: House, credential: Credential, client: str, session_id: str, since: int | None = None
 ) -> bytes:
     """`GET /v1/sessions/{id}/evidence`: the ZIP bundle of contract and docs/session-log.md, with
     the proof from `since` leaves on, which an auditor remembers."""
@@ -75,7 +75,7 @@ class Collected:
 
 
 async def collect(
-    house: House, credential: str | None, client: str, asked: dict[str, str | None]
+    house: House, credential: Credential, client: str, asked: dict[str, str | None]
 ) -> Collected:
     """`POST /v1/evidence`: a tar file of bundles behind each other, and its signed index.
 
@@ -127,6 +127,8 @@ async def _collected(house: House, identity: Identity, scan: _Scan) -> AsyncGene
         newest = await house.log.anchored(needed)
         if newest is None or newest.size < needed:
             raise LogUnavailable("the ledger has no checkpoint over what is exported")
+        for place, leaf in house.log.signers(newest.size):
+            collection.heard(place, leaf)
         index = collection.finish(
             newest.size,
             newest.note,

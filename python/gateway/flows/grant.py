@@ -13,12 +13,12 @@ from gateway.errors import InvalidRequest
 from gateway.flows.entrance import establish
 from gateway.flows.house import House
 from gateway.flows.scope import checked_filters, resolve
-from gateway.model import Grant, Identity
+from gateway.model import Credential, Grant, Identity
 
 
 async def request(
     house: House,
-    credential: str | None,
+    credential: Credential,
     client: str,
     *,
     connection: str,
@@ -48,7 +48,7 @@ async def request(
 
 
 async def renew(
-    house: House, credential: str | None, client: str, grant_id: str, **changes: Any
+    house: House, credential: Credential, client: str, grant_id: str, **changes: Any
 ) -> Grant:
     """`POST /v1/grants/{id}/renew`: a new request for the scope of the caller's own grant."""
     identity = await establish(house, credential, client)
@@ -57,7 +57,7 @@ async def renew(
 
 async def decide(
     house: House,
-    credential: str | None,
+    credential: Credential,
     client: str,
     grant_id: str,
     verb: str,
@@ -81,22 +81,22 @@ async def decide(
     return await change(grant_id, identity, reason)
 
 
-async def show(house: House, credential: str | None, client: str, grant_id: str) -> Grant:
+async def show(house: House, credential: Credential, client: str, grant_id: str) -> Grant:
     identity = await establish(house, credential, client)
     return await house.grants.get(grant_id, identity)
 
 
-async def list_all(house: House, credential: str | None, client: str) -> Sequence[Grant]:
+async def list_all(house: House, credential: Credential, client: str) -> Sequence[Grant]:
     """Own grants; approvers and auditors see everybody's."""
     identity = await establish(house, credential, client)
     return await house.grants.list(identity)
 
 
-async def whoami(house: House, credential: str | None, client: str) -> Identity:
+async def whoami(house: House, credential: Credential, client: str) -> Identity:
     return await establish(house, credential, client)
 
 
-async def connections(house: House, credential: str | None, client: str) -> list[dict[str, Any]]:
+async def connections(house: House, credential: Credential, client: str) -> list[dict[str, Any]]:
     """`GET /v1/connections`: what there is, and what this identity's grants reach of it."""
     identity = await establish(house, credential, client)
     mine = [grant for grant in await house.grants.list(identity) if grant.identity == identity.key]

@@ -44,14 +44,15 @@ def delivery(house: House) -> Delivery | None:
 
 
 def behind(house: House) -> list[str]:
-    """A sentence when the SIEM waits for too long. It hinders no query, and says nothing about
-    whether one would be served."""
+    """A sentence when the SIEM waits for too long, and for each time stamp and copy of the log that
+    could not be made. None hinders a query, or says anything about whether one would be served."""
+    troubles = [one.trouble for one in house.errands if one.trouble]
     found = delivery(house)
     if house.siem is None or found is None or found.lag_seconds <= house.siem.behind_seconds:
-        return []
+        return troubles
     error = house.siem.shipper.standing.error
     why = f"; the last delivery failed: {error}" if error else ""
-    return [f"siem: the oldest record has waited for {found.lag_seconds:.0f} s{why}"]
+    return [f"siem: the oldest record has waited for {found.lag_seconds:.0f} s{why}", *troubles]
 
 
 def _words(error: BaseException) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gateway.errors import NotFound
+from gateway.errors import NotFound, Unauthenticated
 from gateway.flows.gate import Gate
 from gateway.masking import TokenKey
 from gateway.policy import Policy, PolicyShelf
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
         Usage,
     )
     from gateway.identity import Verifier
-    from gateway.model import Decision
-    from gateway.sessionlog import SessionLog
+    from gateway.model import Decision, Identity
+    from gateway.sessionlog import Errand, SessionLog
     from gateway.siem import Shipper
     from gateway.upstream import Database
 
@@ -46,11 +46,20 @@ class Connection:
     infinity: str
     token_domain: str
     quiet_server_log: bool = False
+    require_dpop: bool = False
     gate: Gate = field(default_factory=Gate, compare=False, repr=False)
 
     def role_of(self, decision: Decision) -> str | None:
         """The role that a statement so decided runs under; None is the login's own rights."""
         return self.role if decision.raw or self.clear_role is None else self.clear_role
+
+    def admit(self, identity: Identity) -> None:
+        """Raises Unauthenticated where a token that anybody could send is not enough."""
+        if self.require_dpop and identity.jkt is None:
+            raise Unauthenticated(
+                f"The connection {self.name!r} is open to tokens that are bound to a key (DPoP).",
+                hint="maskgate login --dpop asks for one.",
+            )
 
     @property
     def database_floor(self) -> str:
@@ -112,6 +121,7 @@ class House:
     desk: Desk
     now: Callable[[], datetime] = field(repr=False)
     siem: Siem | None = None
+    errands: tuple[Errand, ...] = ()  # time stamps and copies of the log
 
     def connection(self, name: str) -> Connection:
         found = self.connections.get(name)

@@ -17,7 +17,7 @@ from gateway.flows.house import House
 from gateway.flows.scope import check_columns, check_statement, with_filters_told
 from gateway.flows.watch import watched
 from gateway.masking import masked, open_stream
-from gateway.model import Grant
+from gateway.model import Credential, Grant
 from gateway.policy import decide, to_bring, to_hide
 from gateway.sql import (
     analyse,
@@ -38,7 +38,7 @@ class Ask:
     bytes, so that the refusal is recorded like any other.
     """
 
-    credential: str | None
+    credential: Credential
     client: str
     encoding: str  # arrow, ndjson or csv
     session: str | None = None

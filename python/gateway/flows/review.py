@@ -20,13 +20,14 @@ from gateway.evidence import Review
 from gateway.flows.entrance import establish
 from gateway.flows.house import House
 from gateway.grants import ReviewPlace, SessionRow
-from gateway.model import Identity
+from gateway.grants.access import parties
+from gateway.model import Credential, Identity
 
 NOTE_CHARS = 4000
 
 
 async def review(
-    house: House, credential: str | None, client: str, session_id: str, note: str
+    house: House, credential: Credential, client: str, session_id: str, note: str
 ) -> dict[str, Any]:
     """`POST /v1/sessions/{id}/reviews`: who, when, and the leaf that names it."""
     identity = await auditor(house, credential, client, "reviews")
@@ -64,7 +65,7 @@ async def review(
 
 
 async def list_reviews(
-    house: House, credential: str | None, client: str, *, done: bool
+    house: House, credential: Credential, client: str, *, done: bool
 ) -> list[dict[str, Any]]:
     """`GET /v1/reviews`: ended sessions that nobody has reviewed, those of a broken glass first; or
     those that somebody has."""
@@ -97,7 +98,7 @@ def shown(one: Review) -> dict[str, Any]:
     return {"by": one.by, "at": one.at, "note": one.note, "leaf": one.index}
 
 
-async def auditor(house: House, credential: str | None, client: str, what: str) -> Identity:
+async def auditor(house: House, credential: Credential, client: str, what: str) -> Identity:
     """The caller, when he is an auditor. Raises Forbidden, after the record of it."""
     identity = await establish(house, credential, client)
     if not house.rules.audits(identity):
@@ -138,8 +139,7 @@ def _found(house: House, session_id: str, place: ReviewPlace, words: bool) -> Re
 
 
 def _not_own(row: SessionRow, identity: Identity) -> None:
-    actor = f"{identity.issuer}#{identity.actor}" if identity.actor else None
-    if {identity.key, actor} & {row.identity, row.actor} - {None}:
+    if parties(identity) & {row.identity, row.actor}:
         raise Forbidden("nobody reviews a session of his own", hint="another auditor can")
 
 

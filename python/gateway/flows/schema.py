@@ -11,6 +11,7 @@ from typing import Any
 from gateway.errors import Refusal
 from gateway.flows.entrance import establish
 from gateway.flows.house import Connection, House
+from gateway.model import Credential
 from gateway.policy import Policy, foreseen
 from gateway.sql import Described, analyse, describe
 
@@ -18,12 +19,13 @@ _SESSION = "schema"  # the application_name of look-ups
 
 
 async def schema(
-    house: House, credential: str | None, client: str, connection: str
+    house: House, credential: Credential, client: str, connection: str
 ) -> list[dict[str, Any]]:
     """`GET /v1/connections/{c}/schema`: per column its type, its treatment for the caller, the
     reason, and the options that allow more."""
     identity = await establish(house, credential, client)
     found = house.connection(connection)
+    found.admit(identity)
     policy = found.policy.for_groups(identity.groups)
     async with found.upstream.transaction(_SESSION) as transaction:
         columns = await describe(transaction)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 from gateway import errors
+from gateway.evidence import counted_under
 from gateway.sessionlog.sealing import AuditorKey, Place
 from gateway.sql import template
 
@@ -78,8 +79,8 @@ _COUNTS = _all_kept(
 _RULES: dict[str, dict[str, Clear]] = {
     "open": {
         **_all_kept(
-            "identity issuer subject actor groups token_fingerprint client connection policy_hash "
-            "gateway_version database_floor kind"
+            "identity issuer subject actor groups token_fingerprint jkt client connection "
+            "policy_hash gateway_version database_floor kind"
         ),
         "grant": _grant,
         "purpose": _word,
@@ -196,7 +197,11 @@ class Names:
         ]
         self._outputs = shown
         self.counted = dict(
-            zip(keys([output["name"] for output in outputs]), keys(shown), strict=True)
+            zip(
+                counted_under([output["name"] for output in outputs]),
+                counted_under(shown),
+                strict=True,
+            )
         )
 
     def __contains__(self, name: object) -> bool:
@@ -232,18 +237,6 @@ class Names:
                 for one in body["masked_at_source"]
             ],
         }
-
-
-def keys(names: Iterable[str]) -> list[str]:
-    """What counts of columns stand under: a repeated name gets _2, _3, in the columns' order (as in
-    rust/mask/src/report.rs)."""
-    found: dict[str, None] = {}
-    for name in names:
-        key, number = name, 2
-        while key in found:
-            key, number = f"{name}_{number}", number + 1
-        found[key] = None
-    return [*found]
 
 
 def _use(use: str) -> str:

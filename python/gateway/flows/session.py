@@ -31,7 +31,7 @@ from gateway.flows.entrance import establish
 from gateway.flows.house import Connection, House
 from gateway.flows.statement import Statement, receipt_of, recordable, statement_words
 from gateway.grants import SessionRow
-from gateway.model import Grant, GrantState, Identity
+from gateway.model import Credential, Grant, GrantState, Identity
 
 if TYPE_CHECKING:
     from gateway.flows.query import Ask
@@ -151,6 +151,7 @@ class Desk:
                     raise InvalidRequest('the body needs "connection"')
                 self._check_busy(house, identity)
                 connection = house.connection(ask.connection)
+                connection.admit(identity)
                 self._busy[identity.key] += 1  # until the session counts its statement
                 try:
                     await place.enter_async_context(connection.gate.place(identity.key))
@@ -168,6 +169,7 @@ class Desk:
 
     def _session(self, session_id: str, identity: Identity, ask: Ask) -> LiveSession:
         session = self.find(session_id, identity)
+        session.connection.admit(identity)
         if ask.connection not in (None, session.connection.name):
             raise InvalidRequest(
                 f"the session is on {session.connection.name!r}, not {ask.connection!r}",
@@ -313,12 +315,13 @@ async def close_left_over(house: House) -> int:
 
 
 async def open_session(
-    house: House, credential: str | None, client: str, connection: str, grant_id: str | None
+    house: House, credential: Credential, client: str, connection: str, grant_id: str | None
 ) -> dict[str, Any]:
     """`POST /v1/sessions`."""
     identity = await establish(house, credential, client)
     try:
         found = house.connection(connection)
+        found.admit(identity)
         session = await house.desk.open(house, identity, client, found, grant_id)
     except Refusal as refusal:
         body = {"identity": identity.key, "connection": recordable(connection)}
@@ -334,13 +337,13 @@ async def open_session(
     }
 
 
-async def close_session(house: House, credential: str | None, client: str, session_id: str) -> None:
+async def close_session(house: House, credential: Credential, client: str, session_id: str) -> None:
     """`DELETE /v1/sessions/{id}`."""
     identity = await establish(house, credential, client)
     await house.desk.close(house, house.desk.find(session_id, identity), "closed by its owner")
 
 
-async def list_sessions(house: House, credential: str | None, client: str) -> list[dict[str, Any]]:
+async def list_sessions(house: House, credential: Credential, client: str) -> list[dict[str, Any]]:
     """Own sessions, newest first; an auditor sees all, and that he looked is recorded."""
     identity = await establish(house, credential, client)
     if house.rules.audits(identity):
@@ -349,7 +352,7 @@ async def list_sessions(house: House, credential: str | None, client: str) -> li
 
 
 async def show_session(
-    house: House, credential: str | None, client: str, session_id: str
+    house: House, credential: Credential, client: str, session_id: str
 ) -> dict[str, Any]:
     """One session that the caller may see. Raises NotFound otherwise."""
     identity = await establish(house, credential, client)
@@ -372,7 +375,7 @@ def _shown(house: House, row: SessionRow) -> dict[str, Any]:
 
 
 async def receipt(
-    house: House, credential: str | None, client: str, session_id: str, number: int
+    house: House, credential: Credential, client: str, session_id: str, number: int
 ) -> dict[str, Any]:
     """The signed receipt of one statement; of an ended session, from the log's own bytes."""
     identity = await establish(house, credential, client)
@@ -424,6 +427,7 @@ def _open_record(
         "actor": identity.actor,
         "groups": sorted(identity.groups),
         "token_fingerprint": identity.token_fingerprint,
+        "jkt": identity.jkt,
         "client": client,
         "connection": connection.name,
         "grant": grant_record(grant),

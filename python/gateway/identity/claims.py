@@ -1,14 +1,15 @@
 """Claims of a verified token, read into one identity.
 
-Refuses a token for another audience or another time, without the unique claim, bound to a key that
-this gateway does not check, or with values that could be mistaken for others in records (control
-characters, surrounding blanks).
+Refuses a token for another audience or another time, without the unique claim, bound to a key in a
+way that this gateway does not check, or with values that could be mistaken for others in records
+(control characters, surrounding blanks, letters that show nothing).
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,19 +22,28 @@ MAX_NAME_CHARS = 255  # OpenID Connect Core, section 2, for `sub`
 MAX_GROUPS = 1000
 TIMES = ("exp", "nbf", "iat")  # the claims that `check_times` reads
 
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
+# Letters, marks and symbols that show nothing: Default_Ignorable_Code_Point of Unicode outside the
+# categories C and Z, and the empty Braille pattern.
+_PRINT_NOTHING = frozenset(
+    {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800, 0x3164, 0xFFA0}
+    | set(range(0xFE00, 0xFE10))
+    | set(range(0xE0100, 0xE01F0))
+)
+
 
 def read_identity(
-    claims: Mapping[str, Any], config: IssuerConfig, now: datetime, fingerprint: str
+    claims: Mapping[str, Any],
+    config: IssuerConfig,
+    now: datetime,
+    fingerprint: str,
+    own: Sequence[str] = (),
 ) -> Identity:
-    """The identity a verified token of this issuer stands for at `now`, or Unauthenticated."""
-    _check_audience(claims, config.audience)
+    """The identity a verified token of this issuer stands for at `now`, or Unauthenticated. `own`
+    are the gateway's addresses: who asked its issuer for a token for one (RFC 8707) named it."""
+    _check_audience(claims, config, own)
     expires_at = check_times(claims, now)
-    if "cnf" in claims:
-        # RFC 9449 section 7.1, RFC 8705 section 3: a bound token is not a bearer token.
-        raise Unauthenticated(
-            "The token is bound to a key (cnf), whose proof is not checked yet; ask your issuer "
-            "for a bearer token."
-        )
+    jkt = _bound_to(claims)
     if "sub" in claims:
         _name(claims["sub"], "sub")
     if config.identity_claim not in claims:
@@ -45,33 +55,66 @@ def read_identity(
         issuer=config.issuer,
         subject=subject,
         name=subject,
-        groups=_groups(claims, config.groups_claim),
-        actor=_actor(claims, config.issuer),
+        groups=_groups(claims, config),
+        actor=_actor(claims, config),
         token_fingerprint=fingerprint,
         expires_at=expires_at,
+        jkt=jkt,
     )
 
 
-def _check_audience(claims: Mapping[str, Any], audience: str) -> None:
-    """`aud` names this gateway (RFC 7519 4.1.3); with several, `azp` must name it (OIDC Core 2)."""
+def _check_audience(claims: Mapping[str, Any], config: IssuerConfig, own: Sequence[str]) -> None:
+    """`aud` names this gateway (RFC 7519 4.1.3); when it names others, too, the token is for a
+    client that the configuration knows, or `azp` names this gateway (OIDC Core 2 and 3.1.3.7)."""
     named = claims.get("aud")
     if "aud" not in claims:
         raise Unauthenticated("The token has no audience (aud).")
     several = [named] if isinstance(named, str) else named
     if not isinstance(several, list) or not all(isinstance(one, str) for one in several):
         raise Unauthenticated("The token's audience (aud) must be a string or a list of strings.")
-    if audience not in several:
+    ours = {*config.audiences, *own}
+    if ours.isdisjoint(several):
         raise Unauthenticated(
-            f"The token is for another audience; this gateway's audience is {audience!r}."
+            "The token is for another audience; this gateway's audience is "
+            f"{' or '.join(repr(one) for one in config.audiences)}."
         )
-    if len(several) > 1 and "azp" not in claims:
+    if config.authorized_parties:
+        if claims.get("azp", claims.get("client_id")) not in config.authorized_parties:
+            raise Unauthenticated(
+                "The token was issued to a client (azp, client_id) that this gateway does not "
+                "take tokens from."
+            )
+        return
+    if ours.issuperset(several):
+        return
+    hint = "Ask for a token for this gateway alone, or have issuers.authorized_parties name yours."
+    if "azp" not in claims:
         raise Unauthenticated(
-            "The token has several audiences but names no authorised party (azp)."
+            "The token has several audiences but names no authorised party (azp).", hint=hint
         )
-    if len(several) > 1 and claims["azp"] != audience:
+    if not isinstance(claims["azp"], str) or claims["azp"] not in ours:
         raise Unauthenticated(
-            "The token has several audiences and its authorised party (azp) is another one."
+            "The token has several audiences and its authorised party (azp) is another one.",
+            hint=hint,
         )
+
+
+def _bound_to(claims: Mapping[str, Any]) -> str | None:
+    """The thumbprint of the key that the token is bound to (RFC 9449 section 6.1), if it is."""
+    if "cnf" not in claims:
+        return None
+    confirmation = claims["cnf"]
+    # RFC 7800 section 3.1 has more members (RFC 8705: a certificate's hash); what is not checked
+    # would be no binding.
+    if not isinstance(confirmation, dict) or set(confirmation) != {"jkt"}:
+        raise Unauthenticated(
+            "The token is bound to a key (cnf) in a way that this gateway does not check; it "
+            "checks DPoP (jkt)."
+        )
+    jkt = confirmation["jkt"]
+    if not isinstance(jkt, str) or not _THUMBPRINT.fullmatch(jkt):
+        raise Unauthenticated("The token's key (cnf.jkt) is not a SHA-256 thumbprint.")
+    return jkt
 
 
 def check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
@@ -111,30 +154,55 @@ def _name(value: Any, claim: str) -> str:
         raise Unauthenticated(
             f"The token's claim {claim!r} is longer than {MAX_NAME_CHARS} characters."
         )
-    if value != value.strip() or any(unicodedata.category(c)[0] == "C" for c in value):
+    if value != value.strip() or any(_invisible(character) for character in value):
         raise Unauthenticated(
             f"The token's claim {claim!r} has surrounding blanks or invisible characters."
+        )
+    if not unicodedata.is_normalized("NFC", value):
+        raise Unauthenticated(
+            f"The token's claim {claim!r} spells letters in parts (it is not in Unicode's form C)."
         )
     return value
 
 
-def _groups(claims: Mapping[str, Any], claim: str) -> frozenset[str]:
+def _invisible(character: str) -> bool:
+    """Controls, formats, unassigned characters, blanks but the space, and what prints nothing."""
+    category = unicodedata.category(character)
+    blank = category[0] == "Z" and character != " "
+    return category[0] == "C" or blank or ord(character) in _PRINT_NOTHING
+
+
+def _groups(claims: Mapping[str, Any], config: IssuerConfig) -> frozenset[str]:
     """A list of names. A string is refused: "a b" could be one group or two."""
+    claim = config.groups_claim
     listed = claims.get(claim, [])
     if not isinstance(listed, list):
         raise Unauthenticated(f"The token's claim {claim!r} must be a list of strings.")
     if len(listed) > MAX_GROUPS:
         raise Unauthenticated(f"The token's claim {claim!r} lists more than {MAX_GROUPS} groups.")
-    return frozenset(_name(one, claim) for one in listed)
+    names = frozenset(_name(one, claim) for one in listed)
+    if config.groups is None:
+        return names
+    return frozenset(config.groups[name] for name in names if name in config.groups)
 
 
-def _actor(claims: Mapping[str, Any], issuer: str) -> str | None:
-    """`act.sub` (RFC 8693 section 4.1); as ISSUER#SUBJECT when it belongs to another issuer."""
-    if "act" not in claims:
+def _actor(claims: Mapping[str, Any], config: IssuerConfig) -> str | None:
+    """`act.sub` (RFC 8693 section 4.1), as ISSUER#SUBJECT when it belongs to another issuer; or
+    the name in the configured claim."""
+    issuer, claim = config.issuer, config.actor_claim
+    if claim not in claims:
         return None
+    if claim != "act":
+        return _name(claims[claim], claim)
     act = claims["act"]
     if not isinstance(act, dict) or "sub" not in act:
         raise Unauthenticated("The token's actor (act) must be an object with a sub.")
+    if "act" in act:
+        # Section 4.1: a chain of delegations. A record has room for one actor; the others would
+        # be lost from it.
+        raise Unauthenticated("The token's actor (act) acts for another one; chains are refused.")
     subject = _name(act["sub"], "act.sub")
-    other = act.get("iss", issuer)
-    return subject if other == issuer else f"{_name(other, 'act.iss')}#{subject}"
+    other = _name(act.get("iss", issuer), "act.iss")
+    if "#" in other:
+        raise Unauthenticated("The token's claim 'act.iss' holds a #, as no issuer does.")
+    return subject if other == issuer else f"{other}#{subject}"

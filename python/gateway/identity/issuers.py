@@ -7,11 +7,13 @@ machine.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.config import is_loopback
 from gateway.errors import ConfigurationError
+from gateway.values import is_loopback
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 
@@ -20,16 +22,26 @@ DISCOVERY_PATH = "/.well-known/openid-configuration"
 class IssuerConfig:
     """One trusted issuer.
 
+    `audience`: any of these names this gateway. `authorized_parties`: the clients whose tokens are
+    taken (`azp`, else `client_id`); empty: all, but of a token that is for others, too.
     `identity_claim` must be unique to one agent or person: its value is the identity's subject.
+    `actor_claim` names the person an agent works for: RFC 8693's `act`, or a claim with a name.
+    `groups`, where given, maps the issuer's names to this gateway's; what it lacks is no group.
+    `ca` is a PEM file of the authorities of its certificate, instead of the system's.
     `development` admits an issuer that calls itself one (the demo's); without it such an issuer is
     refused, so a production configuration cannot name it by mistake.
     """
 
     issuer: str
-    audience: str
+    audience: str | tuple[str, ...]
     identity_claim: str = "sub"
     groups_claim: str = "groups"
     development: bool = False
+    authorized_parties: tuple[str, ...] = ()
+    actor_claim: str = "act"
+    groups: Mapping[str, str] | None = None
+    require_dpop: bool = False
+    ca: Path | None = None
 
     def __post_init__(self) -> None:
         check_address(self.issuer, "issuer")
@@ -43,9 +55,21 @@ class IssuerConfig:
             raise ConfigurationError(
                 f"issuer {self.issuer!r}: a development issuer must be on this machine"
             )
-        for key in ("audience", "identity_claim", "groups_claim"):
-            if not getattr(self, key).strip():
+        named = {
+            "audience": self.audiences,
+            "authorized_parties": self.authorized_parties,
+            "identity_claim": (self.identity_claim,),
+            "actor_claim": (self.actor_claim,),
+            "groups_claim": (self.groups_claim,),
+            "groups": tuple((self.groups or {}).values()),
+        }
+        for key, values in named.items():
+            if not all(value.strip() for value in values) or (key == "audience" and not values):
                 raise ConfigurationError(f"issuer {self.issuer!r}: {key} must not be empty")
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        return (self.audience,) if isinstance(self.audience, str) else self.audience
 
     @property
     def discovery_url(self) -> str:

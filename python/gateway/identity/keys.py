@@ -19,6 +19,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from gateway.errors import ConfigurationError, IssuerUnavailable, Unauthenticated
+from gateway.identity.curves import has_full_order
 from gateway.identity.issuers import IssuerConfig, check_address
 from gateway.identity.tokens import ALGORITHMS, strict_json
 
@@ -164,12 +165,14 @@ class IssuerKeys:
             discovery = await self._get(self._config.discovery_url)
             self._check_discovery(discovery)
             keys = _read_keys(await self._get(discovery["jwks_uri"]))
-        except (httpx.HTTPError, httpx.InvalidURL) as lost:
-            self._note_failure(f"no answer ({type(lost).__name__})")
         except TimeoutError:
             self._note_failure(f"no complete answer within {FETCH_TIMEOUT_S:.0f} s")
         except (_WrongAnswerError, ConfigurationError) as wrong:
             self._note_failure(str(wrong))
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as lost:
+            # ValueError: what the issuer writes is parsed on the way, even a redirect that nobody
+            # follows, and not all of that ends in an error of httpx's own (names by IDNA do not).
+            self._note_failure(f"no answer ({type(lost).__name__})")
         else:
             # An empty set is an answer too: the issuer has withdrawn every key.
             self._keys, self._fetched_at, self._failed_at = keys, self._monotonic(), None
@@ -234,13 +237,14 @@ def _read_keys(jwks: Mapping[str, Any]) -> tuple[PublishedKey, ...]:
         raise _WrongAnswerError(f"its key set is not a list of at most {MAX_KEYS} keys")
     keys: list[PublishedKey] = []
     for entry in listed:
-        key = _read_key(entry)
+        key = read_key(entry)
         if key is not None and key not in keys:
             keys.append(key)
     return tuple(keys)
 
 
-def _read_key(entry: Any) -> PublishedKey | None:
+def read_key(entry: Any) -> PublishedKey | None:
+    """The signature key of a JWK, or None when it is none that may verify anything here."""
     if not isinstance(entry, dict) or not isinstance(entry.get("kty"), str):
         return None
     kty, crv = entry["kty"], entry.get("crv")
@@ -261,5 +265,7 @@ def _read_key(entry: Any) -> PublishedKey | None:
     except (JoseError, ValueError, TypeError, KeyError):
         return None
     if isinstance(key, RSAKey) and key.public_key.key_size not in RSA_BITS:
+        return None
+    if isinstance(key, OKPKey) and not has_full_order(key.public_key.public_bytes_raw()):
         return None
     return PublishedKey(kid=kid, kty=kty, crv=crv, alg=alg, key=key)

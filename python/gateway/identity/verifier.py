@@ -7,25 +7,27 @@ token says is believed before its signature is checked, except which configured 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import blake3
 import httpx
-from joserfc import jws
-from joserfc.errors import JoseError, UnsupportedAlgorithmError
 
 from gateway.errors import ConfigurationError, IssuerUnavailable, Unauthenticated
 from gateway.identity.claims import TIMES, check_times, read_identity
 from gateway.identity.issuers import IssuerConfig
 from gateway.identity.keys import IssuerKeys, PublishedKey
-from gateway.identity.tokens import ALGORITHMS, MAX_TOKEN_BYTES, Token, bearer, parse
+from gateway.identity.proofs import Proofs
+from gateway.identity.signatures import verify_signature
+from gateway.identity.tokens import Sent, Token, parse, sent
 from gateway.latest import Latest
-from gateway.model import Identity
+from gateway.model import Call, Identity
 
 Clock = Callable[[], datetime]
 
@@ -51,7 +53,9 @@ class Verifier:
     """Checks tokens of the configured issuers.
 
     `http` is closed by whoever made it; without one, the verifier makes its own and `aclose` closes
-    it. `monotonic` times the key caches, `clock` the claims.
+    it. `monotonic` times the key caches, `clock` the claims. `origins` are the gateway's own
+    addresses (scheme, host and port), the first of them the one it is known by: audiences for whom
+    tokens were asked for, and what proofs of possession must be for.
     """
 
     def __init__(
@@ -61,22 +65,41 @@ class Verifier:
         clock: Clock = utc_now,
         *,
         monotonic: Callable[[], float] = time.monotonic,
+        origins: Sequence[str] = (),
     ) -> None:
         self._configs = {config.issuer: config for config in issuers}
         if len(self._configs) != len(issuers):
             raise ConfigurationError("issuers: an issuer is listed twice")
-        self._own_http = http is None
-        self._http = http if http is not None else _client()
+        self.origins = tuple(origins)
         self._clock = clock
+        self._proofs = Proofs(origins, clock())
+        shared = http if http is not None else _client(None)
+        of_their_own = {
+            config.issuer: _client(config.ca) for config in issuers if config.ca and http is None
+        }
+        self._closed = [*of_their_own.values(), *([shared] if http is None else [])]
         self._known: Latest[str, _Verified] = Latest(_MOST_KNOWN)  # by fingerprint
         self._keys = {
-            config.issuer: IssuerKeys(config, self._http, monotonic) for config in issuers
+            config.issuer: IssuerKeys(config, of_their_own.get(config.issuer, shared), monotonic)
+            for config in issuers
         }
 
-    async def establish(self, authorization_header: str | None) -> Identity:
+    @property
+    def issuers(self) -> tuple[IssuerConfig, ...]:
+        return tuple(self._configs.values())
+
+    async def establish(
+        self, authorization_header: str | None, call: Call | None = None
+    ) -> Identity:
         """The identity behind this Authorization header. Raises Unauthenticated with the reason,
-        or IssuerUnavailable when the token cannot be checked now."""
-        text = bearer(authorization_header)
+        or IssuerUnavailable when the token cannot be checked now. Without `call` there is no proof
+        of possession, and a token that is bound to a key is refused."""
+        given = sent(authorization_header)
+        identity = await self._known_or_verified(given.text)
+        self._check_possession(given, identity, call)
+        return identity
+
+    async def _known_or_verified(self, text: str) -> Identity:
         fingerprint = blake3.blake3(text.encode("utf-8", "surrogatepass")).hexdigest()
         known = self._known.get(fingerprint)
         if known is not None:
@@ -93,12 +116,34 @@ class Verifier:
         token = parse(text)
         config = self._issuer_of(token)
         key = await self._keys[config.issuer].find(token.kid, token.algorithm)
-        _verify_signature(token, key)
-        identity = read_identity(token.claims, config, self._clock(), fingerprint)
+        verify_signature(token.text, key)
+        identity = read_identity(token.claims, config, self._clock(), fingerprint, self.origins)
         times = {name: token.claims[name] for name in TIMES if name in token.claims}
         known = _Verified(token.kid, token.algorithm, times, key, identity)
         self._known.put(fingerprint, known)
         return identity
+
+    def _check_possession(self, given: Sent, identity: Identity, call: Call | None) -> None:
+        """A bound token comes with a proof, and one that is not bound as what it is: whoever has
+        it can send it (RFC 9449 sections 7.1 and 7.2)."""
+        if identity.jkt is None:
+            if self._configs[identity.issuer].require_dpop:
+                raise Unauthenticated(
+                    "Tokens of this issuer must be bound to a key (DPoP); this one is not.",
+                    hint="maskgate login --dpop asks for one.",
+                )
+            if given.dpop:
+                raise Unauthenticated(
+                    "The token is not bound to a key, and so is no token for the scheme DPoP.",
+                    hint="Send it as 'Authorization: Bearer TOKEN'.",
+                )
+            return
+        if not given.dpop or call is None:
+            raise Unauthenticated(
+                "The token is bound to a key (cnf.jkt): it counts only with a proof of that key.",
+                hint="Send 'Authorization: DPoP TOKEN' and a DPoP field (RFC 9449).",
+            )
+        self._proofs.check(call, given.text, identity.jkt, self._clock())
 
     async def unreachable(self) -> list[str]:
         """A sentence for each issuer whose tokens could not be checked now."""
@@ -112,8 +157,8 @@ class Verifier:
 
     async def aclose(self) -> None:
         """Close the connections to the issuers."""
-        if self._own_http:
-            await self._http.aclose()
+        for client in self._closed:
+            await client.aclose()
 
     async def __aenter__(self) -> Verifier:
         return self
@@ -139,31 +184,16 @@ class Verifier:
         return config
 
 
-class _Algorithms(jws.JWSRegistry):
-    """joserfc's registry, narrowed to `ALGORITHMS` whatever a caller passes."""
-
-    max_header_length = MAX_TOKEN_BYTES
-    max_payload_length = MAX_TOKEN_BYTES
-
-    def get_alg(self, name: str) -> Any:
-        if name not in ALGORITHMS:
-            raise UnsupportedAlgorithmError("not accepted")
-        return self.algorithms[name]
-
-
-# Unknown headers are ignored (RFC 7515 section 4); those that matter were refused by `parse`.
-_REGISTRY = _Algorithms(algorithms=list(ALGORITHMS), strict_check_header=False)
-
-
-def _verify_signature(token: Token, published: PublishedKey) -> None:
-    try:
-        jws.deserialize_compact(token.text, published.key, registry=_REGISTRY)
-    except (JoseError, ValueError) as wrong:
-        raise Unauthenticated("The token's signature does not match.") from wrong
-
-
-def _client() -> httpx.AsyncClient:
+def _client(ca: Path | None) -> httpx.AsyncClient:
     # A configured proxy is honoured for issuers outside, never for one on this machine.
-    direct = httpx.AsyncHTTPTransport()
+    trusted = True if ca is None else _authorities(ca)
+    direct = httpx.AsyncHTTPTransport(verify=trusted)
     loopback = dict.fromkeys(("all://127.0.0.1", "all://localhost", "all://[::1]"), direct)
-    return httpx.AsyncClient(follow_redirects=False, timeout=5.0, mounts=loopback)
+    return httpx.AsyncClient(follow_redirects=False, timeout=5.0, mounts=loopback, verify=trusted)
+
+
+def _authorities(ca: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca))
+    except (ssl.SSLError, OSError) as wrong:
+        raise ConfigurationError(f"issuers: {ca} is no PEM file of certificates") from wrong

@@ -17,10 +17,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from gateway.appearing import appearing, check_target
 from gateway.errors import ConfigurationError, Failure, InvalidRequest
 from gateway.masking.files import FORMATS, Source, format_of, opened
 from gateway.masking.masker import Masker
-from gateway.masking.replace import appearing, check_target
 from gateway.masking.sample import Sample
 from gateway.masking.sinks import check_writable, sink_for
 

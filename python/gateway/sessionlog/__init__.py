@@ -13,11 +13,13 @@ somebody else has kept, least of all a witness. The byte format is in docs/sessi
 
 from gateway.sessionlog.anchors import Anchoring, Witness, reachable
 from gateway.sessionlog.archive import Archive, Opened, UnreadableError
+from gateway.sessionlog.errand import Errand
 from gateway.sessionlog.log import SessionLog
 
 __all__ = [
     "Anchoring",
     "Archive",
+    "Errand",
     "Opened",
     "SessionLog",
     "UnreadableError",

@@ -184,7 +184,10 @@ class Anchors:
                 f"{self._path}: witnesses have cosigned a ledger of {note.size} leaves that this "
                 f"one of {size} does not continue: it was rolled back; not started"
             )
-        plain = b"".join(one.line for one in note.signatures if one.by(key))
+        # The log's own and its epoch's; what the others signed is looked at below.
+        known = [asked.witness.key for asked in self._asked]
+        own = [one for one in note.signatures if one.name == key.name]
+        plain = b"".join(one.line for one in own if not any(map(one.by, known)))
         checkpoint = Checkpoint(note.size, note.root, note.text + b"\n" + plain)
         kept = Gathering(checkpoint, 0.0)
         for asked in self._asked:
@@ -335,8 +338,8 @@ class Anchors:
         if size > checkpoint.size:
             raise UnhelpfulError("it has seen a newer checkpoint already")
 
+    @staticmethod
     async def _answer(
-        self,
         client: httpx.AsyncClient,
         url: str,
         old: int,
@@ -345,32 +348,22 @@ class Anchors:
     ) -> tuple[int, bytes]:
         """What came back, from whoever sits at that address: only what a witness's answer *says*
         may stop the log. httpx raises what is no HTTPError too, at a redirect to `mailto:x`."""
+        lines = [b"old %d\n" % old, *(base64.b64encode(part) + b"\n" for part in proof), b"\n"]
+        headers = {"content-type": "text/plain; charset=utf-8", "accept-encoding": "identity"}
+        content = b"".join(lines) + checkpoint.note
+        asked = f"{url}/add-checkpoint"
+        body = bytearray()
         try:
-            return await self._post(client, url, old, proof, checkpoint)
+            async with client.stream("POST", asked, content=content, headers=headers) as answer:
+                async for part in answer.aiter_raw():
+                    body += part
+                    if len(body) > ANSWER_LIMIT:
+                        raise UnhelpfulError(f"its answer is over {ANSWER_LIMIT} bytes")
+                return answer.status_code, bytes(body)
         except (UnhelpfulError, httpx.HTTPError, TimeoutError):
             raise
         except Exception as reason:
             raise UnhelpfulError(f"no answer that can be read: {type(reason).__name__}") from None
-
-    @staticmethod
-    async def _post(
-        client: httpx.AsyncClient,
-        url: str,
-        old: int,
-        proof: tuple[bytes, ...],
-        checkpoint: Checkpoint,
-    ) -> tuple[int, bytes]:
-        lines = [b"old %d\n" % old, *(base64.b64encode(part) + b"\n" for part in proof), b"\n"]
-        headers = {"content-type": "text/plain; charset=utf-8", "accept-encoding": "identity"}
-        content = b"".join(lines) + checkpoint.note
-        request = client.stream("POST", f"{url}/add-checkpoint", content=content, headers=headers)
-        async with request as answer:
-            body = bytearray()
-            async for part in answer.aiter_raw():
-                body += part
-                if len(body) > ANSWER_LIMIT:
-                    raise UnhelpfulError(f"its answer is over {ANSWER_LIMIT} bytes")
-            return answer.status_code, bytes(body)
 
     # What was gathered.
 

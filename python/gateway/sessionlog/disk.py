@@ -8,8 +8,13 @@ bytes at the next start. Nothing here retries.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from gateway.errors import ConfigurationError
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
@@ -49,6 +54,29 @@ def make_directory(path: Path) -> None:
     sync_directory(path.parent)
 
 
+@contextmanager
+def taking(directory: Path, what: str) -> Iterator[int]:
+    """Take a directory for one process: gives the lock's descriptor, for whoever then keeps it.
+
+    A block that raises gives it back. Raises ConfigurationError, `what` and the directory named,
+    when another process has it and for an OSError of the block.
+    """
+    lock = -1
+    try:
+        make_directory(directory)
+        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield lock
+    except BaseException as reason:
+        if lock >= 0:
+            os.close(lock)
+        if isinstance(reason, BlockingIOError):
+            raise ConfigurationError(f"{what} {directory}: another process is writing it") from None
+        if isinstance(reason, OSError):
+            raise ConfigurationError(f"{what} {directory}: {reason}") from reason
+        raise
+
+
 def create(path: Path) -> int:
     """A new file open for writing; its name survives a crash. It must not exist."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
@@ -56,17 +84,18 @@ def create(path: Path) -> int:
     return fd
 
 
-def replace(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Put `data` at `path` in one step: a crash leaves the old file or the new one.
+@contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[int]:
+    """Put what the block writes at `path` in one step: a crash leaves the old file or the new one.
 
     Without `durable` the file is only whole, not yet safe: for what can be made again.
     """
     temporary = path.with_name(f".{path.name}.new")
     fd = os.open(
-        temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE
+        temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE
     )
     try:
-        write_all(fd, data, 0)
+        yield fd
         if durable:
             sync(fd)
     finally:
@@ -75,6 +104,12 @@ def replace(path: Path, data: bytes, *, durable: bool = True) -> None:
         rename(temporary, path)
     else:
         temporary.rename(path)
+
+
+def replace(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """`replacing` with these bytes."""
+    with replacing(path, durable=durable) as fd:
+        write_all(fd, data, 0)
 
 
 def cut(fd: int, size: int) -> None:

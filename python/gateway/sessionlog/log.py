@@ -8,20 +8,20 @@ directory whose bytes do not add up.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
-import threading
 import time
 import uuid
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gateway.errors import ConfigurationError, Conflict, InvalidRequest, LogUnavailable, NotFound
+from gateway.errors import Conflict, InvalidRequest, LogUnavailable, NotFound
 from gateway.model import RecordRef, SessionFiles
-from gateway.sessionlog import canonical, disk, leaves, merkle, recovery, retention, wal
+from gateway.sessionlog import disk, epochs, leaves, merkle, recovery, retention
 from gateway.sessionlog.anchors import Anchoring, Anchors
 from gateway.sessionlog.archive import Archive
+from gateway.sessionlog.journal import Journal
 from gateway.sessionlog.note import Checkpoint, LogKey, check_origin
 from gateway.sessionlog.proofs import Found, prove, receipt
 from gateway.sessionlog.session import (
@@ -57,27 +57,21 @@ class SessionLog:
         anchoring: Anchoring,
         seal: Seal | None,
     ) -> None:
-        self._directory, self._key, self._version, self._lock_fd = directory, key, version, lock
+        self._key, self._version, self._lock_fd = key, version, lock
         self._anchoring, self._seal = anchoring, seal
         self._tiles = Tiles(directory / "ledger")
         self._store = SessionStore(directory / "sessions")
-        self._reading = threading.Lock()  # places, leaves and tiles against the commit thread
         state = recovery.recover(directory, key, self._tiles)
-        self._tree, self._checkpoint = state.tree, state.checkpoint
         self._next_session = state.next_session
-        self._written_sessions = state.next_session - 1
         self._anchors = Anchors(self, anchoring, directory / "ledger" / "cosigned")
         self._anchors.recall(key.verifier, self._tiles, state.tree.size)
         self._boot, self._boot_leaf = os.urandom(16), state.tree.size
         self._sessions: dict[str, Session] = {}  # open, and ended ones until their file is cut
-        folder = wal.boot_folder(directory / "wal", state.next_batch)
-        disk.make_directory(folder)
-        self._segment = wal.SegmentWriter(folder, state.next_batch)
-        self._segments = {self._segment.number: self._segment}
+        self._journal = Journal(directory, key, self._boot, self._tiles, state, self._anchors)
         self._gateway = self._begin(state)
-        recovery.fold(state, self._store, self._tiles, folder)
+        recovery.fold(state, self._store, self._tiles, self._journal.folder)
         self._beat = time.monotonic()
-        self._commits = GroupCommit(self._commit, self._tick, COMMIT_INTERVAL)
+        self._commits = GroupCommit(self._journal.commit, self._tick, COMMIT_INTERVAL)
 
     @classmethod
     def open(
@@ -96,24 +90,11 @@ class SessionLog:
         is another process's, another origin's, or not as a log or a crash leaves it.
         """
         check_origin(origin)
-        lock = -1
-        try:
+        with disk.taking(directory, "session log") as lock:
             for part in ("wal", "sessions", "ledger", "quarantine"):
                 disk.make_directory(directory / part)
-            lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             key = recovery.long_term_key(directory, origin)
             return cls(directory, key, version, lock, anchoring or Anchoring(), seal)
-        except BaseException as reason:
-            if lock >= 0:
-                os.close(lock)
-            if isinstance(reason, BlockingIOError):
-                raise ConfigurationError(
-                    f"session log {directory}: another process is writing it"
-                ) from None
-            if isinstance(reason, OSError):
-                raise ConfigurationError(f"session log {directory}: {reason}") from reason
-            raise
 
     # What callers use.
 
@@ -139,12 +120,13 @@ class SessionLog:
     @property
     def synced(self) -> int:
         """The first batch that may not be durable yet: whatever stands before it is."""
-        return self._segment.batch
+        return self._journal.batch
 
     def trust_file(self) -> dict[str, Any]:
-        """What an auditor keeps, from outside any bundle: the origin, its keys, its witnesses."""
+        """What an auditor keeps, from outside any bundle: the origin, its keys, the size from
+        which on an epoch's key must have signed too, its witnesses."""
         own = {"keys": [self._key.vkey], "origin": self._key.origin, "type": "trust", "v": 1}
-        return own | self._anchoring.trusted()
+        return own | {"epochs": self._journal.epochs.first} | self._anchoring.trusted()
 
     def sign_manifest(self, unsigned: bytes) -> bytes:
         """The log's signature over a bundle's canonical manifest without its signature."""
@@ -216,12 +198,21 @@ class SessionLog:
 
     def archive(self) -> Archive:
         """What there is of all sessions, for whoever looks for some of them."""
-        return Archive(self, self._store, self._tiles, self._reading)
+        return Archive(self, self._store, self._tiles, self._journal.reading)
 
     async def anchored(self, size: int) -> Checkpoint | None:
         """A checkpoint over so many leaves, cosigned when that takes no more than some seconds."""
         await self._anchors.covering(size, WITNESS_SECONDS)
-        return self._anchors.over(size) or self._checkpoint
+        return self._anchors.over(size) or self._journal.checkpoint
+
+    def signers(self, size: int) -> list[tuple[int, bytes]]:
+        """The leaves that say which epoch signs a checkpoint of this size, each with its index."""
+        tiles = self._journal.tiles
+        try:
+            with self._journal.reading:
+                return [(at, tiles.leaf(at)) for at in epochs.in_force(tiles, size)]
+        except (OSError, LedgerError) as reason:
+            raise LogUnavailable(f"the ledger cannot be read: {reason}") from reason
 
     def ended(self, session_id: str) -> bool:
         """Whether this log holds the session and nothing will be added to it."""
@@ -263,19 +254,18 @@ class SessionLog:
         """A durable record of a session that has no file yet, without its LF."""
         with self._commits.lock:
             session = self._sessions.get(sid)
-        with self._reading:
-            return None if session is None else session.line(number, self._read)
+        with self._journal.reading:
+            return None if session is None else session.line(number, self._journal.read)
 
     # What witnesses are asked about.
 
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint; it and all leaves below it are durable."""
-        return self._checkpoint
+        return self._journal.checkpoint
 
     def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
         """The proof that a tree of `old` leaves is the beginning of one of `new`."""
-        with self._reading:
-            return merkle.consistency_proof(self._tiles.node, old, new)
+        return self._journal.consistency(old, new)
 
     def stop(self, reason: BaseException) -> None:
         """End the log for good, as a failed write does."""
@@ -299,27 +289,30 @@ class SessionLog:
         return [leaf.sid for leaf in ended]
 
     async def aclose(self) -> None:
-        """Close every session and the boot's own, and give the directory free."""
-        if self._commits.healthy:
-            for session in [s for s in self._sessions.values() if s.kind == "agent"]:
-                if session.ended:
-                    continue
-                reason = {"reason": "gateway_stopped", "statements": session.statements}
-                await self.close_session(session.sid, reason)
-            with self._commits.lock:
-                self._commits.check()
-                entry = recorded(self._gateway, "close", {"reason": "gateway_stopped"})
-                entry.leaves = (("close", self._gateway.leaf("close", self._boot, now())),)
-                entry.checkpoint = True
-                waiter = self._commits.put(entry)
-            await waiter
-            if self._checkpoint is not None:
-                await self._anchors.covering(self._checkpoint.size, WITNESS_SECONDS)
-        await self._anchors.aclose()
-        await asyncio.to_thread(self._commits.stop)
-        for segment in self._segments.values():
-            segment.close()
-        os.close(self._lock_fd)
+        """Close every session and the boot's own, and give the directory free, whatever fails."""
+        async with AsyncExitStack() as ending:  # from its last line up
+            ending.callback(os.close, self._lock_fd)
+            ending.push_async_callback(asyncio.to_thread, self._journal.close)
+            ending.push_async_callback(asyncio.to_thread, self._commits.stop)
+            ending.push_async_callback(self._anchors.aclose)
+            if self._commits.healthy:
+                await self._close_all()
+
+    async def _close_all(self) -> None:
+        for session in [s for s in self._sessions.values() if s.kind == "agent"]:
+            if session.ended:
+                continue
+            reason = {"reason": "gateway_stopped", "statements": session.statements}
+            await self.close_session(session.sid, reason)
+        with self._commits.lock:
+            self._commits.check()
+            entry = recorded(self._gateway, "close", {"reason": "gateway_stopped"})
+            entry.leaves = (("close", self._gateway.leaf("close", self._boot, now())),)
+            entry.checkpoint = True
+            waiter = self._commits.put(entry)
+        await waiter
+        if self._journal.checkpoint is not None:
+            await self._anchors.covering(self._journal.checkpoint.size, WITNESS_SECONDS)
 
     # Sessions and their files.
 
@@ -339,7 +332,7 @@ class SessionLog:
 
     def _new_session(self, sid: str, kind: str) -> Session:
         parse_id(sid)
-        newest = self._checkpoint
+        newest = self._journal.checkpoint
         size, root = (newest.size, newest.root) if newest else (0, merkle.EMPTY_ROOT)
         genesis = Genesis(self._key.origin, self._boot, self._next_session, size, root)
         session = Session(sid, genesis, kind, self._seal)
@@ -356,13 +349,10 @@ class SessionLog:
         self._sessions[session.sid] = session
         return entry
 
-    def _read(self, segment: int, offset: int, length: int) -> bytes:
-        return self._segments[segment].read(offset, length)
-
     def _file(self, session: Session) -> None:
         """Cut an ended session's file. Not synced: the segments hold it until the next start."""
         try:
-            self._store.cut(session, self._read, durable=False)
+            self._store.cut(session, self._journal.read, durable=False)
         except (OSError, BrokenChainError) as reason:
             self._commits.fail(reason)
             raise LogUnavailable(f"the session log stopped: {reason}") from reason
@@ -381,23 +371,23 @@ class SessionLog:
         return Found(sid, records, about["leaves"], about["cp_size"], about["closed"])
 
     def _from_memory(self, session: Session, count: int, commit: int | None) -> Found:
-        with self._reading:
+        with self._journal.reading:
             leaves = dict(session.leaves)
         if commit is not None:
             leaves = {**leaves, "commit": commit}
             leaves.pop("close", None)
-        records = b"".join(session.lines(count, self._read))
+        records = b"".join(session.lines(count, self._journal.read))
         return Found(session.sid, records, leaves, session.genesis.cp_size, "close" in leaves)
 
     def _assemble(self, found: Found, since: int | None) -> SessionFiles:
         """Leaves and proofs under the newest checkpoint that is cosigned, or else the newest."""
-        checkpoint = self._anchors.over(max(found.needed, since or 0)) or self._checkpoint
+        checkpoint = self._anchors.over(max(found.needed, since or 0)) or self._journal.checkpoint
         if checkpoint is None or checkpoint.size < found.needed:
             raise LogUnavailable(f"session {found.sid} is not under a checkpoint yet")
         if since is not None and since > checkpoint.size:
             raise Conflict(f"this ledger has {checkpoint.size} leaves, and never had {since}")
         try:
-            with self._reading:
+            with self._journal.reading:
                 return prove(found, checkpoint, self._key, self._tiles, since)
         except (OSError, LedgerError) as reason:
             raise LogUnavailable(f"the ledger cannot be read: {reason}") from reason
@@ -407,27 +397,20 @@ class SessionLog:
     def _begin(self, state: recovery.State) -> Session:
         """Head, boot leaf, recovery leaves and this boot's own session, in one durable frame."""
         ts = now()
-        boot = leaves.boot(self._boot, ts, self._key, self._version)
+        boot = leaves.boot(self._boot, ts, self._key, self._version, self._journal.epochs.next)
         entries = [Entry(None, None, (("boot", boot),), checkpoint=False)]
         interrupted = state.interrupted()
         for session in interrupted:
             leaf = session.leaf("recovery", self._boot, ts)
             entries.append(Entry(session, None, (("recovery", leaf),), checkpoint=False))
-        previous = state.segments[-1].name if state.segments else ""
-        head = self._head(previous, state.previous_end)
         gateway = self._new_session(str(uuid.uuid4()), "gateway")
         opened = {"gateway_version": self._version, "kind": "gateway"}
         entries.append(self._opening(gateway, opened))
         if state.quarantined or interrupted:
             entries.append(recorded(gateway, "event", state.event()))
         entries[-1].checkpoint = True
-        self._write(entries, head)
+        self._journal.begin(entries, state.previous, state.previous_end)
         return gateway
-
-    def _head(self, previous: str, end: int) -> bytes:
-        """The first line of a segment: where the ledger and the numbers stand at its beginning."""
-        number = self._written_sessions + 1
-        return leaves.head(self._boot, self._key, self._tree, number, previous, end)
 
     # The writer's side: called by the commit thread alone (and by `_begin`, before there is one).
 
@@ -447,53 +430,3 @@ class SessionLog:
     def _committed(self, session: Session) -> Entry:
         leaves = (("commit", session.leaf("commit", self._boot, now())),)
         return Entry(session, None, leaves, checkpoint=True)
-
-    def _commit(self, entries: list[Entry]) -> None:
-        head = b""
-        if self._segment.full:
-            full = self._segment
-            head = self._head(full.path.name, full.end)
-            self._segment = wal.SegmentWriter(full.path.parent, full.batch)
-            self._segments[self._segment.number] = self._segment
-        self._write(entries, head)
-
-    def _write(self, entries: list[Entry], head: bytes) -> None:
-        """One frame: each entry's record, then its leaves; a checkpoint over all. Then durable."""
-        parts, at = [head], len(head)
-        places: list[tuple[Session, int, int]] = []
-        written: list[bytes] = []
-        for entry in entries:
-            if entry.record is not None and entry.session is not None:
-                line = b"r %b %b\n" % (entry.session.sid.encode(), entry.record)
-                places.append((entry.session, at + wal.RECORD_PREFIX, len(entry.record)))
-                parts.append(line)
-                at += len(line)
-            for type_, leaf in entry.leaves:
-                self._written_sessions += type_ == "open"
-                entry.indices.append(self._tree.size)
-                self._tree.append(merkle.leaf_hash(leaf))
-                written.append(leaf)
-                parts.append(b"l %b\n" % leaf)
-                at += len(leaf) + 3
-        checkpoint: Checkpoint | None = None
-        if any(entry.checkpoint for entry in entries):
-            # Signed before it is durable, but in one frame with its leaves: no crash leaves a
-            # signature that anybody saw over leaves that are gone.
-            checkpoint = self._key.sign_checkpoint(self._tree.size, self._tree.root())
-            parts.append(b"c %b\n" % canonical.encode({"note": checkpoint.note.decode()}))
-        payload = b"".join(parts)
-        if not payload:
-            return
-        offset = self._segment.append(payload)
-        with self._reading:
-            for session, position, length in places:
-                session.placed(self._segment.number, offset + position, length)
-            for entry in entries:
-                for (type_, _), index in zip(entry.leaves, entry.indices, strict=True):
-                    if entry.session is not None:
-                        entry.session.named(type_, index)
-            self._tiles.extend(written)
-        if checkpoint is not None:
-            self._checkpoint = checkpoint
-            disk.replace(self._directory / "ledger" / "checkpoint", checkpoint.note, durable=False)
-            self._anchors.notify()

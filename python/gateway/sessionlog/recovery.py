@@ -10,9 +10,9 @@ anything is built on it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from gateway.errors import ConfigurationError, InvalidRequest
 from gateway.sessionlog import disk, wal
 from gateway.sessionlog.merkle import Frontier, leaf_hash
 from gateway.sessionlog.note import Checkpoint, LogKey
+from gateway.sessionlog.packed import Shelf
 from gateway.sessionlog.session import BrokenChainError, Session, SessionStore
 from gateway.sessionlog.tiles import LedgerError, Tiles
 from gateway.sessionlog.wal import DamagedLogError
@@ -51,6 +52,7 @@ class State:
     boot_leaf: int = 0
     sessions: dict[str, Session] = field(default_factory=dict)
     segments: list[Path] = field(default_factory=list)
+    previous: str = ""  # the name of the newest segment, and where it ends
     previous_end: int = 0
     quarantined: list[Quarantine] = field(default_factory=list)
 
@@ -104,15 +106,11 @@ def fold(state: State, store: SessionStore, tiles: Tiles, folder: Path) -> None:
 
     A crash here repeats it.
     """
-    files: dict[int, int] = {}
-    try:
+    with contextlib.closing(Shelf()) as shelf:
         for path in state.segments:
-            files[int(path.stem)] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            shelf.put(int(path.stem), path)
         for session in state.sessions.values():
-            store.cut(session, lambda s, offset, n: os.pread(files[s], n, offset), durable=True)
-    finally:
-        for fd in files.values():
-            os.close(fd)
+            store.cut(session, shelf.read, durable=True)
     tiles.sync()
     wal.drop(folder.parent, folder)
 
@@ -122,7 +120,7 @@ def _replay(directory: Path, key: LogKey, tiles: Tiles) -> State:
     ends: dict[str, int] = {}
     last: wal.SegmentReader | None = None
     for path in wal.segments(directory):
-        if path.name != f"{state.next_batch:020d}.wal" and state.segments:
+        if path.stem != f"{state.next_batch:020d}" and state.segments:
             raise DamagedLogError(f"{path}: expected the segment of batch {state.next_batch}")
         reader = wal.SegmentReader(path)
         replay = _Segment(state, key, tiles, path, ends)
@@ -136,7 +134,9 @@ def _replay(directory: Path, key: LogKey, tiles: Tiles) -> State:
             continue
         state.segments.append(path)
         last = reader
-        ends[path.name] = state.previous_end = reader.end
+        # Packed or not, heads call it by its first name.
+        state.previous, state.previous_end = f"{path.stem}.wal", reader.end
+        ends[state.previous] = reader.end
         # What earlier segments left behind was named by the start that followed them.
         state.quarantined = torn
     if last is not None and last.last is not None:

@@ -15,8 +15,9 @@ from typing import Any
 
 from gateway.errors import ConfigurationError
 from gateway.sessionlog import wal
+from gateway.sessionlog.copies import Published
 from gateway.sessionlog.merkle import Frontier, leaf_hash
-from gateway.sessionlog.note import Checkpoint, LogKey, NoteError
+from gateway.sessionlog.note import ED25519, Checkpoint, LogKey, Note, NoteError, VerifierKey
 from gateway.sessionlog.tiles import LedgerError, Tiles
 
 
@@ -35,6 +36,7 @@ class Survey:
     running: int = 0  # sessions that no leaf has ended
     pruned: int = 0
     files: int = 0  # of ended sessions, held against their leaves
+    pending: int = 0  # of ended sessions, not yet in this copy
     wrong: list[str] = field(default_factory=list)
 
 
@@ -52,6 +54,11 @@ def checkpoint(directory: Path, origin: str) -> Checkpoint:
         raise ConfigurationError(f"{path}: {reason}") from None
 
 
+def verifier(directory: Path, origin: str) -> VerifierKey:
+    """Whose signature the log's checkpoints have."""
+    return LogKey.load(directory / "key", origin).verifier
+
+
 def survey(directory: Path, origin: str) -> Survey:
     """Recompute the tree from its leaves and hold it against the checkpoint and the files.
 
@@ -60,22 +67,83 @@ def survey(directory: Path, origin: str) -> Survey:
     """
     kept = _kept(directory / "wal")  # first: a start that goes on meanwhile makes files of them
     signed = checkpoint(directory, origin)
-    key = LogKey.load(directory / "key", origin).vkey
-    found = Survey(origin, key, signed.size, signed.root.hex())
-    tiles, tree, ended = Tiles(directory / "ledger"), Frontier(), _Sessions(found)
+    found = Survey(origin, verifier(directory, origin).vkey, signed.size, signed.root.hex())
+    known = {signed.size: signed.root}
+    ended = _read(found, Tiles(directory / "ledger"), known)
+    if ended is not None:
+        ended.finish(directory / "sessions", signed.size if kept is None else kept, frozenset())
+    return found
+
+
+def survey_copy(directory: Path, keys: tuple[VerifierKey, ...]) -> Survey:
+    """A downloaded copy, held against the newest checkpoint in it, by keys from elsewhere.
+
+    Every checkpoint that is there must be signed by one of them and be a beginning of the newest.
+    Sessions that had no file when that was copied are counted as `pending`. Raises
+    ConfigurationError where there is no checkpoint of theirs.
+    """
+    notes: dict[int, Note] = {}
+    for path in sorted((directory / "checkpoints").glob("[0-9]*")):
+        try:
+            note = Note.parse(path.read_bytes())
+            note.signed_by(keys)
+        except NoteError as reason:
+            raise ConfigurationError(f"{path}: {reason}") from None
+        if f"{note.size:016d}" != path.name:
+            raise ConfigurationError(f"{path}: is a checkpoint of {note.size} leaves")
+        notes[note.size] = note
+    if not notes:
+        raise ConfigurationError(f"{directory}: holds no checkpoints/; it is no copy of a log")
+    newest = notes[max(notes)]
+    pending = _pending(directory / "pending" / f"{newest.size:016d}")
+    vkey = next(key.vkey for key in keys if key.name == newest.origin)
+    found = Survey(newest.origin, vkey, newest.size, newest.root.hex())
+    known = {size: note.root for size, note in notes.items()}
+    ended = _read(found, Published(directory / "ledger", newest.size), known)
+    if ended is not None:
+        ended.finish(directory / "sessions", newest.size, pending)
+    return found
+
+
+def trusted_keys(path: Path) -> tuple[VerifierKey, ...]:
+    """The log's keys that a trust file names. Raises ConfigurationError for what is none."""
     try:
-        for index, data in enumerate(tiles.leaves(signed.size)):
+        stored = json.loads(path.read_bytes())
+        keys = tuple(VerifierKey.parse(vkey, ED25519) for vkey in stored["keys"])
+        if not keys or any(key.name != stored["origin"] for key in keys):
+            raise ValueError("its keys are not those of its origin")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ConfigurationError(f"{path}: not a trust file") from None
+    return keys
+
+
+def _pending(path: Path) -> frozenset[str]:
+    try:
+        return frozenset(str(sid) for sid in json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError, RecursionError):
+        raise ConfigurationError(f"{path}: missing, or not a list of sessions") from None
+
+
+def _read(found: Survey, tiles: Tiles, known: dict[int, bytes]) -> _Sessions | None:
+    """What the leaves say. `known` are the roots that checkpoints sign, by size; the largest is the
+    one to be read up to. None where the leaves cannot be read to the end."""
+    tree, ended, size = Frontier(), _Sessions(found), max(known)
+    try:
+        for index, data in enumerate(tiles.leaves(size)):
             tree.append(leaf_hash(data))
             ended.take(index, data)
-        if tree.root() != signed.root:
-            found.wrong.append("the leaves do not make the root that the checkpoint signs")
-        if Frontier.read(tiles.node, signed.size).root() != signed.root:
+            if tree.size in known and tree.root() != known[tree.size]:
+                found.wrong.append(
+                    f"the leaves do not make the root that the checkpoint of {tree.size} signs"
+                )
+        if Frontier.read(tiles.node, size).root() != known[size]:
             found.wrong.append("the tiles' upper levels do not make the root of the checkpoint")
     except (LedgerError, OSError) as reason:
         found.wrong.append(str(reason))
-        return found
-    ended.finish(directory / "sessions", signed.size if kept is None else kept)
-    return found
+        return None
+    return ended
 
 
 def _kept(directory: Path) -> int | None:
@@ -140,7 +208,7 @@ class _Sessions:
         else:
             self._open[sid] = records
 
-    def finish(self, folder: Path, kept: int) -> None:
+    def finish(self, folder: Path, kept: int, pending: frozenset[str]) -> None:
         """Hold the files of ended sessions against the leaves that ended them. Those opened from
         leaf `kept` on are in the write-ahead file too, and need no file yet."""
         found = self._found
@@ -148,7 +216,9 @@ class _Sessions:
         for sid, leaf in self._ended.items():
             path = folder / f"{sid}.jsonl"
             if not path.exists():
-                if sid not in self._pruned and self._opened[sid] < kept:
+                if sid in pending:
+                    found.pending += 1
+                elif sid not in self._pruned and self._opened[sid] < kept:
                     found.wrong.append(f"{path.name} is missing, and no leaf says it was removed")
                 continue
             found.files += 1

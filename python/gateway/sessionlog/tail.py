@@ -7,8 +7,9 @@ a delivery, never before. A record is given when its batch is durable, and not e
 leaves no delivered record that the log does not hold.
 
 Refuses nothing that the writer wants: it only reads, and adds names; what the log has dropped loses
-the zeros behind its last frame. A cursor that is lost, unreadable or ahead of the log begins with
-the oldest segment there is, so that records come twice rather than never.
+the zeros behind its last frame, and what it has packed is held packed. A cursor that is lost,
+unreadable or ahead of the log begins with the oldest segment there is, so that records come twice
+rather than never.
 """
 
 from __future__ import annotations
@@ -18,26 +19,18 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gateway.errors import ConfigurationError
 from gateway.model import DurableRecord, LogPlace
 from gateway.sessionlog import canonical, chain, disk, merkle, wal
+from gateway.sessionlog.packed import SUFFIX, SegmentBytes, opened
 from gateway.sessionlog.session import SessionStore
 
 _LOG = logging.getLogger("maskgate")
 _FOLDER = "siem"
 _MOST = 1 << 53  # no place is beyond: what the canonical spelling has
-
-
-@dataclass(slots=True)
-class _Frame:
-    batch: int
-    offset: int
-    end: int
-    payload: bytes
 
 
 class Tail:
@@ -102,9 +95,9 @@ class Tail:
         stored = {"line": place.line, "offset": place.offset, "segment": place.segment, "v": 1}
         disk.replace(self._held / "cursor.json", canonical.encode(stored))
         self._place = place
-        for segment in self._segments():
-            if segment < place.segment:
-                disk.remove(self._path(segment))
+        for path in self._files():
+            if int(path.stem) < place.segment:
+                disk.remove(path)
 
     def opening(self, sid: str) -> dict[str, Any] | None:
         """The `open` record of a session that has ended, if it is still there."""
@@ -118,7 +111,6 @@ class Tail:
     def _disown(self) -> None:
         """What is beyond the newest segment of the log is of another history: an older copy was put
         back since. The reader begins anew; what it held of the other stays, under another name."""
-        held = self._segments()
         newest = max((int(path.stem) for path in wal.segments(self._wal)), default=0)
         if self._place.segment > newest:
             _LOG.warning(
@@ -128,51 +120,69 @@ class Tail:
                 self._place.segment,
             )
             self._place = LogPlace(0, 0, 0)
-        for segment in held:
-            if segment > newest:
-                disk.rename(self._path(segment), self._path(segment).with_suffix(".astray"))
+        for path in self._files():
+            if int(path.stem) > newest:
+                disk.rename(path, path.with_suffix(".astray"))
 
     def _hold(self) -> None:
         """Give each segment from the reader's on a second name. One that never became whole may
         leave its number to the next boot's: then the newer file takes the name."""
-        added = False
+        added, spare = False, []
         for path in wal.segments(self._wal):
-            name = self._held / path.name
             if int(path.stem) < self._place.segment:
                 continue
-            try:
-                if not name.exists():
-                    os.link(path, name)
-                elif not name.samefile(path):
-                    spare = name.with_suffix(".new")
-                    spare.unlink(missing_ok=True)
-                    os.link(path, spare)
-                    spare.rename(name)
-                else:
+            # Packed meanwhile: then it has that name by now. Neither: a start has folded it, and
+            # had it held before.
+            for source in (path, path.with_suffix(SUFFIX)):
+                try:
+                    added |= self._link(source)
+                except FileNotFoundError:
                     continue
-                added = True
-            except FileNotFoundError:
-                continue  # dropped meanwhile: a start has folded it, and had it held before
+                if source.suffix == SUFFIX:
+                    spare.append(self._held / f"{path.stem}.wal")
+                break
         if added:
             disk.sync_directory(self._held)
+        for plain in spare:
+            plain.unlink(missing_ok=True)
+
+    def _link(self, path: Path) -> bool:
+        """Whether this segment's file is held only from now on."""
+        name = self._held / path.name
+        if not name.exists():
+            os.link(path, name)
+        elif not name.samefile(path):
+            spare = name.with_suffix(".new")
+            spare.unlink(missing_ok=True)
+            os.link(path, spare)
+            spare.rename(name)
+        else:
+            return False
+        return True
 
     def _trim(self) -> None:
         """Give back the zeros that a segment had grown by, where the log has none of it any more:
         a start leaves megabytes of them, and there may be many before the target is back."""
         kept = {path.name for path in wal.segments(self._wal)}
-        for path in map(self._path, self._segments()):
-            if path.name in kept or path.stat().st_nlink > 1:
+        for path in self._files():
+            if path.suffix == SUFFIX or path.name in kept or path.stat().st_nlink > 1:
                 continue
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                end, size = _end(fd), os.fstat(fd).st_size
-                if size > end and not os.pread(fd, size - end, end).strip(b"\0"):
+            with opened(path) as data:
+                end, size = _end(data), data.size
+                zeros = size > end and not data.read(end, size - end).strip(b"\0")
+            if zeros:
+                fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+                try:
                     disk.cut(fd, end)
-            finally:
-                os.close(fd)
+                finally:
+                    os.close(fd)
+
+    def _files(self) -> list[Path]:
+        found = self._held.iterdir()
+        return sorted(path for path in found if path.suffix in (".wal", SUFFIX))
 
     def _segments(self) -> list[int]:
-        return sorted(int(path.stem) for path in self._held.glob("[0-9]*.wal"))
+        return sorted({int(path.stem) for path in self._files()})
 
     def _path(self, segment: int) -> Path:
         return self._held / f"{segment:020d}.wal"
@@ -192,59 +202,37 @@ class Tail:
 
     def _frames(
         self, segment: int, offset: int, following: int | None, synced: Callable[[], int]
-    ) -> Iterator[_Frame]:
-        fd = os.open(self._path(segment), os.O_RDONLY | os.O_CLOEXEC)
-        try:
+    ) -> Iterator[wal.Frame]:
+        path = self._path(segment)
+        with opened(path) as data:
             while True:
                 # Asked before the read: what is below it was whole by then. A torn frame's number
                 # is the next segment's, for it is given again.
                 whole = synced() if following is None else following
-                frame = _frame_at(fd, offset)
-                if frame is None and _begun(fd, offset) < whole:
-                    path = self._path(segment)
+                frame = wal.read_frame(data, offset)
+                if frame is None and _begun(data, offset) < whole:
                     raise wal.DamagedLogError(f"{path}: the frame at byte {offset} is bad")
                 if frame is None or frame.batch >= synced():
                     return
                 yield frame
                 offset = frame.end
-        finally:
-            os.close(fd)
 
 
-def _end(fd: int) -> int:
+def _end(data: SegmentBytes) -> int:
     """Where the last frame ends, as the headers say."""
-    end, size = 0, os.fstat(fd).st_size
-    while end < size and _begun(fd, end) < math.inf:
-        length: int = wal.HEADER.unpack(os.pread(fd, wal.HEADER.size, end))[2]
-        end += wal.HEADER.size + length + wal.CHECKSUM
+    end, size = 0, data.size
+    while end < size and (stated := wal.header(data, end)) is not None:
+        end += wal.HEADER.size + stated[1] + wal.CHECKSUM
     return min(end, size)
 
 
-def _begun(fd: int, offset: int) -> float:
+def _begun(data: SegmentBytes, offset: int) -> float:
     """The batch whose header stands here; infinity where none does."""
-    head = os.pread(fd, wal.HEADER.size, offset)
-    if head[: len(wal.MAGIC)] != wal.MAGIC or len(head) < wal.HEADER.size:
-        return math.inf
-    batch: int = wal.HEADER.unpack(head)[1]
-    return batch
+    stated = wal.header(data, offset)
+    return math.inf if stated is None else stated[0]
 
 
-def _frame_at(fd: int, offset: int) -> _Frame | None:
-    head = os.pread(fd, wal.HEADER.size, offset)
-    if len(head) < wal.HEADER.size:
-        return None
-    magic, batch, length = wal.HEADER.unpack(head)
-    whole = wal.HEADER.size + length + wal.CHECKSUM
-    if magic != wal.MAGIC or offset + whole > os.fstat(fd).st_size:
-        return None
-    frame = os.pread(fd, whole, offset)
-    payload = frame[wal.HEADER.size : -wal.CHECKSUM]
-    if wal.encode(batch, payload) != frame:
-        return None
-    return _Frame(batch, offset, offset + whole, payload)
-
-
-def _records(segment: int, frame: _Frame, done: int) -> Iterator[DurableRecord]:
+def _records(segment: int, frame: wal.Frame, done: int) -> Iterator[DurableRecord]:
     """The records of a frame behind its first `done` lines. A record's leaf stands behind it."""
     lines = frame.payload.split(b"\n")[:-1]
     places = [at for at, line in enumerate(lines) if line[:2] == b"r "]
@@ -258,6 +246,6 @@ def _records(segment: int, frame: _Frame, done: int) -> Iterator[DurableRecord]:
             leaf = None
         record = json.loads(raw)
         last = at == places[-1]
-        place = LogPlace(segment, frame.end, 0) if last else LogPlace(segment, frame.offset, at + 1)
+        place = LogPlace(segment, frame.end, 0) if last else LogPlace(segment, frame.start, at + 1)
         digest = chain.link(bytes.fromhex(record["prev"]), record["i"], raw).hex()
         yield DurableRecord(place, sid, record, digest, leaf)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gateway.sessionlog import disk
-from gateway.sessionlog.merkle import leaf_hash, node_hash
+from gateway.sessionlog.merkle import Frontier, leaf_hash, node_hash
 
 WIDTH = 256
 HASH = 32
@@ -145,6 +145,35 @@ class Tiles:
                     raise LedgerError(f"leaf {number * WIDTH + slot} is not the one of its hash")
                 yield leaf
 
+    def some(self, begin: int, end: int) -> Iterator[bytes]:
+        """The data of the leaves from `begin` to `end`, which are of one tile."""
+        number = begin // WIDTH
+        data, at = self._read(self._path("entries", number)), 0
+        for index in range(number * WIDTH, end):
+            length = int.from_bytes(data[at : at + 2])
+            leaf = data[at + 2 : at + 2 + length]
+            at += 2 + length
+            if len(leaf) != length or not length:
+                raise LedgerError(f"{self._path('entries', number)} ends before leaf {index}")
+            if index >= begin:
+                yield leaf
+
+    def entries(self, number: int, count: int) -> bytes:
+        """The first so many entries of a tile, as they are stored."""
+        begin = number * WIDTH
+        found = self.some(begin, begin + count)
+        return b"".join(len(leaf).to_bytes(2) + leaf for leaf in found)
+
+    def hashes(self, level: int, number: int, count: int) -> bytes:
+        """The first so many hashes of a tile."""
+        return self._read(self._path(level, number), 0, count * HASH)
+
+    def backwards(self, size: int) -> Iterator[tuple[int, bytes]]:
+        """The first `size` leaves from the last to the first, each with its index."""
+        for begin in reversed(range(0, size, WIDTH)):
+            found = list(self.some(begin, min(begin + WIDTH, size)))
+            yield from reversed(list(enumerate(found, begin)))
+
     def sync(self) -> None:
         """All leaves so far survive a crash in these files too."""
         for path in self._dirty:
@@ -190,3 +219,11 @@ class Tiles:
             os.close(fd)
         self._dirty.add(path)
         self._directories.add(path.parent)
+
+
+def continues(tiles: Tiles, newest: int, size: int, root: bytes) -> bool:
+    """Whether a ledger of `newest` leaves goes on from one of `size` leaves with this root."""
+    try:
+        return size <= newest and Frontier.read(tiles.node, size).root() == root
+    except LedgerError:
+        return False

@@ -9,7 +9,8 @@ later, and the gateway refuses to start on it.
 
 Segments are named after their first batch, one folder a boot, and grow in zeroed steps, so that a
 sync seldom has to write the file's size (measured: that takes p99 from 4 ms to 0.4 ms). Zeros to
-the end of the file are its clean end.
+the end of the file are its clean end. A segment that is full may be packed (`N.zst`): its file was
+whole and synced before it took its name, and while the plain one is there too, that one is read.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from pathlib import Path
 from blake3 import blake3
 
 from gateway.sessionlog import disk
+from gateway.sessionlog.packed import SUFFIX, SegmentBytes, opened
+from gateway.sessionlog.packed import DamagedLogError as DamagedLogError
 
 # JSON text holds neither 0x00 nor 0x01, so no statement can hold what looks like a frame.
 MAGIC = b"\x00MGWAL1\x01"
@@ -35,10 +38,6 @@ GROWTH = 4 << 20
 SEGMENT_LIMIT = 256 << 20
 
 
-class DamagedLogError(ValueError):
-    """The write-ahead file holds what no crash leaves behind."""
-
-
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One whole batch as it stands in its segment."""
@@ -48,24 +47,40 @@ class Frame:
     payload: bytes
     end: int
 
+    @property
+    def start(self) -> int:
+        """Where its header stands."""
+        return self.offset - HEADER.size
+
 
 def encode(batch: int, payload: bytes) -> bytes:
     frame = HEADER.pack(MAGIC, batch, len(payload)) + payload
     return frame + blake3(frame, derive_key_context=CONTEXT).digest()
 
 
-def _frame_at(data: mmap.mmap | bytes, offset: int) -> Frame | None:
-    body = offset + HEADER.size
-    if body > len(data):
+def header(data: SegmentBytes, offset: int) -> tuple[int, int] | None:
+    """The batch and the payload's length that a header here states; None where there is none."""
+    head = data.read(offset, HEADER.size)
+    if len(head) < HEADER.size or head[: len(MAGIC)] != MAGIC:
         return None
-    magic, batch, length = HEADER.unpack(data[offset:body])
-    if magic != MAGIC or length > len(data) - body - CHECKSUM:
+    _, batch, length = HEADER.unpack(head)
+    return batch, length
+
+
+def read_frame(data: SegmentBytes, offset: int) -> Frame | None:
+    """The whole frame that stands here; None where there is none, or a bad one."""
+    if (stated := header(data, offset)) is None:
         return None
-    end = body + length
-    checksum = blake3(data[offset:end], derive_key_context=CONTEXT).digest()
-    if checksum != data[end : end + CHECKSUM]:
+    batch, length = stated
+    whole = HEADER.size + length + CHECKSUM
+    if offset + whole > data.size:
         return None
-    return Frame(batch, body, data[body:end], end + CHECKSUM)
+    frame = data.read(offset, whole)
+    checksum = blake3(memoryview(frame)[:-CHECKSUM], derive_key_context=CONTEXT).digest()
+    if len(frame) != whole or checksum != frame[-CHECKSUM:]:
+        return None
+    start = HEADER.size
+    return Frame(batch, offset + start, frame[start : start + length], offset + whole)
 
 
 class SegmentReader:
@@ -79,32 +94,38 @@ class SegmentReader:
 
     def frames(self) -> Iterator[Frame]:
         """Raises DamagedLogError at a bad frame that has a good one behind it."""
-        if self.path.stat().st_size == 0:
-            return
-        with self.path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
-            while (frame := _frame_at(data, self.end)) is not None:
+        with opened(self.path) as data:
+            while (frame := read_frame(data, self.end)) is not None:
                 self.last, self.end = frame, frame.end
                 yield frame
-            tail = data[self.end :].rstrip(b"\0")
+            if data.size > self.end:
+                self._rest(data)
+
+    def _rest(self, data: SegmentBytes) -> None:
+        if self.path.suffix == SUFFIX:
+            raise DamagedLogError(f"{self.path}: the frame at byte {self.end} is bad")
+        with self.path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as all_:
             at = self.end
-            while (at := data.find(MAGIC, at + 1)) >= 0:
-                if _frame_at(data, at) is not None:
+            while (at := all_.find(MAGIC, at + 1)) >= 0:
+                if read_frame(data, at) is not None:
                     raise DamagedLogError(
                         f"{self.path}: the frame at byte {self.end} is bad and the one at byte "
                         f"{at} is good; no crash does that"
                     )
-            self.torn = tail
+            self.torn = all_[self.end :].rstrip(b"\0")
 
 
 def settle(path: Path, last: Frame) -> None:
     """Make a segment's last frame durable: a crash may have left it in the system's cache alone.
 
     Written again, because after a failed sync the system takes its pages for written, and another
-    sync alone would return and write nothing.
+    sync alone would return and write nothing. A packed one was durable before it had its name.
     """
+    if path.suffix == SUFFIX:
+        return
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        disk.write_all(fd, encode(last.batch, last.payload), last.offset - HEADER.size)
+        disk.write_all(fd, encode(last.batch, last.payload), last.start)
         disk.sync(fd)
     finally:
         os.close(fd)
@@ -115,7 +136,10 @@ _NUMBER = "[0-9]" * 20
 
 def segments(directory: Path) -> list[Path]:
     """The segments in order of their first batch, over the folders of all boots."""
-    return sorted(directory.glob(f"{_NUMBER}/{_NUMBER}.wal"), key=lambda path: path.name)
+    # In this order: one that is packed meanwhile has its second name before it loses the first.
+    plain = {path.stem: path for path in directory.glob(f"{_NUMBER}/{_NUMBER}.wal")}
+    packed = {path.stem: path for path in directory.glob(f"{_NUMBER}/{_NUMBER}{SUFFIX}")}
+    return [path for _, path in sorted((packed | plain).items())]
 
 
 def boot_folder(directory: Path, batch: int) -> Path:

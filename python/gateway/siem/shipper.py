@@ -2,9 +2,10 @@
 
 Order of a delivery: read, send, acknowledge (the sink returns), then move the place in the log. A
 crash between the last two sends the batch again; `metadata.uid` is the same, so that a receiver can
-tell. A failure waits, twice as long each time up to a minute, and begins at the same place. It
-never gives a record up and never skips one: an endpoint that refuses a batch for ever holds the
-place, and `standing` says since when.
+tell. A failure waits, twice as long each time up to a minute, and begins at the same place; what is
+too large at once goes in smaller batches, without a wait. It never gives a record up and never
+skips one: an endpoint that refuses a batch for ever holds the place, and `standing` says since
+when.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import json
 import logging
 import random
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from gateway.latest import Latest
 from gateway.model import DurableRecord, LogPlace
 from gateway.siem.ocsf import ABOUT_SESSION, event
 from gateway.siem.sinks import RefusedError, Sink
@@ -47,9 +48,7 @@ class Standing:
 
     delivered: int = 0  # events, since the start
     failures: int = 0  # deliveries that failed, since the start
-    waiting_since: datetime | None = (
-        None  # the time of the oldest record that is due; None: none is
-    )
+    waiting_since: datetime | None = None  # time of the oldest record that is due; None: none is
     error: str = ""  # why the last delivery failed: a kind, never a text of the endpoint's
 
     def behind(self, now: datetime) -> float:
@@ -83,7 +82,7 @@ class Shipper:
         self._connections = connections
         self._source, self._sink, self._synced = source, sink, synced
         self._template, self._origin, self._version = template, origin, version
-        self._opened: OrderedDict[str, Mapping[str, Any]] = OrderedDict()
+        self._opened: Latest[str, Mapping[str, Any]] = Latest(_MOST_SESSIONS)
         self._most = MOST_EVENTS
         self._stopping = threading.Event()
         self._standing = Standing()
@@ -110,19 +109,16 @@ class Shipper:
             last = self._stopping.is_set()
             try:
                 while self._deliver():
-                    pass
-                wait = FIRST_WAIT
-                if last or self._stopping.wait(POLL):
-                    if last:
-                        return
-                    continue
+                    wait = FIRST_WAIT
+                pause, wait = POLL, FIRST_WAIT
             except Exception as error:
                 # Whatever it was: the place has not moved, and the next try begins there.
                 self._failed(error)
-                if last:
-                    return
-                self._stopping.wait(wait * random.uniform(0.8, 1.2))  # noqa: S311 no secret
+                pause = wait * random.uniform(0.8, 1.2)  # noqa: S311 no secret
                 wait = min(2 * wait, LONGEST_WAIT)
+            if last:
+                return
+            self._stopping.wait(pause)
 
     def _deliver(self) -> bool:
         """One batch, from its reading to its place; whether more is due at once. What comes while a
@@ -138,11 +134,15 @@ class Shipper:
             try:
                 self._sink.send(bytes(batch.lines))
             except RefusedError as refused:
-                if refused.status == _TOO_LARGE and batch.events > 1:
-                    self._most = max(1, batch.events // 2)
-                raise
+                if refused.status != _TOO_LARGE or batch.events == 1:
+                    raise
+                # Less of it arrives: there is nothing to wait for.
+                self._most = batch.events // 2
+                failures = self._standing.failures + 1
+                self._standing = replace(self._standing, failures=failures)
+                return True
         self._source.delivered(batch.place)
-        self._most = min(MOST_EVENTS, self._most * 2)
+        self._most = min(MOST_EVENTS, self._most + self._most // 8 + 1)
         self._standing = replace(
             self._standing,
             delivered=self._standing.delivered + batch.events,
@@ -172,32 +172,30 @@ class Shipper:
         return batch
 
     def _event(self, found: DurableRecord) -> dict[str, Any] | None:
-        record = found.record
-        if record["type"] == "open":
-            self._remember(found.sid, record["body"])
-        opened = self._opened.get(found.sid)
-        if opened is None and record["type"] not in ("open", "event"):
-            # Its opening was delivered before a crash: the log has it in the session's own file.
-            stored = self._source.opening(found.sid)
-            opened = stored["body"] if stored is not None else None
-            self._remember(found.sid, opened)
-            opened = self._opened.get(found.sid)
-        if opened is not None:
-            self._opened.move_to_end(found.sid)  # of the many, those that still speak stay
         return event(
             found,
-            opened,
+            self._opening(found),
             self._template,
             connections=self._connections,
             origin=self._origin,
             version=self._version,
         )
 
-    def _remember(self, sid: str, opened: Mapping[str, Any] | None) -> None:
-        if opened is not None:
-            self._opened[sid] = {name: opened[name] for name in ABOUT_SESSION if name in opened}
-            if len(self._opened) > _MOST_SESSIONS:
-                self._opened.popitem(last=False)
+    def _opening(self, found: DurableRecord) -> Mapping[str, Any] | None:
+        """What the events of its session are made of. Of many, those that still speak stay."""
+        record, stored = found.record, None
+        if record["type"] == "open":
+            stored = record
+        elif (opened := self._opened.get(found.sid)) is not None or record["type"] == "event":
+            return opened
+        else:
+            # Its opening was delivered before a crash: the log has it in the session's own file.
+            stored = self._source.opening(found.sid)
+        if stored is None:
+            return None
+        body = stored["body"]
+        told = {name: body[name] for name in ABOUT_SESSION if name in body}
+        return self._opened.put(found.sid, told)
 
     def _failed(self, error: Exception) -> None:
         kind = (

@@ -10,7 +10,6 @@ a witness that forgets is one that a rollback goes past.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Mapping
@@ -37,25 +36,12 @@ class Memory:
 
         Raises ConfigurationError when another process has it, or a file is not what was written.
         """
-        lock = -1
-        try:
+        with disk.taking(directory, "witness") as lock:
             disk.make_directory(directory / "logs")
-            lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             memory = cls(directory, lock)
             for origin, keys in logs.items():
                 memory._recall(origin, keys)
             return memory, memory._key(directory / "key", name)
-        except BaseException as reason:
-            if lock >= 0:
-                os.close(lock)
-            if isinstance(reason, BlockingIOError):
-                raise ConfigurationError(
-                    f"witness {directory}: another process is writing it"
-                ) from None
-            if isinstance(reason, OSError):
-                raise ConfigurationError(f"witness {directory}: {reason}") from reason
-            raise
 
     def newest(self, origin: str) -> Note | None:
         """The newest checkpoint of this log; None when there never was one."""

@@ -6,10 +6,11 @@ import hashlib
 import io
 import json
 import random
-import sys
 import tarfile
 from pathlib import Path
 
+import bundles
+import exports
 import pytest
 
 from gateway.auditor import collection as verifier
@@ -17,11 +18,6 @@ from gateway.client import BrokenStreamError
 from gateway.evidence import tape
 from gateway.evidence_command import Members, whole_file
 from gateway.sessionlog import SessionLog, merkle
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tampering"))
-
-import bundles
-import exports
 
 
 @pytest.mark.parametrize("size", [0, 1, 511, 512, 513, 5000])

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import bundles
+import exports
 import pytest
 
 from gateway.errors import Conflict, Forbidden, InvalidRequest
 from gateway.flows import review as journey
 from gateway.grants import ReviewPlace
 from gateway.sessionlog import SessionLog
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tampering"))
-
-import bundles
-import exports
-
-
-@pytest.fixture
-async def log(tmp_path: Path) -> AsyncIterator[SessionLog]:
-    opened = SessionLog.open(tmp_path / "log", origin=bundles.ORIGIN, version="0.1.0")
-    yield opened
-    await opened.aclose()
 
 
 async def test_the_leaf_names_what_was_reviewed(log: SessionLog) -> None:
@@ -95,8 +83,9 @@ def _row(sid: str) -> Any:
     [
         exports.person("a-17", "auditors"),
         exports.person("someone", "auditors", actor="a-17"),
+        exports.person("someone", "auditors", actor=f"{exports.ISSUER}#a-17"),
     ],
-    ids=["the agent itself", "somebody for the agent"],
+    ids=["the agent itself", "somebody for the agent", "for the agent by its whole name"],
 )
 async def test_nobody_reviews_his_own(log: SessionLog, who: Any) -> None:
     sid = await exports.session(log)

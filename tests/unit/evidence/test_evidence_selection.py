@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import bundles
+import exports
 import pytest
 
 from gateway.errors import Forbidden, InvalidRequest, LimitExceeded
 from gateway.evidence.selection import Selection
 from gateway.flows import evidence as journey
 from gateway.sessionlog import SessionLog
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tampering"))
-
-import bundles
-import exports
-
-
-@pytest.fixture
-async def log(tmp_path: Path) -> AsyncIterator[SessionLog]:
-    opened = SessionLog.open(tmp_path / "log", origin=bundles.ORIGIN, version="0.1.0")
-    yield opened
-    await opened.aclose()
 
 
 async def named(log: SessionLog, **asked: str) -> tuple[set[str], Counter[str], list[Any]]:
@@ -172,6 +160,9 @@ def test_times_of_any_zone_compare_as_records_spell_them() -> None:
     assert (made.since, made.until) == (
         "2026-11-01T00:00:00.000000Z", "2026-11-01T07:00:00.000000Z",
     )  # fmt: skip
+    # A slip of the keyboard excludes nothing.
+    made = Selection.parse({"since": "0206-11-01"})
+    assert not made.too_early("2026-11-01T00:00:00.000000Z")
 
 
 async def test_only_auditors_export_several_and_each_export_is_recorded(

@@ -18,7 +18,7 @@ def issuer() -> Iterator[mint.Mint]:
         yield running
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(scope="session")
 async def verifier(issuer: mint.Mint) -> AsyncIterator[Verifier]:
     config = IssuerConfig(issuer=issuer.issuer, audience=mint.AUDIENCE, development=True)
     async with Verifier([config]) as made:

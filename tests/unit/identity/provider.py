@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -49,6 +50,14 @@ class Provider:
         http = httpx.AsyncClient(transport=httpx.MockTransport(self))
         settings = IssuerConfig(**{"issuer": ISSUER, "audience": mint.AUDIENCE, **config})
         return Verifier([settings], http, monotonic=lambda: self.now)
+
+    def verifier_at(
+        self, origins: Sequence[str], clock: Callable[[], datetime], **config: Any
+    ) -> Verifier:
+        """A verifier of a gateway that has addresses and a clock of its own."""
+        http = httpx.AsyncClient(transport=httpx.MockTransport(self))
+        settings = IssuerConfig(**{"issuer": ISSUER, "audience": mint.AUDIENCE, **config})
+        return Verifier([settings], http, clock, monotonic=lambda: self.now, origins=origins)
 
 
 def streamed(document: Any, status: int = 200) -> httpx.Response:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.config import is_loopback
 from gateway.errors import ConfigurationError
 from gateway.identity import IssuerConfig, Verifier
+from gateway.values import is_loopback
 
 
 @pytest.mark.parametrize(

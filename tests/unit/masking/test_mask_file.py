@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from copybytes import TOKEN_KEY
+from gateway import appearing as appears
 from gateway.errors import ConfigurationError, Conflict, Failure, InvalidRequest
-from gateway.masking import Masker, TokenKey, replace
+from gateway.masking import Masker, TokenKey
 from gateway.masking.copying import mask_file
 from gateway.masking.sample import Sample
 
@@ -274,7 +275,7 @@ def kind_of_file(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         def refuse(handle: int, name: Path) -> None:
             raise OSError(errno.EXDEV, "Cross-device link")
 
-        monkeypatch.setattr(replace, "_link_open_file", refuse)
+        monkeypatch.setattr(appears, "_link_open_file", refuse)
     yield request.param
 
 
@@ -301,12 +302,12 @@ def test_whatever_stops_it_leaves_nothing(
 
 def test_both_kinds_of_files_appear(tmp_path: Path, kind_of_file: str) -> None:
     for force in (False, True, True):
-        with replace.appearing(tmp_path / "out", force=force) as file:
+        with appears.appearing(tmp_path / "out", force=force) as file:
             file.write(b"whole")
             assert "out" not in os.listdir(tmp_path) or force
         assert (tmp_path / "out").read_bytes() == b"whole"
         assert os.listdir(tmp_path) == ["out"]
-    with pytest.raises(Conflict), replace.appearing(tmp_path / "out", force=False) as file:
+    with pytest.raises(Conflict), appears.appearing(tmp_path / "out", force=False) as file:
         file.write(b"other")
     assert (tmp_path / "out").read_bytes() == b"whole"
     assert os.listdir(tmp_path) == ["out"]

@@ -232,6 +232,7 @@ class Recorder:
         #: The call that goes wrong, counted from 0, and how: an errno, "short" or "killed".
         self.fault: tuple[int, int | str] | None = None
         self.broken_at: int | None = None  # how many calls were written down before it
+        self.broken = ""  # and what it would have changed
         self._fds: dict[int, str] = {}
         self._lock = threading.RLock()
 
@@ -240,7 +241,7 @@ class Recorder:
         with self._lock:
             self.ops.append(Op("mark", text))
 
-    def _call(self, *, may_be_short: bool = False) -> bool:
+    def _call(self, name: str, *, may_be_short: bool = False) -> bool:
         """Count a call; whether it is to stop half way. Raises where it is the one that fails."""
         at, self.calls = self.calls, self.calls + 1
         if self.fault is None or at < self.fault[0]:
@@ -251,7 +252,7 @@ class Recorder:
             raise Killed
         if at > self.fault[0] or (how == "short" and not may_be_short):
             return False
-        self.broken_at = len(self.ops)
+        self.broken_at, self.broken = len(self.ops), name
         if how == "short":
             return True
         assert isinstance(how, int)
@@ -275,7 +276,7 @@ class Recorder:
             with self._lock:
                 name = self._name(path)
                 if name is not None and flags & os.O_CREAT:
-                    self._call()
+                    self._call(name)
                 fd: int = real["open"](path, flags, *rest, **named)
                 if name is not None:
                     self._fds[fd] = name
@@ -292,7 +293,7 @@ class Recorder:
 
         def written(fd: int, data: Any, offset: int) -> int:
             with self._lock:
-                if fd in self._fds and self._call(may_be_short=True):
+                if fd in self._fds and self._call(self._fds[fd], may_be_short=True):
                     data = data[: len(data) // 2]
                 count: int = real["pwrite"](fd, data, offset)
                 if fd in self._fds:
@@ -303,7 +304,7 @@ class Recorder:
         def cut(fd: int, size: int) -> None:
             with self._lock:
                 if fd in self._fds:
-                    self._call()
+                    self._call(self._fds[fd])
                 real["ftruncate"](fd, size)
                 if fd in self._fds:
                     self.ops.append(Op("cut", self._fds[fd], offset=size))
@@ -312,8 +313,8 @@ class Recorder:
             with self._lock:
                 if fd not in self._fds:
                     return
-                self._call()
                 name = self._fds[fd]
+                self._call(name)
                 if stat.S_ISDIR(os.fstat(fd).st_mode):
                     self.ops.append(Op("sync_names", name))
                     return
@@ -333,7 +334,7 @@ class Recorder:
                     there = path.exists()
                     name = self._name(path)
                     if name:
-                        self._call()
+                        self._call(f"{kinds[what]} {name}")
                     result = methods[what](path, *arguments, **named)
                     if name and not (what == "mkdir" and there):
                         other = self._name(arguments[0]) if what == "rename" else ""

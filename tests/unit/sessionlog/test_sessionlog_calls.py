@@ -12,6 +12,7 @@ from power import Killed, Op, Recorder
 
 from gateway.errors import ConfigurationError
 from gateway.sessionlog import wal
+from gateway.sessionlog.segments import Segments
 
 PAGE = Path(__file__).parents[3] / "docs" / "session-log.md"
 #: How many of the calls one run of a parametrised test breaks.
@@ -23,6 +24,8 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments end soon, so that the calls of a rotation are among those that are broken."""
     monkeypatch.setattr(wal, "GROWTH", 1 << 12)
     monkeypatch.setattr(wal, "SEGMENT_LIMIT", 2500)
+    # Packed by the writer's thread, so that the calls come in one order each time.
+    monkeypatch.setattr(Segments, "_put", lambda self, path: self._packed(path))
 
 
 async def two_lives(recorder: Recorder) -> None:
@@ -71,10 +74,19 @@ async def test_whatever_call_breaks_what_was_acknowledged_is_there(
         recorder = await broken(root, at, how)
         promised = acknowledged(recorder.ops)
         assert how == "short" or recorder.broken_at is not None, "the call was not made"
-        if how != "short":
+        if how == "killed" or (isinstance(how, int) and not packing(recorder)):
             # One failure is final: nobody is told anything behind it.
             assert acknowledged(recorder.ops[: recorder.broken_at]) == promised, at
         await check(root, promised)
+
+
+def packing(recorder: Recorder) -> bool:
+    """Whether the call that failed was of a segment being packed: then the plain one is there, and
+    the log goes on."""
+    removed = re.fullmatch(r"remove wal/\d+/\d+\.wal", recorder.broken)
+    before = recorder.ops[: recorder.broken_at][-1:]
+    renamed = any(op.other.endswith(".zst") for op in before)
+    return ".zst" in recorder.broken or renamed or removed is not None
 
 
 def place(op: Op) -> str:

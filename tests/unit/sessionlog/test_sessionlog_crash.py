@@ -144,7 +144,7 @@ async def test_a_frame_played_again_is_refused(tmp_path: Path) -> None:
     reader = wal.SegmentReader(segment)
     frames = list(reader.frames())
     data = segment.read_bytes()
-    start = frames[-1].offset - wal.HEADER.size
+    start = frames[-1].start
     segment.write_bytes(data[: reader.end] + data[start : reader.end] + bytes(4096))
     with pytest.raises(ConfigurationError, match="expected batch"):
         SessionLog.open(directory, origin=ORIGIN, version="0")

@@ -171,7 +171,7 @@ async def test_wrong_calls_are_refused_and_leave_no_trace(log: SessionLog) -> No
 
 async def test_events_go_to_the_gateways_own_session(log: SessionLog) -> None:
     await log.event("login.failed", {"issuer": "x"})
-    size = log._tree.size
+    size = log._journal.tree.size
     ref = await log.event("grant.approved", {"grant": "g"})
     await log.event("policy.loaded", {"hash": "h"})
     files = await log.session_bytes(log._gateway.sid)
@@ -182,7 +182,7 @@ async def test_events_go_to_the_gateways_own_session(log: SessionLog) -> None:
     assert {r["type"] for r in told[1:]} == {"event"}
     leaf = next(
         found
-        for found in (json.loads(log._tiles.leaf(n)) for n in range(size, log._tree.size))
+        for found in (json.loads(log._tiles.leaf(n)) for n in range(size, log._journal.tree.size))
         if found["type"] == "grant"
     )
     assert (leaf["kind"], leaf["head"]) == ("grant.approved", ref.hash)
@@ -194,7 +194,7 @@ async def test_growing_sessions_are_committed_each_second(tmp_path: Path, monkey
     sid = new()
     await log.open_session(sid, {})
     ref = await log.append(sid, "export", {})
-    size = log._tree.size
+    size = log._journal.tree.size
 
     def wait() -> None:
         deadline = time.monotonic() + 30
@@ -227,9 +227,9 @@ async def test_many_sessions_at_once_share_batches(log: SessionLog) -> None:
             await log.append(sid, "export", {"n": n})
         await log.close_session(sid, END)
 
-    before = log._segment.batch
+    before = log.synced
     await asyncio.gather(*[one(sid) for sid in ids])
-    assert log._segment.batch - before < 40 * 27 / 4
+    assert log.synced - before < 40 * 27 / 4
     for sid in ids:
         files = await log.session_bytes(sid)
         assert [r["body"].get("n") for r in records(files)[1:-1]] == list(range(25))
@@ -246,7 +246,7 @@ async def test_a_ledger_of_more_than_one_tile(tmp_path: Path) -> None:
     log = start(tmp_path / "log")
     await asyncio.gather(*[log.open_session(sid, {}) for sid in ids[150:]])
     await asyncio.gather(*[log.close_session(sid, END) for sid in ids[150:]])
-    assert log._tree.size > 600
+    assert log._journal.tree.size > 600
     for sid in ids[::17]:
         check_proofs(await log.session_bytes(sid))
     home = tmp_path / "log" / "ledger" / "tile"
@@ -363,4 +363,23 @@ async def test_a_session_has_ended_when_its_log_says_so_and_holds_it(tmp_path: P
     await log.aclose()
     again = start(tmp_path / "log")
     assert [again.ended(session) for session in (closed, left, new())] == [True, True, False]
+    await again.aclose()
+
+
+async def test_what_fails_while_sessions_are_closed_gives_the_directory_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = start(tmp_path / "log")
+    sid = new()
+    await log.open_session(sid, {})
+
+    async def fails(*_: object) -> None:
+        raise LimitExceeded("no room for the close record")
+
+    monkeypatch.setattr(log, "close_session", fails)
+    with pytest.raises(LimitExceeded):
+        await log.aclose()
+    assert not log.healthy
+    again = start(tmp_path / "log")  # the lock is free, and its thread writes no more
+    assert json.loads((await again.session_bytes(sid)).leaves[-1].data)["type"] == "recovery"
     await again.aclose()

@@ -69,8 +69,7 @@ class Post:
         """As if killed: nothing more is written, acknowledged or closed."""
         self.shipper.stop()
         self.log._commits.stop()
-        for segment in self.log._segments.values():
-            segment.close()
+        self.log._journal.close()
         os.close(self.log._lock_fd)
 
     async def end(self) -> None:
@@ -84,6 +83,10 @@ def http(receiver: Receiver) -> HttpSink:
 
 async def arrived(receiver: Receiver, uids: list[str]) -> None:
     await asyncio.to_thread(until, lambda: set(uids) <= set(receiver.uids()))
+
+
+async def failed_twice(post: Post) -> None:
+    await asyncio.to_thread(until, lambda: post.shipper.standing.failures >= 2)
 
 
 async def test_each_record_arrives_in_order_and_can_be_traced(
@@ -135,7 +138,7 @@ async def test_a_receiver_that_hangs_hinders_nobody(
     receiver.mode = "hang"
     post = Post(tmp_path / "log", http(receiver))
     uids = await post.session(1)
-    await asyncio.to_thread(until, lambda: post.shipper.standing.failures >= 2)
+    await failed_twice(post)
     assert post.shipper.standing.error == "ReadTimeout"
     uids += await post.session(1)
     receiver.mode = "ok"
@@ -149,7 +152,7 @@ async def test_a_receiver_that_is_away_and_comes_back(tmp_path: Path, receiver: 
     await arrived(receiver, uids)
     receiver.stop()
     uids += await post.session(2)
-    await asyncio.to_thread(until, lambda: post.shipper.standing.failures >= 2)
+    await failed_twice(post)
     receiver.start()
     await arrived(receiver, uids)
     await post.end()
@@ -162,6 +165,23 @@ async def test_a_batch_that_is_too_large_is_cut(tmp_path: Path, receiver: Receiv
     receiver.mode = "ok"
     await arrived(receiver, uids)
     await post.end()
+
+
+async def test_what_is_too_large_again_and_again_waits_no_longer_each_time(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Smaller batches arrive: nothing is wrong with the receiver, and nobody has to wait."""
+    post = Post(tmp_path / "log", http(receiver))
+    await arrived(receiver, await post.session(1))
+    await asyncio.to_thread(post.shipper.stop)
+    uids = await post.session(100)
+    await post.log.aclose()
+    monkeypatch.setattr(shipper, "FIRST_WAIT", 3600.0)
+    receiver.largest = 3
+    again = Post(tmp_path / "log", http(receiver))
+    await arrived(receiver, uids)
+    assert again.shipper.standing.failures < 50
+    await again.end()
 
 
 async def test_a_batch_that_ends_inside_a_frame_loses_nothing(
@@ -351,11 +371,13 @@ async def test_a_full_disk_of_the_file_holds_the_place(
     monkeypatch.setattr(os, "fdatasync", fdatasync)
     post = Post(tmp_path / "log", FileSink(target))
     uids = await post.session(1)
-    await asyncio.to_thread(until, lambda: post.shipper.standing.failures >= 2)
-    assert target.read_bytes() == b""
+    await failed_twice(post)
     failing[0] = False
     await asyncio.to_thread(until, lambda: uids[-1] in target.read_text())
     await post.end()
+    # Nothing is left of what failed.
+    told = [json.loads(line)["metadata"]["uid"] for line in target.read_text().splitlines()]
+    assert [uid for uid in told if uid in uids] == uids
 
 
 def test_a_file_system_without_links_is_told_at_the_start(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import uuid
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gateway.sessionlog import SessionLog, leaves, wal
-from gateway.sessionlog import tail as tail_module
+from gateway.sessionlog.packed import SegmentBytes
 from gateway.sessionlog.session import now
 from gateway.sessionlog.tail import Tail
 from gateway.sessionlog.writer import Entry
@@ -39,13 +38,13 @@ async def test_frames_without_records_are_read_once(
             waiter = log._commits.put(Entry(None, None, (("heartbeat", leaf),), checkpoint=True))
         await waiter
     read: list[int] = []
-    real = tail_module._frame_at
+    real = wal.read_frame
 
-    def counted(fd: int, offset: int) -> Any:
+    def counted(data: SegmentBytes, offset: int) -> wal.Frame | None:
         read.append(offset)
-        return real(fd, offset)
+        return real(data, offset)
 
-    monkeypatch.setattr(tail_module, "_frame_at", counted)
+    monkeypatch.setattr(wal, "read_frame", counted)
     assert list(tail.records(lambda: log.synced)) == []
     assert len(read) > 20
     read.clear()
@@ -87,8 +86,7 @@ async def test_a_frame_that_was_damaged_holds_the_place(tmp_path: Path, which: i
     rest = [one.sid for one in tail.records(lambda: log.synced)] if which == 0 else sids[3:]
     assert [sid for sid in rest if sid in sids] == sids[3:]
     log._commits.stop()
-    for segment in log._segments.values():
-        segment.close()
+    log._journal.close()
     os.close(log._lock_fd)
 
 

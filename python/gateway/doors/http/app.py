@@ -17,11 +17,12 @@ from starlette.types import Receive, Scope, Send
 from gateway.doors.http import metrics
 from gateway.doors.http.body import StrictRoute
 from gateway.doors.http.caller import caller
+from gateway.doors.http.challenge import challenges
 from gateway.doors.http.download import Download
 from gateway.doors.http.problem import gateway_failed, problem
 from gateway.doors.http.stream import QueryAnswer
 from gateway.errors import InvalidRequest, MaskgateError, NotFound
-from gateway.flows import evidence, grant, health, review, schema, session
+from gateway.flows import evidence, grant, health, metadata, review, schema, session
 from gateway.flows.house import House
 from gateway.flows.session import grant_record
 
@@ -124,7 +125,7 @@ def create_app(house: House, lifespan: Lifespan | None = None) -> FastAPI:
     )
     app.house = house
     app.router.route_class = StrictRoute
-    _errors(app)
+    _errors(app, house)
     _open_routes(app, house)
     _people_routes(app, house)
     _session_routes(app, house)
@@ -143,10 +144,10 @@ def _grant_answer(found: Any) -> dict[str, Any]:
     return {**record, "scope": scope, "duration_s": found.duration_s}
 
 
-def _errors(app: FastAPI) -> None:
+def _errors(app: FastAPI, house: House) -> None:
     @app.exception_handler(MaskgateError)
-    async def ours(_: Request, error: MaskgateError) -> Response:
-        return problem(error)
+    async def ours(request: Request, error: MaskgateError) -> Response:
+        return problem(error, challenges=challenges(house, request, error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
@@ -181,6 +182,10 @@ def _open_routes(app: FastAPI, house: House) -> None:
         if late := health.behind(house):
             answer["behind"] = late
         return JSONResponse(answer, status_code=503 if missing else 200)
+
+    @app.get(metadata.PATH)
+    async def protected_resource(request: Request) -> dict[str, Any]:
+        return metadata.protected_resource(house, request.headers.get("host"))
 
     @app.get("/metrics")
     async def prometheus() -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -9,8 +10,11 @@ from starlette.responses import JSONResponse
 from gateway.errors import MaskgateError, UpstreamFailed
 
 
-def problem(error: MaskgateError, *, status: int | None = None) -> JSONResponse:
-    """The response for one of our own errors; `detail` never holds a value from the database."""
+def problem(
+    error: MaskgateError, *, status: int | None = None, challenges: Sequence[str] = ()
+) -> JSONResponse:
+    """The response for one of our own errors; `detail` never holds a value from the database.
+    `challenges` become WWW-Authenticate fields."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "status": status or error.status,
@@ -23,16 +27,17 @@ def problem(error: MaskgateError, *, status: int | None = None) -> JSONResponse:
     if isinstance(error, UpstreamFailed) and error.sqlstate_class:
         body["sqlstate_class"] = error.sqlstate_class
     headers = {}
-    if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    return JSONResponse(
+    answer = JSONResponse(
         body,
         status_code=status or error.status,
         headers=headers,
         media_type="application/problem+json",
     )
+    for challenge in challenges:
+        answer.headers.append("WWW-Authenticate", challenge)
+    return answer
 
 
 def gateway_failed(error: Exception) -> MaskgateError:

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.doors.http.body import read_json
 from gateway.doors.http.caller import caller
+from gateway.doors.http.challenge import challenges
 from gateway.doors.http.formats import MEDIA_TYPES, negotiate
 from gateway.doors.http.metrics import OUTCOMES
 from gateway.doors.http.problem import gateway_failed, problem
@@ -96,7 +97,8 @@ class QueryAnswer(Response):
         except MaskgateError as error:
             OUTCOMES.labels(error.code).inc()
             if not started:
-                await problem(error)(scope, receive, send)
+                told = challenges(self._house, self._request, error)
+                await problem(error, challenges=told)(scope, receive, send)
                 return
             _LOG.info("stream broken: %s", error.code)
         except OSError:

@@ -39,14 +39,15 @@ def check_target(target: Path, source: Path | None, *, force: bool) -> None:
 
 
 @contextmanager
-def appearing(target: Path, *, force: bool) -> Iterator[BinaryIO]:
-    """A file to write to that becomes `target` when the block ends well, and nothing otherwise.
+def appearing(target: Path, *, force: bool, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """A file to write to that becomes `target` when the block ends well, and nothing otherwise; of
+    this `mode`, less the umask.
 
     Raises Conflict when `target` has come into being meanwhile and `force` was not given, and
     OSError as the filesystem does.
     """
     folder = target.parent
-    handle, hidden = _nameless(folder)
+    handle, hidden = _nameless(folder, mode)
     try:
         with os.fdopen(handle, "wb", buffering=_BUFFER) as file:
             yield file
@@ -77,13 +78,13 @@ def appearing(target: Path, *, force: bool) -> Iterator[BinaryIO]:
             os.close(opened)
 
 
-def _nameless(folder: Path) -> tuple[int, Path | None]:
+def _nameless(folder: Path, mode: int) -> tuple[int, Path | None]:
     """An open file without a name, or with the hidden one that it has."""
     kind = getattr(os, "O_TMPFILE", None)
     if kind is not None and _can_be_named(folder, os.O_WRONLY | kind):
-        return os.open(folder, os.O_WRONLY | kind, 0o666), None
+        return os.open(folder, os.O_WRONLY | kind, mode), None
     hidden = _hidden_name(folder)
-    return os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), hidden
+    return os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), hidden
 
 
 def _can_be_named(folder: Path, flags: int) -> bool:
