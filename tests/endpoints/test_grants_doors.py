@@ -71,6 +71,9 @@ def test_two_approvals_over_http(ward: World) -> None:
     assert ward.call(AGENT, "POST", "/v1/sessions", {"connection": "clinic"}).status_code == 403
     second = ward.call(SECOND, "POST", f"{path}/approve", {"reason": "ok"}).json()
     assert (second["state"], len(second["approvals"])) == ("active", 2)
+    told = ward.call(AGENT, "GET", f"{path}/history").json()["items"]
+    assert [line["event"] for line in told] == ["requested", "endorsed", "approved"]
+    assert ward.call(OTHER, "GET", f"{path}/history").status_code == 404
     ward.close(ward.session(grant=asked["id"]))
     renewed = ward.call(AGENT, "POST", f"{path}/renew", {}).json()
     assert (renewed["state"], renewed["renews"]) == ("pending", asked["id"])
