@@ -141,6 +141,13 @@ def show(grant: GrantId, token: Token, url: Url = DEFAULT_URL, as_json: AsJson =
         print_items([client.get(f"/v1/grants/{grant}")], as_json)
 
 
+@app.command("history")
+def history(grant: GrantId, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Who asked for it, who decided, when and why."""
+    with Client(url, token) as client:
+        print_items(client.items(f"/v1/grants/{grant}/history"), as_json)
+
+
 @app.command("approve")
 def approve(
     grant: GrantId,

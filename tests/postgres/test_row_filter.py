@@ -135,6 +135,18 @@ ASKED = [
     "select ') FROM patient WHERE (' as x, id from patient order by id",
     "select (select count(*) from patient q where q.n <= p.n) from patient p order by 1",
     "select count(*) filter (where 1 / n >= 0) from patient",
+    "with patient as (select * from patient) select count(*) from patient",
+    "select id from only (patient) order by 1",
+    "select count(j) from (patient p cross join visit v) as j(a)",
+    "select v.id from visit v where v.patient_id = any (select id from patient where 1 / n >= 0) "
+    "order by 1",
+    "select v.id from visit v full join patient p on p.id = v.patient_id order by 1",
+    "select g from patient p, generate_series(1, 10 / p.n) g order by 1",
+    "select id from patient limit (select count(*) from patient)",
+    "select percentile_cont(0.5) within group (order by n) from patient",
+    "select count(*) from parent a, patient b, event c",
+    "select n(p) from patient p order by 1",
+    "select count(*) from (table only patient) x",
     "select 1 / (1 - (select count(*) from patient where n = 0)) as x",
     "select p from patient p order by id",
     "select row_to_json(p) from patient p order by p.id",
@@ -166,15 +178,15 @@ REFUSED = [
 
 
 @pytest.fixture(scope="module")
-async def sides(newest: servers.Server) -> AsyncIterator[tuple[Corridor, Corridor]]:
-    admin = await asyncpg.connect(newest.dsn())
+async def sides(server: servers.Server) -> AsyncIterator[tuple[Corridor, Corridor]]:
+    admin = await asyncpg.connect(server.dsn())
     await admin.execute(ROLES)
     async with AsyncExitStack() as stack:
         opened = []
         for hidden in (ONE, OTHER):
             name = f"rows_{secrets.token_hex(4)}"
             await admin.execute(f"create database {name}")
-            database = await asyncpg.connect(newest.dsn(database=name))
+            database = await asyncpg.connect(server.dsn(database=name))
             await database.execute(SCHEMA + hidden + "refresh materialized view kept;")
             await database.execute(
                 "grant usage on schema public to filter_reader, filter_login;"
@@ -182,7 +194,7 @@ async def sides(newest: servers.Server) -> AsyncIterator[tuple[Corridor, Corrido
             )
             await database.close()
             side = corridor.opened(
-                newest.dsn("filter_login", name), "filter_reader", RULES, "mask-at-source"
+                server.dsn("filter_login", name), "filter_reader", RULES, "mask-at-source"
             )
             opened.append(await stack.enter_async_context(side))
         await admin.close()
@@ -217,11 +229,12 @@ async def test_other_ways_to_the_rows_are_refused(
 async def test_the_sides_do_differ(sides: tuple[Corridor, Corridor]) -> None:
     """Without the filter the same statements tell the sides apart."""
     open_ = replace(FILTERED, filters=())
+    some = [sql for sql in ASKED if "from patient" in sql][::2]
     told = 0
-    for sql in ASKED:
+    for sql in some:
         one, other = [await side.ask(sql, grant=open_) for side in sides]
         told += one != other
-    assert told >= len(ASKED) - 8
+    assert told >= len(some) - 4
 
 
 async def test_a_fence_that_the_planner_sees_through_is_found_out(
@@ -229,7 +242,7 @@ async def test_a_fence_that_the_planner_sees_through_is_found_out(
 ) -> None:
     monkeypatch.setattr(fencing, "_end", lambda predicate: f" WHERE ({predicate}))")
     told = 0
-    for sql in ASKED:
+    for sql in [sql for sql in ASKED if "1 / p.n" in sql or "1 / n" in sql]:
         one, other = [await side.ask(sql, grant=FILTERED) for side in sides]
         told += one != other
     assert told >= 1
@@ -259,10 +272,10 @@ _TESTS = ("true", "1 / p.n >= 0", "p.city <> 'Lynn'", "p.n > 0 or 1 / p.n > 0", 
 
 async def test_generated_statements_tell_nothing(sides: tuple[Corridor, Corridor]) -> None:
     answered = 0
-    for seed in range(60):
+    for seed in range(40):
         sql = _drawn(seed)
         answered += (await both(sides, sql)).code == "ok"
-    assert answered >= 40
+    assert answered >= 30
 
 
 def _drawn(seed: int) -> str:
@@ -338,18 +351,18 @@ BAD = [
 
 
 @pytest.fixture(scope="module")
-async def clinic_of_rows(newest: servers.Server) -> AsyncIterator[Database]:
+async def clinic_of_rows(server: servers.Server) -> AsyncIterator[Database]:
     name = f"predicates_{secrets.token_hex(4)}"
-    admin = await asyncpg.connect(newest.dsn())
+    admin = await asyncpg.connect(server.dsn())
     await admin.execute(ROLES)
     await admin.execute(f"create database {name}")
     await admin.close()
-    database = await asyncpg.connect(newest.dsn(database=name))
+    database = await asyncpg.connect(server.dsn(database=name))
     await database.execute(SCHEMA)
     await database.execute("grant usage on schema public to filter_login, filter_reader")
     await database.close()
     opened = Database(
-        UpstreamSettings(newest.dsn("filter_login", name), role="filter_reader", max_connections=2)
+        UpstreamSettings(server.dsn("filter_login", name), role="filter_reader", max_connections=2)
     )
     await opened.open()
     yield opened

@@ -39,6 +39,25 @@ async def test_a_hundred_at_once_are_counted_exactly(desk: Desk) -> None:
     assert all(1 <= (one.retry_after or 0) <= 60 for one in refused)
 
 
+async def test_one_that_is_cancelled_twice_is_no_longer_counted(desk: Desk) -> None:
+    usage, bound = Usage(desk.store, 60), Bound("k", "k", concurrent=1)
+    inside = asyncio.Event()
+
+    async def runs() -> None:
+        async with usage.statement([bound]):
+            inside.set()
+            await asyncio.Event().wait()
+
+    running = asyncio.create_task(runs())
+    await inside.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await asyncio.gather(*usage._ending)
+    await begun(usage, bound)
+
+
 async def test_a_minute_later_it_is_answered_again(desk: Desk) -> None:
     usage, bound = Usage(desk.store, 60), Bound("k", "this grant", per_minute=1)
     await begun(usage, bound)

@@ -86,6 +86,14 @@ async def show(house: House, credential: Credential, client: str, grant_id: str)
     return await house.grants.get(grant_id, identity)
 
 
+async def history(
+    house: House, credential: Credential, client: str, grant_id: str
+) -> Sequence[dict[str, Any]]:
+    """`GET /v1/grants/{id}/history`: who asked, who decided, when and why; for whom `show` is."""
+    identity = await establish(house, credential, client)
+    return await house.grants.history(grant_id, identity)
+
+
 async def list_all(house: House, credential: Credential, client: str) -> Sequence[Grant]:
     """Own grants; approvers and auditors see everybody's."""
     identity = await establish(house, credential, client)

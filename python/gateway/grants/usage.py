@@ -8,6 +8,7 @@ no bound. A statement of a gateway that died counts until its time would have be
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -82,6 +83,7 @@ class Usage:
         """`statement_seconds`: no statement runs longer."""
         self._store = store
         self._lasts = timedelta(seconds=statement_seconds) + _LEEWAY
+        self._ending: set[asyncio.Future[None]] = set()
 
     @contextlib.asynccontextmanager
     async def statement(self, bounds: Sequence[Bound]) -> AsyncIterator[None]:
@@ -104,8 +106,14 @@ class Usage:
             _check(row, asked)
             yield
         finally:
-            with contextlib.suppress(StoreUnavailable):  # then it counts until its time is over
-                await self._store.fetch(_END, named)
+            ending = asyncio.ensure_future(self._end(named))
+            self._ending.add(ending)  # the loop alone would not keep it alive
+            ending.add_done_callback(self._ending.discard)
+            await asyncio.shield(ending)  # though its caller is cancelled once more
+
+    async def _end(self, named: str) -> None:
+        with contextlib.suppress(StoreUnavailable):  # then it counts until its time is over
+            await self._store.fetch(_END, named)
 
     async def charge(self, bounds: Sequence[Bound], rows: int, octets: int) -> None:
         """Count what is about to leave, before it leaves. Raises LimitExceeded."""

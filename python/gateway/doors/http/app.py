@@ -229,6 +229,10 @@ def _people_routes(app: FastAPI, house: House) -> None:
     async def one_grant(request: Request, grant_id: str) -> dict[str, Any]:
         return _grant_answer(await grant.show(house, *caller(request), grant_id))
 
+    @app.get("/v1/grants/{grant_id}/history")
+    async def history(request: Request, grant_id: str) -> dict[str, Any]:
+        return {"items": await grant.history(house, *caller(request), grant_id)}
+
     @app.post("/v1/grants/{grant_id}/renew", status_code=201)
     async def renew(request: Request, grant_id: str, body: GrantRenewal) -> dict[str, Any]:
         asked = await grant.renew(house, *caller(request), grant_id, **body.model_dump())
