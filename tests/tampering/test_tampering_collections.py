@@ -117,6 +117,37 @@ def test_it_is_whole(made: Export, judge: Any) -> None:
     assert names[3:] == list(collection.MEMBERS)
 
 
+def type_of(line: bytes) -> str:
+    return str(json.loads(json.loads(line)["leaf"])["type"])
+
+
+def test_its_checkpoint_is_signed_by_the_epoch_in_force(made: Export, judge: Any) -> None:
+    """By whoever has the long-term key alone: without the epoch's line, without its leaves."""
+    members = unpacked(made.data)
+    plain = b"".join(members["checkpoint"].splitlines(keepends=True)[:5])
+    code, said = judge(signed_again(made, {**members, "checkpoint": plain}))
+    assert (code, "tampered: epoch 1: signature by" in said) == (1, True), said
+    leaves = members["ledger/leaves.jsonl"].splitlines(keepends=True)
+    size = int(plain.split(b"\n")[1])
+    opened = [one["index"] for one in told(members)]
+    for gone in ({"epoch"}, {"checkpoint"}, {"epoch", "checkpoint"}):
+        kept = [line for line in leaves if type_of(line) not in gone]
+        assert len(kept) < len(leaves)
+        indices = sorted([*opened, *(json.loads(line)["index"] for line in kept)])
+        cover = b"".join(made.log.archive().proof(indices, size))
+        forged = {"ledger/leaves.jsonl": b"".join(kept), "ledger/cover": cover, "checkpoint": plain}
+        code, said = judge(signed_again(made, members | forged))
+        assert (code, "leaf is missing" in said) == (1, True), said
+
+
+def test_a_leaf_of_it_has_what_a_tile_can_store(made: Export, judge: Any) -> None:
+    members = unpacked(made.data)
+    first, *others = told(members)
+    first["leaf"] += " " * 0x10000
+    code, said = judge(signed_again(made, with_lines(members, [first, *others])))
+    assert (code, "session 1: a leaf of" in said) == (1, True), said
+
+
 def test_what_was_made_again_is_the_same(made: Export) -> None:
     members = unpacked(made.data)
     assert packed(members) == made.data

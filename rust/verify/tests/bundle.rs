@@ -50,6 +50,32 @@ fn the_vector_is_verified_and_anchored() {
 }
 
 #[test]
+fn the_vector_with_epochs_is_signed_by_the_one_in_force() {
+    let trust = Trust::read(&vector("trust-epochs.json")).unwrap();
+    let trusting = |bundle: &str, trust: &Trust| {
+        let (mut said, source) = (Vec::new(), &mut Cursor::new(vector(bundle)));
+        let brought = Brought {
+            trust: Some(trust),
+            ..Brought::default()
+        };
+        let mut say = |line: &str| {
+            said.push(line.to_owned());
+            Ok(())
+        };
+        let (verdict, sentence) = verify(source, brought, &mut say).unwrap();
+        (verdict, format!("{}\n{sentence}", said.join("\n")))
+    };
+    let (verdict, said) = trusting("bundle-epochs.zip", &trust);
+    assert_eq!(verdict, Verdict::Verified, "{said}");
+    assert!(said.contains("; signed in epoch "), "{said}");
+    let stated = String::from_utf8(vector("trust.json")).unwrap();
+    let demanding = stated.replace("\"v\": 1", "\"v\": 1, \"epochs\": 1");
+    let (verdict, said) = trusting("bundle.zip", &Trust::read(demanding.as_bytes()).unwrap());
+    assert_eq!(verdict, Verdict::Tampered, "{said}");
+    assert!(said.contains("epochs hold at"), "{said}");
+}
+
+#[test]
 fn one_bit_of_each_byte_and_each_cut() {
     let whole = vector("bundle.zip");
     for at in 0..whole.len() {
