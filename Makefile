@@ -11,7 +11,7 @@ export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-pg15 test-arm check accuracy bench bench-check bench-long model test-kills fuzz format clean
+.PHONY: help setup demo test test-rust test-python test-pg15 test-idp test-arm check accuracy bench bench-check bench-long model test-kills fuzz format clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,6 +44,18 @@ test-python: setup
 
 test-pg15: setup ## the SQL corpus on Debian's PostgreSQL 15 (apt-get install postgresql-15)
 	MASKGATE_TEST_PG15=1 $(BIN)/python -m pytest -q -m pg15
+
+# A certified OpenID provider, installed beside the build by the names and hashes of its lock file.
+IDP := build/idp
+$(IDP)/.ready: tests/idp/package.json tests/idp/package-lock.json
+	@command -v npm > /dev/null || { echo "test-idp needs Node 20 or newer with npm"; exit 1; }
+	@mkdir -p $(IDP)
+	@cp tests/idp/package.json tests/idp/package-lock.json $(IDP)
+	@npm ci --prefix $(IDP) --ignore-scripts --no-audit --no-fund --silent || { echo "the OpenID provider cannot be installed: npm reaches no registry"; exit 1; }
+	@touch $@
+
+test-idp: setup $(IDP)/.ready ## a certified OpenID provider and a gateway that believes it (needs Node)
+	MASKGATE_TEST_IDP=$(CURDIR)/$(IDP) $(BIN)/python -m pytest -q tests/idp/signing_in.py
 
 ARM := aarch64-unknown-linux-gnu
 test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER = aarch64-linux-gnu-gcc

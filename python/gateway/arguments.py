@@ -14,7 +14,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from gateway.client import check_token, check_url
+from gateway import logins
+from gateway.client import Bearer, check_token, check_url
 
 OUT = Console()
 ERR = Console(stderr=True)
@@ -44,17 +45,37 @@ def optional_name(value: str | None) -> str | None:
     return None if value is None else checked(_name)(value)
 
 
+def _token(context: typer.Context, value: Bearer) -> Bearer:
+    """The token that was given, or that of the sign-in at this gateway."""
+    if not value.token:
+        # Of the options the eager ones come first; the address is one.
+        return logins.current(context.params["url"])
+    try:
+        return Bearer(check_token(value.token))
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong)) from None
+
+
 Url = Annotated[
     str,
-    typer.Option(envvar="MASKGATE_URL", help="The gateway's address.", callback=checked(check_url)),
+    typer.Option(
+        envvar="MASKGATE_URL",
+        help="The gateway's address.",
+        callback=checked(check_url),
+        is_eager=True,
+    ),
 ]
 Token = Annotated[
-    str,
+    Bearer,
     typer.Option(
         envvar="MASKGATE_TOKEN",
-        help="A bearer token of a configured issuer.",
+        help="A token of a configured issuer; by default that of `maskgate login`.",
         show_envvar=True,
-        callback=checked(check_token),
+        show_default=False,
+        metavar="TEXT",
+        parser=Bearer,
+        default_factory=lambda: "",
+        callback=_token,
     ),
 ]
 Connection = Annotated[

@@ -17,11 +17,10 @@ from gateway import (
     evidence_command,
     grants_command,
     ledger_command,
+    login_command,
     mask_command,
     seal_command,
-    wiring,
 )
-from gateway import witness as witnessing
 from gateway.arguments import (
     DEFAULT_URL,
     ERR,
@@ -36,7 +35,7 @@ from gateway.arguments import (
 )
 from gateway.client import Client, ClientError, RefusedError
 from gateway.errors import ConfigurationError, MaskgateError
-from gateway.evidence import fast
+from gateway.oauth import SignInError
 
 app = typer.Typer(
     help="A gateway between AI agents and a PostgreSQL that holds PHI: "
@@ -60,12 +59,16 @@ ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The configurat
 @app.command()
 def serve(config: ConfigFile = Path("maskgate.toml")) -> None:
     """Run the gateway until it is stopped."""
+    from gateway import wiring  # an agent's command line does not wait for a server's rooms
+
     wiring.serve(config)
 
 
 @app.command()
 def check(config: ConfigFile = Path("maskgate.toml")) -> None:
     """Name each wrong key with its line; connect to what can be connected to."""
+    from gateway import wiring  # as in `serve`
+
     found = wiring.check(config)
     for line in wiring.options(config):
         OUT.print(Text(f"allowed: {line}"), soft_wrap=True)
@@ -99,11 +102,15 @@ def demo(
 )
 def verify(context: typer.Context) -> None:
     """Verify an evidence bundle: the same code as auditor/verify.py, or --fast, the kernel's."""
+    from gateway.evidence import fast  # as in `serve`
+
     ours = {"--fast", "--help", "-h"}.intersection(context.args)
     raise typer.Exit((fast.main if ours else verifier.main)(context.args))
 
 
 app.command("mask")(mask_command.mask)
+app.command("login")(login_command.login)
+app.command("logout")(login_command.logout)
 app.command("review")(evidence_command.review)
 keygen_app.command("auditor")(seal_command.keygen)
 sessions_app.command("unseal")(seal_command.unseal)
@@ -125,6 +132,8 @@ def witness(
     ] = False,
 ) -> None:
     """Run a witness, which cosigns what extends the ledgers it remembers (C2SP tlog-witness)."""
+    from gateway import witness as witnessing  # as in `serve`
+
     if show_key:
         sys.stdout.write(witnessing.show_key(directory, name) + "\n")
         return
@@ -279,7 +288,7 @@ def main() -> None:
         sys.exit(_failed(f"{error.code or error.status}: {error.detail}", 1, error.hint))
     except MaskgateError as error:
         sys.exit(_failed(error.detail, 1, error.hint))
-    except ClientError as error:
+    except (ClientError, SignInError) as error:
         sys.exit(_failed(str(error), 1))
 
 

@@ -1,4 +1,4 @@
-"""The other side of the wire: what the author of an agent writes, with httpx and pyarrow alone.
+"""The other side of the wire: what the author of an agent writes, with httpx and pyarrow.
 
 Refuses to take a broken stream for a short result: an answer counts when the HTTP body ended as
 promised and, for Arrow, its end-of-stream marker was the last word; anything else raises
@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import httpx
 import pyarrow as pa
+
+from gateway.proof_key import ProofKey
 
 #: What the last eight bytes of a complete Arrow stream are (continuation marker, length zero):
 #: pyarrow alone takes a cut stream for a complete one.
@@ -64,19 +66,42 @@ class Answer:
     wire_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """A token, with the key it is bound to if it is."""
+
+    token: str = field(repr=False)
+    key: ProofKey | None = None
+
+
+class _Possession(httpx.Auth):
+    """A bound token with a new proof in each request (RFC 9449, section 7.1)."""
+
+    def __init__(self, token: str, key: ProofKey) -> None:
+        self._token, self._key = token, key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = f"DPoP {self._token}"
+        request.headers["DPoP"] = self._key.proof(request.method, request.url, self._token)
+        yield request
+
+
 class Client:
     """One identity talking to one gateway. Use from one thread at a time.
 
-    `url` is http:// or https://; `token` a bearer token in printable ASCII, which goes into a
-    header. Raises ValueError for anything else.
+    `url` is http:// or https://; `token` in printable ASCII, which goes into a header, alone or
+    with the key it is bound to. Raises ValueError for anything else.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str | Bearer) -> None:
         check_url(url)
-        self.bearer = check_token(token)
-        self._http = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=_TIMEOUT
-        )
+        given = token if isinstance(token, Bearer) else Bearer(token)
+        self.bearer = check_token(given.token)
+        if given.key is None:
+            headers, auth = {"Authorization": f"Bearer {self.bearer}"}, None
+        else:
+            headers, auth = {}, _Possession(self.bearer, given.key)
+        self._http = httpx.Client(base_url=url, headers=headers, auth=auth, timeout=_TIMEOUT)
 
     def __enter__(self) -> Self:
         return self

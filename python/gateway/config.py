@@ -28,6 +28,7 @@ from gateway.values import (
     CredentialPlace,
     Dsn,
     Duration,
+    Hook,
     KeyFile,
     Most,
     Name,
@@ -147,12 +148,19 @@ class BreakGlass(_Section):
     max_duration: Duration = 900
 
 
+class WebhookSettings(_Section):
+    url: Hook
+    secret: SecretPlace
+    ca: str | None = None  # PEM file of the authorities that its certificate comes from
+
+
 class AccessSettings(_Section):
     auditors: list[Principal] = []
     approvers: list[Principal] = []
     approvals: int = Field(default=1, ge=1, le=16)  # how many people must approve a request
     auto_approve: list[AutoApprove] = []
     break_glass: list[BreakGlass] = []
+    webhooks: list[WebhookSettings] = []
     max_duration: Duration = 8 * 3600
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from gateway.arguments import DEFAULT_URL, ERR, OUT, AsJson, Connection, GrantId, Token, Url, cell
 from gateway.arguments import show as print_items
-from gateway.client import Client, UnreachableError
+from gateway.client import Bearer, Client, UnreachableError
 
 app = typer.Typer(help="Ask for access, decide about it, end it.", no_args_is_help=True)
 
@@ -27,6 +27,10 @@ Minutes = Annotated[int, typer.Option(min=1, help="How long, from its beginning 
 Ticket = Annotated[str | None, typer.Option(help="The ticket that it is for.")]
 Wait = Annotated[
     bool, typer.Option("--wait", help="Stay until somebody has decided; exit 1 if it is a no.")
+]
+Filters = Annotated[
+    list[str] | None,
+    typer.Option("--filter", help="Only these rows: \"patient: city = 'Boston'\"; repeat it."),
 ]
 Patience = Annotated[int, typer.Option(min=1, help="Seconds that --wait stays at most.")]
 
@@ -52,6 +56,7 @@ def request(
     max_per_minute: Annotated[
         int | None, typer.Option(min=1, help="The most statements a minute.")
     ] = None,
+    filters: Filters = None,
     statement: Annotated[
         str | None, typer.Option(help="Run this one statement and no other, to the letter.")
     ] = None,
@@ -84,6 +89,7 @@ def request(
         "max_bytes": max_bytes,
         "max_concurrent": max_concurrent,
         "max_per_minute": max_per_minute,
+        "filters": _filters(filters),
         "statement": statement,
         "params": param,
         "ticket": ticket,
@@ -137,10 +143,16 @@ def show(grant: GrantId, token: Token, url: Url = DEFAULT_URL, as_json: AsJson =
 
 @app.command("approve")
 def approve(
-    grant: GrantId, reason: Reason, token: Token, url: Url = DEFAULT_URL, as_json: AsJson = False
+    grant: GrantId,
+    reason: Reason,
+    token: Token,
+    filters: Filters = None,
+    url: Url = DEFAULT_URL,
+    as_json: AsJson = False,
 ) -> None:
     """Let another identity's grant begin, as the last or one of several who must."""
-    _decide("approve", grant, {"reason": reason}, token, url, as_json)
+    body = {"reason": reason, "filters": _filters(filters)}
+    _decide("approve", grant, body, token, url, as_json)
 
 
 @app.command("deny")
@@ -160,10 +172,17 @@ def revoke(
 
 
 def _decide(
-    verb: str, grant: str, body: dict[str, Any], token: str, url: str, as_json: bool
+    verb: str, grant: str, body: dict[str, Any], token: Bearer, url: str, as_json: bool
 ) -> None:
     with Client(url, token) as client:
         print_items([client.post(f"/v1/grants/{grant}/{verb}", body)], as_json)
+
+
+def _filters(given: list[str] | None) -> dict[str, str]:
+    pairs = [one.partition(":") for one in given or []]
+    if not all(name.strip() and predicate.strip() for name, _, predicate in pairs):
+        raise typer.BadParameter("write TABLE: CONDITION", param_hint="--filter")
+    return {name.strip(): predicate.strip() for name, _, predicate in pairs}
 
 
 def _asked(

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gateway import grants_wiring
 from gateway.config import Configuration
 from gateway.errors import ConfigurationError
-from gateway.grants import AccessRules, AutoApprove, BreakGlass
+from gateway.grants import AccessRules
 from gateway.identity import IssuerConfig
 from gateway.places import placed
 from gateway.values import is_loopback
@@ -52,25 +53,4 @@ def build_identity(
                     development=one.development,
                 )
             )
-    access = configuration.access
-    with placed(path, "access"):
-        rules = AccessRules(
-            approvers=tuple(access.approvers),
-            auditors=tuple(access.auditors),
-            auto_approve=tuple(
-                AutoApprove(f"rule-{number}", (rule.who,), rule.connection, int(rule.max_duration))
-                for number, rule in enumerate(access.auto_approve, start=1)
-            ),
-            max_duration_s=int(access.max_duration),
-            break_glass=tuple(
-                BreakGlass(f"rule-{number}", (rule.who,), rule.connection, int(rule.max_duration))
-                for number, rule in enumerate(access.break_glass, start=1)
-            ),
-            approvals=access.approvals,
-            approvals_on={
-                name: settings.approvals
-                for name, settings in configuration.connections.items()
-                if settings.approvals is not None
-            },
-        )
-    return issuers, rules
+    return issuers, grants_wiring.rules(path, configuration)

@@ -87,6 +87,7 @@ class Grant:
     break_glass: bool = False  # began without anybody's approval
     renews: str | None = None  # the grant whose scope it asks for again
     columns: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of tables of which not all are granted
+    filters: tuple[tuple[str, str], ...] = ()  # of tables of which not all rows are granted
     statement: str | None = None  # no other text is run
     parameters: str | None = None  # nor with others than these, as JSON
     max_bytes: int | None = None  # released over the life of the grant
@@ -371,6 +372,8 @@ class SessionFiles:
     closed: bool
     #: A size that an auditor remembers, and the proof that `checkpoint` goes on from it.
     since: tuple[int, tuple[bytes, ...]] | None = None
+    #: The epoch that signed `checkpoint`: its certificate, and the last leaf, which names it.
+    epoch: tuple[LedgerLeaf, ...] = ()
 
 
 class LogPlace(NamedTuple):

@@ -78,6 +78,12 @@ def _target(value: str) -> str:
     return value
 
 
+def _hook(value: str) -> str:
+    if not _target(value).startswith(("http://", "https://")):
+        raise ValueError("write https://…")
+    return value
+
+
 def _secret_place(value: str, holds: str = "the field Authorization") -> str:
     if not _KEPT.fullmatch(value):
         raise ValueError(f"write env:NAME or file:PATH, which hold {holds}")
@@ -172,6 +178,7 @@ Dsn = Annotated[str, AfterValidator(_dsn)]
 Control = Annotated[str, AfterValidator(_control)]
 KeyFile = Annotated[str, AfterValidator(_key_file)]
 Target = Annotated[str, AfterValidator(_target)]
+Hook = Annotated[str, AfterValidator(_hook)]
 SecretPlace = Annotated[str, AfterValidator(_secret_place)]
 CredentialPlace = Annotated[str, AfterValidator(_credential_place)]
 Role = Annotated[str, AfterValidator(_role)]

@@ -16,17 +16,16 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 import uvloop
 
-from gateway import config, diagnostics, log_wiring
+from gateway import config, diagnostics, grants_wiring, log_wiring
 from gateway.config import Configuration, ConnectionSettings
 from gateway.doors.http import BoundedProtocol, create_app
 from gateway.errors import ConfigurationError, MaskgateError
@@ -45,6 +44,7 @@ from gateway.grants import (
     Sessions,
     Standing,
     Usage,
+    Webhooks,
 )
 from gateway.identity import Verifier
 from gateway.identity_wiring import build_identity, origins
@@ -195,7 +195,8 @@ async def open_house(
                     await connection.analysis.names.learn(transaction)
                     if seal is not None or siem is not None:
                         await vocabulary.learn(transaction)
-        grants = Grants(store, rules, recorder(log), _now)
+        webhooks = Webhooks(store, await grants_wiring.hooks(stack, path, configuration))
+        grants = Grants(store, rules, grants_wiring.recorder(log), _now, webhooks)
         stack.push_async_callback(grants.close)
         house = House(
             version=version("maskgate"),
@@ -234,13 +235,13 @@ async def open_house(
         left = await close_left_over(house)
         if left:
             _LOG.warning("%d sessions that a crash had left open are closed", left)
-        clock = asyncio.create_task(_clock(house))
+        tasks = [asyncio.create_task(_clock(house)), asyncio.create_task(webhooks.run())]
         try:
             yield house
         finally:
-            clock.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await clock
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             if log.healthy:
                 await house.desk.close_all(house, "the gateway is stopping")
 
@@ -319,6 +320,7 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
     wrong: list[str] = []
     loose: list[str] = []
     async with contextlib.AsyncExitStack() as stack:
+        await grants_wiring.hooks(stack, path, configuration)
         for name, settings in configuration.connections.items():
             try:
                 connection = await _connection(
@@ -435,20 +437,6 @@ def build_anchoring(path: Path, configuration: Configuration) -> Anchoring:
     return Anchoring(
         tuple(witnesses), settings.enough, float(within) if within is not None else None
     )
-
-
-def recorder(log: SessionLog) -> Callable[[str, dict[str, Any]], Awaitable[None]]:
-    """What the grants room calls before a change takes effect: durable when it returns."""
-
-    async def record(name: str, payload: dict[str, Any]) -> None:
-        await log.event(name, payload)
-        if name == "grant.break_glass":
-            _LOG.critical(
-                "BREAK-GLASS: %s reads %s until %s under grant %s, without approval",
-                payload["identity"], payload["connection"], payload["expires_at"], payload["grant"],
-            )  # fmt: skip
-
-    return record
 
 
 async def _stop(errands: tuple[Errand, ...]) -> None:

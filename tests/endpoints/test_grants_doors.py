@@ -16,6 +16,7 @@ import pytest
 from world import AGENT, AUDITOR, OTHER, STEWARD, World, built, verify, wait_until
 
 import servers
+from receiver import Receiver
 
 SECOND = AUDITOR  # named as an approver beside the group
 
@@ -34,9 +35,16 @@ def ward(newest: servers.Server, tmp_path_factory: pytest.TempPathFactory) -> It
             f'break_glass = [{{ who = "{agent}", connection = "clinic", max_duration = "15m" }}]',
         )
         text = text.replace("[limits]", '[limits]\nquotas = [{ per = "grant", rows_a_day = 3500 }]')
+        receiver = Receiver()
+        receiver.start()
+        (home / "hook").write_text("a secret of thirty-two characters\n")
+        hook = f'webhooks = [{{ url = "{receiver.url}", secret = "file:hook" }}]'
+        text = text.replace("approvals = 2\n", f"approvals = 2\n{hook}\n")
         world.config.write_text(text)
         world.restart()
+        world.receiver = receiver
         yield world
+        receiver.stop()
 
 
 def ask(world: World, **more: Any) -> Any:
@@ -154,6 +162,49 @@ def test_columns_that_are_not_there_are_refused(ward: World, tables: Any) -> Non
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request"), answer.text
 
 
+def test_rows_that_an_approver_has_left_out_are_not_there(ward: World) -> None:
+    asked = ask(ward, filters={"patient": "city = 'Boston'"}).json()
+    assert asked["scope"]["filters"] == {"public.patient": "city = 'Boston'"}
+    path = f"/v1/grants/{asked['id']}"
+    body = {"reason": "ok", "filters": {"public.patient": "id <= 30"}}
+    assert ward.call(STEWARD, "POST", f"{path}/approve", body).status_code == 200
+    approved = ward.call(SECOND, "POST", f"{path}/approve", {"reason": "ok"}).json()
+    session = ward.session(grant=asked["id"])
+    rows = ward.rows(session, "select id, city, full_name from patient")
+    assert len(rows) == 10
+    assert {row["city"] for row in rows} == {"Boston"}
+    assert ward.rows(session, "select count(*) as n, min(1000 / (id - 31)) as q from patient") == [
+        {"n": 10, "q": -1000}
+    ]
+    refused = ward.query(session, "select id from visits")
+    assert refused.status_code == 403, refused.text
+    ward.close(session)
+    intent = next(one for one in ward.records(session) if one["type"] == "intent")
+    assert intent["statement"] == "select id, city, full_name from patient"
+    predicate = "(city = 'Boston') AND (id <= 30)"
+    assert approved["filters"] == {"public.patient": predicate}
+    assert f"WHERE ({predicate}) OFFSET 0)" in intent["server_text"]
+    assert f"public.patient: the grant covers rows where {predicate}" in intent["notes"]
+
+
+@pytest.mark.parametrize(
+    ("filters", "code"),
+    [
+        ({"patient": "full_name = 'Nadia Planted1'"}, "protected_use"),
+        ({"patient": "1 / id > 0"}, "invalid_request"),
+        ({"patient": "nothing = 1"}, "invalid_request"),
+        ({"encounter": "id = 1"}, "invalid_request"),
+        ({"patient": "id = 1", "public.patient": "id = 2"}, "invalid_request"),
+        ({"patient": "exists (select 1 from payroll)"}, "invalid_request"),
+    ],
+)
+def test_a_filter_that_cannot_be_kept_to_is_refused(
+    ward: World, filters: dict[str, str], code: str
+) -> None:
+    answer = ask(ward, filters=filters)
+    assert (answer.status_code, answer.json()["code"]) == (422, code), answer.text
+
+
 def test_a_grant_for_one_statement_runs_that_and_no_other(ward: World) -> None:
     sql = "select id from patient\nwhere id <= $1"
     free = ward.session(grant=_approved(ward, statement=sql))
@@ -206,6 +257,24 @@ def test_a_grant_s_statements_a_minute_are_counted(ward: World) -> None:
     assert (answer.status_code, answer.json()["code"]) == (429, "limit_exceeded")
     assert 1 <= int(answer.headers["Retry-After"]) <= 60
     assert "2 statements a minute" in answer.json()["detail"]
+
+
+def test_a_webhook_hears_of_it_and_of_no_purpose(ward: World) -> None:
+    grant = _approved(ward, purpose="chart of Nadia Planted")
+    events = wait_until(
+        lambda: (
+            (found := [e for e in ward.receiver.events if e["grant"] == grant])
+            and len(found) == 3
+            and found
+        )
+    )
+    assert [event["event"] for event in events] == [
+        "grant.requested",
+        "grant.endorsed",
+        "grant.approved",
+    ]
+    assert "Nadia" not in json.dumps(ward.receiver.events)
+    assert ward.receiver.headers["Maskgate-Signature"].startswith("v1=")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import httpx
 import pyarrow as pa
 
 import servers
+from receiver import Receiver
 
 SCHEMA = """
 create type status as enum ('planned', 'finished', 'cancelled');
@@ -104,6 +105,8 @@ class Process:
 
 class World:
     """One database, one issuer, one gateway."""
+
+    receiver: Receiver  # of webhooks, where there is one
 
     def __init__(self, home: Path, server: servers.Server, database: str) -> None:
         self.home = home

@@ -16,6 +16,7 @@ from typing import Any, cast
 from gateway.errors import MaskgateError
 from gateway.flows.house import Connection, House
 from gateway.flows.query import Ask, Head, walk
+from gateway.grants import Usage
 from gateway.model import Analysis, Call, Credential, Decision, Grant, GrantState, Identity
 from gateway.policy import Policy
 from gateway.sql import Settings
@@ -57,6 +58,7 @@ class _Record:
     """What `flows.statement.Statement` is to the corridor, in memory."""
 
     connection: Connection
+    bounds: Any = ()
     session: str = "fuzz"
     number: int = 1
     grant_id: str = "g"
@@ -85,14 +87,20 @@ class Corridor:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def ask(self, sql: str, encoding: str = "ndjson", most: int | None = MOST_ROWS) -> Answer:
+    async def ask(
+        self,
+        sql: str,
+        encoding: str = "ndjson",
+        most: int | None = MOST_ROWS,
+        grant: Grant = GRANT,
+    ) -> Answer:
         """The statement's answer, whatever it is; an error that is not the gateway's is raised."""
         record = _Record(self._connection)
         ask = Ask(CREDENTIAL, "fuzz", encoding, session="fuzz", sql=sql, max_rows=most)
         chunks: list[bytes] = []
         code, detail, hint, state = "ok", "", "", ""
         try:
-            async with contextlib.aclosing(walk(_house(record), ask)) as pieces:
+            async with contextlib.aclosing(walk(_house(record, grant), ask)) as pieces:
                 async for piece in pieces:
                     if not isinstance(piece, Head):
                         chunks.append(piece)
@@ -120,7 +128,7 @@ async def opened(
         await database.close()
 
 
-def _house(record: _Record) -> House:
+def _house(record: _Record, grant: Grant) -> House:
     """What the corridor asks of the house; all that decides about a value is the real one."""
 
     async def establish(*_: object) -> Identity:
@@ -128,7 +136,7 @@ def _house(record: _Record) -> House:
 
     @contextlib.asynccontextmanager
     async def hold(*_: object) -> AsyncIterator[Grant]:
-        yield GRANT
+        yield grant
 
     @contextlib.asynccontextmanager
     async def statement(*_: object) -> AsyncIterator[_Record]:
@@ -145,7 +153,8 @@ def _house(record: _Record) -> House:
             identity=SimpleNamespace(establish=establish),
             standing=SimpleNamespace(hold=hold),
             desk=SimpleNamespace(statement=statement),
-            limits=SimpleNamespace(statement_seconds=60.0, client_stall_seconds=60.0),
+            limits=SimpleNamespace(statement_seconds=60.0, client_stall_seconds=60.0, quotas=()),
+            usage=Usage(cast(Any, None), 60.0),  # asked nothing, as there is no quota
             token_key=KEY,
             now=lambda: datetime.now(UTC),
         ),

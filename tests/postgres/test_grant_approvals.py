@@ -129,6 +129,39 @@ async def test_an_approval_that_cannot_be_recorded_does_not_count(two: Desk) -> 
     assert (await two.grants.approve(asked.id, DANA, "yes")).approvals == (DANA.key,)
 
 
+async def test_an_approver_lets_fewer_rows_through_and_never_more(two: Desk) -> None:
+    asked = await two.ask(filters={"public.patient": "ward = 'A'"})
+    first = await two.grants.approve(
+        asked.id, DANA, "of this month", {"public.patient": "n > 5", "public.visit": "n > 6"}
+    )
+    assert first.filters == (
+        ("public.patient", "(ward = 'A') AND (n > 5)"),
+        ("public.visit", "n > 6"),
+    )
+    assert two.ledger.records[-1][1]["filters"] == dict(first.filters)
+    second = await two.grants.approve(asked.id, ELIF, "so be it")
+    assert (second.state, second.filters) == (GrantState.ACTIVE, first.filters)
+    assert (await two.grants.renew(asked.id, AGENT)).filters == first.filters
+
+
+@pytest.mark.parametrize(
+    "filters", ["{}", '{"public.patient": "true"}', '{"public.patient": "(x) AND (n > 1)"}']
+)
+async def test_no_program_widens_a_filter(two: Desk, filters: str) -> None:
+    asked = await two.ask(filters={"public.patient": "ward = 'A'"})
+    wider = "UPDATE maskgate.grants SET filters = $2 WHERE id = $1"
+    connection = await asyncpg.connect(two.dsn)
+    try:
+        with pytest.raises(asyncpg.RaiseError, match="fewer rows"):
+            await connection.execute(wider, asked.id, filters)
+        for who in (DANA, ELIF):
+            await two.grants.approve(asked.id, who, "yes")
+        with pytest.raises(asyncpg.RaiseError, match="while it is pending"):
+            await connection.execute(wider, asked.id, filters)
+    finally:
+        await connection.close()
+
+
 _INSERT = "INSERT INTO maskgate.grant_approvals (grant_id, identity, actor, at, reason) VALUES "
 _ACTIVE = (
     "UPDATE maskgate.grants SET state = 'active', not_before = now(), decided_at = now(), "

@@ -73,6 +73,7 @@ class Known:
     needed: int
     begins: datetime | None = None
     break_glass: bool = False
+    window: tuple[datetime, datetime] | None = None  # its hours, in the week it was asked for
     approved_by: set[str] = field(default_factory=set)
     state: GrantState = GrantState.PENDING
     ends: datetime | None = None
@@ -109,19 +110,68 @@ class Life(RuleBasedStateMachine):
         duration_s=st.integers(1, 120),
         max_rows=st.none() | st.integers(1, 50),
         ahead=st.none() | st.integers(-60, 60),
+        within=st.booleans(),
     )
     def request(
-        self, who: Identity, duration_s: int, max_rows: int | None, ahead: int | None
+        self,
+        who: Identity,
+        duration_s: int,
+        max_rows: int | None,
+        ahead: int | None,
+        within: bool,
     ) -> str:
-        begins = None if ahead is None else self.desk.clock.now + timedelta(seconds=ahead)
+        now = self.desk.clock.now
+        begins = None if ahead is None else now + timedelta(seconds=ahead)
+        window = (now.replace(second=0), now.replace(second=0) + timedelta(minutes=2))
+        if not within or window[1].date() != now.date():
+            window = None
+        hours = [f"{window[0]:%a %H:%M}-{window[1]:%H:%M}".lower()] if window else []
         asked = self.do(
             self.desk.grants.request(
-                who, self.connection, ["*"], "look", duration_s, max_rows, not_before=begins
+                who,
+                self.connection,
+                ["*"],
+                "look",
+                duration_s,
+                max_rows,
+                not_before=begins,
+                hours=hours,
             )
         )
         assert asked.state is GrantState.PENDING
-        self.known[asked.id] = Known(who, duration_s, max_rows, self.needed, begins)
+        self.known[asked.id] = Known(who, duration_s, max_rows, self.needed, begins, window=window)
         return asked.id
+
+    @rule(who=st.sampled_from((AGENT, BILLING)))
+    def run_a_statement(self, who: Identity) -> None:
+        """As the corridor does: a grant, a session under it, a hold on it for the statement."""
+        now = self.desk.clock.now
+        try:
+            grant = self.do(self.desk.grants.in_force(who, self.connection))
+            session = self.do(self.desk.sessions.open_session(who, self.connection, grant))
+            hold = self.desk.standing.hold(
+                session.id, who, self.connection, grant.id, lambda _: None
+            )
+            held = self.do(hold.__aenter__())
+            self.do(hold.__aexit__(None, None, None))
+        except (NoGrant, GrantExpired):
+            self.looked_at(who)
+            return
+        self.looked_at(who)
+        known = self.known[held.id]
+        assert known.state is GrantState.ACTIVE
+        assert known.holder is who
+        if held.not_before <= now:  # else it is the leeway between clocks, and its intent fails
+            assert until(held, now) is not None
+            assert self.in_time(known)
+
+    @rule(grant_id=grants)
+    def look_at(self, grant_id: str) -> None:
+        """`until`, by which a statement's intent is judged, is the model's own word."""
+        known = self.known[grant_id]
+        grant = self.stored()[grant_id]
+        begun = grant.not_before is not None and grant.not_before <= self.desk.clock.now
+        assert (until(grant, self.desk.clock.now) is not None) == (begun and self.in_time(known))
 
     @rule(grant_id=grants, by=st.sampled_from(PEOPLE))
     def renew(self, grant_id: str, by: Identity) -> None:
@@ -135,7 +185,9 @@ class Life(RuleBasedStateMachine):
         assert asked.state is GrantState.PENDING
         assert not asked.break_glass
         assert asked.renews == grant_id
-        self.known[asked.id] = Known(by, known.duration_s, known.max_rows, self.needed)
+        self.known[asked.id] = Known(
+            by, known.duration_s, known.max_rows, self.needed, window=known.window
+        )
 
     @rule(
         target=grants,
@@ -238,7 +290,9 @@ class Life(RuleBasedStateMachine):
             )
             assert early or not self.in_time(known)
         else:
-            assert self.in_time(known)
+            # out of hours it is the watch that ends a stream
+            assert known.state is GrantState.ACTIVE
+            assert not self.ended(known)
             known.released += rows
             assert grant.rows_released == known.released
 
@@ -249,29 +303,33 @@ class Life(RuleBasedStateMachine):
         try:
             grant = self.do(self.desk.grants.in_force(who, self.connection))
         except (NoGrant, GrantExpired):
-            # fewer are usable than the model thinks when the clock is before an approval
+            # fewer are usable than the model thinks when the clock is before the beginning
             for one in usable:
                 assert self.stored()[one].not_before > self.desk.clock.now
         else:
             assert grant.id in usable
             # the leeway between clocks is the question's; a statement has none
             assert until(grant, self.desk.clock.now) or grant.not_before > self.desk.clock.now
-        for one, known in mine.items():
-            if known.state is GrantState.ACTIVE and not self.in_time(known):
-                self.over(one)  # it was looked at after its end: over for good
+        self.looked_at(who)
+
+    def looked_at(self, who: Identity) -> None:
+        """What was looked at after its end is over for good."""
+        for one, known in self.known.items():
+            if known.holder is who and known.state is GrantState.ACTIVE and self.ended(known):
+                self.over(one)
 
     def over(self, grant_id: str) -> None:
         known = self.known[grant_id]
         assert known.state is GrantState.ACTIVE
-        assert not self.in_time(known)
+        assert self.ended(known)
         known.state = GrantState.EXPIRED
 
+    def ended(self, known: Known) -> bool:
+        return known.ends is not None and known.ends <= self.desk.clock.now
+
     def in_time(self, known: Known) -> bool:
-        return (
-            known.state is GrantState.ACTIVE
-            and known.ends is not None
-            and self.desk.clock.now < known.ends
-        )
+        inside = known.window is None or (known.window[0] <= self.desk.clock.now < known.window[1])
+        return known.state is GrantState.ACTIVE and not self.ended(known) and inside
 
     def stored(self) -> dict[str, Any]:
         rows: tuple[Grant, ...] = self.do(self.desk.grants.list(AMIR))

@@ -36,6 +36,7 @@ SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(b"not secret: for forged bu
 REASONS = (
     "witnesses it needs", "stands there twice", "as remembered", "no proof from", "--remember",
     "no quorum", "not every receipt", "is not recorded as it says", "verified and anchored",
+    "epochs hold at", "signed in epoch", "no epochs yet", "a leaf of",
 )  # fmt: skip
 
 

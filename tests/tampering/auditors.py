@@ -101,6 +101,8 @@ def cosignatures(choice: random.Random, body: bytes, own: bytes, wrong: bool) ->
 
 def trust(choice: random.Random, plain: Object, wrong: bool) -> Object:
     """The log's trust file, mostly with witnesses of whom some are enough."""
+    if choice.random() < 0.3:
+        plain = plain | {"epochs": choice.choice((0, 1, 1, 5, 12, 1000))}
     if choice.random() < 0.4 and not wrong:
         return plain
     named = choice.sample(WITNESSES, choice.randrange(1, 4))
@@ -114,7 +116,8 @@ def trust(choice: random.Random, plain: Object, wrong: bool) -> Object:
             {"witnesses": [WITNESSES[0].vkey, ALIAS.vkey], "quorum": 1},
             {"witnesses": [named[0].vkey] * 2, "quorum": 1},
             {"witnesses": plain["keys"], "quorum": 1}, {"keys": [named[0].vkey]},
-            {"quorom": 1}, {"note": "by post"}, {"keys": plain["keys"] * 2}, {"keys": []},
+            {"quorom": 1}, {"epochs": -1}, {"epochs": True}, {"epochs": None}, {"epoch": 1},
+            {"note": "by post"}, {"keys": plain["keys"] * 2}, {"keys": []},
         ))  # fmt: skip
         if choice.random() < 0.2:
             stated.pop(choice.choice(("witnesses", "quorum", "type", "origin")))

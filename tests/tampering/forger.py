@@ -20,12 +20,14 @@ from auditors import Brought
 from blake3 import blake3
 from bundles import ORIGIN, POLICY, intent, opened, release, result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from forged_epochs import EpochKey, certificate
 
 from gateway.evidence import container
 
 #: The stages, in the order in which they are worked.
 STAGES = (
-    "records", "raw", "session", "leaves", "leaf", "entries", "entry", "note body", "note",
+    "records", "raw", "session", "leaves", "certificate", "epochs", "leaf", "entries", "entry",
+    "note body", "epoch key", "note",
     "consistency", "consistency.json", "documents", "manifest", "manifest.json", "members",
     "bundle", "trust", "trust.json", "remembered", "receipt", "receipt.json",
 )  # fmt: skip
@@ -138,6 +140,7 @@ class Forger:
         touches: dict[str, Touch],
         every: bool = False,
         audited: bool = False,
+        epochs: bool = True,
     ) -> None:
         unknown = set(touches) - set(STAGES)
         if unknown:
@@ -147,6 +150,7 @@ class Forger:
         self.touches = touches
         self.every = every
         self.audited = audited
+        self.epochs = epochs
         self.brought = Brought()
 
     def touched(self, stage: str, value: Any) -> Any:
@@ -167,7 +171,10 @@ class Forger:
         number = choice.randrange(1, 9)
         # The ledger up to the open leaf; the checkpoint at open covers some of it.
         before = [choice.randbytes(32) for _ in range(choice.randrange(1, 7))]
-        boot_leaf = self.leaf("boot", boot, key=self.signer.vkey, origin=ORIGIN, version="0")
+        epoch = EpochKey(ORIGIN, choice.randbytes(32), choice.randrange(1, 50))
+        counted = {"epoch": choice.randrange(1, epoch.number + 1)} if self.epochs else {}
+        named = {"key": self.signer.vkey, "origin": ORIGIN, "version": "0", **counted}
+        boot_leaf = self.leaf("boot", boot, **named)
         before[choice.randrange(len(before))] = boot_leaf
         hashed = [sha256(b"\0", spelled(leaf)) if leaf is boot_leaf else leaf for leaf in before]
         size = choice.randrange(len(before) + 1)
@@ -189,12 +196,17 @@ class Forger:
             self.leaf("open", boot, **about, n=1, head=first),
             self.leaf(end, later, **about, **state),
         ])  # fmt: skip
-        data = self.one_of("leaf", [spelled(leaf) for leaf in leaves])
         tree: list[bytes] = list(before)
         places = [before.index(boot_leaf), len(before)]
         tree += [b""] + [choice.randbytes(32) for _ in range(choice.randrange(3))] + [b""]
         places += [len(tree) - 1]
         tree += [choice.randbytes(32) for _ in range(choice.randrange(3))]
+        placed = list(zip(places, leaves, strict=False))
+        if self.epochs:
+            placed += self.epoch_leaves(epoch, boot.hex(), tree, places)
+        places = [place for place, _ in sorted(placed, key=lambda one: one[0])]
+        leaves = [leaf for _, leaf in sorted(placed, key=lambda one: one[0])]
+        data = self.one_of("leaf", [spelled(leaf) for leaf in leaves])
         for place, leaf in zip(places, data, strict=False):
             tree[place] = sha256(b"\0", leaf)
         # Leaves that were taken away leave their places to something.
@@ -209,6 +221,8 @@ class Forger:
         root = base64.b64encode(root_of(tree)).decode()
         body = self.touched("note body", f"{ORIGIN}\n{len(tree)}\n{root}\n".encode())
         note = self.signer.note(body)
+        if self.epochs:
+            note += self.touched("epoch key", epoch).line(body)
         stated = self.extension(size, tree) | {"to": len(tree)}
         if self.audited:
             wrong = choice.choice(auditors.FAULTS)
@@ -225,6 +239,21 @@ class Forger:
             "report.html": b"<p>", "verify.py": b"#", "README.txt": b"read me",
         }  # fmt: skip
         return self.signed(members, sid, len(heads))
+
+    def epoch_leaves(
+        self, epoch: EpochKey, boot: str, tree: list[bytes], taken: list[int]
+    ) -> list[tuple[int, Record]]:
+        """The certificate, behind the open leaf, and the last leaf, which the tree grows by."""
+        free = [at for at in range(taken[1], len(tree)) if at not in taken]
+        if not free or self.choice.random() < 0.3:
+            tree.append(b"")
+            free = [len(tree) - 1]
+        place = self.choice.choice(free)
+        tree.append(b"")
+        stated = self.touched("certificate", epoch.stated(place, boot))
+        signed = certificate(self.signer.private, ORIGIN, stated)
+        both = self.touched("epochs", [signed, epoch.named(place, boot)])
+        return list(zip((place, len(tree) - 1), both, strict=False))
 
     def extension(self, old: int, tree: list[bytes]) -> Record:
         return {"from": old, "proof": [one.hex() for one in extension_of(old, tree)]}

@@ -11,7 +11,8 @@ import re
 from typing import Any
 
 from auditors import Brought
-from forger import STAGES, Forger, Signer, Touch
+from forged_epochs import EpochKey
+from forger import ORIGIN, STAGES, Forger, Signer, Touch
 
 #: Deep enough for any reader to refuse.
 _DEEP = b"[" * 3000 + b"]" * 3000
@@ -174,9 +175,9 @@ def rewritten(choice: random.Random, records: list[dict[str, Any]]) -> list[dict
     return records
 
 
-def as_long_as_may_be(choice: random.Random, raw: bytes) -> bytes:
-    """The record with spaces, in all as long as a record may be, or a little shorter or longer."""
-    length = (16 << 20) + choice.choice((-1, 0, 1, 2, 1 << 20, 4 << 20))
+def as_long_as_may_be(choice: random.Random, raw: bytes, most: int) -> bytes:
+    """A record or leaf with spaces, in all as long as one may be, or a little shorter or longer."""
+    length = most + choice.choice((-1, 0, 1, 2, most >> 4, most >> 2))
     return raw[:1] + b" " * (length - len(raw)) + raw[1:]
 
 
@@ -216,17 +217,28 @@ def touch_of(choice: random.Random, stage: str) -> Touch:
     """A change that fits what the stage holds."""
     if stage == "records":
         return lambda value: rewritten(choice, value)
-    if stage in ("leaves", "entries"):
+    if stage == "epoch key":
+        other = EpochKey(ORIGIN, choice.randbytes(32), choice.randrange(1, 50))
+        return lambda value: other if choice.random() < 0.5 else _of_another_number(value)
+    if stage in ("leaves", "epochs", "entries"):
         return lambda value: _list_of_objects(choice, value)
     if stage == "raw" and choice.random() < 1 / 250:
-        return lambda value: as_long_as_may_be(choice, value)
-    if stage in ("consistency", "manifest", "trust", "receipt"):
+        return lambda value: as_long_as_may_be(choice, value, 16 << 20)
+    if stage == "leaf" and choice.random() < 0.5:
+        return lambda value: as_long_as_may_be(choice, value, 0xFFFF)
+    if stage in ("certificate", "consistency", "manifest", "trust", "receipt"):
         return lambda value: _object(choice, value)
     if stage in ("documents", "members"):
         return lambda value: _one_member(choice, value)
     if stage in ("note", "note body", "remembered", "session", "bundle"):
         return lambda value: _note(choice, value) if "note" in stage else damaged(choice, value)
     return lambda value: (respelled if choice.random() < 0.7 else damaged)(choice, value)
+
+
+def _of_another_number(epoch: EpochKey) -> EpochKey:
+    """The same key, which says that it is the epoch before's."""
+    seed = epoch.private.private_bytes_raw()
+    return EpochKey(ORIGIN, seed, epoch.number - 1)
 
 
 def _object(choice: random.Random, value: Any) -> Any:
@@ -280,5 +292,7 @@ def bundle(seed: int, signer: Signer) -> tuple[bytes, Brought, str]:
     touched = (0, 0, 0, 0, 1, 1, 1, 2) if audited else (0, 1, 1, 1, 1, 1, 1, 2)
     stages = choice.choices(STAGES, weights, k=choice.choice(touched))
     touches = {stage: touch_of(choice, stage) for stage in stages}
-    forger = Forger(choice, signer, touches, audited=audited)
+    # Ledgers from before there were epochs, too.
+    epochs = choice.random() < 0.8
+    forger = Forger(choice, signer, touches, audited=audited, epochs=epochs)
     return forger.bundle(), forger.brought, " and ".join(stages) or "nothing"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.evidence import canonical, container
-from gateway.sessionlog import chain, merkle
+from gateway.sessionlog import chain, epochs, merkle
 from gateway.sessionlog.note import LogKey
 
 
@@ -69,7 +69,8 @@ def forge(bundle: bytes, change: Callable[[list[dict[str, Any]]], None], key: Lo
     change(records)
     data, head = rehash(records, key.origin)
     entries = [json.loads(line) for line in parts["ledger/leaves.jsonl"].splitlines()]
-    boot, opening, closing = (json.loads(entry["leaf"]) for entry in entries)
+    told = [json.loads(entry["leaf"]) for entry in entries]
+    boot, opening, closing = (leaf for leaf in told if leaf["type"] not in ("epoch", "checkpoint"))
     boot["key"] = key.vkey
     first = data.split(b"\n")[0]
     opening["head"] = chain.link(bytes.fromhex(records[0]["prev"]), 0, first).hex()
@@ -79,8 +80,11 @@ def forge(bundle: bytes, change: Callable[[list[dict[str, Any]]], None], key: Lo
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    # A small tree of his own: the genesis's checkpoint is kept as its first leaf's tree.
+    # A small tree of his own: the genesis's checkpoint is kept as its first leaf's tree. And an
+    # epoch of his own, which he can certify.
     leaves = [canonical.encode(leaf) for leaf in (boot, opening, closing)]
+    epoch = epochs.Epochs(key, bytes(16), None)
+    leaves += epoch.leaves(3)
     hashes = [merkle.leaf_hash(leaf) for leaf in leaves]
 
     def node(level: int, number: int) -> bytes:
@@ -96,16 +100,16 @@ def forge(bundle: bytes, change: Callable[[list[dict[str, Any]]], None], key: Lo
             {
                 "index": index,
                 "leaf": leaf.decode(),
-                "proof": [part.hex() for part in merkle.inclusion_proof(node, index, 3)],
+                "proof": [part.hex() for part in merkle.inclusion_proof(node, index, 5)],
             }
         )
         + b"\n"
         for index, leaf in enumerate(leaves)
     )
     parts["session.jsonl"] = data
-    parts["checkpoint"] = key.sign_checkpoint(3, tree.root()).note
+    parts["checkpoint"] = epoch.sign(5, tree.root()).note
     size = records[0]["genesis"]["cp_size"]
-    stated = {"from": size, "proof": [], "to": 3}
+    stated = {"from": size, "proof": [], "to": 5}
     parts["ledger/consistency.json"] = canonical.encode(stated)
     restated = restate(parts, key.sign_manifest, records=len(records), key=key.vkey)
     return pack(restated)

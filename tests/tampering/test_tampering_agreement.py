@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from agreement import REASONS, SIGNER, Court, try_seeds
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from forged_epochs import EpochKey, certificate
 from forger import ORIGIN, Forger, Signer, Touch, root_of
 
 from gateway.auditor import verify
@@ -176,6 +177,118 @@ PLANS: dict[str, tuple[dict[str, Touch], str, int]] = {
         0,
     ),
 }
+
+
+THIEF = Signer(Ed25519PrivateKey.from_private_bytes(b"another key, as little a secret."))
+
+
+def signed_by(key: Any, origin: str = ORIGIN, **changes: Any) -> Touch:
+    """The epoch leaf certified again, by this key and for this origin, with these changes."""
+
+    def change(both: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [certificate(key.private, origin, both[0] | changes), both[1]]
+
+    return change
+
+
+def renumbered(by: int) -> Touch:
+    """The number moved in both leaves, but not the one before it; the certificate is the log's."""
+
+    def change(both: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        number = both[0]["number"] + by
+        again = signed_by(SIGNER, number=number)([both[0], both[1] | {"epoch": number}])
+        return list(again)
+
+    return change
+
+
+def numbered(epoch: EpochKey, by: int) -> EpochKey:
+    """The same key under a number that is moved too."""
+    return EpochKey(ORIGIN, epoch.private.private_bytes_raw(), epoch.number + by)
+
+
+def another(epoch: EpochKey) -> EpochKey:
+    """An epoch of the same number by another key."""
+    return EpochKey(ORIGIN, b"\7" * 32, epoch.number)
+
+
+#: Against epochs, by whoever has the long-term key, or had one epoch's; both refuse each.
+EPOCHS: dict[str, dict[str, Touch]] = {
+    "certified-by-another-key": {"epochs": signed_by(THIEF)},
+    "certified-for-another-origin": {"epochs": signed_by(SIGNER, "log.example.org/other")},
+    "certified-for-another-place": {"certificate": lambda x: x | {"from": x["from"] + 1}},
+    "certified-for-an-earlier-place": {"certificate": lambda x: x | {"from": x["from"] - 1}},
+    "certificate-dated-otherwise": {"epochs": lambda x: [x[0] | {"ts": "2026-11-21"}, x[1]]},
+    "certificate-of-another-beginning": {
+        "epochs": lambda x: [x[0] | {"first": x[0]["first"] + 1}, x[1]]
+    },
+    "a-gap-in-the-numbers": {"epochs": renumbered(1), "epoch key": lambda x: numbered(x, 1)},
+    "a-number-twice": {"epochs": renumbered(-1), "epoch key": lambda x: numbered(x, -1)},
+    "number-zero": {"certificate": lambda x: x | {"number": 0, "previous": -1}},
+    "an-earlier-epoch-beyond-its-range": {
+        "epochs": lambda x: [x[0], x[1] | {"epoch": x[0]["number"] + 1}]
+    },
+    "a-later-epoch-at-an-earlier-size": {
+        "epochs": lambda x: [x[0], x[1] | {"epoch": x[0]["number"] - 1}]
+    },
+    "the-certificate-of-another-leaf": {
+        "epochs": lambda x: [x[0], x[1] | {"certificate": x[1]["certificate"] + 1}]
+    },
+    "another-key-than-the-certified": {"epoch key": another},
+    "no-certificate": {"epochs": lambda x: x[1:]},
+    "not-named-by-the-last-leaf": {"epochs": lambda x: x[:1]},
+    "neither": {"epochs": lambda x: []},
+    "the-certificate-not-in-the-tree": {
+        "entries": lambda x: [
+            one | {"proof": [*one["proof"][:-1], "00" * 32]} if '"type":"epoch"' in one["leaf"]
+            else one for one in x
+        ],
+    },
+    "the-long-term-key-alone": {"note": lambda x: b"".join(x.splitlines(True)[:5])},
+    "the-epoch-alone": {"note": lambda x: b"".join([*x.splitlines(True)[:4], *lines(x)[5:]])},
+    "the-epoch-s-signature-as-the-log-s": {"epoch key": lambda x: SignsText(x)},
+}  # fmt: skip
+
+
+class SignsText:
+    """An epoch's key that signs the lines alone, as the long-term key does."""
+
+    def __init__(self, epoch: EpochKey) -> None:
+        self.epoch = epoch
+
+    def line(self, body: bytes) -> bytes:
+        signed = base64.b64encode(self.epoch.id + self.epoch.private.sign(body)).decode()
+        return f"— {ORIGIN} {signed}\n".encode()
+
+
+@pytest.mark.parametrize("plan", EPOCHS)
+def test_forged_epochs(court: Court, plan: str) -> None:
+    """First the same bundle without the forgery, so that it is what is refused."""
+    assert court.verdicts(forged({}))[:2] == (0, 0)
+    script, kernel, said = court.verdicts(forged(EPOCHS[plan]))
+    assert (script, kernel) == (1, 1), said
+    assert "not verifiable" not in said
+
+
+def test_a_trust_file_demands_epochs(court: Court) -> None:
+    """Whoever has the long-term key alone cannot make a ledger look as if there were none yet."""
+    old = Forger(random.Random(seed_of("close")), SIGNER, {}, epochs=False).bundle()
+    assert court.verdicts(old)[:2] == (0, 0)
+    stated = json.loads(court.plain)
+    for size, verdict in ((0, 0), (1, 1), (5, 1), (10**15, 0)):
+        court.trust.write_text(json.dumps(stated | {"epochs": size}))
+        script, kernel, said = court.verdicts(old)
+        assert (script, kernel) == (verdict, verdict), said
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(0xFFFF, 0), (0x10000, 1)])
+def test_a_leaf_has_what_a_tile_can_store(court: Court, size: int, verdict: int) -> None:
+    def padded(raw: bytes) -> bytes:
+        return raw[:1] + b" " * (size - len(raw)) + raw[1:]
+
+    script, kernel, said = court.verdicts(forged({"leaf": padded}))
+    assert (script, kernel) == (verdict, verdict), said
+    assert verdict == 0 or "a leaf of 65536 bytes" in said
 
 
 @pytest.mark.parametrize("plan", PLANS)

@@ -238,10 +238,12 @@ def drop_the_review(members: Members) -> Members:
 
 
 def invent_a_review(members: Members) -> Members:
-    line = json.loads(members["ledger/leaves.jsonl"])
+    first, *others = members["ledger/leaves.jsonl"].splitlines(keepends=True)
+    line = json.loads(first)
     leaf = json.loads(line["leaf"]) | {"by": "somebody else"}
     line["leaf"] = canonical.encode(leaf).decode()
-    return {**members, "ledger/leaves.jsonl": canonical.encode(line) + b"\n"}
+    joined = b"".join([canonical.encode(line) + b"\n", *others])
+    return {**members, "ledger/leaves.jsonl": joined}
 
 
 def spell_a_line_otherwise(members: Members) -> Members:
@@ -398,8 +400,8 @@ async def test_the_ledgers_own_count_shows_a_tail_that_was_cut(
     forged = with_lines(kept, told(members)[:-1])
     size = int(forged["checkpoint"].split(b"\n")[1])
     leaves = [one["index"] for one in told(forged)]
-    beat = json.loads(forged["ledger/leaves.jsonl"])["index"]
-    forged["ledger/cover"] = b"".join(log.archive().proof(sorted([*leaves, beat]), size))
+    leaves += [json.loads(line)["index"] for line in forged["ledger/leaves.jsonl"].splitlines()]
+    forged["ledger/cover"] = b"".join(log.archive().proof(sorted(leaves), size))
     code, said = verdict(signed_again(made, forged, sessions={"first": 1, "last": 3, "taken": 2}))
     assert (code, "4 sessions had been opened, and 3 are named" in said) == (1, True), said
 

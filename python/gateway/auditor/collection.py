@@ -56,6 +56,8 @@ WHY = {
     "patient_token": "not naming the token", "gateway": "the gateway's own",
     "sealed": "sealed", "unreadable": "unreadable", "no_bundle": "without a bundle",
 }  # fmt: skip
+# Leaves beside the open ones; the last two only once.
+FURTHER = ("review", "heartbeat", "epoch", "checkpoint")
 # What the gateway could not look at, or not hand out: nobody knows yet.
 OPEN_QUESTIONS = ("sealed", "unreadable", "no_bundle")
 
@@ -163,7 +165,8 @@ def check_bundle(path: Path, name: str, argv: list[str]) -> tuple[Object, str]:
     sentence = (said.getvalue().strip().splitlines() or ["verify.py said nothing"])[-1]
     refuse(verdict not in (VERIFIED, INCOMPLETE), f"{name}: {sentence}")
     members = verify.read_container(verify.private_copy(str(path)))
-    opened = json.loads(bytes(members["ledger/leaves.jsonl"]).split(b"\n")[1])
+    leaves = map(json.loads, bytes(members["ledger/leaves.jsonl"]).splitlines())
+    opened = next(one for one in leaves if json.loads(one["leaf"])["type"] == "open")
     note = bytes(members["checkpoint"]).split(b"\n")
     stated = {"index": opened["index"], "leaf": opened["leaf"]}
     stated |= {"size": int(note[1]), "root": verify.decode64(note[2].decode(), name).hex()}
@@ -185,9 +188,7 @@ def check_index(raw: bytes, members: Object, engine: Any) -> tuple[Object, Any]:
     verify.moment(index["created"], where)
     key = verify.Key(index["key"], where)
     same(f"{where}, key name", key.name, index["origin"])
-    unsigned = verify.canonical({k: v for k, v in index.items() if k != "signature"})
-    signature = verify.decode64(index["signature"], f"{where}, signature")
-    key.verify(verify.MANIFEST_PREFIX + unsigned, signature, where, engine)
+    key.signed(index, verify.MANIFEST_PREFIX, where, engine)
     same(f"{where}, members", sorted(index["members"]), sorted(set(MEMBERS) - {"index.json"}))
     for name, stated in index["members"].items():
         same(f"{name}, bytes and SHA-256", members[name], stated)
@@ -213,6 +214,14 @@ def number_of(holder: Object, key: str, where: str) -> int:
     if type(value) is not int or value < 0:
         raise verify.TamperedError(f"{where}: {key} is no number: {shown(value)}")
     return value
+
+
+def leaf_of(told: Object, where: str) -> bytes:
+    """The leaf's data: what a log's leaf can hold."""
+    refuse(type(told["leaf"]) is not str, f"{where}: leaf is no text")
+    data: bytes = told["leaf"].encode()
+    refuse(len(data) > verify.LEAF_LIMIT, f"{where}: a leaf of {len(data)} bytes")
+    return data
 
 
 class Sessions:
@@ -243,8 +252,7 @@ class Sessions:
             same(f"{where}, keys", sorted(told), ["bundle", "index", "leaf", "why"])
             spelled = told if tokens is None else {**told, "tokens_released": True}
             refuse(verify.canonical(spelled) != line, f"{where}: not in its canonical spelling")
-            refuse(type(told["leaf"]) is not str, f"{where}: leaf is no text")
-            data = told["leaf"].encode()
+            data = leaf_of(told, where)
             leaf = verify.parse(data, f"{where}, leaf")
             stated = leaf.get("type"), leaf.get("v"), leaf.get("session_no")
             same(f"{where}, leaf: type, v, number", stated, ("open", 1, expected))
@@ -302,18 +310,17 @@ class Sessions:
 
 
 def further(path: Path) -> Iterator[tuple[int, bytes, Object]]:
-    """The leaves of reviews, and at most one of a heartbeat."""
+    """The leaves of reviews, at most one of a heartbeat, and those that say which epoch signed."""
     for at, line in enumerate(lines(path), 1):
         where = f"ledger/leaves.jsonl, line {at}"
         told = verify.parse(line, where)
         same(f"{where}, keys", sorted(told), ["index", "leaf"])
         refuse(verify.canonical(told) != line, f"{where}: not in its canonical spelling")
-        refuse(type(told["leaf"]) is not str, f"{where}: leaf is no text")
-        data = told["leaf"].encode()
+        data = leaf_of(told, where)
         leaf = verify.parse(data, where)
         same(f"{where}, v", leaf.get("v"), 1)
         kind = leaf.get("type")
-        refuse(kind not in ("review", "heartbeat"), f"{where}: a leaf of type {shown(kind)}")
+        refuse(kind not in FURTHER, f"{where}: a leaf of type {shown(kind)}")
         unnamed = kind == "review" and type(leaf.get("reviewed")) is not dict
         refuse(unnamed, f"{where}: it names no session")
         yield number_of(told, "index", where), hashlib.sha256(b"\0" + data).digest(), leaf
@@ -354,6 +361,16 @@ def check_cover(leaves: Iterator[tuple[int, bytes]], cover: Path, size: int, roo
         refuse(pending is not None, f"{where}: a leaf is not in a tree of {size}")
 
 
+def check_epoch(
+    others: list[tuple[int, bytes, Object]], signed: Any, key: Any, trust: Any, engine: Any
+) -> str:
+    """Which epoch signed the checkpoint, where there are epochs."""
+    epoch = [(leaf["type"], (at, leaf)) for at, _, leaf in others if leaf["type"] in FURTHER[2:]]
+    refuse(len(dict(epoch)) != len(epoch), "ledger/leaves.jsonl: more than one epoch's leaves")
+    due = epoch or 0 < trust.epochs <= signed.size
+    return str(verify.check_epoch(signed, key, dict(epoch), engine)) if due else "; no epochs yet"
+
+
 def procedure(path: Path, home: Path, trust: Any, argv: list[str], engine: Any) -> list[str]:
     """The numbered steps; each prints its line when it has passed. What verdict 0 lacks."""
     step = verify.step
@@ -365,20 +382,19 @@ def procedure(path: Path, home: Path, trust: Any, argv: list[str], engine: Any) 
     step(1, "container", f"{index['sessions']['taken']} bundles, {size_of_all} bytes, none free")
     step(2, "bundles", f"each verified by verify.py; {len(lacking)} of them not with verdict 0")
     step(3, "index", f"signed by {shown(key.vkey)}, and covers each part")
-    if trust is None:
+    if trust.keys:
+        refuse(key.vkey not in trust.keys, f"trust: the trust file does not name {shown(key.vkey)}")
+        step(4, "trust", f"the trust file names this origin and key: {shown(key.name)}")
+    else:
         step(4, "trust", "no trust file: the export vouches for itself, which proves nothing")
         lacking = ["not anchored: give --trust a file that you did not get with the export"]
-    else:
-        same("trust, origin", key.name, trust.origin)
-        refuse(key.vkey not in trust.keys, f"trust: the trust file does not name {shown(key.vkey)}")
-        step(4, "trust", f"the trust file names this origin and key: {shown(trust.origin)}")
-    known, quorum = (trust.witnesses, trust.quorum) if trust else ([], 0)
     note = (home / "checkpoint").read_bytes()
-    size, root, seen = verify.check_checkpoint(note, key, known, engine)
-    told = f"; cosigned by {', '.join(seen) or 'no known witness'}" if known else ""
-    step(5, "checkpoint", f"{size} leaves, root {root.hex()}{told}")
-    if len(seen) < quorum:
-        lacking.append(f"not anchored: {len(seen)} of the {quorum} witnesses it needs cosigned it")
+    signed = verify.Checkpoint(note, key, trust.witnesses, engine)
+    size, root, quorum = signed.size, signed.root, trust.quorum
+    step(5, "checkpoint", signed.told)
+    if len(signed.seen) < quorum:
+        told = f"{len(signed.seen)} of the {quorum} witnesses it needs cosigned it"
+        lacking.append(f"not anchored: {told}")
     sessions = Sessions(home, index, size, root)
     others = list(further(home / "ledger-leaves.jsonl"))
     sessions.heartbeat = next((at for at, _, leaf in others if leaf["type"] == "heartbeat"), 0)
@@ -390,6 +406,7 @@ def procedure(path: Path, home: Path, trust: Any, argv: list[str], engine: Any) 
         if leaf["type"] == "heartbeat":
             beat = check_heartbeat(leaf, sessions, index)
     told = f"it opens sessions {first} to {last} without a gap, each as named here"
+    beat += check_epoch(others, signed, key, trust, engine)
     step(6, "ledger", told + beat)
     told = ", ".join(f"{count} {WHY[why]}" for why, count in sorted(sessions.why.items()))
     step(7, "sessions", f"{told or 'none'}; why one was not taken, the gateway says and signs")
@@ -429,8 +446,9 @@ def judge(argv: Sequence[str] | None) -> tuple[int, str]:
         return VERIFIED, hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     if options.file is None or not Path(options.file).is_file():
         raise verify.UsageError(f"{shown(options.file or 'FILE')}: no such file")
-    trust = verify.Trust(options.trust) if options.trust is not None else None
-    further = ["--trust", options.trust] * (trust is not None) + ["--pure"] * options.pure
+    trust = verify.Trust(options.trust)
+    further = ["--trust", options.trust] if options.trust is not None else []
+    further += ["--pure"] * options.pure
     try:
         with tempfile.TemporaryDirectory() as home:
             lacking = procedure(

@@ -1,16 +1,14 @@
 #!/usr/bin/env python3
 """Says whether an evidence bundle is what the gateway recorded: every byte of it, or not at all.
 
-    python verify.py BUNDLE --trust TRUST.json      0 verified and anchored
-                                                    1 tampered: which part, expected and got
-                                                    2 incomplete, or not anchored: what is missing
-                                                    3 usage
+    python verify.py BUNDLE --trust TRUST.json
 
-One file, the standard library alone, no network. Its BLAKE3 and Ed25519 are written from the
-specifications; the wheels are used when they are installed, and step 0 says which. A bundle cannot
-vouch for itself: verdict 0 needs a trust file from outside it, and a copy of this script that you
-had before (`--self` prints its SHA-256; `python -I` keeps its folder out). Refuses to repair, to
-guess, and to warn and go on. The formats are in docs/session-log.md.
+Exit code 0: verified and anchored; 1: tampered, which part, expected and got; 2: incomplete or not
+anchored, what is missing; 3: usage. One file, the standard library alone, no network. Its BLAKE3
+and Ed25519 are written from the specifications; the wheels are used when they are installed, and
+step 0 says which. A bundle cannot vouch for itself: verdict 0 needs a trust file from outside it,
+and a copy of this script that you had before (`--self` prints its SHA-256; `python -I` keeps its
+folder out). Refuses to repair, to guess, and to warn and go on. See docs/session-log.md.
 """
 
 from __future__ import annotations
@@ -34,7 +32,7 @@ from typing import Any
 
 VERIFIED, TAMPERED, INCOMPLETE, USAGE = 0, 1, 2, 3
 FILE_LIMIT, RECORD_LIMIT, INTEGER_LIMIT = 0xFFFF_FFFF, 16 << 20, 1 << 53  # there is no ZIP64
-DEPTH_LIMIT, TRUST_LIMIT, BLOCK = 64, 1 << 16, 1 << 20
+DEPTH_LIMIT, TRUST_LIMIT, LEAF_LIMIT, BLOCK = 64, 1 << 16, 0xFFFF, 1 << 20
 # Members in their order, with the most bytes each may have.
 MEMBERS = {
     "manifest.json": 1 << 16, "session.jsonl": FILE_LIMIT, "ledger/leaves.jsonl": 1 << 20,
@@ -45,6 +43,9 @@ GENESIS_CONTEXT = "maskgate 2026-11 session genesis v1"
 RECORD_CONTEXT = "maskgate 2026-11 record v1"
 MANIFEST_PREFIX = b"maskgate evidence manifest v1\n"
 RECEIPT_PREFIX = b"maskgate receipt v1\n"
+CERTIFICATE_PREFIX = b"maskgate epoch certificate v1\n"
+EPOCH_PREFIX = b"maskgate epoch checkpoint v1\n"
+LOG, WITNESS, EPOCH = b"\x01", b"\x04", b"\xffmaskgate epoch v1"  # C2SP types of signatures
 UNFINISHED = {  # what the last leaf says of a session that did not close
     "recovery": "the gateway stopped before the session was closed",
     "commit": "the session was still open when this was exported",
@@ -57,7 +58,7 @@ Input = tuple[Sequence[int], Bytes, int, int]  # of the compression function
 Point = tuple[int, int, int, int]  # extended coordinates (X, Y, Z, T)
 Proof = Sequence[bytes]
 Object = dict[str, Any]
-Signed = tuple[int, bytes, list[str]]  # a checkpoint's size, root, and who cosigned it when
+Found = dict[str, tuple[int, Object]]  # a leaf of each type, and where it stands
 
 
 class TamperedError(Exception):
@@ -92,10 +93,8 @@ _IV_WORDS = "6A09E667 BB67AE85 3C6EF372 A54FF53A 510E527F 9B05688C 1F83D9AB 5BE0
 _IV = tuple(int(word, 16) for word in _IV_WORDS.split())
 _PERMUTATION = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)
 _CHUNK_START, _CHUNK_END, _PARENT, _ROOT, _CONTEXT, _MATERIAL = 1, 2, 4, 8, 32, 64
-_LANES = (
-    (0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15),
-    (0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14),
-)  # fmt: skip
+# Columns, then diagonals.
+_LANES = [tuple(4 * row + (i + row * d) % 4 for row in range(4)) for d in (0, 1) for i in range(4)]
 _ORDERS = [tuple(range(16))]
 while len(_ORDERS) < 7:
     _ORDERS.append(tuple(_ORDERS[-1][i] for i in _PERMUTATION))
@@ -107,13 +106,11 @@ def _compress(cv: Sequence[int], block: Bytes, counter: int, flags: int) -> byte
     m = struct.unpack("<16I", bytes(block).ljust(64, b"\0"))
     v = [*cv, *_IV[:4], counter & 0xFFFFFFFF, counter >> 32, len(block), flags]
     for a, b, c, d, x, y in _SCHEDULE:
-        for word, right, then in ((m[x], 16, 12), (m[y], 8, 7)):
-            v[a] = (v[a] + v[b] + word) & 0xFFFFFFFF
-            turned = v[d] ^ v[a]
-            v[d] = (turned >> right | turned << 32 - right) & 0xFFFFFFFF
-            v[c] = (v[c] + v[d]) & 0xFFFFFFFF
-            turned = v[b] ^ v[c]
-            v[b] = (turned >> then | turned << 32 - then) & 0xFFFFFFFF
+        halves = (a, b, d, m[x], 16), (c, d, b, 0, 12), (a, b, d, m[y], 8), (c, d, b, 0, 7)
+        for to, by, then, word, right in halves:
+            v[to] = (v[to] + v[by] + word) & 0xFFFFFFFF
+            turned = v[then] ^ v[to]
+            v[then] = (turned >> right | turned << 32 - right) & 0xFFFFFFFF
     return struct.pack("<8I", *(v[i] ^ v[i + 8] for i in range(8)))
 
 
@@ -140,13 +137,9 @@ def _blake3(key: Sequence[int], data: Bytes, mode: int) -> bytes:
 pure_blake3: Callable[[Bytes], bytes] = functools.partial(_blake3, _IV, mode=0)
 
 
-@functools.cache
-def _context_key(context: str) -> tuple[int, ...]:
-    return struct.unpack("<8I", _blake3(_IV, context.encode(), _CONTEXT))
-
-
 def pure_derive_key(context: str, material: Bytes) -> bytes:
-    return _blake3(_context_key(context), material, _MATERIAL)
+    key = struct.unpack("<8I", _blake3(_IV, context.encode(), _CONTEXT))
+    return _blake3(key, material, _MATERIAL)
 
 
 # Ed25519, RFC 8032: verification without cofactor, and strict. Encodings must be canonical, S below
@@ -196,23 +189,21 @@ def ed25519_verify(public: bytes, message: bytes, signature: bytes, engine: Engi
     """Raises ValueError unless `signature` is the strict Ed25519 signature of `message`."""
     if len(public) != 32 or len(signature) != 64:
         raise ValueError("a key has 32 bytes and a signature 64")
-    if int.from_bytes(signature[32:], "little") >= _L:
+    s = int.from_bytes(signature[32:], "little")
+    if s >= _L:
         raise ValueError("S is not below the order of the group")
     a, r = _decompress(public), _decompress(signature[:32])
     for name, point in (("the key", a), ("R", r)):
         eighth = _multiply(8, point)
         if eighth[0] == 0 and eighth[1] == eighth[2]:
             raise ValueError(f"{name} is of small order")
-    engine.ed25519(public, message, signature)
-
-
-def pure_ed25519(public: bytes, message: bytes, signature: bytes) -> None:
-    """The equation [S]B = R + [k]A, after the checks of `ed25519_verify`."""
-    s = int.from_bytes(signature[32:], "little")
+    if engine.ed25519 is not None:
+        engine.ed25519(public, message, signature)
+        return
+    # The equation [S]B = R + [k]A.
     hashed = hashlib.sha512(signature[:32] + public + message).digest()
     k = int.from_bytes(hashed, "little") % _L
-    r = _decompress(signature[:32])
-    p, q = _multiply(s, _BASE), _add(r, _multiply(k, _decompress(public)))
+    p, q = _multiply(s, _BASE), _add(r, _multiply(k, a))
     if (p[0] * q[2] - q[0] * p[2]) % _P or (p[1] * q[2] - q[1] * p[2]) % _P:
         raise ValueError("the signature does not match")
 
@@ -223,19 +214,18 @@ class Engine:
     def __init__(self, pure: bool = False) -> None:
         self.blake3: Callable[[Bytes], bytes] = pure_blake3
         self.derive_key: Callable[[str, Bytes], bytes] = pure_derive_key
-        self.ed25519: Callable[[bytes, bytes, bytes], None] = pure_ed25519
+        self.ed25519: Callable[[bytes, bytes, bytes], None] | None = None
         self.names = ["BLAKE3 of this script", "Ed25519 of this script"]
         if pure:
             return
         # A wheel that is missing, or broken in whatever way, is a wheel that is not used.
         with contextlib.suppress(Exception):
-            import blake3 as wheel
+            from blake3 import __version__ as version
+            from blake3 import blake3 as hashed
 
-            contexts = (GENESIS_CONTEXT, RECORD_CONTEXT)
-            fresh = {name: wheel.blake3(derive_key_context=name) for name in contexts}
-            self.names[0] = f"BLAKE3 of the blake3 wheel {wheel.__version__}"
-            self.blake3 = lambda data: bytes(wheel.blake3(data).digest())
-            self.derive_key = lambda name, data: bytes(fresh[name].copy().update(data).digest())
+            self.names[0] = f"BLAKE3 of the blake3 wheel {version}"
+            self.blake3 = lambda data: hashed(data).digest()
+            self.derive_key = lambda name, data: hashed(data, derive_key_context=name).digest()
         with contextlib.suppress(Exception):
             from cryptography import __version__ as version
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey as Public
@@ -266,14 +256,12 @@ def _climb(where: str, fn: int, sn: int, start: bytes, siblings: Proof) -> tuple
 
 
 def check_inclusion(where: str, leaf: bytes, at: int, size: int, way: Proof, root: bytes) -> None:
-    formed = 0 <= at < size and len(root) == 32
-    refuse(not formed, f"{where}: leaf {at} is not in a tree of {size}")
+    refuse(not 0 <= at < size, f"{where}: leaf {at} is not in a tree of {size}")
     same(f"{where}, root", _climb(where, at, size - 1, leaf, way)[1].hex(), root.hex())
 
 
 def check_extension(where: str, old: int, new: int, proof: Proof, was: bytes, now: bytes) -> None:
-    possible = 0 <= old <= new and len(now) == 32
-    refuse(not possible, f"{where}: a tree of {new} cannot extend one of {old}")
+    refuse(not 0 <= old <= new, f"{where}: a tree of {new} cannot extend one of {old}")
     if old in (0, new):
         known = was if old else hashlib.sha256().digest()
         same(f"{where}, proof and root", (len(proof), was), (0, known))
@@ -354,7 +342,9 @@ consistency from:n proof:l since:o~ to:n
 since from:n proof:l
 entry index:n leaf:s proof:l
 leaf type:s v:n
-boot boot:k key:s origin:s
+boot boot:k epoch:n~ key:s origin:s
+epoch boot:k first:n from:n key:s number:n previous:n signature:s ts:s
+checkpoint boot:k certificate:n epoch:n ts:s
 record body:o genesis:o~ i:n prev:h sid:s ts:s type:s v:n
 genesis boot:k cp_root:h cp_size:n origin:s session_no:n
 open identity:s issuer:s subject:s actor:s? token_fingerprint:s client:* connection:s grant:o
@@ -373,7 +363,7 @@ cancel statement_no:n reason:s rows:n
 export
 close reason:s statements:n
 hash h:h
-trust keys:l origin:s quorum:n~ type:s v:n witnesses:l~
+trust epochs:n~ keys:l origin:s quorum:n~ type:s v:n witnesses:l~
 receipt key:s session:s signature:s statement:n
 """
 _ROWS = [line.split() for line in _TABLE.replace("\n  ", " ").strip().split("\n")]
@@ -420,10 +410,14 @@ def decode64(text: str, where: str) -> bytes:
     raise TamperedError(f"{where}: not base64 in its one spelling: {shown(text, 100)}")
 
 
+def lp(*texts: str) -> bytes:
+    """Each behind its length."""
+    return b"".join(struct.pack(">I", len(raw)) + raw for raw in map(str.encode, texts))
+
+
 def moment(text: str, where: str) -> datetime:
     """An RFC 3339 time in UTC."""
-    match = re.fullmatch(r"([\d-]{10}T[\d:]{8})(\.\d{1,6})?(?:Z|\+00:00)", text, re.A)
-    if match is not None:
+    if match := re.fullmatch(r"([\d-]{10}T[\d:]{8})(\.\d{1,6})?(?:Z|\+00:00)", text, re.A):
         with contextlib.suppress(ValueError):
             return datetime.fromisoformat(match[1] + (match[2] or ".0").ljust(7, "0") + "+00:00")
     raise TamperedError(f"{where}: not an RFC 3339 time in UTC: {shown(text, 60)}")
@@ -462,16 +456,16 @@ def read_container(data: memoryview) -> dict[str, memoryview]:
 
 # Steps 2 and 3: the manifest and what it covers.
 class Key:
-    """A verifier key in C2SP form: name+hash+base64(kind, 32 bytes); kind 4 is a witness's."""
+    """A verifier key in C2SP form: name+hash+base64(kind, 32 bytes)."""
 
-    def __init__(self, vkey: str, where: str, kind: int = 1) -> None:
+    def __init__(self, vkey: str, where: str, kind: bytes = LOG) -> None:
         refuse(type(vkey) is not str, f"{where}: a key is text")
         self.vkey = vkey
         self.name, stated, encoded = (*vkey.split("+", 2), "", "")[:3]
         key = decode64(encoded, where)
-        formed = len(key) == 33 and key[0] == kind and re.fullmatch(_NAME, self.name, re.A)
+        formed = key[:-32] == kind and re.fullmatch(_NAME, self.name, re.A)
         refuse(not formed, f"{where}: not an Ed25519 verifier key of this kind: {shown(vkey)}")
-        self.public = key[1:]
+        self.public = key[-32:]
         self.id = hashlib.sha256(self.name.encode() + b"\n" + key).digest()[:4]
         same(f"{where}, key hash", stated, self.id.hex())
 
@@ -482,40 +476,42 @@ class Key:
             said = f"{type(reason).__name__} {reason}"
             raise TamperedError(f"{where}: signature by {shown(self.name)}: {said}") from None
 
+    def signed(self, stated: Object, prefix: bytes, where: str, engine: Engine) -> None:
+        """The object's `signature` is this key's, of what else is in it in its one spelling."""
+        unsigned = canonical({name: stated[name] for name in stated if name != "signature"})
+        signature = decode64(stated["signature"], f"{where}, signature")
+        self.verify(prefix + unsigned, signature, where, engine)
 
-def check_manifest(raw: bytes, engine: Engine, where: str = "manifest.json") -> tuple[Object, Key]:
-    manifest = spelled(raw, "manifest", where)
+
+def check_manifest(members: dict[str, memoryview], engine: Engine) -> tuple[Object, Key]:
+    """It is signed, and true of every other member; what is in it is believed from here on."""
+    where = "manifest.json"
+    manifest = spelled(bytes(members[where]), "manifest", where)
     same(f"{where}, type and v", (manifest["type"], manifest["v"]), ("evidence", 1))
     moment(manifest["created"], where)
     key = Key(manifest["key"], where)
     same(f"{where}, key name", key.name, manifest["origin"])
-    signature = decode64(manifest["signature"], f"{where}, signature")
-    unsigned = canonical({k: v for k, v in manifest.items() if k != "signature"})
-    key.verify(MANIFEST_PREFIX + unsigned, signature, where, engine)
-    return manifest, key
-
-
-def check_members(manifest: Object, members: dict[str, memoryview], engine: Engine) -> None:
-    same("manifest.json, members", sorted([*manifest["members"], "manifest.json"]), sorted(MEMBERS))
+    key.signed(manifest, MANIFEST_PREFIX, where, engine)
+    step(2, "manifest", f"signed by {shown(key.vkey)}")
+    same(f"{where}, members", sorted([*manifest["members"], where]), sorted(MEMBERS))
     for name, stated in manifest["members"].items():
-        entry = fits(stated, "member", f"manifest.json, {name}", exactly=True)
+        entry = fits(stated, "member", f"{where}, {name}", exactly=True)
         got = hashlib.sha256(members[name]).hexdigest()
         changed = got != entry["sha256"] and name == "session.jsonl"
         which = f" (changed: {locate(members[name], engine)})" if changed else ""
         same(f"{name}, SHA-256{which}", got, entry["sha256"])
         same(f"{name}, bytes", len(members[name]), entry["bytes"])
-
-
-_TAIL = re.compile(rb',"i":\d{1,15},"prev":"([0-9a-f]{64})","sid":"[^"]*","ts":"[^"]*","type":"')
+    step(3, "members", "each as long and with the SHA-256 that the manifest says")
+    return manifest, key
 
 
 def locate(session: memoryview, engine: Engine) -> str:
     """Which record was changed, without believing any of it: the next one holds another hash."""
     head, index = b"", 0
     for index, raw in enumerate(lines(session)):
-        tail = _TAIL.findall(raw[-400:])
-        previous = bytes.fromhex(tail[-1].decode()) if tail else b""
-        if not tail or (index and head != previous):
+        told = re.fullmatch(rb'.*"prev":"([0-9a-f]{64})",.*', raw)
+        previous = bytes.fromhex(told[1].decode()) if told else b""
+        if not told or (index and head != previous):
             return f"record {index - 1} or the link of record {index}"
         head = link(engine, previous, index, raw)
     return f"record 0, the last one ({index}), or one at the end"
@@ -536,75 +532,95 @@ def link(engine: Engine, previous: bytes, index: int, raw: bytes) -> bytes:
     return engine.derive_key(RECORD_CONTEXT, previous + struct.pack(">QI", index, len(raw)) + raw)
 
 
-# Step 5: the checkpoint, a C2SP signed note; witnesses' cosignatures stand behind the log's own.
-def check_checkpoint(note: bytes, key: Key, known: Sequence[Key], engine: Engine) -> Signed:
-    where = "checkpoint"
-    parts = note.decode("utf-8", "replace").split("\n")
-    wrong: object = len(parts) < 6 or parts[3] or parts[-1]
-    refuse(wrong, f"{where}: expected three lines, an empty one and signatures")
-    same(f"{where}, origin", parts[0], key.name)
-    sized = re.fullmatch(r"[1-9][0-9]{0,15}", parts[1], re.A)
-    refuse(not sized, f"{where}: not a size: {shown(parts[1])}")
-    root, text = decode64(parts[2], f"{where}, root"), "\n".join(parts[:3]).encode() + b"\n"
-    same(f"{where}, bytes of the root", len(root), 32)
-    signatures: dict[tuple[str, str], bytes] = {}
-    for line in parts[4:-1]:
-        formed = re.fullmatch(rf"— {_NAME} \S+", line, re.A)
-        refuse(not formed, f"{where}: not a signature line: {shown(line)}")
-        _, name, encoded = line.split(" ")
-        raw = decode64(encoded, f"{where}, signature")
-        twice = (name, raw[:4].hex()) in signatures
-        refuse(len(raw) < 5 or twice, f"{where}: {name} stands there twice, or has no signature")
-        signatures[name, raw[:4].hex()] = raw[4:]
-    same(f"{where}, first signature by", next(iter(signatures)), (key.name, key.id.hex()))
-    key.verify(text, signatures[key.name, key.id.hex()], where, engine)
-    seen = []
-    for witness in known:
-        body = signatures.get((witness.name, witness.id.hex()))
-        if body is not None:
-            time = int.from_bytes(body[:8], "big")
-            refuse(time >= 1 << 63, f"{where}: {witness.name} signed at a time that is none")
-            cosigned = b"cosignature/v1\ntime %d\n%b" % (time, text)
-            witness.verify(cosigned, body[8:], where, engine)
-            seen.append(f"{witness.name} at {time}")
-    return int(parts[1]), root, seen
+# Step 5: the checkpoint, a C2SP signed note.
+class Checkpoint:
+    """Three lines, signed by the log first; `seen` says which witnesses that are known did when."""
+
+    def __init__(self, note: bytes, key: Key, known: Sequence[Key], engine: Engine) -> None:
+        parts = note.decode("utf-8", "replace").split("\n")
+        wrong: object = len(parts) < 6 or parts[3] or parts[-1]
+        refuse(wrong, "checkpoint: expected three lines, an empty one and signatures")
+        same("checkpoint, origin", parts[0], key.name)
+        sized = re.fullmatch(r"[1-9][0-9]{0,15}", parts[1], re.A)
+        refuse(not sized, f"checkpoint: not a size: {shown(parts[1])}")
+        self.size, self.root = int(parts[1]), decode64(parts[2], "checkpoint, root")
+        same("checkpoint, bytes of the root", len(self.root), 32)
+        self.signatures: dict[tuple[str, bytes], bytes] = {}
+        for line in parts[4:-1]:
+            formed = re.fullmatch(rf"— {_NAME} \S+", line, re.A)
+            refuse(not formed, f"checkpoint: not a signature line: {shown(line)}")
+            _, name, encoded = line.split(" ")
+            raw = decode64(encoded, "checkpoint, signature")
+            odd = len(raw) < 5 or (name, raw[:4]) in self.signatures
+            refuse(odd, f"checkpoint: {name} stands there twice, or has no signature")
+            self.signatures[name, raw[:4]] = raw[4:]
+        self.text = "\n".join(parts[:3]).encode() + b"\n"
+        same("checkpoint, first signature by", next(iter(self.signatures)), (key.name, key.id))
+        key.verify(self.text, self.signatures[key.name, key.id], "checkpoint", engine)
+        self.seen: list[str] = []
+        for witness in known:
+            if (body := self.signatures.get((witness.name, witness.id))) is not None:
+                time = int.from_bytes(body[:8], "big")
+                refuse(time >= 1 << 63, f"checkpoint: {witness.name} signed at a time that is none")
+                cosigned = b"cosignature/v1\ntime %d\n%b" % (time, self.text)
+                witness.verify(cosigned, body[8:], "checkpoint", engine)
+                self.seen.append(f"{witness.name} at {time}")
+        told = f"; cosigned by {', '.join(self.seen) or 'no known witness'}" if known else ""
+        self.told = f"{self.size} leaves, root {self.root.hex()}{told}"
 
 
 # Step 6: the ledger's leaves.
+def check_epoch(signed: Checkpoint, key: Key, found: Found, engine: Engine) -> str:
+    """The checkpoint is signed by the epoch that its last leaf names, whose key is certified by the
+    log's in a leaf below it: no earlier epoch's key signs there, and no later one's."""
+    for kind in ("epoch", "checkpoint"):
+        refuse(kind not in found, f"epochs hold at {signed.size} leaves: {kind} leaf is missing")
+        fits(found[kind][1], kind, f"{kind} leaf")
+    (place, leaf), (last, named) = found["epoch"], found["checkpoint"]
+    number, where = leaf["number"], f"epoch {leaf['number']}"
+    stated = last, named["epoch"], named["certificate"], leaf["from"], leaf["previous"]
+    expected = signed.size - 1, number, place, place + 1, number - 1
+    same(f"{where}: last leaf, what it names, first size, epoch before", stated, expected)
+    counts = struct.pack(">QQQQ", number, number - 1, place + 1, leaf["first"])
+    certified = CERTIFICATE_PREFIX + lp(key.name, leaf["key"], leaf["ts"]) + counts
+    key.verify(certified, decode64(leaf["signature"], where), f"{where}, certificate", engine)
+    own = Key(leaf["key"], f"{where}, key", EPOCH)
+    message = EPOCH_PREFIX + struct.pack(">Q", number) + signed.text
+    own.verify(message, signed.signatures.get((own.name, own.id), b""), where, engine)
+    return f"; signed in epoch {number}, certified at leaf {place}"
+
+
 class Leaves:
     """What the ledger says of this session: boot, open, and where its chain stood last."""
 
-    def __init__(self, data: memoryview, size: int, root: bytes, key: Key, session: str) -> None:
-        self.found: dict[str, Object] = {}
-        self.indices: list[int] = []
+    def __init__(self, data: memoryview, signed: Checkpoint, key: Key, session: str) -> None:
+        self.found: Found = {}
+        last = -1
         for number, line in enumerate(lines(data)):
-            self._take(line, f"ledger/leaves.jsonl, line {number + 1}", size, root)
-        kinds = list(self.found)
+            where = f"ledger/leaves.jsonl, line {number + 1}"
+            entry = spelled(line, "entry", where)
+            at, raw, way = entry["index"], entry["leaf"].encode(), hashes(entry, where)
+            refuse(len(raw) > LEAF_LIMIT, f"{where}: a leaf of {len(raw)} bytes")
+            hashed = hashlib.sha256(b"\0" + raw).digest()
+            check_inclusion(where, hashed, at, signed.size, way, signed.root)
+            leaf = fits(parse(raw, where), "leaf", where)
+            same(f"{where}, v", leaf["v"], 1)
+            refuse(leaf["type"] in self.found or at <= last, f"{where}: leaves are not in order")
+            self.found[leaf["type"]], last = (at, leaf), at
+        kinds = [kind for kind in self.found if kind not in ("epoch", "checkpoint")]
         self.last = kinds[-1] if kinds else ""
-        same("ledger/leaves.jsonl", kinds[:-1], ["boot", "open"])
-        same("ledger/leaves.jsonl, an end", self.last in ("close", *UNFINISHED), True)
-        boot = fits(self.found["boot"], "boot", "boot leaf")
+        ended = self.last in ("close", *UNFINISHED)
+        same("ledger/leaves.jsonl, an end", (kinds[:-1], ended), (["boot", "open"], True))
+        boot = fits(self.found["boot"][1], "boot", "boot leaf")
         same("boot leaf, origin and key", (boot["origin"], boot["key"]), (key.name, key.vkey))
         self.boot = bytes.fromhex(boot["boot"])
-        self.number = self.found["open"].get("session_no")
+        self.number = self.found["open"][1].get("session_no")
+        self.has_epochs = "epoch" in boot or len(self.found) > len(kinds)
         for kind in kinds[1:]:
-            leaf, where = self.found[kind], f"{kind} leaf"
-            stated = leaf.get("sid"), leaf.get("session_no")
-            same(f"{where}, session and its number", stated, (session, self.number))
-            if kind != "recovery":
-                same(f"{where}, boot", leaf.get("boot"), boot["boot"])
-
-    def _take(self, line: bytes, where: str, size: int, root: bytes) -> None:
-        entry = spelled(line, "entry", where)
-        index, data = entry["index"], entry["leaf"].encode()
-        hashed = hashlib.sha256(b"\0" + data).digest()
-        check_inclusion(where, hashed, index, size, hashes(entry, where), root)
-        leaf = fits(parse(data, where), "leaf", where)
-        same(f"{where}, v", leaf["v"], 1)
-        ordered = leaf["type"] not in self.found and index > max(self.indices, default=-1)
-        refuse(not ordered, f"{where}: leaves are not in order")
-        self.found[leaf["type"]] = leaf
-        self.indices.append(index)
+            leaf, later = self.found[kind][1], kind == "recovery"  # by the next boot
+            stated = leaf.get("sid"), leaf.get("session_no"), later or leaf.get("boot")
+            expected = session, self.number, later or boot["boot"]
+            same(f"{kind} leaf, session, its number, boot", stated, expected)
 
 
 # Steps 7 and 9: the records and their logic.
@@ -622,24 +638,25 @@ class Story:
 
     def __init__(self, engine: Engine) -> None:
         self.engine, self.rows, self.closed = engine, 0, False
-        self.genesis: Object = {}
-        self.opened: Object = {}
+        self.genesis, self.opened = Object(), Object()
         self.statements: dict[int, Statement] = {}
 
     def take(self, index: int, kind: str, body: Object, ts: datetime) -> None:
         where = f"record {index} ({shown(kind, 20)})"
-        steps = {
-            "open": self._open, "intent": self._intent, "result": self._result,
-            "release": self._release, "refused": self._refused, "error": self._stopped,
-            "cancel": self._stopped, "export": lambda *_: None, "close": self._close,
-        }  # fmt: skip
-        refuse(kind not in steps, f"{where}: unknown type of record")
+        alone = {"open": self._open, "export": lambda *_: None, "close": self._close}
+        steps: dict[str, Callable[..., None]]
+        steps = {"intent": self._intent, "result": self._result, "refused": self._refused}
+        steps |= dict.fromkeys(("release", "error", "cancel"), self._end)
+        refuse(kind not in (*alone, *steps), f"{where}: unknown type of record")
         refuse(self.closed, f"{where}: stands behind the close record")
         refuse((kind == "open") != (index == 0), f"{where}: a session begins with its one open")
         fits(body, kind, where)
-        steps[kind](where, body, ts)
+        if kind in alone:
+            alone[kind](where, body)
+        else:
+            steps[kind](where, body, self._statement(where, kind, body["statement_no"]), ts, kind)
 
-    def _open(self, where: str, body: Object, ts: datetime) -> None:
+    def _open(self, where: str, body: Object) -> None:
         grant, holder = body["grant"], f"{body['issuer']}#{body['subject']}"
         where = f"{where}, grant"
         fits(grant, "grant", where)
@@ -648,30 +665,25 @@ class Story:
         refuse(grant["decided_by"] == holder, f"{where}: approved by the one who asked for it")
         named = bool(grant["tables"]) and all(type(table) is str for table in grant["tables"])
         refuse(not named, f"{where}: tables must name tables")
-        self.begins = moment(grant["not_before"], where)
-        self.ends = moment(grant["expires_at"], where)
+        self.begins, self.ends = (moment(grant[at], where) for at in ("not_before", "expires_at"))
         self.opened = body
 
-    def _new(self, where: str, body: Object) -> Statement:
+    def _statement(self, where: str, kind: str, number: int) -> Statement:
         """Statements may run side by side: first records in any order, no number twice."""
-        number = body["statement_no"]
-        refuse(number in self.statements, f"{where}: statement {number} has begun already")
+        first, known = kind in ("intent", "refused"), number in self.statements
+        refuse(first and known, f"{where}: statement {number} has begun already")
         refuse(number < 1, f"{where}: statements are numbered from 1")
-        return self.statements.setdefault(number, Statement())
-
-    def _running(self, where: str, body: Object) -> Statement:
-        number = body["statement_no"]
-        refuse(number not in self.statements, f"{where}: statement {number} has no intent before")
-        statement = self.statements[number]
+        refuse(not first and not known, f"{where}: statement {number} has no intent before")
+        statement = self.statements.setdefault(number, Statement())
         refuse(statement.ended, f"{where}: statement {number} has ended with {statement.ended}")
+        released = statement.barred and kind in ("result", "release")
+        refuse(released, f"{where}: released although {statement.barred}")
         return statement
 
-    def _intent(self, where: str, body: Object, ts: datetime) -> None:
-        statement = self._new(where, body)
+    def _intent(self, where: str, body: Object, statement: Statement, ts: datetime, _: str) -> None:
         fits(body["analysis"], "analysis", f"{where}, analysis")
-        outputs, decision = body["analysis"]["outputs"], body["decision"]
-        same(f"{where}, decided columns", len(decision), len(outputs))
-        for column in decision:
+        same(f"{where}, decided columns", len(body["decision"]), len(body["analysis"]["outputs"]))
+        for column in body["decision"]:
             fits(column, "decision", f"{where}, decision")
             named = column["treatment"]
             named = named.get("name") if isinstance(named, dict) else named
@@ -683,9 +695,7 @@ class Story:
         if not self.begins <= ts <= self.ends:
             statement.barred = f"the grant is in force from {self.begins} to {self.ends}, not {ts}"
 
-    def _result(self, where: str, body: Object, ts: datetime) -> None:
-        statement = self._running(where, body)
-        refuse(statement.barred, f"{where}: bytes were released although {statement.barred}")
+    def _result(self, where: str, body: Object, statement: Statement, *_: object) -> None:
         same(f"{where}, chunk", body["chunk"], statement.chunks)
         statement.chunks += 1
         statement.rows += body["rows"]
@@ -696,26 +706,20 @@ class Story:
         over = limit is not None and self.rows > limit
         refuse(over, f"{where}: {self.rows} rows released, the grant allows {limit}")
 
-    def _release(self, where: str, body: Object, ts: datetime) -> None:
-        statement = self._running(where, body)
-        refuse(statement.barred, f"{where}: released although {statement.barred}")
-        same(f"{where}, rows", body["rows"], statement.rows)
-        same(f"{where}, chunks", body["chunks"], statement.chunks)
-        expected = self.engine.blake3(bytes(statement.digests)).hex()
-        same(f"{where}, digest of the chunks", body["digest"], expected)
-        statement.ended = "release"
-
-    def _refused(self, where: str, body: Object, ts: datetime) -> None:
+    def _refused(self, where: str, body: Object, statement: Statement, *_: object) -> None:
         if type(body.get("statement")) is not str:
             fits(body, "long", where)
-        self._new(where, body).ended = "refusal"
+        statement.ended = "refusal"
 
-    def _stopped(self, where: str, body: Object, ts: datetime) -> None:
-        statement = self._running(where, body)
+    def _end(self, where: str, body: Object, statement: Statement, _: object, kind: str) -> None:
         same(f"{where}, rows", body["rows"], statement.rows)
-        statement.ended = "error" if "code" in body and "detail" in body else "cancel"
+        if kind == "release":
+            same(f"{where}, chunks", body["chunks"], statement.chunks)
+            expected = self.engine.blake3(bytes(statement.digests)).hex()
+            same(f"{where}, digest of the chunks", body["digest"], expected)
+        statement.ended = kind
 
-    def _close(self, where: str, body: Object, ts: datetime) -> None:
+    def _close(self, where: str, body: Object) -> None:
         same(f"{where}, statements", body["statements"], len(self.statements))
         same(f"{where}, last number", max(self.statements, default=0), len(self.statements))
         for number, statement in self.statements.items():
@@ -730,10 +734,11 @@ def check_genesis(record: Object, manifest: Object, leaves: Leaves, engine: Engi
     stated = genesis["origin"], genesis["boot"], genesis["session_no"]
     expected = manifest["origin"], leaves.boot.hex(), leaves.number
     same(f"{where}, origin, boot and session number", stated, expected)
-    refuse(genesis["cp_size"] > leaves.indices[1], f"{where}: its checkpoint is newer than open")
-    origin = genesis["origin"].encode()
+    refuse(
+        genesis["cp_size"] > leaves.found["open"][0], f"{where}: its checkpoint is newer than open"
+    )
     sid = bytes.fromhex(manifest["session"].replace("-", ""))
-    material = struct.pack(">I", len(origin)) + origin + sid + leaves.boot
+    material = lp(genesis["origin"]) + sid + leaves.boot
     material += struct.pack(">QQ", genesis["session_no"], genesis["cp_size"])
     return engine.derive_key(GENESIS_CONTEXT, material + bytes.fromhex(genesis["cp_root"]))
 
@@ -746,8 +751,7 @@ def check_records(session: memoryview, manifest: Object, leaves: Leaves, engine:
         record = fits(parse(raw, where), "record", where, exactly=True)
         same(f"{where}, has a genesis", "genesis" in record, index == 0)
         if index == 0:
-            head = check_genesis(record, manifest, leaves, engine)
-            story.genesis = record["genesis"]
+            head, story.genesis = check_genesis(record, manifest, leaves, engine), record["genesis"]
         stated = record["v"], record["i"], record["sid"]
         same(f"{where}, v, number and session", stated, (1, index, manifest["session"]))
         same(f"{where}, link to the record before it", record["prev"], head.hex())
@@ -756,7 +760,7 @@ def check_records(session: memoryview, manifest: Object, leaves: Leaves, engine:
         refuse(wrong, f"{where}: its time is {shown(ts, 60)}, after {last}")
         last, head = ts, link(engine, head, index, raw)
         if index == 0:
-            leaf = leaves.found["open"]
+            leaf = leaves.found["open"][1]
             same("open leaf, n and head", (leaf.get("n"), leaf.get("head")), (1, head.hex()))
         kind, body = record["type"], record["body"]
         story.take(index, kind, body, moment(ts, where))
@@ -765,34 +769,32 @@ def check_records(session: memoryview, manifest: Object, leaves: Leaves, engine:
             told |= {"record_hash": head.hex(), "session": record["sid"], "key": manifest["key"]}
             receipt = hashlib.sha256(canonical(told | {"statement": number})).digest()
             story.statements[number].receipt = receipt
-    leaf, where = leaves.found[leaves.last], f"{leaves.last} leaf"
+    leaf, where = leaves.found[leaves.last][1], f"{leaves.last} leaf"
     same("manifest.json, records", index + 1, manifest["records"])
     refuse(index < 0, "session.jsonl: no record")
-    same(f"{where}, n", index + 1, leaf.get("n"))
-    same(f"{where}, bytes", len(session), leaf.get("bytes"))
-    same(f"{where}, head of the chain", head.hex(), leaf.get("head"))
-    same(f"{where}, SHA-256", hashlib.sha256(session).hexdigest(), leaf.get("sha256"))
+    got = {"n": index + 1, "bytes": len(session), "head": head.hex()}
+    for name, value in (got | {"sha256": hashlib.sha256(session).hexdigest()}).items():
+        same(f"{where}, {name}", value, leaf.get(name))
     same(f"{where}, end of the session", story.closed, leaves.last == "close")
     return story
 
 
-def check_consistency(data: memoryview, genesis: Object, size: int, root: bytes) -> Object:
+def check_consistency(data: memoryview, genesis: Object, signed: Checkpoint) -> Object:
     """The checkpoint at open is a beginning of the bundle's; gives the proof that was asked for."""
     where = "ledger/consistency.json"
-    stated = spelled(bytes(data), "consistency", where)
+    stated, size = spelled(bytes(data), "consistency", where), signed.size
     same(f"{where}, from and to", (stated["from"], stated["to"]), (genesis["cp_size"], size))
     before = bytes.fromhex(genesis["cp_root"])
-    check_extension(where, stated["from"], size, hashes(stated, where), before, root)
+    check_extension(where, stated["from"], size, hashes(stated, where), before, signed.root)
     since = fits(stated.get("since", {"from": 0, "proof": []}), "since", where, exactly=True)
     refuse(since["from"] > size, f"{where}: since is over the checkpoint's size")
     hashes(since, where)
     return since
 
 
-def remember(file: Path, origin: str, signed: Signed, genesis: Object, since: Object) -> str:
+def remember(file: Path, origin: str, signed: Checkpoint, genesis: Object, since: Object) -> str:
     """Why the ledger is not shown to go on from what the auditor has seen; else it is added."""
-    size, root, _ = signed
-    kept = file.read_bytes() if file.exists() else b""
+    kept, size, root = file.read_bytes() if file.exists() else b"", signed.size, signed.root
     formed = re.fullmatch(rb"([\w./:~-]{1,255} [1-9]\d{0,15} [0-9a-f]{64}\n)*", kept)
     rows = {tuple(row.split(" ")) for row in kept.decode().splitlines()} if formed else set()
     seen = {int(number): known for name, number, known in rows if name == origin}
@@ -816,7 +818,7 @@ def remember(file: Path, origin: str, signed: Signed, genesis: Object, since: Ob
 
 
 # Receipts: what a client was given of each released statement, signed by the log.
-def check_receipts(path: Path, session: str, key: Key, story: Story, engine: Engine) -> str:
+def check_receipts(path: Path, session: str, key: Key, story: Story, engine: Engine) -> list[str]:
     """Each receipt of this session is of a statement in it. Gives what is missing for that."""
     recorded = later = others = 0
     folder = sorted(path.iterdir()) if path.is_dir() else []
@@ -826,9 +828,9 @@ def check_receipts(path: Path, session: str, key: Key, story: Story, engine: Eng
         if receipt["session"] != session:
             others += 1
             continue
-        signature = decode64(receipt.pop("signature"), where)
         same(f"{where}, key", receipt["key"], key.vkey)
-        key.verify(RECEIPT_PREFIX + canonical(receipt), signature, where, engine)
+        key.signed(receipt, RECEIPT_PREFIX, where, engine)
+        del receipt["signature"]
         statement = story.statements.get(receipt["statement"], Statement())
         if not statement.ended and not story.closed:
             later += 1
@@ -838,37 +840,33 @@ def check_receipts(path: Path, session: str, key: Key, story: Story, engine: Eng
         recorded += 1
     told = f"{recorded} are of records in this bundle, {others} of other sessions"
     step(11, "receipts", f"{told}, {later} of statements behind it")
-    return "" if recorded and not later else "not every receipt is of a statement in this bundle"
+    missing = ["incomplete: not every receipt is of a statement in this bundle"]
+    return missing if later or not recorded else []
 
 
 def procedure(options: argparse.Namespace, engine: Engine) -> list[str]:
     """The numbered steps; each prints its line when it has passed. What verdict 0 lacks."""
-    trust = Trust(options.trust) if options.trust is not None else None
+    trust = Trust(options.trust)
     data = private_copy(options.bundle)
     step(0, "tools", "; ".join(engine.names))
     members = read_container(data)
     step(1, "container", f"{len(members)} members, {len(data)} bytes, none of them free")
-    manifest, key = check_manifest(bytes(members["manifest.json"]), engine)
-    step(2, "manifest", f"signed by {shown(key.vkey)}")
-    check_members(manifest, members, engine)
-    step(3, "members", "each as long and with the SHA-256 that the manifest says")
+    manifest, key = check_manifest(members, engine)
     told = "no trust file: the bundle vouches for itself, which proves nothing"
-    if trust is not None:
-        same("trust, origin", key.name, trust.origin)
+    if trust.keys:
         refuse(key.vkey not in trust.keys, f"trust: the trust file does not name {shown(key.vkey)}")
-        told = f"the trust file names this origin and key: {shown(trust.origin)}"
+        told = f"the trust file names this origin and key: {shown(key.name)}"
     step(4, "trust", told)
-    known, quorum = (trust.witnesses, trust.quorum) if trust else ([], 0)
-    signed = check_checkpoint(bytes(members["checkpoint"]), key, known, engine)
-    size, root, seen = signed
-    told = f"; cosigned by {', '.join(seen) or 'no known witness'}" if known else ""
-    step(5, "checkpoint", f"{size} leaves, root {root.hex()}{told}")
-    leaves = Leaves(members["ledger/leaves.jsonl"], size, root, key, manifest["session"])
-    step(6, "ledger", f"boot, open and {leaves.last} leaf are under it: {leaves.indices}")
-    session = members["session.jsonl"]
-    story = check_records(session, manifest, leaves, engine)
+    signed = Checkpoint(bytes(members["checkpoint"]), key, trust.witnesses, engine)
+    step(5, "checkpoint", signed.told)
+    leaves = Leaves(members["ledger/leaves.jsonl"], signed, key, manifest["session"])
+    due = leaves.has_epochs or 0 < trust.epochs <= signed.size
+    told = check_epoch(signed, key, leaves.found, engine) if due else "; no epochs yet"
+    indices = [leaves.found[kind][0] for kind in ("boot", "open", leaves.last)]
+    step(6, "ledger", f"boot, open and {leaves.last} leaf are under it: {indices}{told}")
+    story = check_records(members["session.jsonl"], manifest, leaves, engine)
     step(7, "records", f"{manifest['records']} in one chain, as the {leaves.last} leaf says")
-    since = check_consistency(members["ledger/consistency.json"], story.genesis, size, root)
+    since = check_consistency(members["ledger/consistency.json"], story.genesis, signed)
     step(8, "time", f"opened at checkpoint {story.genesis['cp_size']}, which this ledger extends")
     ends = [statement.ended or "unfinished" for statement in story.statements.values()]
     told = ", ".join(f"{ends.count(end)} {end}" for end in sorted(set(ends))) or "none"
@@ -882,33 +880,36 @@ def procedure(options: argparse.Namespace, engine: Engine) -> list[str]:
     step(10, "documents", f"{told}; report.html retells the records, --list shows them")
     missing = [f"incomplete: {UNFINISHED[leaves.last]}"] if leaves.last in UNFINISHED else []
     if options.receipts is not None:
-        told = check_receipts(Path(options.receipts), manifest["session"], key, story, engine)
-        missing += [f"incomplete: {told}"] if told else []
-    lacking = ""
-    if trust is None:
-        lacking = "give --trust a file that you did not get with the bundle"
-    elif len(seen) < quorum:
-        lacking = f"{len(seen)} of the {quorum} witnesses it needs have cosigned the checkpoint"
+        missing += check_receipts(Path(options.receipts), manifest["session"], key, story, engine)
+    if options.trust is None:
+        missing.append("not anchored: give --trust a file that you did not get with the bundle")
+    elif len(signed.seen) < trust.quorum:
+        told = f"{len(signed.seen)} of the {trust.quorum} witnesses it needs have cosigned"
+        missing.append(f"not anchored: {told} the checkpoint")
     elif options.remember is not None:
-        lacking = remember(Path(options.remember), key.name, signed, story.genesis, since)
-    missing += [f"not anchored: {lacking}"] if lacking else []
+        told = remember(Path(options.remember), key.name, signed, story.genesis, since)
+        missing += [f"not anchored: {told}"] if told else []
     if options.list:
-        listing(session)
+        listing(members["session.jsonl"])
     return missing
 
 
 class Trust:
-    """The auditor's own file: which origin, which keys sign for it, which witnesses are enough."""
+    """The auditor's own file; without one nothing is asked for, and nothing anchored."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | None) -> None:
+        self.keys, self.witnesses = list[str](), list[Key]()
+        self.quorum = self.epochs = 0
+        if path is None:
+            return
         try:
             # Exactly: a misspelled demand is one that nobody checks.
             stated = fits(parse_file(Path(path), TRUST_LIMIT, "it"), "trust", "it", exactly=True)
             same("type and v", (stated["type"], stated["v"]), ("trust", 1))
-            self.origin, self.quorum = stated["origin"], stated.get("quorum", 0)
+            self.quorum, self.epochs = stated.get("quorum", 0), stated.get("epochs", 0)
             self.keys = [Key(key, "keys").vkey for key in stated["keys"]]
-            same("names of the keys", {key.split("+")[0] for key in self.keys}, {self.origin})
-            self.witnesses = [Key(one, "witnesses", 4) for one in stated.get("witnesses", [])]
+            same("names of the keys", {key.split("+")[0] for key in self.keys}, {stated["origin"]})
+            self.witnesses = [Key(one, "witnesses", WITNESS) for one in stated.get("witnesses", [])]
             different = len({witness.public for witness in self.witnesses})
             same("witnesses with keys of their own", different, len(self.witnesses))
             asked = "witnesses" in stated or "quorum" in stated
@@ -946,8 +947,7 @@ def private_copy(path: str) -> memoryview:
 
 
 def judge(argv: Sequence[str] | None) -> tuple[int, str]:
-    about = "Verify a bundle: 0 verified and anchored, 1 tampered, 2 incomplete, 3 usage."
-    parser = argparse.ArgumentParser(prog="verify.py", description=about)
+    parser = argparse.ArgumentParser(prog="verify.py", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("bundle", metavar="BUNDLE", help="the bundle, a ZIP file")
     parser.add_argument("--trust", metavar="FILE", help="JSON that names the log's origin and keys")
     parser.add_argument("--remember", metavar="FILE", help="checkpoints seen, kept and compared")
@@ -977,22 +977,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return verdict
     except SystemExit as asked:
         return USAGE if asked.code else VERIFIED
-    except (UsageError, OSError, KeyboardInterrupt) as reason:
-        # Called wrongly, stopped, or heard by nobody: that says nothing about the bundle.
-        said = shown(str(reason), 600) or "stopped before the verdict"
+    except BaseException as reason:
+        # Called wrongly, stopped, or heard by nobody: that says nothing about the bundle. Whatever
+        # else makes a verifier fall over was in the bundle, and it has not verified.
+        usage = isinstance(reason, UsageError | OSError | KeyboardInterrupt)
+        said = f"verdict 1: tampered: not verifiable ({type(reason).__name__}: {shown(reason)})"
+        if usage:
+            told = shown(str(reason), 600) or "stopped before the verdict"
+            said = f"verify.py: {told}\nusage: verify.py BUNDLE --trust FILE"
         with contextlib.suppress(Exception):
-            print(f"verify.py: {said}\nusage: verify.py BUNDLE --trust FILE", file=sys.stderr)
+            print(said, file=sys.stderr)
         try:  # what cannot be written must not change the exit code when the interpreter ends
             getattr(sys.stdout, "flush", str)()
         except OSError:
             sys.stdout = None
-        return USAGE
-    except BaseException as reason:
-        # A verifier that falls over has not verified; what made it fall was in the bundle.
-        said = f"not verifiable ({type(reason).__name__}: {shown(reason)})"
-        with contextlib.suppress(Exception):
-            print(f"verdict 1: tampered: {said}", file=sys.stderr)
-        return TAMPERED
+        return USAGE if usage else TAMPERED
 
 
 if __name__ == "__main__":

@@ -30,15 +30,25 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
-from joserfc import jwt
+from fastapi.responses import HTMLResponse, JSONResponse
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
+from gateway.demo.devices import CODE_LIFE_S, Devices, Kept, RefusedError
+
 AUDIENCE = "maskgate"
+PUBLIC_CLIENT = "maskgate"  # that of `maskgate login`, which has no secret
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 TOKEN_LIFE_S = 3600
 MAX_FORM_BYTES = 8 * 1024
 # Agrees with gateway.identity.keys.DEVELOPMENT_MARK; rooms do not import each other.
 DEVELOPMENT_MARK = "maskgate_development_issuer"
+
+_PAGE = """<!doctype html><title>Sign in</title><form method=post>
+<p>Code <input name=user_code> Name <input name=name> Secret <input name=secret type=password>
+<p><button name=answer value=approve>Approve</button> <button name=answer value=deny>Deny</button>
+</form>"""
 
 SigningKey = RSAKey | ECKey | OKPKey
 
@@ -66,6 +76,7 @@ class Issuer:
         self.url = url
         self.clients = {client.client_id: client for client in clients}
         self.secrets = {client.client_id: secrets.token_urlsafe(24) for client in clients}
+        self.devices = Devices()
         self.keys: dict[str, SigningKey] = {
             "RS256": RSAKey.generate_key(2048, _published("RS256")),
             "ES256": ECKey.generate_key("P-256", _published("ES256")),
@@ -78,8 +89,16 @@ class Issuer:
             "issuer": self.url,
             "jwks_uri": f"{self.url}/jwks.json",
             "token_endpoint": f"{self.url}/token",
-            "grant_types_supported": ["client_credentials"],
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+            "device_authorization_endpoint": f"{self.url}/device_authorization",
+            "revocation_endpoint": f"{self.url}/revoke",
+            "grant_types_supported": ["client_credentials", DEVICE_GRANT, "refresh_token"],
+            "code_challenge_methods_supported": ["S256"],
+            "dpop_signing_alg_values_supported": ["ES256"],
+            "token_endpoint_auth_methods_supported": [
+                "client_secret_basic",
+                "client_secret_post",
+                "none",
+            ],
             "response_types_supported": [],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": sorted(self.keys),
@@ -95,23 +114,29 @@ class Issuer:
         matches = hmac.compare_digest(expected.encode(), secret.encode())
         return self.clients[client_id] if matches and client_id in self.clients else None
 
-    def token(self, client: Client) -> dict[str, Any]:
-        """An access token (RFC 9068) for a client that has authenticated."""
+    def token(
+        self, client: Client, resource: str | None = None, jkt: str | None = None
+    ) -> dict[str, Any]:
+        """An access token (RFC 9068) for a client that has authenticated, or whose device somebody
+        has let in; for the resource it names (RFC 8707), bound to its key (RFC 9449)."""
         now = int(time.time())
-        claims = {
+        claims: dict[str, Any] = {
             "iss": self.url,
             "sub": client.client_id,
             "client_id": client.client_id,
-            "aud": AUDIENCE,
+            "aud": resource or AUDIENCE,
             "iat": now,
             "nbf": now,
             "exp": now + TOKEN_LIFE_S,
             "jti": secrets.token_hex(16),
             "groups": list(client.groups),
         }
+        if jkt is not None:
+            claims["cnf"] = {"jkt": jkt}
         key = self.keys["ES256"]
         text = jwt.encode({"alg": "ES256", "typ": "at+jwt", "kid": key.kid}, claims, key)
-        return {"access_token": text, "token_type": "Bearer", "expires_in": TOKEN_LIFE_S}
+        kind = "Bearer" if jkt is None else "DPoP"
+        return {"access_token": text, "token_type": kind, "expires_in": TOKEN_LIFE_S}
 
     def save(self, state: Path) -> None:
         """Write private keys and client secrets below `state`, readable by the owner alone."""
@@ -122,7 +147,8 @@ class Issuer:
 
 
 def application(issuer: Issuer) -> FastAPI:
-    """The HTTP face of an issuer: discovery, keys, tokens by client credentials (RFC 6749 4.4)."""
+    """The HTTP face of an issuer: discovery, keys, tokens by client credentials (RFC 6749 4.4) or
+    by the device flow (RFC 8628)."""
     app = FastAPI(title="maskgate development issuer", docs_url=None, openapi_url=None)
 
     @app.get("/.well-known/openid-configuration")
@@ -135,21 +161,111 @@ def application(issuer: Issuer) -> FastAPI:
 
     @app.post("/token")
     async def token(request: Request) -> JSONResponse:
-        body = bytearray()
-        async for piece in request.stream():
-            body += piece
-            if len(body) > MAX_FORM_BYTES:
-                return _oauth_error("invalid_request", 413)
-        form = dict(urllib.parse.parse_qsl(body.decode("ascii", errors="replace")))
-        if form.get("grant_type") != "client_credentials":
-            return _oauth_error("unsupported_grant_type", 400)
-        client_id, secret = _client_credentials(request.headers.get("authorization"), form)
-        client = issuer.authenticate(client_id, secret)
-        if client is None:
-            return _oauth_error("invalid_client", 401)
-        return JSONResponse(issuer.token(client), headers={"cache-control": "no-store"})
+        form = await _form(request)
+        if form is None:
+            return _oauth_error("invalid_request", 413)
+        try:
+            jkt = _bound_key(request, issuer.url)
+            match form.get("grant_type"):
+                case "client_credentials":
+                    credentials = request.headers.get("authorization")
+                    client = issuer.authenticate(*_client_credentials(credentials, form))
+                    if client is None:
+                        return _oauth_error("invalid_client", 401)
+                    given = issuer.token(client, form.get("resource"), jkt)
+                case "refresh_token" | "urn:ietf:params:oauth:grant-type:device_code":
+                    given = _for_a_person(issuer, form, jkt)
+                case _:
+                    return _oauth_error("unsupported_grant_type", 400)
+        except RefusedError as refusal:
+            return _oauth_error(str(refusal), 400)
+        return JSONResponse(given, headers={"cache-control": "no-store"})
 
+    _device_routes(app, issuer)
     return app
+
+
+def _device_routes(app: FastAPI, issuer: Issuer) -> None:
+    @app.post("/device_authorization")
+    async def begin(request: Request) -> JSONResponse:
+        form = await _form(request)
+        if form is None or form.get("client_id") != PUBLIC_CLIENT:
+            return _oauth_error("invalid_client", 401)
+        challenge = form.get("code_challenge")
+        if challenge is not None and form.get("code_challenge_method") != "S256":
+            return _oauth_error("invalid_request", 400)
+        asked = issuer.devices.begin(PUBLIC_CLIENT, challenge, form.get("resource"))
+        page = f"{issuer.url}/device"
+        answer = {
+            "device_code": asked.device_code,
+            "user_code": asked.user_code,
+            "verification_uri": page,
+            "verification_uri_complete": f"{page}?user_code={asked.user_code}",
+            "expires_in": CODE_LIFE_S,
+            "interval": asked.interval,
+        }
+        return JSONResponse(answer, headers={"cache-control": "no-store"})
+
+    @app.get("/device")
+    async def page() -> HTMLResponse:
+        return HTMLResponse(_PAGE)
+
+    @app.post("/device")
+    async def decide(request: Request) -> HTMLResponse:
+        form = await _form(request) or {}
+        who = issuer.authenticate(form.get("name", ""), form.get("secret", ""))
+        if who is None:
+            return HTMLResponse("no such person, or another secret", 401)
+        approve = form.get("answer") == "approve"
+        if not issuer.devices.decide(form.get("user_code", ""), who.client_id, approve=approve):
+            return HTMLResponse("no such code", 400)
+        return HTMLResponse("done: go back to your terminal")
+
+    @app.post("/revoke")
+    async def revoke(request: Request) -> JSONResponse:
+        form = await _form(request) or {}
+        issuer.devices.revoke(form.get("token", ""))
+        return JSONResponse({})
+
+
+def _for_a_person(issuer: Issuer, form: Mapping[str, str], jkt: str | None) -> dict[str, Any]:
+    """A token for whoever approved a device, with what gets the next one. Raises RefusedError."""
+    client_id = form.get("client_id", "")
+    if form["grant_type"] == DEVICE_GRANT:
+        code = form.get("device_code", "")
+        asked = issuer.devices.poll(code, client_id, form.get("code_verifier"))
+        kept = Kept(str(asked.who), client_id, asked.resource, jkt)
+    else:
+        kept = issuer.devices.use(form.get("refresh_token", ""), client_id, jkt)
+    given = issuer.token(issuer.clients[kept.who], kept.resource, jkt)
+    return {**given, "refresh_token": issuer.devices.keep(kept)}
+
+
+def _bound_key(request: Request, url: str) -> str | None:
+    """The thumbprint of the key that a token is asked for, by its proof (RFC 9449, section 5)."""
+    text = request.headers.get("dpop")
+    if text is None:
+        return None
+    try:
+        header = json.loads(base64.urlsafe_b64decode(text.partition(".")[0] + "=="))
+        key = ECKey.import_key(header["jwk"])
+        registry = jws.JWSRegistry(algorithms=["ES256"], strict_check_header=False)
+        claims = json.loads(jws.deserialize_compact(text, key, registry=registry).payload)
+        if (claims["htm"], claims["htu"]) != ("POST", f"{url}/token"):
+            raise ValueError("another request")
+    except (JoseError, ValueError, KeyError, TypeError) as wrong:
+        raise RefusedError("invalid_dpop_proof") from wrong
+    return key.thumbprint()
+
+
+async def _form(request: Request) -> dict[str, str] | None:
+    """The form of a request; None when it is too large."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_FORM_BYTES:
+            return None
+    return dict(urllib.parse.parse_qsl(body.decode("ascii", errors="replace")))
 
 
 def loopback_socket(host: str, port: int) -> socket.socket:

@@ -20,7 +20,7 @@ README = """\
 Evidence of one database session recorded by maskgate.
 
   session.jsonl   the records, one JSON object a line, chained with BLAKE3
-  ledger/         the leaves of the ledger that name this session, and their proofs
+  ledger/         the leaves of the ledger that name this session and who signed, and their proofs
   checkpoint      the ledger's signed state (C2SP signed note, Ed25519)
   grant.json      the grant in force, as recorded when the session was opened
   policy.toml     the masking policy, as named by its hash in the records
@@ -101,7 +101,7 @@ def _consistency(files: SessionFiles, opened_at: int) -> bytes:
 
 
 def _leaves(files: SessionFiles) -> bytes:
-    """One line a leaf: its index, its bytes as a string, its audit path."""
+    """One line a leaf, as they stand in the ledger: its index, its bytes as a string, its path."""
     lines = [
         canonical.encode(
             {
@@ -110,6 +110,6 @@ def _leaves(files: SessionFiles) -> bytes:
                 "proof": [part.hex() for part in leaf.proof],
             }
         )
-        for leaf in files.leaves
+        for leaf in sorted((*files.leaves, *files.epoch), key=lambda leaf: leaf.index)
     ]
     return b"".join(line + b"\n" for line in lines)

@@ -127,6 +127,8 @@ async def _collected(house: House, identity: Identity, scan: _Scan) -> AsyncGene
         newest = await house.log.anchored(needed)
         if newest is None or newest.size < needed:
             raise LogUnavailable("the ledger has no checkpoint over what is exported")
+        for place, leaf in house.log.signers(newest.size):
+            collection.heard(place, leaf)
         index = collection.finish(
             newest.size,
             newest.note,

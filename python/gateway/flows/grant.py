@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from gateway.errors import InvalidRequest
 from gateway.flows.entrance import establish
 from gateway.flows.house import House
-from gateway.flows.scope import resolve
+from gateway.flows.scope import checked_filters, resolve
 from gateway.model import Credential, Grant, Identity
 
 
@@ -25,6 +26,7 @@ async def request(
     purpose: str,
     duration_s: int,
     max_rows: int | None,
+    filters: dict[str, str] | None = None,
     **more: Any,
 ) -> Grant:
     """`POST /v1/grants`: pending, or active when a rule of `auto_approve` says so, or one of
@@ -40,6 +42,7 @@ async def request(
         duration_s,
         max_rows,
         columns=scope.columns,
+        filters=await checked_filters(found, scope.tables, filters or {}),
         **more,
     )
 
@@ -53,10 +56,23 @@ async def renew(
 
 
 async def decide(
-    house: House, credential: Credential, client: str, grant_id: str, verb: str, reason: str
+    house: House,
+    credential: Credential,
+    client: str,
+    grant_id: str,
+    verb: str,
+    reason: str,
+    filters: dict[str, str] | None = None,
 ) -> Grant:
     """`POST /v1/grants/{id}/approve|deny|revoke`. Raises Forbidden, Conflict or NotFound."""
     identity = await establish(house, credential, client)
+    if filters:
+        if verb != "approve":
+            raise InvalidRequest("filters belong to an approval")
+        asked = await house.grants.get(grant_id, identity)
+        found = house.connection(asked.connection)
+        more = await checked_filters(found, asked.tables, filters)
+        return await house.grants.approve(grant_id, identity, reason, more)
     change = {
         "approve": house.grants.approve,
         "deny": house.grants.deny,

@@ -14,7 +14,7 @@ from typing import Any
 from gateway.errors import InvalidRequest, LimitExceeded
 from gateway.flows.entrance import establish
 from gateway.flows.house import House
-from gateway.flows.scope import check_columns, check_statement
+from gateway.flows.scope import check_columns, check_statement, with_filters_told
 from gateway.flows.watch import watched
 from gateway.masking import masked, open_stream
 from gateway.model import Credential, Grant
@@ -22,7 +22,9 @@ from gateway.policy import decide, to_bring, to_hide
 from gateway.sql import (
     analyse,
     bring_along,
+    check_kept,
     keep_order_untold,
+    keep_to_rows,
     mask_at_source,
     without_dependents,
 )
@@ -82,6 +84,11 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
 
             # (4) policy.decide(identity, grant, analysis) → Decision | refused
             check_columns(grant, analysis)
+            if grant.filters:
+                # Only the granted rows: the text with its fences goes through (3) as a whole.
+                settings = connection.analysis
+                analysis = await keep_to_rows(analysis, grant.filters, transaction, settings)
+            fenced = analysis
             policy = connection.policy.for_groups(identity.groups)
             if wanted := to_bring(analysis, policy):
                 # Free text comes with the columns of its row that it is read with, or not at all.
@@ -94,6 +101,8 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
                 analysis = await without_dependents(analysis, hidden, transaction, settings)
                 if hidden := to_hide(grant, analysis, policy):
                     analysis = await mask_at_source(analysis, hidden, transaction, settings)
+            check_kept(fenced, analysis, grant.filters)
+            analysis = with_filters_told(grant, analysis)
             decision = decide(grant, analysis, policy)
             if decision.raw:
                 joined = any(use.option == "join" for use in decision.permitted)

@@ -8,15 +8,23 @@ own tree. Refuses names that are not there or could be two things.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from gateway.errors import InvalidRequest, LimitExceeded, OutOfScope
+from gateway.errors import (
+    InvalidRequest,
+    LimitExceeded,
+    NotUnderstood,
+    OutOfScope,
+    StatementRefused,
+)
 from gateway.flows.house import Connection
 from gateway.grants import parameters_text
-from gateway.model import Analysis, Grant
-from gateway.sql import describe
+from gateway.model import Analysis, Grant, GrantState
+from gateway.policy import decide
+from gateway.sql import check_predicate, describe
 
 if TYPE_CHECKING:
     from gateway.flows.query import Ask
@@ -64,6 +72,42 @@ async def resolve(connection: Connection, tables: Sequence[Any]) -> Scope:
     return Scope(tuple(named), {t: tuple(some) for t, some in columns.items() if t not in whole})
 
 
+async def checked_filters(
+    connection: Connection, tables: Sequence[str], filters: Mapping[str, str]
+) -> dict[str, str]:
+    """Predicates that can be kept to, each by its table's full name. Raises InvalidRequest, and
+    ProtectedUse for a column that a policy protects: which rows come would tell its values."""
+    found: dict[str, str] = {}
+    if not filters:
+        return found
+    async with connection.upstream.transaction(_SESSION) as transaction:
+        known = {entry.table: [""] for entry in await describe(transaction)}
+    for name, predicate in filters.items():
+        table = _resolved(name, known, connection.name)
+        if table not in tables and "*" not in tables:
+            raise InvalidRequest(f"a filter for {table}, which the grant does not name")
+        if table in found:
+            raise InvalidRequest(f"two filters for {table}")
+        async with connection.upstream.transaction(_SESSION) as transaction:
+            try:
+                analysis = await check_predicate(
+                    table, predicate.strip(), transaction, connection.analysis
+                )
+            except (StatementRefused, NotUnderstood) as refusal:
+                raise InvalidRequest(
+                    f"the filter for {table}: {refusal.detail}", hint=refusal.hint
+                ) from None
+        decide(_grant_for(table), analysis, connection.policy)
+        found[table] = predicate.strip()
+    return found
+
+
+def _grant_for(table: str) -> Grant:
+    """A grant that covers this table, for the policy to judge a predicate by."""
+    now = datetime.now(UTC)
+    return Grant("", "", "", (table,), "", GrantState.PENDING, now, 1, None, None, None)
+
+
 def check_statement(grant: Grant, ask: Ask) -> None:
     """Raises OutOfScope when the grant is for another statement, or for it with other parameters,
     and LimitExceeded when it has no bytes left."""
@@ -103,6 +147,16 @@ def check_columns(grant: Grant, analysis: Analysis) -> None:
                 hint="name only these columns, also in conditions, and no *; or ask for a grant "
                 "that names the others",
             )
+
+
+def with_filters_told(grant: Grant, analysis: Analysis) -> Analysis:
+    """With a note for each table of which the statement sees some rows only."""
+    notes = [
+        f"{table}: the grant covers rows where {predicate}"
+        for table, predicate in grant.filters
+        if table in analysis.tables
+    ]
+    return replace(analysis, notes=(*analysis.notes, *notes)) if notes else analysis
 
 
 def _parsed(entry: Any) -> tuple[str, tuple[str, ...] | None]:

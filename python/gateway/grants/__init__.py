@@ -18,6 +18,7 @@ from gateway.grants.standing import Standing
 from gateway.grants.store import ControlStore
 from gateway.grants.usage import Bound, Quota, Usage, bounds_of
 from gateway.grants.watch import Watch
+from gateway.grants.webhooks import Hook, Webhooks
 
 __all__ = [
     "AccessRules",
@@ -26,6 +27,7 @@ __all__ = [
     "BreakGlass",
     "ControlStore",
     "Grants",
+    "Hook",
     "Lookups",
     "Quota",
     "ReviewPlace",
@@ -35,6 +37,7 @@ __all__ = [
     "Standing",
     "Usage",
     "Watch",
+    "Webhooks",
     "bounds_of",
     "parameters_text",
     "until",

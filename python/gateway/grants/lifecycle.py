@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -35,6 +35,7 @@ from gateway.grants.access import AccessRules, BreakGlass, actor_key, parties
 from gateway.grants.force import ending, not_found, why_not
 from gateway.grants.store import ControlStore
 from gateway.grants.watch import Watch, Watcher
+from gateway.grants.webhooks import Webhooks
 from gateway.model import Grant, GrantState, Identity
 
 Clock = Callable[[], datetime]
@@ -59,12 +60,18 @@ class Grants:
     """
 
     def __init__(
-        self, store: ControlStore, rules: AccessRules, on_event: OnEvent, clock: Clock = utc_now
+        self,
+        store: ControlStore,
+        rules: AccessRules,
+        on_event: OnEvent,
+        clock: Clock = utc_now,
+        webhooks: Webhooks | None = None,
     ) -> None:
         self._store = store
         self._rules = rules
         self._on_event = on_event
         self._clock = clock
+        self._webhooks = webhooks
         self._watcher = Watcher(store, clock)
 
     async def close(self) -> None:
@@ -128,6 +135,7 @@ class Grants:
             ticket=row["ticket"] if ticket is None else ticket,
             hours=row["hours"],
             columns=json.loads(row["columns"]),
+            filters=json.loads(row["filters"]),
             statement=row["statement"],
             params=None if row["parameters"] is None else json.loads(row["parameters"]),
             max_bytes=row["max_bytes"],
@@ -136,9 +144,12 @@ class Grants:
         )
         return await self._insert(by, wanted, renews=grant_id)
 
-    async def approve(self, grant_id: str, by: Identity, reason: str) -> Grant:
+    async def approve(
+        self, grant_id: str, by: Identity, reason: str, filters: Mapping[str, str] | None = None
+    ) -> Grant:
         """One approval, by an approver who is no party to the request and has not approved it yet;
-        the last that is needed makes it active."""
+        the last that is needed makes it active. `filters`, a checked predicate for each table, are
+        added to those that it has."""
         why = requests.checked_reason(reason)
         if not self._rules.approves(by):
             raise await self._not_an_approver(grant_id, by)
@@ -149,6 +160,9 @@ class Grants:
                 row = await connection.fetchrow(records.LOCK, grant_id)
                 before = await connection.fetch(records.APPROVALS, grant_id)
                 self._check_approval(row, before, by)
+                if filters:
+                    narrowed = narrow(json.loads(row["filters"]), filters)
+                    row = await connection.fetchrow(records.NARROW, grant_id, json.dumps(narrowed))
                 await connection.execute(
                     records.APPROVE, grant_id, by.key, actor_key(by), self._clock(), why
                 )
@@ -365,6 +379,7 @@ class Grants:
             wanted.max_bytes,
             wanted.max_concurrent,
             wanted.max_per_minute,
+            wanted.filters,
         )
         await self._record(connection, row, "requested", identity.key, wanted.purpose)
         return row
@@ -423,6 +438,8 @@ class Grants:
         """The history line in this transaction, then the record outside it, durable first."""
         at = self._clock()
         await connection.execute(records.ADD_EVENT, row["id"], at, event, by, reason)
+        if self._webhooks is not None:
+            await self._webhooks.put(connection, row, event, by, at)
         try:
             await self._on_event(f"grant.{event}", records.payload(row, by, at, reason))
         except MaskgateError:
@@ -447,6 +464,17 @@ class Grants:
 
     async def _conflict(self, connection: Any, grant_id: str, expected: GrantState) -> Conflict:
         return _wrong_state(await connection.fetchrow(records.ONE, grant_id), expected)
+
+
+def narrow(filters: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Both must let a row through; the guard of the control store knows this form."""
+    return {
+        **filters,
+        **{
+            table: f"({filters[table]}) AND ({predicate})" if table in filters else predicate
+            for table, predicate in more.items()
+        },
+    }
 
 
 def _wrong_state(row: Any, expected: GrantState) -> Conflict:

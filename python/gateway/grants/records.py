@@ -17,9 +17,12 @@ INSERT = """
 INSERT INTO maskgate.grants (id, identity, actor, connection, tables, purpose, state, requested_at,
                              duration_s, max_rows, ticket, begins_at, hours, approvals_needed,
                              break_glass, renews, columns, statement, parameters, max_bytes,
-                             max_concurrent, max_per_minute)
+                             max_concurrent, max_per_minute, filters)
 VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-        $19, $20, $21) RETURNING *"""
+        $19, $20, $21, $22) RETURNING *"""
+
+NARROW = """
+UPDATE maskgate.grants SET filters = $2 WHERE id = $1 AND state = 'pending' RETURNING *"""
 
 # Holds the row to the end of the transaction: of two approvals at once the second sees the first.
 LOCK = "SELECT * FROM maskgate.grants WHERE id = $1 FOR UPDATE"
@@ -108,6 +111,7 @@ def grant(row: Any) -> Grant:
         break_glass=row["break_glass"],
         renews=row["renews"],
         columns=_columns(row["columns"]),
+        filters=_filters(row["filters"]),
         statement=row["statement"],
         parameters=row["parameters"],
         max_bytes=row["max_bytes"],
@@ -121,6 +125,10 @@ def _columns(stored: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     if stored == "{}":
         return ()
     return tuple((table, tuple(names)) for table, names in sorted(json.loads(stored).items()))
+
+
+def _filters(stored: str) -> tuple[tuple[str, str], ...]:
+    return () if stored == "{}" else tuple(sorted(json.loads(stored).items()))
 
 
 def event(row: Any) -> dict[str, Any]:
@@ -157,6 +165,7 @@ def payload(row: Any, by: str, at: datetime, reason: str | None) -> dict[str, An
         "break_glass": row["break_glass"],
         "renews": row["renews"],
         "columns": json.loads(row["columns"]),
+        "filters": json.loads(row["filters"]),
         "statement": row["statement"],
         "parameters": row["parameters"],
         "max_bytes": row["max_bytes"],

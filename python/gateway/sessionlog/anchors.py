@@ -184,7 +184,10 @@ class Anchors:
                 f"{self._path}: witnesses have cosigned a ledger of {note.size} leaves that this "
                 f"one of {size} does not continue: it was rolled back; not started"
             )
-        plain = b"".join(one.line for one in note.signatures if one.by(key))
+        # The log's own and its epoch's; what the others signed is looked at below.
+        known = [asked.witness.key for asked in self._asked]
+        own = [one for one in note.signatures if one.name == key.name]
+        plain = b"".join(one.line for one in own if not any(map(one.by, known)))
         checkpoint = Checkpoint(note.size, note.root, note.text + b"\n" + plain)
         kept = Gathering(checkpoint, 0.0)
         for asked in self._asked:

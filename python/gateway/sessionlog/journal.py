@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gateway.sessionlog import canonical, disk, leaves, merkle, recovery, wal
+from gateway.sessionlog.epochs import Epochs, newest
 from gateway.sessionlog.note import Checkpoint, LogKey
 from gateway.sessionlog.segments import Segments
 from gateway.sessionlog.session import Session
@@ -37,6 +38,7 @@ class Journal:
         heard: Heard,
     ) -> None:
         self._key, self._boot, self._heard = key, boot, heard
+        self.epochs = Epochs(key, boot, newest(tiles, state.tree.size, key.verifier))
         self._checkpoint_file = directory / "ledger" / "checkpoint"
         self.tiles, self.tree, self.checkpoint = tiles, state.tree, state.checkpoint
         #: Places, leaves and tiles, against the thread that writes them.
@@ -82,7 +84,8 @@ class Journal:
         return leaves.head(self._boot, self._key, self.tree, number, previous, end)
 
     def _write(self, entries: list[Entry], head: bytes) -> None:
-        """One frame: each entry's record, then its leaves; a checkpoint over all. Then durable."""
+        """One frame: each entry's record, then its leaves; a checkpoint over all, behind the leaf
+        that names its epoch. Then durable."""
         parts, at = [head], len(head)
         places: list[tuple[Session, int, int]] = []
         written: list[bytes] = []
@@ -95,15 +98,14 @@ class Journal:
             for type_, leaf in entry.leaves:
                 self._written_sessions += type_ == "open"
                 entry.indices.append(self.tree.size)
-                self.tree.append(merkle.leaf_hash(leaf))
-                written.append(leaf)
-                parts.append(b"l %b\n" % leaf)
-                at += len(leaf) + 3
+                parts.append(self._grown(leaf, written))
+                at += len(parts[-1])
         checkpoint: Checkpoint | None = None
         if any(entry.checkpoint for entry in entries):
             # Signed before it is durable, but in one frame with its leaves: no crash leaves a
             # signature that anybody saw over leaves that are gone.
-            checkpoint = self._key.sign_checkpoint(self.tree.size, self.tree.root())
+            parts += [self._grown(leaf, written) for leaf in self.epochs.leaves(self.tree.size)]
+            checkpoint = self.epochs.sign(self.tree.size, self.tree.root())
             parts.append(b"c %b\n" % canonical.encode({"note": checkpoint.note.decode()}))
         payload = b"".join(parts)
         if not payload:
@@ -122,3 +124,9 @@ class Journal:
             self.checkpoint = checkpoint
             disk.replace(self._checkpoint_file, checkpoint.note, durable=False)
             self._heard.notify()
+
+    def _grown(self, leaf: bytes, written: list[bytes]) -> bytes:
+        """The line of one more leaf."""
+        self.tree.append(merkle.leaf_hash(leaf))
+        written.append(leaf)
+        return b"l %b\n" % leaf

@@ -10,10 +10,11 @@ from gateway.sessionlog.merkle import Frontier
 from gateway.sessionlog.note import LogKey
 
 
-def boot(number: bytes, ts: str, key: LogKey, version: str) -> bytes:
-    """A start of this origin's gateway; `number` names it in all later leaves."""
+def boot(number: bytes, ts: str, key: LogKey, version: str, epoch: int) -> bytes:
+    """A start of this origin's gateway; `number` names it in all later leaves, and its epochs are
+    counted from `epoch` on."""
     fields = {"boot": number.hex(), "key": key.vkey, "origin": key.origin, "version": version}
-    return canonical.encode(fields | {"ts": ts, "type": "boot", "v": 1})
+    return canonical.encode(fields | {"epoch": epoch, "ts": ts, "type": "boot", "v": 1})
 
 
 def heartbeat(number: bytes, ts: str, sessions: int) -> bytes:

@@ -18,7 +18,7 @@ from typing import Any
 
 from gateway.errors import Conflict, InvalidRequest, LogUnavailable, NotFound
 from gateway.model import RecordRef, SessionFiles
-from gateway.sessionlog import disk, leaves, merkle, recovery, retention
+from gateway.sessionlog import disk, epochs, leaves, merkle, recovery, retention
 from gateway.sessionlog.anchors import Anchoring, Anchors
 from gateway.sessionlog.archive import Archive
 from gateway.sessionlog.journal import Journal
@@ -123,9 +123,10 @@ class SessionLog:
         return self._journal.batch
 
     def trust_file(self) -> dict[str, Any]:
-        """What an auditor keeps, from outside any bundle: the origin, its keys, its witnesses."""
+        """What an auditor keeps, from outside any bundle: the origin, its keys, the size from
+        which on an epoch's key must have signed too, its witnesses."""
         own = {"keys": [self._key.vkey], "origin": self._key.origin, "type": "trust", "v": 1}
-        return own | self._anchoring.trusted()
+        return own | {"epochs": self._journal.epochs.first} | self._anchoring.trusted()
 
     def sign_manifest(self, unsigned: bytes) -> bytes:
         """The log's signature over a bundle's canonical manifest without its signature."""
@@ -203,6 +204,15 @@ class SessionLog:
         """A checkpoint over so many leaves, cosigned when that takes no more than some seconds."""
         await self._anchors.covering(size, WITNESS_SECONDS)
         return self._anchors.over(size) or self._journal.checkpoint
+
+    def signers(self, size: int) -> list[tuple[int, bytes]]:
+        """The leaves that say which epoch signs a checkpoint of this size, each with its index."""
+        tiles = self._journal.tiles
+        try:
+            with self._journal.reading:
+                return [(at, tiles.leaf(at)) for at in epochs.in_force(tiles, size)]
+        except (OSError, LedgerError) as reason:
+            raise LogUnavailable(f"the ledger cannot be read: {reason}") from reason
 
     def ended(self, session_id: str) -> bool:
         """Whether this log holds the session and nothing will be added to it."""
@@ -387,7 +397,7 @@ class SessionLog:
     def _begin(self, state: recovery.State) -> Session:
         """Head, boot leaf, recovery leaves and this boot's own session, in one durable frame."""
         ts = now()
-        boot = leaves.boot(self._boot, ts, self._key, self._version)
+        boot = leaves.boot(self._boot, ts, self._key, self._version, self._journal.epochs.next)
         entries = [Entry(None, None, (("boot", boot),), checkpoint=False)]
         interrupted = state.interrupted()
         for session in interrupted:

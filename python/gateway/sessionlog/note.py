@@ -1,8 +1,10 @@
 """Signed notes (C2SP signed-note): the keys that sign them, the keys that verify them.
 
 A checkpoint is three lines (origin, size, root in base64) signed with Ed25519; the key's name in
-the signature line is the origin. Manifests and receipts are signed under prefixes whose first line
-holds spaces, which an origin cannot: no signature can be passed off as another kind.
+the signature line is the origin. Behind it stands the epoch's signature, of a type of its own: who
+knows the log's key alone passes over it. Manifests and receipts are signed under prefixes whose
+first line holds spaces, which an origin cannot, and so are certificates of epochs: no signature can
+be passed off as another kind.
 
 Trusted: the file of a private key, mode 0600. Its thief can sign in that name from now on; he
 cannot change what a checkpoint that somebody else keeps has covered. A key file that others may
@@ -17,7 +19,7 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Protocol, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -28,8 +30,10 @@ from gateway.sessionlog import disk
 
 MANIFEST_PREFIX = b"maskgate evidence manifest v1\n"
 RECEIPT_PREFIX = b"maskgate receipt v1\n"
-ED25519 = 0x01  # C2SP signed-note: signature types
-COSIGNATURE = 0x04
+# C2SP signed-note: signature types. The last is for types that have no number of their own.
+ED25519 = b"\x01"
+COSIGNATURE = b"\x04"
+EPOCH = b"\xffmaskgate epoch v1"
 ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:~-]{0,254}")
 
 _NAME = re.compile(r"[^\s+\x00-\x1f\x7f]{1,255}")
@@ -60,30 +64,30 @@ class VerifierKey:
     """Whose signatures are known: a name, a type of signature and 32 bytes."""
 
     name: str
-    type: int
+    type: bytes
     public: bytes
 
     @classmethod
-    def parse(cls, vkey: str, *types: int) -> VerifierKey:
+    def parse(cls, vkey: str, type_: bytes) -> VerifierKey:
         """From C2SP form, name+hash+base64(type, key); raises NoteError for any other type."""
         name, _, rest = vkey.partition("+")
         stated, _, encoded = rest.partition("+")
         key = decode64(encoded)
-        if not _NAME.fullmatch(name) or len(key) != 33 or key[0] not in types:
+        if not _NAME.fullmatch(name) or key[:-32] != type_:
             raise NoteError(f"{vkey!r} is not a verifier key of this kind")
-        made = cls(name, key[0], key[1:])
+        made = cls(name, type_, key[-32:])
         if made.id.hex() != stated:
             raise NoteError(f"{vkey!r} has key hash {stated!r}, expected {made.id.hex()}")
         return made
 
     @property
     def id(self) -> bytes:
-        body = self.name.encode() + b"\n" + bytes([self.type]) + self.public
+        body = self.name.encode() + b"\n" + self.type + self.public
         return hashlib.sha256(body).digest()[:4]
 
     @property
     def vkey(self) -> str:
-        encoded = base64.b64encode(bytes([self.type]) + self.public).decode()
+        encoded = base64.b64encode(self.type + self.public).decode()
         return f"{self.name}+{self.id.hex()}+{encoded}"
 
     def verify(self, message: bytes, signature: bytes) -> None:
@@ -183,7 +187,7 @@ class SigningKey:
     """An Ed25519 private key with a name, in a PEM file that only its owner may read."""
 
     KIND: ClassVar[str]
-    TYPE: ClassVar[int]
+    TYPE: ClassVar[bytes]
 
     def __init__(self, name: str, private: Ed25519PrivateKey) -> None:
         self.name = name
@@ -227,6 +231,12 @@ class SigningKey:
         return Signature(self.name, self.verifier.id, body)
 
 
+class EpochSigner(Protocol):
+    """An epoch's key."""
+
+    def sign(self, text: bytes) -> Signature: ...
+
+
 class LogKey(SigningKey):
     """The long-term key of one origin."""
 
@@ -240,10 +250,23 @@ class LogKey(SigningKey):
     def origin(self) -> str:
         return self.name
 
-    def sign_checkpoint(self, size: int, root: bytes) -> Checkpoint:
-        text = f"{self.origin}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
-        note = text + b"\n" + self._signature(self._private.sign(text)).line
-        return Checkpoint(size, root, note)
+    def sign_checkpoint(
+        self, size: int, root: bytes, epoch: EpochSigner | None = None
+    ) -> Checkpoint:
+        """Signed by this key, which witnesses know, and behind it by the epoch's, if there is
+        one: without it the checkpoint is one of a ledger that has no epochs."""
+        text = self._text(size, root)
+        lines = self._signature(self._private.sign(text)).line
+        if epoch is not None:
+            lines += epoch.sign(text).line
+        return Checkpoint(size, root, text + b"\n" + lines)
+
+    def _text(self, size: int, root: bytes) -> bytes:
+        return f"{self.origin}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
+
+    def certify(self, message: bytes) -> bytes:
+        """64 bytes over what certifies an epoch's key (epochs.certified)."""
+        return self._private.sign(message)
 
     def sign_manifest(self, unsigned: bytes) -> bytes:
         """64 bytes over the canonical manifest of a bundle without its signature."""
@@ -254,11 +277,18 @@ class LogKey(SigningKey):
         return self._private.sign(RECEIPT_PREFIX + unsigned)
 
     def open_checkpoint(self, note: bytes) -> Checkpoint:
-        """Parse a checkpoint this key signed, and nobody else; raises NoteError for any other."""
+        """Parse a checkpoint that this key signed first, and then at most one epoch; raises
+        NoteError for any other. Whether the epoch's signature holds, its certificate says."""
         parsed = Note.parse(note)
         parsed.signed_by((self.verifier,))
+        own, *epoch = parsed.signatures
+        ours = own.by(self.verifier) and all(one.name == self.origin for one in epoch)
         # The one spelling of what was read must be what was read.
-        checkpoint = self.sign_checkpoint(parsed.size, parsed.root)
-        if checkpoint.note != note:
+        lines = b"".join(one.line for one in parsed.signatures)
+        if (
+            not ours
+            or len(epoch) > 1
+            or self._text(parsed.size, parsed.root) + b"\n" + lines != note
+        ):
             raise NoteError("the checkpoint is not spelled as this log spells it")
-        return checkpoint
+        return Checkpoint(parsed.size, parsed.root, note)

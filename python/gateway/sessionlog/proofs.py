@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.model import LedgerLeaf, SessionFiles
-from gateway.sessionlog import canonical, merkle
+from gateway.sessionlog import canonical, epochs, merkle
 from gateway.sessionlog.note import Checkpoint, LogKey
 from gateway.sessionlog.tiles import Tiles
 
@@ -41,20 +42,24 @@ def prove(
 ) -> SessionFiles:
     """The session under this checkpoint. The caller keeps the tiles from growing meanwhile."""
     node, size = tiles.node, checkpoint.size
-    proven = tuple(
-        LedgerLeaf(index, tiles.leaf(index), merkle.inclusion_proof(node, index, size))
-        for index in sorted(found.wanted)
-    )
+
+    def proven(indices: Iterable[int]) -> tuple[LedgerLeaf, ...]:
+        return tuple(
+            LedgerLeaf(index, tiles.leaf(index), merkle.inclusion_proof(node, index, size))
+            for index in sorted(indices)
+        )
+
     return SessionFiles(
         found.sid,
         key.origin,
         key.vkey,
         found.records,
-        proven,
+        proven(found.wanted),
         merkle.consistency_proof(node, found.cp_size, size),
         checkpoint.note,
         found.closed,
         None if since is None else (since, merkle.consistency_proof(node, since, size)),
+        proven(epochs.in_force(tiles, size)),
     )
 
 

@@ -168,6 +168,12 @@ class Tiles:
         """The first so many hashes of a tile."""
         return self._read(self._path(level, number), 0, count * HASH)
 
+    def backwards(self, size: int) -> Iterator[tuple[int, bytes]]:
+        """The first `size` leaves from the last to the first, each with its index."""
+        for begin in reversed(range(0, size, WIDTH)):
+            found = list(self.some(begin, min(begin + WIDTH, size)))
+            yield from reversed(list(enumerate(found, begin)))
+
     def sync(self) -> None:
         """All leaves so far survive a crash in these files too."""
         for path in self._dirty:

@@ -7,6 +7,7 @@ that is not understood runs.
 from gateway.sql.analyse import Settings, analyse
 from gateway.sql.beside import bring_along
 from gateway.sql.describe import Described, describe, selecting
+from gateway.sql.fencing import check_kept, check_predicate, keep_to_rows
 from gateway.sql.grouping import without_dependents
 from gateway.sql.planning import keep_order_untold
 from gateway.sql.source import mask_at_source
@@ -19,8 +20,11 @@ __all__ = [
     "Vocabulary",
     "analyse",
     "bring_along",
+    "check_kept",
+    "check_predicate",
     "describe",
     "keep_order_untold",
+    "keep_to_rows",
     "mask_at_source",
     "selecting",
     "template",

@@ -116,7 +116,7 @@ class Clauses:
 
 def read(text: str) -> Clauses:
     """Read one SELECT. Raises Unreadable."""
-    found = Clauses(list(_lexemes(text)))
+    found = Clauses(list(lexemes(text)))
     reader = _Reader(found)
     try:
         reader.query(frozenset(), None, 0)
@@ -127,7 +127,8 @@ def read(text: str) -> Clauses:
     return found
 
 
-def _lexemes(text: str) -> Iterator[Lexeme]:
+def lexemes(text: str) -> Iterator[Lexeme]:
+    """The text's words, names and signs, without space and comments."""
     for token in scan(text):
         if token.kind in (Kind.SPACE, Kind.COMMENT):
             continue

@@ -185,11 +185,7 @@ async def _replacements(
     references: dict[Reference, set[Key]] = {}
     for one in hidden:
         references.setdefault(one.reference, set()).add((one.column.relation, one.column.attnum))
-    oids = sorted({reference.relation for reference in references})
-    fields: dict[int, list[tuple[int, str, str]]] = {}
-    for row in await server.fetch(_FIELDS, oids):
-        field = (row["number"], row["name"], row["type_name"])
-        fields.setdefault(row["relation"], []).append(field)
+    fields = await fields_of(sorted({reference.relation for reference in references}), server)
     made = []
     for reference, gone in references.items():
         if reference.view:
@@ -209,6 +205,15 @@ async def _replacements(
             )
         )
     return made
+
+
+async def fields_of(oids: Sequence[int], server: Server) -> dict[int, list[tuple[int, str, str]]]:
+    """For each relation its columns: number, name, and type as a cast takes it."""
+    fields: dict[int, list[tuple[int, str, str]]] = {}
+    for row in await server.fetch(_FIELDS, oids):
+        field = (row["number"], row["name"], row["type_name"])
+        fields.setdefault(row["relation"], []).append(field)
+    return fields
 
 
 async def _of_view(reference: Reference, gone: Collection[Key], server: Server) -> set[int]:

@@ -134,7 +134,23 @@ fn the_fields_of_messages_are_told_by_their_place() {
             "OBR|1|||80048^BMP^L|||||||||||1043298876^XQZT^PLUGH",
             "OBR|1|||80048^BMP^L|||||||||||[NAME]",
         ),
+        // Where somebody was born, whom to call, who else treats him.
+        (
+            "PID|1||44||Q||||||||||||||||||XQZTVILLE|N\rNK1|1|Q|SPO|||||||||||||||||||||||||||PLUGH^X|81",
+            "PID|1||[MRN]||[NAME]||||||||||||||||||[PLACE]|N\rNK1|1|[NAME]|SPO|||||||||||||||||||||||||||[NAME]|[PHONE]",
+        ),
+        // All of it on one line.
+        (
+            "PID|1||448812||QWRTZ^P||1960 PV1|1|I|||C77||QWRTZ^X OBR|1|A1|B2",
+            "PID|1||[MRN]||[NAME]||[DATE] PV1|1|I|||[CASE]||[NAME] OBR|1|[CASE]|[CASE]",
+        ),
     ]);
+    let long = "word ".repeat(200);
+    let (text, expected) = (
+        format!("PID|1||448812\rNTE|1||{long}\rNK1|1|QWRTZ^X|SPO"),
+        format!("PID|1||[MRN]\rNTE|1||{long}\rNK1|1|[NAME]|SPO"),
+    );
+    told(&[(&text, &expected)]);
     left(&[
         "PID treated with ceftriaxone 250 mg",
         "OBX|1|NM|718-7^Hemoglobin^LN||13.1|g/dL",

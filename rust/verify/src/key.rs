@@ -11,9 +11,22 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Signs {
     /// Ed25519 over notes and manifests.
-    Log = 1,
+    Log,
     /// Ed25519 cosignatures with a time.
-    Witness = 4,
+    Witness,
+    /// Ed25519 over a number and a note's text.
+    Epoch,
+}
+
+impl Signs {
+    /// What stands before the public key.
+    fn mark(self) -> &'static [u8] {
+        match self {
+            Self::Log => b"\x01",
+            Self::Witness => b"\x04",
+            Self::Epoch => b"\xffmaskgate epoch v1",
+        }
+    }
 }
 
 /// What an origin and a witness may be called.
@@ -53,12 +66,8 @@ impl Key {
         let (stated, encoded) = rest.split_once('+').ok_or_else(wrong)?;
         refuse(!is_name(name), wrong)?;
         let key = decode64(encoded)?;
-        let public = match key.split_first() {
-            Some((&mark, public)) if mark == signs as u8 => {
-                <[u8; 32]>::try_from(public).map_err(|_| wrong())?
-            }
-            _ => return Err(wrong()),
-        };
+        let public = key.strip_prefix(signs.mark()).ok_or_else(wrong)?;
+        let public = <[u8; 32]>::try_from(public).map_err(|_| wrong())?;
         let hashed = Sha256::new().chain_update(name).chain_update(b"\n");
         let [a, b, c, d, ..]: [u8; 32] = hashed.chain_update(&key).finalize().into();
         let id = [a, b, c, d];

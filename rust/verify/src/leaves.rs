@@ -1,6 +1,7 @@
 //! What the ledger says of this session: boot, open, and where its chain stood last.
 
-use crate::fault::{At, Checked, Fault, hex, refuse, same, shown};
+use crate::epoch::{Epoch, Told};
+use crate::fault::{At, Checked, hex, refuse, same, shown};
 use crate::json::{Nodes, Value};
 use crate::key::Key;
 use crate::lines::Lines;
@@ -8,6 +9,7 @@ use crate::manifest::{Manifest, version};
 use crate::note::Checkpoint;
 use crate::shape::{count, digest, proof, string};
 use crate::tree::{check_inclusion, leaf_hash};
+use crate::trust::Trust;
 
 /// What the last leaf says the session came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,7 @@ pub(crate) struct State {
     pub(crate) head: [u8; 32],
 }
 
-/// The three leaves, each proven under the checkpoint.
+/// The leaves, each proven under the checkpoint.
 #[derive(Debug)]
 pub(crate) struct Leaves {
     pub(crate) indices: [u64; 3],
@@ -49,12 +51,19 @@ pub(crate) struct Leaves {
     pub(crate) last: State,
     pub(crate) bytes: u64,
     pub(crate) sha256: [u8; 32],
+    /// That signed the checkpoint; none where the ledger had no epochs yet.
+    pub(crate) epoch: Option<Epoch>,
 }
 
+/// The most bytes of a leaf's data: what tlog-tiles can store.
+const LEAF_LIMIT: usize = 0xffff;
+
 /// One line of the member: a leaf and where it stands.
-struct Entry {
-    index: u64,
-    leaf: Vec<u8>,
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) index: u64,
+    pub(crate) leaf: Vec<u8>,
+    kind: String,
 }
 
 impl Leaves {
@@ -63,26 +72,41 @@ impl Leaves {
         mut data: &[u8],
         checkpoint: &Checkpoint,
         manifest: &Manifest,
+        trust: Option<&Trust>,
     ) -> Checked<Self> {
-        let mut entries: Vec<Entry> = Vec::new();
+        let (mut entries, mut told) = (Vec::new(), Told::default());
+        let (mut last, mut number) = (None, 0_u64);
         let mut lines = Lines::new(&mut data);
         while let Some(line) = lines.next()? {
-            let place = format!("line {}", entries.len() + 1);
+            number = number.saturating_add(1);
+            let place = format!("line {number}");
             let entry = Entry::read(line, checkpoint).at(&place)?;
-            let last = entries.last();
-            refuse(last.is_some_and(|last| entry.index <= last.index), || {
+            refuse(last >= Some(entry.index), || {
                 format!("{place}: leaves are not in order")
             })?;
-            refuse(entries.len() == 3, || format!("{place}: a fourth leaf"))?;
-            entries.push(entry);
+            last = Some(entry.index);
+            let again = match entry.kind.as_str() {
+                "epoch" => told.certificate.replace(entry).is_some(),
+                "checkpoint" => told.last.replace(entry).is_some(),
+                _ => {
+                    entries.push(entry);
+                    entries.len() > 3
+                }
+            };
+            refuse(again, || format!("{place}: one leaf too many"))?;
         }
-        match <[Entry; 3]>::try_from(entries) {
-            Ok(three) => Self::told(&three, manifest).map_err(Fault::Tampered),
-            Err(entries) => Err(format!("expected three leaves, got {}", entries.len()).into()),
+        let three = <[Entry; 3]>::try_from(entries)
+            .map_err(|entries| format!("expected three leaves, got {}", entries.len()))?;
+        let (mut made, counted) = Self::told(&three, manifest)?;
+        let demanded = trust.is_some_and(|trust| (1..=checkpoint.size).contains(&trust.epochs));
+        if counted || told.any() || demanded {
+            made.epoch = Some(told.check(checkpoint, &manifest.key)?);
         }
+        Ok(made)
     }
 
-    fn told([boot, open, last]: &[Entry; 3], manifest: &Manifest) -> Result<Self, String> {
+    /// And whether the boot counted epochs.
+    fn told([boot, open, last]: &[Entry; 3], manifest: &Manifest) -> Result<(Self, bool), String> {
         let mut nodes = [Nodes::default(), Nodes::default(), Nodes::default()];
         let [first, second, third] = &mut nodes;
         let indices = [boot.index, open.index, last.index];
@@ -101,6 +125,10 @@ impl Leaves {
             })?;
         let id: [u8; 16] = digest(boot, "boot").at("boot leaf")?;
         by(boot, &manifest.key).at("boot leaf")?;
+        let counted = boot.get("epoch").is_some();
+        if counted {
+            count(boot, "epoch").at("boot leaf")?;
+        }
         let number = count(open, "session_no").at("open leaf")?;
         for (leaf, name) in [(open, "open"), (last, end.word())] {
             belongs(leaf, manifest, number).at(format_args!("{name} leaf"))?;
@@ -110,7 +138,7 @@ impl Leaves {
                 same(&format!("{name} leaf, boot"), hex(&again), hex(&id))?;
             }
         }
-        Ok(Self {
+        let made = Self {
             indices,
             boot: id,
             number,
@@ -119,7 +147,9 @@ impl Leaves {
             last: state(last).at(format_args!("{} leaf", end.word()))?,
             bytes: count(last, "bytes").at("last leaf")?,
             sha256: digest(last, "sha256").at("last leaf")?,
-        })
+            epoch: None,
+        };
+        Ok((made, counted))
     }
 }
 
@@ -128,8 +158,11 @@ impl Entry {
         let mut nodes = Nodes::default();
         let stated = nodes.spelled(line, &["index", "leaf", "proof"])?;
         let index = count(stated, "index")?;
-        let leaf = string(stated, "leaf")?.into_owned().into_bytes();
-        let hash = leaf_hash(&leaf);
+        let data = string(stated, "leaf")?.into_owned().into_bytes();
+        refuse(data.len() > LEAF_LIMIT, || {
+            format!("a leaf of {} bytes", data.len())
+        })?;
+        let hash = leaf_hash(&data);
         check_inclusion(
             hash,
             index,
@@ -137,7 +170,12 @@ impl Entry {
             &proof(stated)?,
             &checkpoint.root,
         )?;
-        Ok(Self { index, leaf })
+        let (_, kind) = leaf(&mut Nodes::default(), &data)?;
+        Ok(Self {
+            index,
+            leaf: data,
+            kind,
+        })
     }
 }
 

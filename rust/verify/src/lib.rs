@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod container;
+mod epoch;
 mod fault;
 mod json;
 mod key;

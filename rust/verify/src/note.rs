@@ -13,13 +13,17 @@ const COSIGNED: &str = "cosignature/v1\ntime ";
 pub(crate) struct Checkpoint {
     pub(crate) size: u64,
     pub(crate) root: Hash,
+    /// What is signed: the three lines with their line ends.
+    pub(crate) text: String,
+    lines: Vec<Line>,
     /// The witnesses of the trust file that have signed it, each with its time.
     pub(crate) cosigned: Vec<String>,
 }
 
 /// A signature line; the key id is the first four bytes.
-struct Line<'a> {
-    name: &'a str,
+#[derive(Debug)]
+struct Line {
+    name: String,
     id: [u8; 4],
     body: Vec<u8>,
 }
@@ -48,18 +52,16 @@ impl Checkpoint {
         let root = decode64(root).at("root")?;
         let root = Hash::try_from(root).map_err(|root| format!("root of {} bytes", root.len()))?;
         let signatures = distinct(signed)?;
-        // What is signed: the three lines with their line ends.
         let body = text.split_inclusive('\n').take(3).map(str::len).sum();
         let body = text.get(..body).unwrap_or_default();
         let own = signatures
             .first()
-            .filter(|line| line.name == key.name && line.id == key.id)
+            .filter(|line| line.is_of(key))
             .ok_or_else(|| format!("the first signature is not one of {}", key.name))?;
         key.check(body.as_bytes(), &own.body)?;
         let mut cosigned = Vec::new();
         for witness in trust.iter().flat_map(|trust| &trust.witnesses) {
-            let of_witness = |line: &&Line<'_>| line.name == witness.name && line.id == witness.id;
-            if let Some(line) = signatures.iter().find(of_witness) {
+            if let Some(line) = signatures.iter().find(|line| line.is_of(witness)) {
                 let time = cosignature(witness, &line.body, body)?;
                 cosigned.push(format!("{} at {time}", witness.name));
             }
@@ -67,18 +69,26 @@ impl Checkpoint {
         Ok(Self {
             size,
             root,
+            text: body.to_owned(),
+            lines: signatures,
             cosigned,
         })
+    }
+
+    /// What stands in the line that says it is this key's.
+    pub(crate) fn signature_of(&self, key: &Key) -> Option<&[u8]> {
+        let line = self.lines.iter().find(|line| line.is_of(key));
+        line.map(|line| line.body.as_slice())
     }
 }
 
 /// The signature lines; no two of one name and key id.
-fn distinct<'a>(lines: &[&'a str]) -> Result<Vec<Line<'a>>, String> {
-    let mut read: Vec<Line<'a>> = Vec::new();
+fn distinct(lines: &[&str]) -> Result<Vec<Line>, String> {
+    let mut read: Vec<Line> = Vec::new();
     let mut seen = std::collections::HashSet::new();
     for text in lines {
         let line = Line::read(text)?;
-        refuse(!seen.insert((line.name, line.id)), || {
+        refuse(!seen.insert((line.name.clone(), line.id)), || {
             format!("{} stands there twice", line.name)
         })?;
         read.push(line);
@@ -86,8 +96,12 @@ fn distinct<'a>(lines: &[&'a str]) -> Result<Vec<Line<'a>>, String> {
     Ok(read)
 }
 
-impl<'a> Line<'a> {
-    fn read(text: &'a str) -> Result<Self, String> {
+impl Line {
+    fn is_of(&self, key: &Key) -> bool {
+        self.name == key.name && self.id == key.id
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
         let (name, encoded) = text
             .strip_prefix("— ")
             .and_then(|rest| rest.split_once(' '))
@@ -99,7 +113,7 @@ impl<'a> Line<'a> {
             .filter(|(_, body)| !body.is_empty())
             .ok_or_else(|| format!("{name} has no signature"))?;
         Ok(Self {
-            name,
+            name: name.to_owned(),
             id: *id,
             body: body.to_vec(),
         })

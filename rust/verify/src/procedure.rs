@@ -1,6 +1,7 @@
 //! The numbered steps, in their order; each says its line when it has passed.
 
 use crate::container::{Container, Member, SESSION};
+use crate::epoch::Epoch;
 use crate::fault::{At, Checked, Fault, hex, refuse, same, shown};
 use crate::json::Nodes;
 use crate::leaves::{End, Leaves};
@@ -77,14 +78,20 @@ pub(crate) fn procedure<F: Read + Seek>(
 
     let data = &container.member("ledger/leaves.jsonl")?.kept;
     let leaves = placed(
-        Leaves::read(data, &checkpoint, &manifest),
+        Leaves::read(data, &checkpoint, &manifest, trust),
         "ledger/leaves.jsonl",
     )?;
-    let told = format!(
+    let mut told = format!(
         "boot, open and {} leaf are under it: {:?}",
         leaves.end.word(),
         leaves.indices
     );
+    told.push_str(&match leaves.epoch {
+        None => "; no epochs yet".to_owned(),
+        Some(Epoch { number, index }) => {
+            format!("; signed in epoch {number}, certified at leaf {index}")
+        }
+    });
     step(say, 6, "ledger", &told)?;
 
     let session = container.member(SESSION)?;

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 /// The most bytes that a trust file has.
 pub const TRUST_LIMIT: usize = 1 << 16;
 const KEYS: [&str; 4] = ["keys", "origin", "type", "v"];
-const WITNESSED_KEYS: [&str; 6] = ["keys", "origin", "quorum", "type", "v", "witnesses"];
+const OPTIONAL: [&str; 3] = ["epochs", "quorum", "witnesses"];
 
 /// An origin, the keys that may sign for it, and the witnesses that must have seen what they sign.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Trust {
     pub(crate) origin: String,
     pub(crate) keys: Vec<String>,
     pub(crate) witnesses: Vec<Key>,
+    /// From this size on an epoch's key must have signed too; 0 where nothing is asked.
+    pub(crate) epochs: u64,
     /// So many of the witnesses; none where there are none.
     pub(crate) quorum: u64,
 }
@@ -36,7 +38,14 @@ impl Trust {
         let mut nodes = Nodes::default();
         let stated = nodes.file(raw)?;
         let demanding = stated.get("witnesses").is_some() || stated.get("quorum").is_some();
-        stated.has_only(if demanding { &WITNESSED_KEYS } else { &KEYS })?;
+        let given = OPTIONAL.iter().filter(|name| stated.get(name).is_some());
+        let mut names: Vec<&str> = KEYS.iter().chain(given).copied().collect();
+        names.sort_unstable();
+        stated.has_only(&names)?;
+        let epochs = match stated.get("epochs") {
+            None => 0,
+            Some(_) => count(stated, "epochs")?,
+        };
         same("type", string(stated, "type")?.as_ref(), "trust")?;
         version(stated)?;
         let origin = string(stated, "origin")?.into_owned();
@@ -59,6 +68,7 @@ impl Trust {
         Ok(Self {
             origin,
             keys: keys.into_iter().map(|key| key.text).collect(),
+            epochs,
             witnesses,
             quorum,
         })

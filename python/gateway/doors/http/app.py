@@ -29,7 +29,7 @@ from gateway.flows.session import grant_record
 #: What keeps its own status; everything else about a request that is wrong is 422.
 _STATUS = {405: 405, 413: 413}
 _SCOPE = (
-    "max_rows", "columns", "statement", "parameters", "max_bytes", "max_concurrent",
+    "max_rows", "columns", "filters", "statement", "parameters", "max_bytes", "max_concurrent",
     "max_per_minute", "hours",
 )  # fmt: skip
 _Leaves = Query(ge=0, lt=2**53)
@@ -51,6 +51,7 @@ class GrantRequest(_Body):
     ticket: str | None = None
     not_before: str | None = None
     hours: list[str] = []
+    filters: dict[str, str] | None = None
     statement: str | None = None
     params: list[Any] | None = None
     max_bytes: int | None = None
@@ -67,6 +68,7 @@ class GrantRenewal(_Body):
 
 class GrantDecision(_Body):
     reason: str
+    filters: dict[str, str] | None = None  # of an approval
 
 
 class SessionRequest(_Body):
@@ -239,7 +241,9 @@ def _people_routes(app: FastAPI, house: House) -> None:
         verb: Annotated[str, Path(pattern="^(approve|deny|revoke)$")],
         body: GrantDecision,
     ) -> dict[str, Any]:
-        changed = await grant.decide(house, *caller(request), grant_id, verb, body.reason)
+        changed = await grant.decide(
+            house, *caller(request), grant_id, verb, body.reason, body.filters
+        )
         return _grant_answer(changed)
 
 

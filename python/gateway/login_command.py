@@ -1,0 +1,162 @@
+"""`maskgate login` and `maskgate logout`: a token for the commands that call a gateway.
+
+The issuer is the one that the gateway names (RFC 9728). Nothing is kept before the gateway has
+taken the token; no token and no secret is printed, or read from the command line.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.text import Text
+
+from gateway import logins, oauth
+from gateway.arguments import DEFAULT_URL, ERR, OUT, Url
+from gateway.client import Bearer, Client, check_token
+from gateway.logins import Login
+from gateway.oauth import Issued, Issuer, SignInError, shown
+from gateway.proof_key import ProofKey
+
+_METADATA = "/.well-known/oauth-protected-resource"
+
+
+def login(
+    url: Url = DEFAULT_URL,
+    issuer: Annotated[
+        str | None, typer.Option(help="Which issuer, where the gateway names several.")
+    ] = None,
+    client_id: Annotated[
+        str, typer.Option(envvar="MASKGATE_CLIENT_ID", help="This client's name at the issuer.")
+    ] = "maskgate",
+    client_credentials: Annotated[
+        bool,
+        typer.Option("--client-credentials", help="As a program, with --client-secret."),
+    ] = False,
+    client_secret: Annotated[
+        str | None, typer.Option(help="env:NAME or file:PATH; the secret itself is never given.")
+    ] = None,
+    scope: Annotated[str | None, typer.Option(help="The scopes to ask for.")] = None,
+    resource: Annotated[
+        str | None,
+        typer.Option(help="What the token is for (RFC 8707); '' for an issuer that knows none."),
+    ] = None,
+    dpop: Annotated[
+        bool, typer.Option("--dpop", help="Bind the token to a new key, kept with it (RFC 9449).")
+    ] = False,
+) -> None:
+    """Sign in, as a person at a terminal (device flow) or as a program; other commands use it."""
+    if client_credentials and client_secret is None:
+        raise typer.BadParameter("--client-credentials needs --client-secret env:NAME or file:PATH")
+    place = None if client_secret is None else _place(client_secret)
+    oauth.check_endpoint(url, "--url")
+    with oauth.open_http() as http:
+        found = _metadata(http, url)
+        asked = oauth.Client(
+            client_id,
+            None if place is None else logins.read_secret(place),
+            ProofKey.new() if dpop else None,
+            scope,
+            found.get("resource") if resource is None else resource or None,
+        )
+        at = Issuer.discover(http, issuer or _only_issuer(found))
+        issued = at.client_credentials(asked) if client_credentials else _by_device(at, asked)
+    kept = Login(
+        url=logins.one_spelling(url),
+        issuer=at.issuer,
+        client_id=client_id,
+        token=_whole(issued),
+        expires_at=issued.expires_at,
+        refresh_token=issued.refresh_token,
+        secret=place,
+        scope=scope,
+        resource=asked.resource,
+        key=None if asked.key is None else asked.key.document,
+    )
+    with Client(url, Bearer(issued.token, asked.key)) as client:
+        who = client.get("/v1/whoami")
+    path = logins.save(kept)
+    until = "" if kept.expires_at is None else f" until {_clock(kept.expires_at)}"
+    again = ", renewed by itself" if kept.refresh_token or client_credentials else ""
+    OUT.print(Text(f"signed in at {kept.url} as {who['identity']}{until}{again}"), soft_wrap=True)
+    ERR.print(Text(f"kept in {path}"), soft_wrap=True)
+
+
+def logout(url: Url = DEFAULT_URL) -> None:
+    """Forget the sign-in at a gateway, and tell its issuer where that is possible."""
+    known = logins.forget(url)
+    if known is None:
+        OUT.print(Text(f"nothing was kept for {logins.one_spelling(url)}"), soft_wrap=True)
+        return
+    said = "its issuer was told"
+    try:
+        with oauth.open_http() as http:
+            issuer = Issuer.discover(http, known.issuer)
+            if issuer.offers("revocation"):
+                issuer.revoke(known.refresh_token or known.token, known.client)
+            else:
+                said = "its issuer takes nothing back: the token is good until it ends"
+    except SignInError as error:
+        said = f"its issuer was not told: {error}"
+    OUT.print(Text(f"signed out at {known.url}; {said}"), soft_wrap=True)
+
+
+def _by_device(issuer: Issuer, client: oauth.Client) -> Issued:
+    ask = issuer.start_device(client)
+    ERR.print(Text(f"Open {ask.verification_uri} and enter the code {ask.user_code}"))
+    if ask.complete_uri is not None:
+        ERR.print(Text(f"or open {shown(ask.complete_uri, 1000)}"), soft_wrap=True)
+    ERR.print(Text(f"waiting, for {ask.life / 60:.0f} minutes at most …"))
+    return issuer.finish_device(ask, client)
+
+
+def _metadata(http: httpx.Client, url: str) -> dict[str, Any]:
+    """What the gateway says of itself. Raises SignInError when it is not the one that was asked."""
+    try:
+        answer = http.get(logins.one_spelling(url) + _METADATA)
+    except (httpx.HTTPError, ValueError, OSError) as lost:
+        raise SignInError(f"{url} does not answer ({type(lost).__name__})") from lost
+    try:
+        found = answer.json() if answer.status_code == 200 else None
+    except (ValueError, RecursionError):
+        found = None
+    if answer.status_code == 404:
+        return {}  # it was not told its own address; --issuer says whom to ask
+    if not isinstance(found, dict):
+        raise SignInError(f"{url} does not say who its issuers are; is it a gateway?")
+    # RFC 9728, section 3.3: a document about another resource is nobody's word about this one.
+    if found.get("resource") != logins.one_spelling(url):
+        raise SignInError(
+            f"{url} calls itself {shown(json.dumps(found.get('resource')))}: use that address"
+        )
+    return found
+
+
+def _only_issuer(found: dict[str, Any]) -> str:
+    named = found.get("authorization_servers")
+    known = [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
+    if len(known) != 1:
+        listed = ", ".join(shown(one) for one in known) or "none"
+        raise SignInError(f"say which issuer with --issuer; the gateway names: {listed}")
+    return known[0]
+
+
+def _whole(issued: Issued) -> str:
+    try:
+        return check_token(issued.token)
+    except ValueError:
+        raise SignInError("the issuer gave a token that no header can carry") from None
+
+
+def _place(value: str) -> str:
+    """Where the secret stands, so that it is found from any directory."""
+    kind, _, name = value.partition(":")
+    return f"file:{Path(name).absolute()}" if kind == "file" and name else value
+
+
+def _clock(moment: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
