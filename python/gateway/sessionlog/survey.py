@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import ConfigurationError
-from gateway.sessionlog import wal
+from gateway.sessionlog import epochs, wal
 from gateway.sessionlog.copies import Published
 from gateway.sessionlog.merkle import Frontier, leaf_hash
 from gateway.sessionlog.note import ED25519, Checkpoint, LogKey, Note, NoteError, VerifierKey
@@ -75,10 +75,19 @@ def survey(directory: Path, origin: str) -> Survey:
     return found
 
 
-def survey_copy(directory: Path, keys: tuple[VerifierKey, ...]) -> Survey:
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """What a trust file says of a log's own signatures."""
+
+    keys: tuple[VerifierKey, ...]
+    epochs: int | None  # the size from which on an epoch must have signed too
+
+
+def survey_copy(directory: Path, trusted: Trusted) -> Survey:
     """A downloaded copy, held against the newest checkpoint in it, by keys from elsewhere.
 
-    Every checkpoint that is there must be signed by one of them and be a beginning of the newest.
+    Every checkpoint that is there must be signed by one of them, and by its epoch, and be a
+    beginning of the newest.
     Sessions that had no file when that was copied are counted as `pending`. Raises
     ConfigurationError where there is no checkpoint of theirs.
     """
@@ -86,7 +95,7 @@ def survey_copy(directory: Path, keys: tuple[VerifierKey, ...]) -> Survey:
     for path in sorted((directory / "checkpoints").glob("[0-9]*")):
         try:
             note = Note.parse(path.read_bytes())
-            note.signed_by(keys)
+            note.signed_by(trusted.keys)
         except NoteError as reason:
             raise ConfigurationError(f"{path}: {reason}") from None
         if f"{note.size:016d}" != path.name:
@@ -96,27 +105,46 @@ def survey_copy(directory: Path, keys: tuple[VerifierKey, ...]) -> Survey:
         raise ConfigurationError(f"{directory}: holds no checkpoints/; it is no copy of a log")
     newest = notes[max(notes)]
     pending = _pending(directory / "pending" / f"{newest.size:016d}")
-    vkey = next(key.vkey for key in keys if key.name == newest.origin)
-    found = Survey(newest.origin, vkey, newest.size, newest.root.hex())
+    key = next(key for key in trusted.keys if key.name == newest.origin)
+    found = Survey(newest.origin, key.vkey, newest.size, newest.root.hex())
     known = {size: note.root for size, note in notes.items()}
-    ended = _read(found, Published(directory / "ledger", newest.size), known)
+    tiles = Published(directory / "ledger", newest.size)
+    ended = _read(found, tiles, known)
     if ended is not None:
+        for note in notes.values():
+            found.wrong += _epoch(tiles, note, key, trusted.epochs)
         ended.finish(directory / "sessions", newest.size, pending)
     return found
 
 
-def trusted_keys(path: Path) -> tuple[VerifierKey, ...]:
+def _epoch(tiles: Tiles, note: Note, key: VerifierKey, since: int | None) -> list[str]:
+    """What is wrong with the epoch's signature of a checkpoint."""
+    try:
+        at = epochs.in_force(tiles, note.size)
+        if at:
+            epochs.Certificate.parse(at[0], tiles.leaf(at[0]), key).check(note)
+        elif since is not None and note.size >= since:
+            return [f"no epoch signs the checkpoint of {note.size}"]
+    except (LedgerError, NoteError, ValueError, KeyError, TypeError) as reason:
+        return [f"checkpoint of {note.size}: {reason}"]
+    return []
+
+
+def trusted(path: Path) -> Trusted:
     """The log's keys that a trust file names. Raises ConfigurationError for what is none."""
     try:
         stored = json.loads(path.read_bytes())
         keys = tuple(VerifierKey.parse(vkey, ED25519) for vkey in stored["keys"])
         if not keys or any(key.name != stored["origin"] for key in keys):
             raise ValueError("its keys are not those of its origin")
+        since = stored.get("epochs")
+        if since is not None and type(since) is not int:
+            raise ValueError("no size")
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigurationError(f"{path}: not a trust file") from None
-    return keys
+    return Trusted(keys, since)
 
 
 def _pending(path: Path) -> frozenset[str]:

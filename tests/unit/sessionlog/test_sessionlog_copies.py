@@ -115,7 +115,7 @@ def trust(log: SessionLog, folder: Path) -> Path:
 
 
 def looked(folder: Path, trust: Path) -> survey.Survey:
-    return survey.survey_copy(folder, survey.trusted_keys(trust))
+    return survey.survey_copy(folder, survey.trusted(trust))
 
 
 async def test_there_and_back(
@@ -323,6 +323,14 @@ async def test_a_changed_copy_is_found_out(tmp_path: Path) -> None:
             except ConfigurationError:
                 continue
             assert wrong, name
+    # The long-term key alone, where an epoch must have signed too.
+    store.lay(tmp_path / "alone")
+    (newest,) = (tmp_path / "alone" / "checkpoints").iterdir()
+    lines = newest.read_text().splitlines(keepends=True)
+    newest.write_text("".join(lines[:-1]))
+    assert ["has not signed" in said for said in looked(tmp_path / "alone", trusted).wrong] == [
+        True
+    ]
     # Another log's key: nothing of it counts.
     other = await opened(tmp_path / "other")
     store.lay(tmp_path / "copy")
