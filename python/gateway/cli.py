@@ -50,7 +50,11 @@ app.add_typer(evidence_command.app, name="evidence")
 app.add_typer(grants_command.app, name="grants")
 app.add_typer(sessions_app, name="sessions")
 app.add_typer(ledger_command.app, name="ledger")
-keygen_app = typer.Typer(help="Make keys.", no_args_is_help=True)
+keygen_app = typer.Typer(
+    help="Make keys. The log makes its own: the long-term key at its first start, as a file, and "
+    "an epoch's key at each start and day, in memory alone (`maskgate ledger show`).",
+    no_args_is_help=True,
+)
 app.add_typer(keygen_app, name="keygen")
 
 ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The configuration file.")]

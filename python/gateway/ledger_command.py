@@ -71,7 +71,7 @@ def verify(
     if (copy is None) != (trust is None):
         raise typer.BadParameter("--copy and --trust go together")
     if copy is not None and trust is not None:
-        found = survey.survey_copy(copy, survey.trusted(trust))
+        found = survey.survey_copy(copy, survey.trusted_keys(trust))
     else:
         found = survey.survey(*_place(path))
     _told(found, as_json)
@@ -97,6 +97,28 @@ def show_copies(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> N
         OUT.print(f"sessions that have ended and wait for their file: {len(told['pending']):,}")
     if not told["copied"]:
         raise typer.Exit(1)
+
+
+@app.command()
+def prove(
+    index: Annotated[int, typer.Argument(min=0, help="The leaf, counted from 0.")],
+    path: ConfigFile = DEFAULT_CONFIG,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write it; NAME.tlog-proof. Else it is printed.")
+    ] = None,
+) -> None:
+    """Write the proof that one leaf is in the ledger, as C2SP tlog-proof: other tools read it.
+
+    The leaf's data is the proof's extra data; it may run beside the gateway.
+    """
+    proof = survey.prove(*_place(path), index)
+    if out is None:
+        OUT.file.write(proof.decode())
+        return
+    try:
+        out.write_bytes(proof)
+    except OSError as error:
+        raise ConfigurationError(f"{out}: cannot be written: {error.strerror}") from None
 
 
 @app.command()
@@ -216,6 +238,15 @@ def _stamps_told(stamps: list[timestamps.Stamp], wrong: list[str], as_json: bool
         OUT.print(Text("wrong: ", style="red") + Text(sentence), soft_wrap=True)
 
 
+def _epochs(found: survey.Survey) -> str:
+    """Who signs checkpoints beside the long-term key, of which no file has the private half."""
+    now = found.epoch
+    if now is None:
+        return "none: made before there were any; they begin with the next start of the gateway"
+    told = f"{now['number']}, since {now['since']}, from {now['from']:,} leaves on"
+    return f"{told}; key {now['key']}, in the gateway's memory alone"
+
+
 def _told(found: survey.Survey, as_json: bool) -> None:
     if as_json:
         OUT.print_json(json.dumps(asdict(found)))
@@ -226,6 +257,7 @@ def _told(found: survey.Survey, as_json: bool) -> None:
         ("key", found.key),
         ("leaves", f"{found.size:,}: {leaves}"),
         ("root", found.root),
+        ("epochs", _epochs(found)),
         ("from", found.first),
         ("to", found.last),
         (

@@ -32,7 +32,7 @@ def login(
     ] = None,
     client_id: Annotated[
         str, typer.Option(envvar="MASKGATE_CLIENT_ID", help="This client's name at the issuer.")
-    ] = "maskgate",
+    ] = "maskgate-cli",
     client_credentials: Annotated[
         bool,
         typer.Option("--client-credentials", help="As a program, with --client-secret."),

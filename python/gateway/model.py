@@ -40,14 +40,14 @@ class Call:
 
     method: str
     path: str  # as sent, escapes and all, without the query
-    proofs: tuple[str, ...] = ()  # its DPoP fields
+    proofs: tuple[str, ...] = field(default=(), repr=False)  # its DPoP fields
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
     """What the head of a request says about who sends it; nothing of it is checked yet."""
 
-    authorization: str | None
+    authorization: str | None = field(repr=False)
     call: Call
 
 

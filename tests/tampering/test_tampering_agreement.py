@@ -418,14 +418,16 @@ def test_s_of_the_order_and_more(court: Court) -> None:
     assert (script, kernel) == (1, 1), said
 
 
-def test_the_bundle_among_the_vectors(court: Court) -> None:
-    """Made by nobody's code here: it stays what it is, byte for byte."""
-    data = (VECTORS / "bundle.zip").read_bytes()
-    court.trust.write_bytes((VECTORS / "trust.json").read_bytes())
+@pytest.mark.parametrize(("which", "step"), [("", 7), ("-epochs", 11)])
+def test_the_bundles_among_the_vectors(court: Court, which: str, step: int) -> None:
+    """Made by nobody's code here: they stay what they are, byte for byte."""
+    data = (VECTORS / f"bundle{which}.zip").read_bytes()
+    court.trust.write_bytes((VECTORS / f"trust{which}.json").read_bytes())
     assert court.verdicts(data)[:2] == (0, 0)
+    assert court.verdicts(data, trusted=False)[:2] == (2, 2)
     changed: Counter[tuple[int, int]] = Counter()
     choice = random.Random(7)
-    for at in range(0, len(data), 7):
+    for at in range(0, len(data), step):
         flipped = bytes([data[at] ^ 1 << choice.randrange(8)])
         changed[court.verdicts(data[:at] + flipped + data[at + 1 :])[:2]] += 1
     assert set(changed) == {(1, 1)}

@@ -33,7 +33,7 @@ class Log:
 
 def a_statement(log: Log) -> Statement:
     house = SimpleNamespace(log=log, limits=SimpleNamespace(statement_bytes=1024))
-    session = SimpleNamespace(id="s", end=lambda _: None)
+    session = SimpleNamespace(id="s", mark={}, end=lambda _: None)
     return Statement(cast(Any, house), cast(Any, session), 1, ASK)
 
 

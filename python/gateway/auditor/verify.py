@@ -256,12 +256,13 @@ def _climb(where: str, fn: int, sn: int, start: bytes, siblings: Proof) -> tuple
 
 
 def check_inclusion(where: str, leaf: bytes, at: int, size: int, way: Proof, root: bytes) -> None:
-    refuse(not 0 <= at < size, f"{where}: leaf {at} is not in a tree of {size}")
+    refuse(not 0 <= at < size or len(root) != 32, f"{where}: leaf {at} is not in a tree of {size}")
     same(f"{where}, root", _climb(where, at, size - 1, leaf, way)[1].hex(), root.hex())
 
 
 def check_extension(where: str, old: int, new: int, proof: Proof, was: bytes, now: bytes) -> None:
-    refuse(not 0 <= old <= new, f"{where}: a tree of {new} cannot extend one of {old}")
+    wrong = not 0 <= old <= new or len(now) != 32
+    refuse(wrong, f"{where}: a tree of {new} cannot extend one of {old}")
     if old in (0, new):
         known = was if old else hashlib.sha256().digest()
         same(f"{where}, proof and root", (len(proof), was), (0, known))

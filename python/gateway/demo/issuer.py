@@ -38,7 +38,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from gateway.demo.devices import CODE_LIFE_S, Devices, Kept, RefusedError
 
 AUDIENCE = "maskgate"
-PUBLIC_CLIENT = "maskgate"  # that of `maskgate login`, which has no secret
+PUBLIC_CLIENT = "maskgate-cli"  # that of `maskgate login`, which has no secret
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 TOKEN_LIFE_S = 3600
 MAX_FORM_BYTES = 8 * 1024

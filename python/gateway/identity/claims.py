@@ -22,6 +22,10 @@ MAX_NAME_CHARS = 255  # OpenID Connect Core, section 2, for `sub`
 MAX_GROUPS = 1000
 TIMES = ("exp", "nbf", "iat")  # the claims that `check_times` reads
 
+# OIDC Core 3.1.3.6 and 3.3.2.11, FAPI; Back-Channel Logout 2.4.
+_OF_OTHER_KINDS = ("at_hash", "c_hash", "s_hash", "events")
+# What some providers say inside of the token, as they give every kind the same `typ` in its header.
+_OTHER_KINDS = {"typ": {"id", "refresh", "offline", "logout"}, "token_use": {"id", "refresh"}}
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 # Letters, marks and symbols that show nothing: Default_Ignorable_Code_Point of Unicode outside the
 # categories C and Z, and the empty Braille pattern.
@@ -41,6 +45,7 @@ def read_identity(
 ) -> Identity:
     """The identity a verified token of this issuer stands for at `now`, or Unauthenticated. `own`
     are the gateway's addresses: who asked its issuer for a token for one (RFC 8707) named it."""
+    _check_kind(claims)
     _check_audience(claims, config, own)
     expires_at = check_times(claims, now)
     jkt = _bound_to(claims)
@@ -61,6 +66,20 @@ def read_identity(
         expires_at=expires_at,
         jkt=jkt,
     )
+
+
+def _check_kind(claims: Mapping[str, Any]) -> None:
+    """A token of another kind by the same issuer, for the same audience, is none for this (RFC 8725
+    section 3.11): an ID token travels through browsers and logs, where access tokens do not."""
+    for claim in _OF_OTHER_KINDS:
+        if claim in claims:
+            raise Unauthenticated(
+                f"The token is no access token: it has {claim}, as ID or logout tokens have.",
+                hint="Send the access token of the same answer.",
+            )
+    for claim, others in _OTHER_KINDS.items():
+        if str(claims.get(claim)).lower() in others:
+            raise Unauthenticated(f"The token is no access token, as its claim {claim!r} says.")
 
 
 def _check_audience(claims: Mapping[str, Any], config: IssuerConfig, own: Sequence[str]) -> None:

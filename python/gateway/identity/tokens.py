@@ -11,7 +11,7 @@ import base64
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.errors import Unauthenticated
@@ -64,7 +64,7 @@ class Token:
 class Sent:
     """The token of a request, and whether its sender says that it is bound to a key."""
 
-    text: str
+    text: str = field(repr=False)
     dpop: bool
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.sessionlog import canonical
+from gateway.sessionlog.merkle import leaf_hash
 from gateway.sessionlog.note import (
     EPOCH,
     Checkpoint,
@@ -102,15 +103,30 @@ def in_force(tiles: Tiles, size: int) -> tuple[int, ...]:
 def newest(tiles: Tiles, size: int, log: VerifierKey) -> Certificate | None:
     """The last epoch of a ledger of this size; None where it has none. Raises LedgerError."""
     for index, data in tiles.backwards(size):
-        leaf = json.loads(data)
-        if leaf["type"] == "epoch":
+        leaf = _checked(tiles, index, data)
+        if leaf.get("type") == "epoch":
             return Certificate.parse(index, data, log)
-        if leaf["type"] == "checkpoint":
-            at = leaf["certificate"]
-            return Certificate.parse(at, tiles.leaf(at), log)
-        if leaf["type"] == "boot" and "epoch" not in leaf:
+        if leaf.get("type") == "checkpoint":
+            at = leaf.get("certificate")
+            if not isinstance(at, int) or not 0 <= at < index:
+                raise LedgerError(f"leaf {index} names no certificate")
+            data = tiles.leaf(at)
+            _checked(tiles, at, data)
+            return Certificate.parse(at, data, log)
+        if leaf.get("type") == "boot" and "epoch" not in leaf:
             return None  # by a version that had no epochs
     return None
+
+
+def _checked(tiles: Tiles, index: int, data: bytes) -> dict[str, Any]:
+    """The leaf, which is the one of its hash: a start has checked the hashes alone."""
+    if leaf_hash(data) != tiles.node(0, index):
+        raise LedgerError(f"leaf {index} is not the one of its hash")
+    try:
+        leaf: dict[str, Any] = json.loads(data)
+    except (ValueError, RecursionError):
+        raise LedgerError(f"leaf {index} is no leaf") from None
+    return leaf
 
 
 class Epoch:

@@ -10,12 +10,13 @@ import threading
 from pathlib import Path
 from typing import Protocol
 
+from gateway.errors import ConfigurationError
 from gateway.sessionlog import canonical, disk, leaves, merkle, recovery, wal
 from gateway.sessionlog.epochs import Epochs, newest
 from gateway.sessionlog.note import Checkpoint, LogKey
 from gateway.sessionlog.segments import Segments
 from gateway.sessionlog.session import Session
-from gateway.sessionlog.tiles import Tiles
+from gateway.sessionlog.tiles import LedgerError, Tiles
 from gateway.sessionlog.writer import Entry
 
 
@@ -38,7 +39,10 @@ class Journal:
         heard: Heard,
     ) -> None:
         self._key, self._boot, self._heard = key, boot, heard
-        self.epochs = Epochs(key, boot, newest(tiles, state.tree.size, key.verifier))
+        try:
+            self.epochs = Epochs(key, boot, newest(tiles, state.tree.size, key.verifier))
+        except LedgerError as reason:
+            raise ConfigurationError(f"session log {directory}: {reason}; not started") from None
         self._checkpoint_file = directory / "ledger" / "checkpoint"
         self.tiles, self.tree, self.checkpoint = tiles, state.tree, state.checkpoint
         #: Places, leaves and tiles, against the thread that writes them.

@@ -68,3 +68,15 @@ def receipt(stated: dict[str, Any], key: LogKey) -> dict[str, Any]:
     named = {**stated, "key": key.vkey}
     signature = key.sign_receipt(canonical.encode(named))
     return {**named, "signature": base64.b64encode(signature).decode()}
+
+
+def tlog_proof(index: int, leaf: bytes, way: tuple[bytes, ...], note: bytes) -> bytes:
+    """A leaf's proof in the format of C2SP tlog-proof; the leaf's data is its extra data, which the
+    proof itself authenticates: it hashes to the leaf."""
+    lines = [
+        "c2sp.org/tlog-proof@v1",
+        f"extra {base64.b64encode(leaf).decode()}",
+        f"index {index}",
+        *(base64.b64encode(part).decode() for part in way),
+    ]
+    return "\n".join([*lines, "", ""]).encode() + note

@@ -7,6 +7,7 @@ trusts a bundle, a trust file and `verify.py` instead.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.errors import ConfigurationError
-from gateway.sessionlog import epochs, wal
+from gateway.sessionlog import proofs, wal
 from gateway.sessionlog.copies import Published
-from gateway.sessionlog.merkle import Frontier, leaf_hash
+from gateway.sessionlog.epochs import Certificate
+from gateway.sessionlog.merkle import Frontier, inclusion_proof, leaf_hash
 from gateway.sessionlog.note import ED25519, Checkpoint, LogKey, Note, NoteError, VerifierKey
 from gateway.sessionlog.tiles import LedgerError, Tiles
 
@@ -37,6 +39,8 @@ class Survey:
     pruned: int = 0
     files: int = 0  # of ended sessions, held against their leaves
     pending: int = 0  # of ended sessions, not yet in this copy
+    epochs: int = 0  # certificates, numbered from 1 without a gap
+    epoch: dict[str, Any] | None = None  # that signs now: number, key, from which size, since when
     wrong: list[str] = field(default_factory=list)
 
 
@@ -67,27 +71,19 @@ def survey(directory: Path, origin: str) -> Survey:
     """
     kept = _kept(directory / "wal")  # first: a start that goes on meanwhile makes files of them
     signed = checkpoint(directory, origin)
-    found = Survey(origin, verifier(directory, origin).vkey, signed.size, signed.root.hex())
-    known = {signed.size: signed.root}
-    ended = _read(found, Tiles(directory / "ledger"), known)
+    key = verifier(directory, origin)
+    found = Survey(origin, key.vkey, signed.size, signed.root.hex())
+    notes = {signed.size: Note.parse(signed.note)}
+    ended = _read(found, Tiles(directory / "ledger"), notes, (key,))
     if ended is not None:
         ended.finish(directory / "sessions", signed.size if kept is None else kept, frozenset())
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Trusted:
-    """What a trust file says of a log's own signatures."""
-
-    keys: tuple[VerifierKey, ...]
-    epochs: int | None  # the size from which on an epoch must have signed too
-
-
-def survey_copy(directory: Path, trusted: Trusted) -> Survey:
+def survey_copy(directory: Path, keys: tuple[VerifierKey, ...]) -> Survey:
     """A downloaded copy, held against the newest checkpoint in it, by keys from elsewhere.
 
-    Every checkpoint that is there must be signed by one of them, and by its epoch, and be a
-    beginning of the newest.
+    Every checkpoint that is there must be signed by one of them and be a beginning of the newest.
     Sessions that had no file when that was copied are counted as `pending`. Raises
     ConfigurationError where there is no checkpoint of theirs.
     """
@@ -95,7 +91,7 @@ def survey_copy(directory: Path, trusted: Trusted) -> Survey:
     for path in sorted((directory / "checkpoints").glob("[0-9]*")):
         try:
             note = Note.parse(path.read_bytes())
-            note.signed_by(trusted.keys)
+            note.signed_by(keys)
         except NoteError as reason:
             raise ConfigurationError(f"{path}: {reason}") from None
         if f"{note.size:016d}" != path.name:
@@ -105,46 +101,26 @@ def survey_copy(directory: Path, trusted: Trusted) -> Survey:
         raise ConfigurationError(f"{directory}: holds no checkpoints/; it is no copy of a log")
     newest = notes[max(notes)]
     pending = _pending(directory / "pending" / f"{newest.size:016d}")
-    key = next(key for key in trusted.keys if key.name == newest.origin)
-    found = Survey(newest.origin, key.vkey, newest.size, newest.root.hex())
-    known = {size: note.root for size, note in notes.items()}
-    tiles = Published(directory / "ledger", newest.size)
-    ended = _read(found, tiles, known)
+    vkey = next(key.vkey for key in keys if key.name == newest.origin)
+    found = Survey(newest.origin, vkey, newest.size, newest.root.hex())
+    ended = _read(found, Published(directory / "ledger", newest.size), notes, keys)
     if ended is not None:
-        for note in notes.values():
-            found.wrong += _epoch(tiles, note, key, trusted.epochs)
         ended.finish(directory / "sessions", newest.size, pending)
     return found
 
 
-def _epoch(tiles: Tiles, note: Note, key: VerifierKey, since: int | None) -> list[str]:
-    """What is wrong with the epoch's signature of a checkpoint."""
-    try:
-        at = epochs.in_force(tiles, note.size)
-        if at:
-            epochs.Certificate.parse(at[0], tiles.leaf(at[0]), key).check(note)
-        elif since is not None and note.size >= since:
-            return [f"no epoch signs the checkpoint of {note.size}"]
-    except (LedgerError, NoteError, ValueError, KeyError, TypeError) as reason:
-        return [f"checkpoint of {note.size}: {reason}"]
-    return []
-
-
-def trusted(path: Path) -> Trusted:
+def trusted_keys(path: Path) -> tuple[VerifierKey, ...]:
     """The log's keys that a trust file names. Raises ConfigurationError for what is none."""
     try:
         stored = json.loads(path.read_bytes())
         keys = tuple(VerifierKey.parse(vkey, ED25519) for vkey in stored["keys"])
         if not keys or any(key.name != stored["origin"] for key in keys):
             raise ValueError("its keys are not those of its origin")
-        since = stored.get("epochs")
-        if since is not None and type(since) is not int:
-            raise ValueError("no size")
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigurationError(f"{path}: not a trust file") from None
-    return Trusted(keys, since)
+    return keys
 
 
 def _pending(path: Path) -> frozenset[str]:
@@ -154,24 +130,54 @@ def _pending(path: Path) -> frozenset[str]:
         raise ConfigurationError(f"{path}: missing, or not a list of sessions") from None
 
 
-def _read(found: Survey, tiles: Tiles, known: dict[int, bytes]) -> _Sessions | None:
-    """What the leaves say. `known` are the roots that checkpoints sign, by size; the largest is the
-    one to be read up to. None where the leaves cannot be read to the end."""
-    tree, ended, size = Frontier(), _Sessions(found), max(known)
+def _read(
+    found: Survey, tiles: Tiles, notes: dict[int, Note], keys: tuple[VerifierKey, ...]
+) -> _Sessions | None:
+    """What the leaves say. `notes` are the checkpoints, by size, that some of `keys` signed; the
+    largest is the one to be read up to. None where the leaves cannot be read to the end."""
+    tree, ended, size = Frontier(), _Sessions(found), max(notes)
+    epochs = _Epochs(found, keys)
     try:
         for index, data in enumerate(tiles.leaves(size)):
             tree.append(leaf_hash(data))
-            ended.take(index, data)
-            if tree.size in known and tree.root() != known[tree.size]:
+            epochs.take(index, data, ended.take(index, data))
+            if (note := notes.get(tree.size)) is None:
+                continue
+            epochs.check(note)
+            if tree.root() != note.root:
                 found.wrong.append(
                     f"the leaves do not make the root that the checkpoint of {tree.size} signs"
                 )
-        if Frontier.read(tiles.node, size).root() != known[size]:
+        if Frontier.read(tiles.node, size).root() != notes[size].root:
             found.wrong.append("the tiles' upper levels do not make the root of the checkpoint")
     except (LedgerError, OSError) as reason:
         found.wrong.append(str(reason))
         return None
     return ended
+
+
+def prove(directory: Path, origin: str, index: int) -> bytes:
+    """The proof of one leaf as a C2SP tlog-proof: under the newest checkpoint that witnesses have
+    cosigned when it covers the leaf, else under the newest. Raises ConfigurationError."""
+    newest = checkpoint(directory, origin)
+    if index >= newest.size:
+        raise ConfigurationError(f"leaf {index}: the ledger has {newest.size} leaves")
+    tiles, size, note = Tiles(directory / "ledger"), newest.size, newest.note
+    try:
+        cosigned = (directory / "ledger" / "cosigned").read_bytes()
+        parsed = Note.parse(cosigned)
+        parsed.signed_by((LogKey.load(directory / "key", origin).verifier,))
+        if index < parsed.size <= newest.size:
+            size, note = parsed.size, cosigned
+    except FileNotFoundError:
+        pass
+    except NoteError as reason:
+        raise ConfigurationError(f"{directory / 'ledger' / 'cosigned'}: {reason}") from None
+    try:
+        way = inclusion_proof(tiles.node, index, size)
+        return proofs.tlog_proof(index, tiles.leaf(index), way, note)
+    except (LedgerError, OSError) as reason:
+        raise ConfigurationError(f"session log {directory}: {reason}") from None
 
 
 def _kept(directory: Path) -> int | None:
@@ -186,6 +192,58 @@ def _kept(directory: Path) -> int | None:
     return None
 
 
+class _Epochs:
+    """What the leaves say of who signs: each certificate the log's, each number the next."""
+
+    def __init__(self, found: Survey, keys: tuple[VerifierKey, ...]) -> None:
+        self._found, self._keys = found, keys
+        self._newest: Certificate | None = None
+        self._last = False  # the last leaf names the epoch that signs
+
+    def take(self, index: int, data: bytes, leaf: dict[str, Any]) -> None:
+        found, newest = self._found, self._newest
+        self._last = leaf.get("type") == "checkpoint"
+        if leaf.get("type") == "epoch":
+            try:
+                made = self._certificate(index, data)
+            except LedgerError as reason:
+                found.wrong.append(str(reason))
+                return
+            if made.number != found.epochs + 1:
+                found.wrong.append(
+                    f"leaf {index} certifies epoch {made.number}, expected {found.epochs + 1}"
+                )
+            self._newest, found.epochs = made, made.number
+        elif self._last and (
+            newest is None
+            or (leaf.get("epoch"), leaf.get("certificate")) != (newest.number, newest.index)
+        ):
+            found.wrong.append(f"leaf {index} names another epoch than the one in force")
+
+    def _certificate(self, index: int, data: bytes) -> Certificate:
+        """By one of the log's keys. Raises LedgerError."""
+        for key in self._keys[:-1]:
+            with contextlib.suppress(LedgerError):
+                return Certificate.parse(index, data, key)
+        return Certificate.parse(index, data, self._keys[-1])
+
+    def check(self, note: Note) -> None:
+        """A checkpoint over the leaves so far is signed by the epoch in force."""
+        found, newest = self._found, self._newest
+        if newest is None:
+            return
+        found.epoch = {
+            "from": newest.start, "key": newest.key.vkey, "number": newest.number,
+            "since": newest.ts,
+        }  # fmt: skip
+        try:
+            newest.check(note)
+        except NoteError as reason:
+            found.wrong.append(f"the checkpoint of {note.size}: {reason}")
+        if not self._last:
+            found.wrong.append(f"the last leaf under the checkpoint of {note.size} names no epoch")
+
+
 class _Sessions:
     """What the leaves say of each session."""
 
@@ -196,14 +254,15 @@ class _Sessions:
         self._ended: dict[str, dict[str, Any]] = {}
         self._pruned: set[str] = set()
 
-    def take(self, index: int, data: bytes) -> None:
+    def take(self, index: int, data: bytes) -> dict[str, Any]:
+        """The leaf; an empty one when it is none."""
         found = self._found
         try:
             leaf = json.loads(data)
             kind, ts = str(leaf["type"]), str(leaf["ts"])
         except (ValueError, KeyError, TypeError, RecursionError):
             found.wrong.append(f"leaf {index} is no leaf")
-            return
+            return {}
         found.leaves[kind] = found.leaves.get(kind, 0) + 1
         found.first, found.last = found.first or ts, ts
         sid = leaf.get("sid")
@@ -223,6 +282,7 @@ class _Sessions:
             self._pruned.add(str(sid))
         elif sid is not None:
             self._grown(index, kind, str(sid), leaf)
+        return dict(leaf)
 
     def _grown(self, index: int, kind: str, sid: str, leaf: dict[str, Any]) -> None:
         before, records = self._open.get(sid), leaf.get("n")

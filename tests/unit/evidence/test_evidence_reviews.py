@@ -74,7 +74,7 @@ async def test_a_row_without_its_leaf_is_no_review(log: SessionLog) -> None:
 def _row(sid: str) -> Any:
     return SimpleNamespace(
         id=sid, identity="x", actor=None, connection="c", grant="g", opened_at=None,
-        closed_at=None, statements=0,
+        closed_at=None, statements=0, break_glass=False,
     )  # fmt: skip
 
 

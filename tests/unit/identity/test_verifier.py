@@ -64,6 +64,8 @@ async def test_ps256() -> None:
         {"nbf": "now+59"},
         {"iat": "now+59"},
         {"exp": "now+3600.5"},
+        {"typ": "Bearer"},  # as one certified provider has it in every access token
+        {"token_use": "access"},
         {"jti": "x", "scope": "a b", "unknown": {"deep": [1, 2]}},
     ],
 )

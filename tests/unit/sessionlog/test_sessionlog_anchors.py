@@ -65,8 +65,8 @@ def signers(files: SessionFiles, *known: Standing) -> list[str]:
     genesis = json.loads(files.records.splitlines()[0])["genesis"]
     before = bytes.fromhex(genesis["cp_root"])
     merkle.verify_consistency(genesis["cp_size"], note.size, files.consistency, before, note.root)
-    log, *lines = note.signatures
-    assert log.name == ORIGIN
+    log, epoch, *lines = note.signatures
+    assert (log.name, epoch.name) == (ORIGIN, ORIGIN)
     keys = {one.key.verifier.name: one.key.verifier for one in known}
     return [cosignature.verify(note.text, one, keys[one.name]).key.name[-2:] for one in lines]
 

@@ -115,7 +115,7 @@ def trust(log: SessionLog, folder: Path) -> Path:
 
 
 def looked(folder: Path, trust: Path) -> survey.Survey:
-    return survey.survey_copy(folder, survey.trusted(trust))
+    return survey.survey_copy(folder, survey.trusted_keys(trust))
 
 
 async def test_there_and_back(

@@ -160,8 +160,9 @@ async def test_a_heartbeat_when_nothing_happens(
     log = SessionLog.open(tmp_path, origin=ORIGIN, version="0")
     before = survey.checkpoint(tmp_path, ORIGIN).size
     for _ in range(500):
-        # Under each heartbeat's checkpoint stands the leaf of its epoch.
-        if survey.checkpoint(tmp_path, ORIGIN).size >= before + 6:
+        if (
+            survey.checkpoint(tmp_path, ORIGIN).size >= before + 6
+        ):  # each with the leaf that names its epoch
             break
         await asyncio.sleep(0.02)
     await log.aclose()

@@ -94,7 +94,7 @@ def cosigned(world: World, answer: Answer, note: bytes) -> None:
     found = cosignature.verify(text, line, world.key.verifier)
     assert found.time == NOW
     # By hand, as the specification words it.
-    public = VerifierKey.parse(world.key.vkey, 0x04)
+    public = VerifierKey.parse(world.key.vkey, b"\x04")
     signed = f"cosignature/v1\ntime {NOW}\n".encode() + text
     public.verify(signed, line.body[8:])
     assert line.body[:8] == NOW.to_bytes(8, "big")
