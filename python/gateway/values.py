@@ -148,11 +148,12 @@ def _service_url(value: str) -> str:
 
 
 def _authority_url(value: str) -> str:
-    """What goes there is a hash, and what comes back is signed: no TLS is needed."""
+    """What goes there is a hash, and what comes back is signed: no TLS is needed. It is told to
+    whoever asks how the gateway stands, and so holds no secret."""
     if not re.fullmatch(
-        r"https?://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[^#\s]*)?", value
+        r"https?://(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(/[^?#\s]*)?", value
     ):
-        raise ValueError("write http://host/path or https://host/path, without user and fragment")
+        raise ValueError("write http://host/path or https://…, without user, query and fragment")
     return value
 
 

@@ -323,6 +323,14 @@ async def test_a_changed_copy_is_found_out(tmp_path: Path) -> None:
             except ConfigurationError:
                 continue
             assert wrong, name
+    # The long-term key alone, where an epoch must have signed too.
+    store.lay(tmp_path / "alone")
+    (newest,) = (tmp_path / "alone" / "checkpoints").iterdir()
+    lines = newest.read_text().splitlines(keepends=True)
+    newest.write_text("".join(lines[:-1]))
+    assert ["has not signed" in said for said in looked(tmp_path / "alone", trusted).wrong] == [
+        True
+    ]
     # Another log's key: nothing of it counts.
     other = await opened(tmp_path / "other")
     store.lay(tmp_path / "copy")

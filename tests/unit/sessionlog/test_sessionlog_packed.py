@@ -114,6 +114,21 @@ async def test_what_the_siem_has_not_got_is_held_packed(tmp_path: Path) -> None:
     assert len(names(directory, "siem")) == 1
 
 
+async def test_a_segment_that_is_packed_under_the_reader_is_not_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen under its first name, and gone from there when it is to be held."""
+    directory = tmp_path / "log"
+    async with written(directory) as (log, sid):
+        await until(lambda: names(directory).count(".wal") == 1)
+        before = [path.with_suffix(".wal") for path in wal.segments(directory / "wal")]
+        monkeypatch.setattr(wal, "segments", lambda _: before)
+        tail = Tail(directory)
+        tail.adopt()
+        given = [one.record["i"] for one in tail.records(lambda: log.synced) if one.sid == sid]
+        assert given == list(range(RECORDS + 1))
+
+
 async def test_every_state_that_a_crash_leaves(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     plain = tmp_path / "plain"
@@ -186,7 +201,9 @@ async def test_a_damaged_packed_segment_stops_the_start(tmp_path: Path) -> None:
         SessionLog.open(directory, origin=ORIGIN, version="0")
 
 
-@pytest.mark.parametrize("plain", [0, 1499, 1 << 20, packed.LARGEST, (1 << 32) - 1])
+@pytest.mark.parametrize(
+    "plain", [0, 1499, 1 << 20, packed.LARGEST, packed.LARGEST + 1, (1 << 32) - 1]
+)
 def test_a_frame_never_becomes_more_than_its_table_says(tmp_path: Path, plain: int) -> None:
     """16 MiB of zeros in a few hundred bytes, under a table that says less, or more than any."""
     path = tmp_path / "x.zst"
@@ -198,7 +215,11 @@ def test_a_frame_never_becomes_more_than_its_table_says(tmp_path: Path, plain: i
     assert len(data) < 4096
     struct.pack_into("<I", data, len(data) - 13, plain)
     path.write_bytes(data)
-    with pytest.raises(wal.DamagedLogError), packed.opened(path) as found:
+    if plain > packed.LARGEST or plain == 0:
+        with pytest.raises(wal.DamagedLogError, match=f"a frame of {plain} bytes"):
+            packed.reading(path)  # before any room is taken
+        return
+    with packed.opened(path) as found, pytest.raises(wal.DamagedLogError, match="is damaged"):
         found.read(0, 1)
 
 

@@ -11,6 +11,7 @@ from lives import acknowledged, check, work
 from power import Disk, Fate, Op, Recorder, every, none, replay, some, torn
 
 from gateway.sessionlog import wal
+from gateway.sessionlog.segments import Segments
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +69,22 @@ async def test_power_lost_while_starting_after_a_kill(tmp_path: Path, back: int)
         await work(recorder)
     writes = [at for at, op in enumerate(recorder.ops, 1) if op.what == "write"]
     await start_again_and_lose_power(recorder.ops[: writes[-1 - back]], tmp_path)
+
+
+async def test_power_lost_while_a_segment_is_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first byte of the packed one to the moment behind the plain one's end."""
+    monkeypatch.setattr(wal, "SEGMENT_LIMIT", 2500)
+    monkeypatch.setattr(Segments, "_put", lambda self, path: self._packed(path))
+    recorder = Recorder(tmp_path / "log", [])
+    with recorder.watching():
+        await work(recorder)
+    names = [op.name for op in recorder.ops]
+    start = next(at for at, name in enumerate(names, 1) if ".zst" in name)
+    gone = next(at for at, op in enumerate(recorder.ops, 1) if op.what == "remove" and at > start)
+    (tmp_path / "tries").mkdir()
+    assert await lose_power_everywhere(recorder.ops[: gone + 3], start, tmp_path / "tries") > 20
 
 
 async def start_again_and_lose_power(ops: list[Op], tmp_path: Path) -> None:
