@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from gateway.flows import evidence as journey
 from gateway.flows import review
-from gateway.model import Identity
+from gateway.model import Call, Credential, Identity
 from gateway.sessionlog import SessionLog
 
 ISSUER = "https://idp.example.org"
@@ -46,7 +46,7 @@ class Policies:
 
 
 def house(log: SessionLog, caller: Identity) -> Any:
-    async def establish(_: str | None) -> Identity:
+    async def establish(*_: object) -> Identity:
         return caller
 
     async def get_session(session: str, by: Identity) -> Any:
@@ -64,20 +64,21 @@ def house(log: SessionLog, caller: Identity) -> Any:
     )
 
 
+CREDENTIAL = Credential("token", Call("POST", "/v1/evidence"))
 AUDITOR = person("auditor-amir", "auditors")
 
 
 async def collected(of: Any, **asked: str) -> bytes:
     """The whole file of such an export."""
     names = ("identity", "actor", "connection", "grant", "table", "patient_token", "since", "until")
-    made = await journey.collect(of, "token", "127.0.0.1", {n: asked.get(n) for n in names})
+    made = await journey.collect(of, CREDENTIAL, "127.0.0.1", {n: asked.get(n) for n in names})
     data = b"".join([part async for part in made])
     await made.aclose()
     return data
 
 
 async def reviewed(of: Any, session: str, note: str = "nothing found") -> dict[str, Any]:
-    return await review.review(of, "token", "127.0.0.1", session, note)
+    return await review.review(of, CREDENTIAL, "127.0.0.1", session, note)
 
 
 async def session(

@@ -67,7 +67,7 @@ async def test_a_row_without_its_leaf_is_no_review(log: SessionLog) -> None:
         return []
 
     house.reviews.done, house.reviews.due = done, due
-    listed = await journey.list_reviews(house, "token", "here", done=False)
+    listed = await journey.list_reviews(house, exports.CREDENTIAL, "here", done=False)
     assert [one["session"] for one in listed] == [sid]
 
 

@@ -190,12 +190,12 @@ async def test_one_export_runs_at_a_time_and_a_broken_one_is_over(log: SessionLo
     await exports.session(log)
     house = exports.house(log, exports.AUDITOR)
     names = dict.fromkeys(("identity", "table", "since", "until"))
-    first = await journey.collect(house, "token", "here", names)
+    first = await journey.collect(house, exports.CREDENTIAL, "here", names)
     with pytest.raises(LimitExceeded):
-        await journey.collect(house, "token", "here", names)
+        await journey.collect(house, exports.CREDENTIAL, "here", names)
     assert await anext(first.__aiter__())
     await first.aclose()
     assert not house.desk.exporting
     with pytest.raises(InvalidRequest):
-        await journey.collect(house, "token", "here", {"table": "x"})
+        await journey.collect(house, exports.CREDENTIAL, "here", {"table": "x"})
     assert not house.desk.exporting
