@@ -70,6 +70,7 @@ class Verifier:
         self._configs = {config.issuer: config for config in issuers}
         if len(self._configs) != len(issuers):
             raise ConfigurationError("issuers: an issuer is listed twice")
+        self._named_by = {config.issuer: config.identity_claim for config in issuers}
         self.origins = tuple(origins)
         self._clock = clock
         self._proofs = Proofs(origins, clock())
@@ -117,7 +118,9 @@ class Verifier:
         config = self._issuer_of(token)
         key = await self._keys[config.issuer].find(token.kid, token.algorithm)
         verify_signature(token.text, key)
-        identity = read_identity(token.claims, config, self._clock(), fingerprint, self.origins)
+        identity = read_identity(
+            token.claims, config, self._clock(), fingerprint, self.origins, self._named_by
+        )
         times = {name: token.claims[name] for name in TIMES if name in token.claims}
         known = _Verified(token.kid, token.algorithm, times, key, identity)
         self._known.put(fingerprint, known)
