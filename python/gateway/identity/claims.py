@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from gateway.errors import Unauthenticated
@@ -42,9 +43,11 @@ def read_identity(
     now: datetime,
     fingerprint: str,
     own: Sequence[str] = (),
+    named_by: Mapping[str, str] = MappingProxyType({}),
 ) -> Identity:
     """The identity a verified token of this issuer stands for at `now`, or Unauthenticated. `own`
-    are the gateway's addresses: who asked its issuer for a token for one (RFC 8707) named it."""
+    are the gateway's addresses: who asked its issuer for a token for one (RFC 8707) named it.
+    `named_by` has the identity claims of all issuers, whose people may be actors."""
     _check_kind(claims)
     _check_audience(claims, config, own)
     expires_at = check_times(claims, now)
@@ -61,7 +64,7 @@ def read_identity(
         subject=subject,
         name=subject,
         groups=_groups(claims, config),
-        actor=_actor(claims, config),
+        actor=_actor(claims, config, named_by),
         token_fingerprint=fingerprint,
         expires_at=expires_at,
         jkt=jkt,
@@ -205,23 +208,34 @@ def _groups(claims: Mapping[str, Any], config: IssuerConfig) -> frozenset[str]:
     return frozenset(config.groups[name] for name in names if name in config.groups)
 
 
-def _actor(claims: Mapping[str, Any], config: IssuerConfig) -> str | None:
-    """`act.sub` (RFC 8693 section 4.1), as ISSUER#SUBJECT when it belongs to another issuer; or
-    the name in the configured claim."""
+def _actor(
+    claims: Mapping[str, Any], config: IssuerConfig, named_by: Mapping[str, str]
+) -> str | None:
+    """Whom `act` (RFC 8693 section 4.1) names, or the name in the configured claim. Read so that
+    he is the same when he calls himself: else he could approve what his own agent asked for."""
     issuer, claim = config.issuer, config.actor_claim
     if claim not in claims:
         return None
     if claim != "act":
-        return _name(claims[claim], claim)
+        return _party(issuer, _name(claims[claim], claim), issuer)
     act = claims["act"]
-    if not isinstance(act, dict) or "sub" not in act:
-        raise Unauthenticated("The token's actor (act) must be an object with a sub.")
+    if not isinstance(act, dict):
+        raise Unauthenticated("The token's actor (act) must be an object.")
     if "act" in act:
         # Section 4.1: a chain of delegations. A record has room for one actor; the others would
         # be lost from it.
         raise Unauthenticated("The token's actor (act) acts for another one; chains are refused.")
-    subject = _name(act["sub"], "act.sub")
     other = _name(act.get("iss", issuer), "act.iss")
     if "#" in other:
         raise Unauthenticated("The token's claim 'act.iss' holds a #, as no issuer does.")
-    return subject if other == issuer else f"{other}#{subject}"
+    by = config.identity_claim if other == issuer else named_by.get(other, "sub")
+    if by not in act:
+        raise Unauthenticated(f"The token's actor (act) must be an object with {by!r}.")
+    return _party(other, _name(act[by], f"act.{by}"), issuer)
+
+
+def _party(issuer: str, subject: str, own: str) -> str:
+    """The subject alone where its issuer is the token's; ISSUER#SUBJECT of another one, and of a
+    subject that could be taken for that."""
+    looks_whole = subject.startswith(("https://", "http://")) and "#" in subject
+    return f"{issuer}#{subject}" if issuer != own or looks_whole else subject

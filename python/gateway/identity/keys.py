@@ -252,7 +252,10 @@ def read_key(entry: Any) -> PublishedKey | None:
         return None
     if "d" in entry:  # a private key that anybody can read proves nothing
         return None
-    if entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ["verify"]):
+    operations = entry.get("key_ops", ["verify"])
+    if entry.get("use", "sig") != "sig":
+        return None
+    if not isinstance(operations, list) or "verify" not in operations:
         return None
     kid, alg = entry.get("kid"), entry.get("alg")
     if not isinstance(kid, str | None) or not isinstance(alg, str | None):

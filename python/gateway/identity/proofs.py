@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -22,10 +23,11 @@ from gateway.identity.signatures import verify_signature
 from gateway.identity.tokens import MAX_PROOF_BYTES, Kind, take_apart
 from gateway.model import Call
 
-#: How far a proof's `iat` may lie from the gateway's clock, seconds, before and behind.
+#: How far a proof's `iat` may lie behind the gateway's clock, and before it, in seconds.
 PROOF_AGE_S = 60
+PROOF_AHEAD_S = 5
 MAX_JTI_CHARS = 256
-MAX_SEEN = 1 << 18  # of all keys; each within twice PROOF_AGE_S
+MAX_SEEN = 1 << 18  # of all keys; each for the sum of the two
 MAX_SEEN_OF_A_KEY = 1 << 15
 
 PROOF = Kind("DPoP proof", "invalid_dpop_proof")
@@ -43,11 +45,14 @@ class Proofs:
 
     def __init__(self, origins: Sequence[str], start: datetime) -> None:
         self._origins = frozenset(origins)
-        self._seen = _Seen(int(start.timestamp()))
+        self._seen = _Seen(math.ceil(start.timestamp()))
 
-    def check(self, call: Call, token: str, jkt: str, now: datetime) -> None:
+    def check(self, call: Call, token: str, jkt: str, now: datetime) -> float:
         """Return when the request carries a proof for its token, bound to the key `jkt`; it is
-        remembered then. Raises Unauthenticated, or LimitExceeded when no more can be remembered."""
+        remembered then. Raises Unauthenticated, or LimitExceeded when no more can be remembered.
+
+        The answer is how many seconds there are until the proof's own time. It counts only then:
+        else a gateway that starts anew in between could not tell that it was used before."""
         if len(call.proofs) != 1:
             raise _refused(
                 "The token is bound to a key (DPoP): the request needs exactly one DPoP field with "
@@ -67,7 +72,9 @@ class Proofs:
         digest = base64.urlsafe_b64encode(hashlib.sha256(token.encode()).digest())
         if claims.get("ath") != digest.rstrip(b"=").decode():
             raise _refused("The DPoP proof is for another token (ath).")
-        self._seen.add(jkt, jti, _issued_at(claims.get("iat")), now.timestamp())
+        issued = _issued_at(claims.get("iat"))
+        self._seen.add(jkt, jti, issued, now.timestamp())
+        return max(0.0, issued - now.timestamp())
 
     def _check_target(self, htu: Any, path: str) -> None:
         """`htu` without query and fragment is the request's (sections 4.3 and 4.2), however it is
@@ -101,7 +108,7 @@ class _Seen:
 
     def add(self, jkt: str, jti: str, issued: float, now: float) -> None:
         self._forget(int(now) - PROOF_AGE_S)
-        if issued > now + PROOF_AGE_S:
+        if issued > now + PROOF_AHEAD_S:
             raise _refused("The DPoP proof was issued in the future (iat); compare the clocks.")
         if issued < self._since:
             raise _refused(

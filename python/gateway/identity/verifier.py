@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from asyncio import sleep
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,6 +71,7 @@ class Verifier:
         self._configs = {config.issuer: config for config in issuers}
         if len(self._configs) != len(issuers):
             raise ConfigurationError("issuers: an issuer is listed twice")
+        self._named_by = {config.issuer: config.identity_claim for config in issuers}
         self.origins = tuple(origins)
         self._clock = clock
         self._proofs = Proofs(origins, clock())
@@ -96,7 +98,9 @@ class Verifier:
         of possession, and a token that is bound to a key is refused."""
         given = sent(authorization_header)
         identity = await self._known_or_verified(given.text)
-        self._check_possession(given, identity, call)
+        ahead = self._check_possession(given, identity, call)
+        if ahead > 0:
+            await sleep(ahead)
         return identity
 
     async def _known_or_verified(self, text: str) -> Identity:
@@ -117,15 +121,17 @@ class Verifier:
         config = self._issuer_of(token)
         key = await self._keys[config.issuer].find(token.kid, token.algorithm)
         verify_signature(token.text, key)
-        identity = read_identity(token.claims, config, self._clock(), fingerprint, self.origins)
+        identity = read_identity(
+            token.claims, config, self._clock(), fingerprint, self.origins, self._named_by
+        )
         times = {name: token.claims[name] for name in TIMES if name in token.claims}
         known = _Verified(token.kid, token.algorithm, times, key, identity)
         self._known.put(fingerprint, known)
         return identity
 
-    def _check_possession(self, given: Sent, identity: Identity, call: Call | None) -> None:
+    def _check_possession(self, given: Sent, identity: Identity, call: Call | None) -> float:
         """A bound token comes with a proof, and one that is not bound as what it is: whoever has
-        it can send it (RFC 9449 sections 7.1 and 7.2)."""
+        it can send it (RFC 9449 sections 7.1 and 7.2). Returns how long its proof has to wait."""
         if identity.jkt is None:
             if self._configs[identity.issuer].require_dpop:
                 raise Unauthenticated(
@@ -137,13 +143,13 @@ class Verifier:
                     "The token is not bound to a key, and so is no token for the scheme DPoP.",
                     hint="Send it as 'Authorization: Bearer TOKEN'.",
                 )
-            return
+            return 0.0
         if not given.dpop or call is None:
             raise Unauthenticated(
                 "The token is bound to a key (cnf.jkt): it counts only with a proof of that key.",
                 hint="Send 'Authorization: DPoP TOKEN' and a DPoP field (RFC 9449).",
             )
-        self._proofs.check(call, given.text, identity.jkt, self._clock())
+        return self._proofs.check(call, given.text, identity.jkt, self._clock())
 
     async def unreachable(self) -> list[str]:
         """A sentence for each issuer whose tokens could not be checked now."""

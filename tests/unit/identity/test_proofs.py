@@ -19,7 +19,8 @@ from provider import Provider
 import mint
 from gateway.errors import LimitExceeded, Unauthenticated
 from gateway.identity import Verifier, proofs
-from gateway.identity.proofs import PROOF_AGE_S
+from gateway.identity import verifier as verifying
+from gateway.identity.proofs import PROOF_AGE_S, PROOF_AHEAD_S
 from gateway.model import Call
 
 HERE = "https://maskgate.example.org"
@@ -41,7 +42,7 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock(datetime.now(UTC))
+    return Clock(datetime.now(UTC).replace(microsecond=0))
 
 
 @pytest_asyncio.fixture
@@ -134,6 +135,9 @@ async def test_a_bound_token_is_no_bearer_token(
         ({"header": {"jwk": OctKey.generate_key(256).as_dict()}}, "is not public"),
         ({"header": {"jwk": {**KEY.as_dict(private=False), "use": "enc"}}}, "not one of its"),
         ({"header": {"jwk": {**KEY.as_dict(private=False), "alg": "RS256"}}}, "not one of its"),
+        ({"header": {"jwk": {**KEY.as_dict(private=False), "key_ops": 5}}}, "not one of its"),
+        ({"header": {"jwk": {**KEY.as_dict(private=False), "key_ops": None}}}, "not one of its"),
+        ({"header": {"jwk": {**KEY.as_dict(private=False), "key_ops": "verify"}}}, "not one of"),
         ({"header": {"jku": "https://evil.example.org"}}, "not behind jku"),
         ({"header": {"x5u": "https://evil.example.org"}}, "not behind x5u"),
         ({"header": {"crit": ["exp"]}}, "critical header"),
@@ -241,13 +245,13 @@ async def test_one_address_has_many_spellings(
 async def test_a_proof_is_good_for_a_minute(good: mint.Mint, bound: Verifier, clock: Clock) -> None:
     token = token_for(good)
     clock.step(600)
-    for age, said in ((PROOF_AGE_S - 1, ""), (PROOF_AGE_S + 2, "too old"), (1 - PROOF_AGE_S, "")):
+    for age, said in ((PROOF_AGE_S - 1, ""), (PROOF_AGE_S + 2, "too old"), (0, "")):
         made = proof(token, clock, claims={"iat": int(clock.now.timestamp()) - age})
         if said:
             assert said in (await why(bound, f"DPoP {token}", call(made))).detail
         else:
             assert await bound.establish(f"DPoP {token}", call(made))
-    future = proof(token, clock, claims={"iat": int(clock.now.timestamp()) + PROOF_AGE_S + 2})
+    future = proof(token, clock, claims={"iat": int(clock.now.timestamp()) + PROOF_AHEAD_S + 1})
     assert "in the future" in (await why(bound, f"DPoP {token}", call(future))).detail
 
 
@@ -271,6 +275,29 @@ async def test_a_proof_from_before_the_start_counts_as_used(
     clock.step(5)
     async with provider.verifier_at([HERE], clock) as restarted:
         assert "too old" in (await why(restarted, f"DPoP {token}", before)).detail
+
+
+async def test_a_proof_from_a_clock_ahead_waits_for_its_time(
+    good: mint.Mint, provider: Provider, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answered at once it would be good again after a restart, which forgets it."""
+
+    async def waited(seconds: float) -> None:
+        clock.step(seconds)
+
+    monkeypatch.setattr(verifying, "sleep", waited)
+    began, token = clock.now, token_for(good)
+    ahead = began.timestamp() + PROOF_AHEAD_S - 0.5
+    made = call(proof(token, clock, claims={"iat": ahead}))
+    async with provider.verifier_at([HERE], clock) as first:
+        assert await first.establish(f"DPoP {token}", made)
+    assert clock.now.timestamp() >= ahead
+    # The same second as its proof's, which cannot tell whether it was sent before.
+    async with provider.verifier_at([HERE], clock) as restarted:
+        assert "too old" in (await why(restarted, f"DPoP {token}", made)).detail
+        assert await restarted.establish(
+            f"DPoP {token}", call(proof(token, clock, claims={"iat": clock.now.timestamp() + 1}))
+        )
 
 
 async def test_what_cannot_be_remembered_is_refused(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from provider import unchecked
+from provider import ISSUER, Provider, published, refused, unchecked
 
 import mint
 from gateway.identity import IssuerConfig, Verifier
@@ -68,3 +68,13 @@ async def test_it_cannot_be_reached_and_nothing_fails(answer: bytes) -> None:
         async with Verifier([config]) as verifier:
             assert "cannot be reached" in await unchecked(verifier, mint.new_mint(url))
             assert len(await verifier.unreachable()) == 1
+
+
+@pytest.mark.parametrize("value", [5, None, True, "verify", {"verify": 1}, [["verify"]]])
+async def test_a_key_with_operations_of_no_shape_is_passed_over(value: object) -> None:
+    """One malformed entry is no key; the others of the set go on."""
+    good, other = mint.new_mint(ISSUER), mint.new_mint(ISSUER, "k2")
+    entry = {**published(other)[0], "key_ops": value}
+    async with Provider([entry, *published(good)]).verifier() as verifier:
+        assert (await verifier.establish(good.authorization())).subject == "agent-reporting"
+        assert "does not publish" in await refused(verifier, other.authorization())

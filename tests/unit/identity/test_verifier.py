@@ -16,6 +16,7 @@ from provider import ISSUER, Body, Provider, published, refused, streamed, unche
 
 import mint
 from gateway.errors import Unauthenticated
+from gateway.grants.access import parties
 from gateway.identity import IssuerConfig, Verifier
 from gateway.identity.keys import (
     DEVELOPMENT_MARK,
@@ -101,6 +102,55 @@ async def test_the_actor_is_read(good: mint.Mint, checking: Verifier) -> None:
     ):
         identity = await checking.establish(good.authorization(act=act))
         assert identity.actor == expected
+
+
+WEB_ID = "https://dana.example/card#me"  # a subject with the signs of ISSUER#SUBJECT
+
+
+@pytest.mark.parametrize(
+    ("config", "agent", "person"),
+    [
+        ({}, {"act": {"sub": "dana"}}, {"sub": "dana"}),
+        ({}, {"act": {"sub": WEB_ID}}, {"sub": WEB_ID}),
+        ({"actor_claim": "for"}, {"for": WEB_ID}, {"sub": WEB_ID}),
+        (
+            {"identity_claim": "email"},
+            {"email": "agent@x.org", "act": {"sub": "u-1", "email": "dana@x.org"}},
+            {"sub": "u-1", "email": "dana@x.org"},
+        ),
+    ],
+)
+async def test_an_agent_and_its_person_are_no_two_people(
+    good: mint.Mint,
+    provider: Provider,
+    config: dict[str, Any],
+    agent: dict[str, Any],
+    person: dict[str, Any],
+) -> None:
+    """Whoever an agent acts for is known again when he calls himself, to approve its request."""
+    async with provider.verifier(**config) as verifier:
+        asks = await verifier.establish(good.authorization(**agent))
+        approves = await verifier.establish(good.authorization(**person))
+    assert asks.key != approves.key
+    assert parties(asks) & parties(approves) == {approves.key}
+
+
+async def test_an_actor_is_named_as_his_issuer_s_people_are(good: mint.Mint) -> None:
+    other = "https://other.example.org"
+    http = httpx.AsyncClient(transport=httpx.MockTransport(Provider(published(good))))
+    configs = [
+        IssuerConfig(ISSUER, mint.AUDIENCE, identity_claim="email"),
+        IssuerConfig(other, mint.AUDIENCE, identity_claim="oid"),
+    ]
+    verifier = Verifier(configs, http)
+    for act, said in (
+        ({"sub": "u-1"}, "an object with 'email'"),
+        ({"sub": "u-1", "iss": other}, "an object with 'oid'"),
+    ):
+        assert said in await refused(verifier, good.authorization(email="a@x.org", act=act))
+    act = {"sub": "u-1", "iss": other, "oid": "o-1"}
+    identity = await verifier.establish(good.authorization(email="a@x.org", act=act))
+    assert identity.actor == f"{other}#o-1"
 
 
 async def test_the_identity_claim_names_the_subject(good: mint.Mint, provider: Provider) -> None:
