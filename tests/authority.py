@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -113,6 +115,8 @@ class Authority:
             return bytes(range(256))
         if self.mode == "too long":
             return bytes(1 << 20)
+        if self.mode == "unfolds":
+            return gzip.compress(bytes(1 << 20))
         by = "other" if self.mode == "another authority" else "ours"
         (self.home / "query").write_bytes(query)
         config = "refuses.cnf" if self.mode == "refused" else "ts.cnf"
@@ -144,6 +148,12 @@ def answering(home: Path) -> Iterator[Authority]:
                 body = one.reply(query)
             with contextlib.suppress(OSError):
                 self.send_response(status)
+                for _ in range(60 if one.mode == "line by line" else 0):
+                    self.send_header("X-More", "to come")
+                    self.flush_headers()
+                    time.sleep(0.05)
+                if one.mode == "unfolds":
+                    self.send_header("Content-Encoding", "gzip")
                 self.send_header("Content-Type", "application/timestamp-reply")
                 if status == 307:
                     self.send_header("Location", one.url)

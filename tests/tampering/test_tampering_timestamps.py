@@ -151,6 +151,7 @@ async def test_an_auditor_needs_nothing_of_ours(
         ("refused", "did not grant it"),
         ("noise", "is no time stamp"),
         ("too long", "too long"),
+        ("unfolds", "is no time stamp"),
         ("500", "answered 500"),
         ("307", "answered 307"),
     ],
@@ -174,6 +175,16 @@ async def test_an_answer_that_does_not_verify_is_not_kept(
     assert newest is not None
     sizes, bad = kept(authority)
     assert (sizes[-1], bad) == (newest.size, [])
+
+
+async def test_an_authority_holds_nobody_longer_than_that(
+    authority: Authority, log: SessionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each line of its answer comes in time, and the answer never does."""
+    monkeypatch.setattr(timestamps, "ANSWER_SECONDS", 0.3)
+    authority.mode = "line by line"
+    with pytest.raises(FailedError, match="takes too long"):
+        await asyncio.to_thread(stamper(authority, log).stamp)
 
 
 async def test_certificates_in_any_order(authority: Authority, log: SessionLog) -> None:
