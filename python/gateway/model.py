@@ -271,6 +271,8 @@ class Analysis:
     rows: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     # OIDs of all that the plan of the statement may read: its relations and what inherits from them
     relations: frozenset[int] = frozenset()
+    # Columns by which a grant's filters choose rows; none of them may be NULL in what will run.
+    kept_by: frozenset[Column] = frozenset()
     # Analyses of one shape differ in `text`, `server_text`, `server_tree` and `filled_text` alone.
     # What is made by `replace` has none.
     shape: object = field(default=None, init=False, compare=False, repr=False)

@@ -261,6 +261,26 @@ async def test_a_fence_that_a_later_rewriting_loses_is_found_out(
     assert (answer.code, "cannot be kept to them" in answer.detail) == ("out_of_scope", True)
 
 
+@pytest.mark.parametrize("predicate", ["name IS NULL", "ward = 'east' OR NOT name > 'F'"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select id, n from patient order by id",
+        "select count(*) from patient",
+        "select name from patient",
+        "select upper(name) from patient p join visit v on v.id = p.id",
+    ],
+)
+async def test_a_filter_by_a_column_that_is_protected_now_opens_nothing(
+    sides: tuple[Corridor, Corridor], sql: str, predicate: str
+) -> None:
+    """The policy may have changed since the filter was taken, or be another for this group."""
+    grant = replace(FILTERED, filters=(("public.patient", predicate),))
+    answer = await both(sides, sql, grant)
+    assert (answer.code, answer.chunks) == ("out_of_scope", ()), answer
+    assert "public.patient.name, which the policy protects" in answer.detail
+
+
 _SOURCES = ("patient p", "visit v join patient p on p.id = v.patient_id", "only patient p",
             "(select * from patient) p", "visit v left join patient p on 1 / p.n >= 0 "
             "and v.patient_id = p.id")  # fmt: skip

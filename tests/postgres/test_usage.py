@@ -137,3 +137,24 @@ async def test_what_a_quota_bounds(desk: Desk) -> None:
     others = bounds_of(quotas, BILLING, replace(grant, id="g-2", max_per_minute=None))
     shared = {bound.key for bound in found} & {bound.key for bound in others}
     assert shared == {"quota connection clinic"}
+
+
+async def test_rules_for_the_same_are_one_bound(desk: Desk) -> None:
+    """Each of two rules for everybody's day would count every row, and so twice."""
+    usage, grant = Usage(desk.store, 60), await desk.active()
+    rules = [
+        Quota("identity", rows_a_day=100),
+        Quota("identity", rows_a_day=200, bytes_a_day=1000),
+        Quota("identity", concurrent=2, per_minute=3),
+        Quota("identity", concurrent=3, per_minute=2),
+    ]
+    (bound,) = bounds_of(rules, AGENT, grant)
+    assert (bound.concurrent, bound.per_minute) == (2, 2)
+    assert (bound.rows_a_day, bound.bytes_a_day) == (100, 1000)
+    await usage.charge([bound], 100, 10)
+    with pytest.raises(LimitExceeded, match="100 rows a day"):
+        await usage.charge([bound], 1, 10)
+    for _ in range(2):
+        await begun(usage, bound)
+    with pytest.raises(LimitExceeded, match="2 statements a minute"):
+        await begun(usage, bound)

@@ -143,6 +143,25 @@ async def test_a_receiver_that_is_away_holds_nobody_up(desk: Desk, taken: Taken)
     assert [attempts for attempts, _ in await later(desk)] == [1]
 
 
+async def test_a_receiver_that_is_away_is_asked_once_a_round(desk: Desk, taken: Taken) -> None:
+    """Each attempt may take five seconds, which the other receivers' events would wait as well."""
+    away = Taken(status=[500] * 10)
+    server = await asyncio.start_server(away, "127.0.0.1", 0)
+    away.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    async with hooked(desk, away.url, taken.url) as (grants, webhooks):
+        for _ in range(25):  # more than one round takes
+            await ask(grants)
+        assert await webhooks.send_due() == 20
+        assert (len(away.events), len(taken.events)) == (1, 20)
+        assert await webhooks.send_due() == 5
+        assert (len(away.events), len(taken.events)) == (2, 25)
+        assert away.events[0]["id"] != away.events[1]["id"]
+        away.status = []
+        await now_due(desk)
+        assert [await webhooks.send_due() for _ in range(3)] == [20, 5, 0]
+    server.close()
+
+
 async def test_what_did_not_happen_is_not_told(desk: Desk, taken: Taken) -> None:
     async with hooked(desk, taken.url) as (grants, webhooks):
         desk.ledger.broken = LogUnavailable("full")

@@ -66,14 +66,35 @@ class Quota:
 
 
 def bounds_of(quotas: Iterable[Quota], identity: Identity, grant: Grant) -> tuple[Bound, ...]:
-    """All that bounds a statement of this identity under this grant, by key."""
+    """All that bounds a statement of this identity under this grant, by key; of several rules under
+    one key the least of each, as each would count for itself under it."""
     found = [quota.bound(identity, grant) for quota in quotas]
     if grant.max_concurrent is not None or grant.max_per_minute is not None:
         own = Bound(
             f"grant {grant.id}", f"the grant {grant.id}", grant.max_concurrent, grant.max_per_minute
         )
         found.append(own)
-    return tuple(sorted((one for one in found if one is not None), key=lambda one: one.key))
+    bounds: dict[str, Bound] = {}
+    for one in found:
+        if one is not None:
+            bounds[one.key] = _tighter(bounds.get(one.key, one), one)
+    return tuple(bounds[key] for key in sorted(bounds))
+
+
+def _tighter(one: Bound, other: Bound) -> Bound:
+    """Of two bounds under one key."""
+    return Bound(
+        one.key,
+        one.named,
+        _least(one.concurrent, other.concurrent),
+        _least(one.per_minute, other.per_minute),
+        _least(one.rows_a_day, other.rows_a_day),
+        _least(one.bytes_a_day, other.bytes_a_day),
+    )
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return min((n for n in (one, other) if n is not None), default=None)
 
 
 class Usage:

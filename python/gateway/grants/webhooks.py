@@ -44,8 +44,8 @@ UPDATE maskgate.webhook_sender SET holder = $1, until = now() + $2 * interval '1
  WHERE holder = $1 OR until < now() RETURNING holder"""
 _RELEASE = "UPDATE maskgate.webhook_sender SET until = '-infinity' WHERE holder = $1"
 _DUE = """
-SELECT seq, hook, event, body, attempts FROM maskgate.webhook_events
- WHERE hook = ANY ($1::text[]) AND next_at <= now() ORDER BY next_at, seq LIMIT $2"""
+SELECT seq, event, body, attempts FROM maskgate.webhook_events
+ WHERE hook = $1 AND next_at <= now() ORDER BY next_at, seq LIMIT $2"""
 _TAKEN = "DELETE FROM maskgate.webhook_events WHERE seq = $1"
 _LATER = """
 UPDATE maskgate.webhook_events
@@ -131,17 +131,18 @@ class Webhooks:
     async def send_due(self) -> int:
         """Send what is due now, if no other gateway does; returns how many were taken."""
         taken = 0
-        if not await self._holds():
-            return taken
-        for row in await self._store.fetch(_DUE, list(self._hooks), _MOST_AT_ONCE):
-            if not await self._holds():  # it took too long, and another has begun
+        for hook in self._hooks.values():
+            if not await self._holds():
                 return taken
-            if await self._sent(self._hooks[row["hook"]], row["event"], row["body"].encode()):
+            for row in await self._store.fetch(_DUE, hook.url, _MOST_AT_ONCE):
+                if not await self._holds():  # it took too long, and another has begun
+                    return taken
+                if not await self._sent(hook, row["event"], row["body"].encode()):
+                    doubled = self._first_pause_s * 2 ** min(row["attempts"], 20)
+                    await self._store.fetch(_LATER, row["seq"], min(doubled, _LONGEST_PAUSE_S))
+                    break  # the other receivers do not wait for this one's other events
                 await self._store.fetch(_TAKEN, row["seq"])
                 taken += 1
-            else:
-                pause = min(self._first_pause_s * 2 ** min(row["attempts"], 20), _LONGEST_PAUSE_S)
-                await self._store.fetch(_LATER, row["seq"], pause)
         return taken
 
     async def _holds(self) -> bool:

@@ -24,7 +24,7 @@ from gateway.errors import (
     StatementRefused,
     Ungrouped,
 )
-from gateway.model import Analysis, Reference
+from gateway.model import Analysis, Column, Reference
 from gateway.sql import clauses, guards, lineage, rewriting, structure
 from gateway.sql import statement as statements
 from gateway.sql.analyse import Settings, attempt
@@ -149,18 +149,28 @@ async def keep_to_rows(
     if not wanted:
         return analysis
     named = sorted({predicates[one.relation][0] for one in wanted})
+    kept_by = set[Column]()
     for table, predicate in {predicates[one.relation] for one in wanted}:
-        await check_predicate(table, predicate, server, settings)  # the table may have changed
+        # The table may have changed.
+        judged = await check_predicate(table, predicate, server, settings)
+        kept_by.update(use.column for use in (*judged.control, *judged.mentions))
     try:
         limited = await _fenced(analysis, wanted, predicates, server, settings)
     except (Unreadable, InvalidRequest, StatementRefused, NotUnderstood):
         raise _unsupported(named) from None
-    return limited
+    return replace(limited, kept_by=frozenset(kept_by))
 
 
 def check_kept(fenced: Analysis, last: Analysis, filters: Sequence[tuple[str, str]]) -> None:
     """Raises OutOfScope unless what will run has every fence of the `fenced` statement; what came
-    after it, to mask at source, may only have worked around them."""
+    after it, to mask at source, may only have worked around them, and may have taken the values of
+    no column that they choose rows by: a condition holds for every row of NULLs, or for none."""
+    lost = {str(one.column) for one in last.hidden if one.column in fenced.kept_by}
+    if lost:
+        raise OutOfScope(
+            f"the grant limits rows by {', '.join(sorted(lost))}, which the policy protects",
+            hint="ask for a grant whose filter compares clear columns",
+        )
     for table, predicate in filters:
         end = _end(predicate)
         if last.server_text.count(end) != fenced.filled_text.count(end):
