@@ -235,7 +235,12 @@ class Client:
             problem = answer.json()
         except ValueError:
             problem = {"detail": answer.text[:200]}
-        raise RefusedError(answer.status_code, problem if isinstance(problem, dict) else {})
+        told = {
+            name: str(value).replace(self.bearer, "…")  # no message repeats a token
+            for name, value in (problem.items() if isinstance(problem, dict) else ())
+            if value is not None
+        }
+        raise RefusedError(answer.status_code, told)
 
 
 class _Body(io.RawIOBase):

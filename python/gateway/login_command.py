@@ -79,10 +79,13 @@ def login(
     )
     with Client(url, Bearer(issued.token, asked.key)) as client:
         who = client.get("/v1/whoami")
+    if not isinstance(who, dict) or not isinstance(who.get("identity"), str):
+        raise SignInError(f"{url} does not say whose the token is; is it a gateway?")
+    name = shown(who["identity"], 1000)
     path = logins.save(kept)
     until = "" if kept.expires_at is None else f" until {_clock(kept.expires_at)}"
     again = ", renewed by itself" if kept.refresh_token or client_credentials else ""
-    OUT.print(Text(f"signed in at {kept.url} as {who['identity']}{until}{again}"), soft_wrap=True)
+    OUT.print(Text(f"signed in at {kept.url} as {name}{until}{again}"), soft_wrap=True)
     ERR.print(Text(f"kept in {path}"), soft_wrap=True)
 
 
@@ -107,19 +110,18 @@ def logout(url: Url = DEFAULT_URL) -> None:
 
 def _by_device(issuer: Issuer, client: oauth.Client) -> Issued:
     ask = issuer.start_device(client)
-    ERR.print(Text(f"Open {ask.verification_uri} and enter the code {ask.user_code}"))
+    ERR.print(
+        Text(f"Open {ask.verification_uri} and enter the code {ask.user_code}"), soft_wrap=True
+    )
     if ask.complete_uri is not None:
-        ERR.print(Text(f"or open {shown(ask.complete_uri, 1000)}"), soft_wrap=True)
+        ERR.print(Text(f"or open {ask.complete_uri}"), soft_wrap=True)
     ERR.print(Text(f"waiting, for {ask.life / 60:.0f} minutes at most …"))
     return issuer.finish_device(ask, client)
 
 
 def _metadata(http: httpx.Client, url: str) -> dict[str, Any]:
     """What the gateway says of itself. Raises SignInError when it is not the one that was asked."""
-    try:
-        answer = http.get(logins.one_spelling(url) + _METADATA)
-    except (httpx.HTTPError, ValueError, OSError) as lost:
-        raise SignInError(f"{url} does not answer ({type(lost).__name__})") from lost
+    answer = oauth.ask(http, "GET", logins.one_spelling(url) + _METADATA)
     try:
         found = answer.json() if answer.status_code == 200 else None
     except (ValueError, RecursionError):
