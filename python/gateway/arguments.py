@@ -100,7 +100,7 @@ def show(items: list[dict[str, Any]], as_json: bool) -> None:
         if number:
             OUT.print()
         for key, value in item.items():
-            OUT.print(Text(f"{key}: ", style="bold") + cell(value), soft_wrap=True)
+            OUT.print(Text(f"{shown(key)}: ", style="bold") + cell(value), soft_wrap=True)
 
 
 def cell(value: Any) -> Text:

@@ -132,7 +132,7 @@ def test_proofs_carry_the_issuer_s_nonce_and_are_made_anew() -> None:
     asked = (400, {"error": "use_dpop_nonce"}, {"DPoP-Nonce": "n1"})
     bound = {**TOKEN, "token_type": "DPoP"}
     played = Played(asked, (200, bound))
-    assert played.issuer().client_credentials(Client("cli", "s", key)).token == "the-token"
+    assert played.issuer().client_credentials(Client("cli", "s3cr3t", key)).token == "the-token"
     found = []
     for _, headers in played.asked:
         public = ECKey.import_key(jws.extract_compact(headers["DPoP"].encode()).headers()["jwk"])
@@ -144,7 +144,7 @@ def test_proofs_carry_the_issuer_s_nonce_and_are_made_anew() -> None:
     assert found[0]["jti"] != found[1]["jti"]
     assert {(one["htm"], one["htu"]) for one in found} == {("POST", f"{ISSUER}/token")}
     with pytest.raises(OAuthError, match="use_dpop_nonce"):
-        Played(asked, asked).issuer().client_credentials(Client("cli", "s", key))
+        Played(asked, asked).issuer().client_credentials(Client("cli", "s3cr3t", key))
 
 
 @pytest.mark.parametrize(
