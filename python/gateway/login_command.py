@@ -17,7 +17,7 @@ from rich.text import Text
 
 from gateway import logins, oauth
 from gateway.arguments import DEFAULT_URL, ERR, OUT, Url
-from gateway.client import Bearer, Client, check_token
+from gateway.client import Bearer, Client
 from gateway.logins import Login
 from gateway.oauth import Issued, Issuer, SignInError, shown
 from gateway.proof_key import ProofKey
@@ -69,7 +69,7 @@ def login(
         url=logins.one_spelling(url),
         issuer=at.issuer,
         client_id=client_id,
-        token=_whole(issued),
+        token=issued.token,
         expires_at=issued.expires_at,
         refresh_token=issued.refresh_token,
         secret=place,
@@ -145,13 +145,6 @@ def _only_issuer(found: dict[str, Any]) -> str:
         listed = ", ".join(shown(one) for one in known) or "none"
         raise SignInError(f"say which issuer with --issuer; the gateway names: {listed}")
     return known[0]
-
-
-def _whole(issued: Issued) -> str:
-    try:
-        return check_token(issued.token)
-    except ValueError:
-        raise SignInError("the issuer gave a token that no header can carry") from None
 
 
 def _place(value: str) -> str:

@@ -213,10 +213,13 @@ class Issuer:
                 f"the issuer gave a token of type {shown(kind)}, not {wanted}"
                 + ("; it does not bind tokens to keys" if wanted == "dpop" else "")
             )
+        token = _text(given, "access_token")
+        if not token.isascii() or " " in token:
+            raise SignInError("the issuer gave a token that no header can carry")
         life = _seconds(given, "expires_in", 0)
         again = given.get("refresh_token")
         return Issued(
-            token=_text(given, "access_token"),
+            token=token,
             expires_at=time.time() + life if life else None,
             refresh_token=again if isinstance(again, str) and again else None,
         )

@@ -119,6 +119,22 @@ def test_a_refusal_that_is_no_problem_document_is_still_a_refusal(listener: sock
     assert (refused.value.status, refused.value.detail) == (502, "oops")
 
 
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_token_for_this_machine_goes_by_no_proxy(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for one in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(one, raising=False)
+    monkeypatch.setenv(name, "http://127.0.0.1:1")
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    with answering(listener, head) as client:
+        try:
+            assert client.get("/v1/whoami") == {}
+        finally:  # else its server would wait for somebody for ever
+            with socket.create_connection(listener.getsockname()) as somebody:
+                somebody.sendall(b"\r\n\r\n")
+
+
 def test_a_refusal_that_repeats_the_token_does_not_tell_it(listener: socket.socket) -> None:
     body = json.dumps({"code": "c", "detail": ["Bearer token!"], "hint": "not token"}).encode()
     head = b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n" % len(body)

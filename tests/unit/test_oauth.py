@@ -157,6 +157,8 @@ def test_proofs_carry_the_issuer_s_nonce_and_are_made_anew() -> None:
         ((200, {**TOKEN, "expires_in": "60"}), "expires_in is no number"),
         ((200, {**TOKEN, "expires_in": True}), "expires_in is no number"),
         ((200, {**TOKEN, "token_type": "mac"}), "type mac, not bearer"),
+        ((200, {**TOKEN, "access_token": "a b"}), "no header can carry"),
+        ((200, {**TOKEN, "access_token": "tök"}), "no header can carry"),
         ((302, {}), "HTTP 302"),
         ((401, {"error": "invalid_client", "error_description": "\x1b[2K"}), "invalid_client"),
     ],
