@@ -52,6 +52,8 @@ def login(
     """Sign in, as a person at a terminal (device flow) or as a program; other commands use it."""
     if client_credentials and client_secret is None:
         raise typer.BadParameter("--client-credentials needs --client-secret env:NAME or file:PATH")
+    if client_secret is not None and issuer is None:
+        raise typer.BadParameter("--client-secret needs --issuer: no gateway says who is told it")
     place = None if client_secret is None else _place(client_secret)
     oauth.check_endpoint(url, "--url")
     with oauth.open_http() as http:

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from gateway import logins
+from gateway import cli, logins, oauth
 from gateway.logins import Login
 from gateway.oauth import SignInError
 
@@ -119,3 +120,18 @@ def test_what_cannot_be_written_is_said(home: Path, tmp_path: Path) -> None:
     (tmp_path / "maskgate").touch()
     with pytest.raises(SignInError):
         logins.save(LOGIN)
+
+
+def test_a_secret_goes_to_an_issuer_that_the_caller_names(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a gateway would get it, by naming an issuer of its own."""
+
+    def asked(*_: object, **__: object) -> None:
+        raise SignInError("somebody was asked")
+
+    monkeypatch.setattr(oauth, "ask", asked)
+    given = ["login", "--url", URL, "--client-credentials", "--client-secret", "env:PATH"]
+    refused = CliRunner().invoke(cli.app, given)
+    assert refused.exit_code == 2
+    assert not isinstance(refused.exception, SignInError)
