@@ -16,6 +16,7 @@ from rich.text import Text
 
 from gateway import logins
 from gateway.client import Bearer, check_token, check_url
+from gateway.oauth import shown
 
 OUT = Console()
 ERR = Console(stderr=True)
@@ -99,13 +100,16 @@ def show(items: list[dict[str, Any]], as_json: bool) -> None:
         if number:
             OUT.print()
         for key, value in item.items():
-            OUT.print(Text(f"{key}: ", style="bold") + cell(value), soft_wrap=True)
+            OUT.print(Text(f"{shown(key)}: ", style="bold") + cell(value), soft_wrap=True)
 
 
 def cell(value: Any) -> Text:
-    """Text, never markup: `[REDACTED]` is no tag, and a value may try to be one."""
+    """Text, never markup: `[REDACTED]` is no tag, and a value may try to be one. Nor does it
+    command the terminal, or draw a line of its own: others have worded it."""
     if value is None or value == []:
         return Text("–")
     if isinstance(value, list) and not any(isinstance(one, dict | list) for one in value):
-        return Text(", ".join(str(one) for one in value))
-    return Text(json.dumps(value) if isinstance(value, dict | list) else str(value))
+        told = ", ".join(str(one) for one in value)
+    else:
+        told = json.dumps(value) if isinstance(value, dict | list) else str(value)
+    return Text(shown(told, len(told)))

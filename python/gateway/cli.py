@@ -35,7 +35,7 @@ from gateway.arguments import (
 )
 from gateway.client import Client, ClientError, RefusedError
 from gateway.errors import ConfigurationError, MaskgateError
-from gateway.oauth import SignInError
+from gateway.oauth import SignInError, shown
 
 app = typer.Typer(
     help="A gateway between AI agents and a PostgreSQL that holds PHI: "
@@ -297,7 +297,8 @@ def main() -> None:
 
 
 def _failed(sentence: str, code: int, hint: str | None = None) -> int:
-    ERR.print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
-    if hint:
-        ERR.print(hint, highlight=False, markup=False, soft_wrap=True)
+    for text, style in ((sentence, "red"), (hint, None)):
+        if text:  # a gateway's own words, perhaps: they command no terminal
+            told = "\n".join(shown(line, 4000) for line in text.split("\n"))
+            ERR.print(told, style=style, highlight=False, markup=False, soft_wrap=True)
     return code

@@ -18,6 +18,7 @@ import httpx
 import pyarrow as pa
 
 from gateway.proof_key import ProofKey
+from gateway.values import is_loopback
 
 #: What the last eight bytes of a complete Arrow stream are (continuation marker, length zero):
 #: pyarrow alone takes a cut stream for a complete one.
@@ -101,7 +102,16 @@ class Client:
             headers, auth = {"Authorization": f"Bearer {self.bearer}"}, None
         else:
             headers, auth = {}, _Possession(self.bearer, given.key)
-        self._http = httpx.Client(base_url=url, headers=headers, auth=auth, timeout=_TIMEOUT)
+        host = httpx.URL(url).host
+        # What is for this machine goes by no proxy: it would read the token.
+        direct = f"all://{f'[{host}]' if ':' in host else host}"
+        self._http = httpx.Client(
+            base_url=url,
+            headers=headers,
+            auth=auth,
+            timeout=_TIMEOUT,
+            mounts={direct: httpx.HTTPTransport()} if is_loopback(host) else None,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -235,7 +245,12 @@ class Client:
             problem = answer.json()
         except ValueError:
             problem = {"detail": answer.text[:200]}
-        raise RefusedError(answer.status_code, problem if isinstance(problem, dict) else {})
+        told = {
+            name: str(value).replace(self.bearer, "…")  # no message repeats a token
+            for name, value in (problem.items() if isinstance(problem, dict) else ())
+            if value is not None
+        }
+        raise RefusedError(answer.status_code, told)
 
 
 class _Body(io.RawIOBase):

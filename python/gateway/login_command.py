@@ -17,7 +17,7 @@ from rich.text import Text
 
 from gateway import logins, oauth
 from gateway.arguments import DEFAULT_URL, ERR, OUT, Url
-from gateway.client import Bearer, Client, check_token
+from gateway.client import Bearer, Client
 from gateway.logins import Login
 from gateway.oauth import Issued, Issuer, SignInError, shown
 from gateway.proof_key import ProofKey
@@ -52,6 +52,8 @@ def login(
     """Sign in, as a person at a terminal (device flow) or as a program; other commands use it."""
     if client_credentials and client_secret is None:
         raise typer.BadParameter("--client-credentials needs --client-secret env:NAME or file:PATH")
+    if client_secret is not None and issuer is None:
+        raise typer.BadParameter("--client-secret needs --issuer: no gateway says who is told it")
     place = None if client_secret is None else _place(client_secret)
     oauth.check_endpoint(url, "--url")
     with oauth.open_http() as http:
@@ -69,7 +71,7 @@ def login(
         url=logins.one_spelling(url),
         issuer=at.issuer,
         client_id=client_id,
-        token=_whole(issued),
+        token=issued.token,
         expires_at=issued.expires_at,
         refresh_token=issued.refresh_token,
         secret=place,
@@ -79,10 +81,13 @@ def login(
     )
     with Client(url, Bearer(issued.token, asked.key)) as client:
         who = client.get("/v1/whoami")
+    if not isinstance(who, dict) or not isinstance(who.get("identity"), str):
+        raise SignInError(f"{url} does not say whose the token is; is it a gateway?")
+    name = shown(who["identity"], 1000)
     path = logins.save(kept)
     until = "" if kept.expires_at is None else f" until {_clock(kept.expires_at)}"
     again = ", renewed by itself" if kept.refresh_token or client_credentials else ""
-    OUT.print(Text(f"signed in at {kept.url} as {who['identity']}{until}{again}"), soft_wrap=True)
+    OUT.print(Text(f"signed in at {kept.url} as {name}{until}{again}"), soft_wrap=True)
     ERR.print(Text(f"kept in {path}"), soft_wrap=True)
 
 
@@ -107,19 +112,18 @@ def logout(url: Url = DEFAULT_URL) -> None:
 
 def _by_device(issuer: Issuer, client: oauth.Client) -> Issued:
     ask = issuer.start_device(client)
-    ERR.print(Text(f"Open {ask.verification_uri} and enter the code {ask.user_code}"))
+    ERR.print(
+        Text(f"Open {ask.verification_uri} and enter the code {ask.user_code}"), soft_wrap=True
+    )
     if ask.complete_uri is not None:
-        ERR.print(Text(f"or open {shown(ask.complete_uri, 1000)}"), soft_wrap=True)
+        ERR.print(Text(f"or open {ask.complete_uri}"), soft_wrap=True)
     ERR.print(Text(f"waiting, for {ask.life / 60:.0f} minutes at most …"))
     return issuer.finish_device(ask, client)
 
 
 def _metadata(http: httpx.Client, url: str) -> dict[str, Any]:
     """What the gateway says of itself. Raises SignInError when it is not the one that was asked."""
-    try:
-        answer = http.get(logins.one_spelling(url) + _METADATA)
-    except (httpx.HTTPError, ValueError, OSError) as lost:
-        raise SignInError(f"{url} does not answer ({type(lost).__name__})") from lost
+    answer = oauth.ask(http, "GET", logins.one_spelling(url) + _METADATA)
     try:
         found = answer.json() if answer.status_code == 200 else None
     except (ValueError, RecursionError):
@@ -143,13 +147,6 @@ def _only_issuer(found: dict[str, Any]) -> str:
         listed = ", ".join(shown(one) for one in known) or "none"
         raise SignInError(f"say which issuer with --issuer; the gateway names: {listed}")
     return known[0]
-
-
-def _whole(issued: Issued) -> str:
-    try:
-        return check_token(issued.token)
-    except ValueError:
-        raise SignInError("the issuer gave a token that no header can carry") from None
 
 
 def _place(value: str) -> str:

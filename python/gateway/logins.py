@@ -82,7 +82,7 @@ def current(url: str) -> Bearer:
         if login.expires_at is None or soon < login.expires_at:
             return login.bearer
         login = _renewed(login)
-        save(login)
+        _write(login)
     return login.bearer
 
 
@@ -104,11 +104,16 @@ def load(url: str) -> Login | None:
     """The sign-in at this gateway, if there is one. Raises SignInError for a file not to trust."""
     path = _path(url)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        # Without O_NONBLOCK a pipe of that name would be waited for.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags)
     except FileNotFoundError:
         return None
     except OSError as wrong:
         raise SignInError(f"{path}: cannot be read: {wrong.strerror}") from wrong
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise SignInError(f"{path}: cannot be read: it is no file")
     with os.fdopen(descriptor, encoding="utf-8") as file:
         found = os.fstat(file.fileno())
         if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
@@ -124,9 +129,14 @@ def load(url: str) -> Login | None:
 
 
 def save(login: Login) -> Path:
-    """Keep it, mode 0600 from its first byte; whole or not at all."""
+    """Keep it, mode 0600 from its first byte; whole or not at all, and after a command that is
+    about to renew an older one."""
+    with _locked(login.url):
+        return _write(login)
+
+
+def _write(login: Login) -> Path:
     path = _path(login.url)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".login-")  # mode 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -175,19 +185,33 @@ def one_spelling(url: str) -> str:
 
 
 def _path(url: str) -> Path:
+    """Where the sign-in stands. Raises SignInError where others could put one, or take it away."""
     base = os.environ.get("XDG_CONFIG_HOME", "")
     home = Path(base) if base and Path(base).is_absolute() else Path.home() / ".config"
-    return home / "maskgate" / "logins" / f"{quote(one_spelling(url), safe='')}.json"
+    folder = home / "maskgate" / "logins"
+    for one in (folder.parent, folder):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found = one.stat()
+            if found.st_uid != os.getuid() or found.st_mode & 0o022:
+                raise SignInError(f"{one}: others may write there; move it away, or chmod 700")
+    return folder / f"{quote(one_spelling(url), safe='')}.json"
 
 
 @contextmanager
 def _locked(url: str) -> Iterator[None]:
     """One command at a time renews: a refresh token that is used twice ends the sign-in."""
     path = _path(url)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        for folder in (path.parent.parent, path.parent):  # a parent made on the way has any mode
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(path.with_suffix(".lock"), flags, 0o600)
+    except OSError as wrong:
+        raise SignInError(f"{path.parent}: cannot be written: {wrong.strerror}") from wrong
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    except OSError as wrong:
+        raise SignInError(f"{path.parent}: cannot be written: {wrong.strerror}") from wrong
     finally:
         os.close(descriptor)

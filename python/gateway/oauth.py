@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import queue
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +28,9 @@ DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 INTERVAL_S = 5  # between two polls, where the issuer names none (RFC 8628, 3.2 and 3.5)
 SLOWER_S = 5
 MOST_LIFE_S = 3600.0  # of a device code, whatever the issuer says
-_MOST_BYTES = 256 * 1024
+MOST_SHOWN = 1000  # characters of an address or a code
+MOST_BYTES = 256 * 1024  # of one answer, …
+WHOLE_S = 30.0  # … which is whole within this, however slowly it drips
 
 
 class SignInError(Exception):
@@ -43,6 +47,8 @@ class OAuthError(SignInError):
         self.code = code
 
 
+#: The fields of a request that nobody else may read.
+_SECRETS = ("client_secret", "code_verifier", "device_code", "refresh_token", "token")
 _MEANING = {
     "access_denied": " (somebody said no)",
     "expired_token": " (the code was not used in time; start again)",
@@ -135,10 +141,17 @@ class Issuer:
         uri = _text(given, "verification_uri")
         check_endpoint(uri, "verification_uri")
         complete = given.get("verification_uri_complete")
+        if complete is not None:
+            complete = check_endpoint(
+                _text(given, "verification_uri_complete"), "verification_uri_complete"
+            )
+        code = _text(given, "user_code")
+        if max(len(code), len(uri), len(complete or "")) > MOST_SHOWN:
+            raise SignInError("the issuer's user_code or verification_uri is no short text")
         return Ask(
             verification_uri=uri,
-            complete_uri=complete if isinstance(complete, str) else None,
-            user_code=_text(given, "user_code"),
+            complete_uri=complete,
+            user_code=code,
             device_code=_text(given, "device_code"),
             verifier=verifier,
             interval=max(1.0, _seconds(given, "interval", INTERVAL_S)),
@@ -164,7 +177,7 @@ class Issuer:
                     interval += SLOWER_S
                 elif refusal.code != "authorization_pending":
                     raise
-            except _UnreachableError:
+            except UnreachableError:
                 interval *= 2  # section 3.5
         raise OAuthError("expired_token", "")
 
@@ -200,10 +213,13 @@ class Issuer:
                 f"the issuer gave a token of type {shown(kind)}, not {wanted}"
                 + ("; it does not bind tokens to keys" if wanted == "dpop" else "")
             )
+        token = _text(given, "access_token")
+        if not token.isascii() or " " in token:
+            raise SignInError("the issuer gave a token that no header can carry")
         life = _seconds(given, "expires_in", 0)
         again = given.get("refresh_token")
         return Issued(
-            token=_text(given, "access_token"),
+            token=token,
             expires_at=time.time() + life if life else None,
             refresh_token=again if isinstance(again, str) and again else None,
         )
@@ -225,16 +241,11 @@ class Issuer:
             form, headers = self._authenticated(form, client)
             if proof and client.key is not None:
                 headers["DPoP"] = client.key.proof("POST", url, nonce=self._nonce)
-            try:
-                answer = self._http.post(url, data=form, headers=headers)
-            except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as lost:
-                raise _UnreachableError(
-                    f"{shown(url)} does not answer ({type(lost).__name__})"
-                ) from lost
+            answer = ask(self._http, "POST", url, data=form, headers=headers)
             self._nonce = answer.headers.get("DPoP-Nonce", self._nonce)
             if answer.is_success:
                 return {} if empty else _document(answer, url)
-            refusal = _refusal(answer, url)
+            refusal = _refusal(answer, url, _told(form, headers, client))
             if refusal.code != "use_dpop_nonce" or last:
                 break
         raise refusal
@@ -255,8 +266,8 @@ class Issuer:
         return {name: value for name, value in form.items() if name != "client_id"}, headers
 
 
-class _UnreachableError(SignInError):
-    """Nobody answered."""
+class UnreachableError(SignInError):
+    """Nobody answered, or not to the end."""
 
 
 def open_http() -> httpx.Client:
@@ -270,9 +281,10 @@ def check_endpoint(url: str, what: str) -> str:
     """https, or http on this machine. Raises SignInError."""
     try:
         parts = urlsplit(url)
-        host = parts.hostname
+        host = None if "@" in parts.netloc or "\\" in url else parts.hostname
     except ValueError:
         host = None
+    # What stands before an @ is who asks, and looks like who is asked.
     if not host or not url.isascii() or not url.isprintable() or " " in url:
         raise SignInError(f"{what}: {shown(url)} is no address")
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
@@ -282,20 +294,62 @@ def check_endpoint(url: str, what: str) -> str:
 
 def shown(text: str, limit: int = 200) -> str:
     """Somebody else's text as one line of a terminal."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text[:limit])
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode()
+        for sign in text[:limit]
+    )
+
+
+def ask(http: httpx.Client, method: str, url: str, **more: Any) -> httpx.Response:
+    """One whole answer of somebody who may not mean well. Raises UnreachableError."""
+    more["headers"] = {"accept-encoding": "identity", **more.get("headers", {})}
+    done: queue.SimpleQueue[httpx.Response | Exception] = queue.SimpleQueue()
+
+    def read() -> None:
+        try:
+            with http.stream(method, url, **more) as answer:
+                if answer.headers.get("content-encoding", "identity") != "identity":
+                    raise _CompressedError("nobody asked for that, and what it unfolds to is large")
+                body = bytearray()
+                for piece in answer.iter_bytes():
+                    body += piece
+                    if len(body) > MOST_BYTES:
+                        raise _TooLargeError(f"more than {MOST_BYTES} bytes")
+            done.put(
+                httpx.Response(answer.status_code, headers=answer.headers, content=bytes(body))
+            )
+        except Exception as lost:
+            done.put(lost)
+
+    # The timeouts of a client are of each piece; a thread is what can be left alone.
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        found = done.get(timeout=WHOLE_S)
+    except queue.Empty:
+        raise UnreachableError(f"{shown(url)} does not end its answer") from None
+    if isinstance(found, httpx.HTTPError | httpx.InvalidURL | ValueError | OSError):
+        raise UnreachableError(f"{shown(url)} does not answer ({type(found).__name__})") from found
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+class _CompressedError(ValueError):
+    """An answer whose size its bytes do not say."""
+
+
+class _TooLargeError(ValueError):
+    """An answer without end."""
 
 
 def _fetched(http: httpx.Client, url: str) -> dict[str, Any] | None:
-    try:
-        answer = http.get(url, headers={"accept": "application/json"})
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as lost:
-        raise _UnreachableError(f"{shown(url)} does not answer ({type(lost).__name__})") from lost
+    answer = ask(http, "GET", url, headers={"accept": "application/json"})
     return _document(answer, url) if answer.status_code == 200 else None
 
 
 def _document(answer: httpx.Response, url: str) -> dict[str, Any]:
     try:
-        found = answer.json() if len(answer.content) <= _MOST_BYTES else None
+        found = answer.json()
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
@@ -303,15 +357,28 @@ def _document(answer: httpx.Response, url: str) -> dict[str, Any]:
     return found
 
 
-def _refusal(answer: httpx.Response, url: str) -> OAuthError:
+def _refusal(answer: httpx.Response, url: str, told: list[str]) -> OAuthError:
+    status = f"HTTP {answer.status_code}"
     try:
         found = _document(answer, url)
     except SignInError:
-        return OAuthError(f"HTTP {answer.status_code}", "")
-    return OAuthError(
-        str(found.get("error", f"HTTP {answer.status_code}")),
-        str(found.get("error_description", "")),
-    )
+        return OAuthError(status, "")
+
+    code, description = f"{found.get('error', status)}", f"{found.get('error_description', '')}"
+    for secret in told:
+        code, description = code.replace(secret, "…"), description.replace(secret, "…")
+    refusal = OAuthError(code, description)
+    refusal.code = f"{found.get('error', status)}"  # which is compared, not shown
+    return refusal
+
+
+def _told(form: Mapping[str, str], headers: Mapping[str, str], client: Client) -> list[str]:
+    """What this request holds that no message may repeat, though the issuer does."""
+    secrets_of_it = [form[name] for name in _SECRETS if name in form]
+    if client.secret is not None:
+        basic = headers.get("authorization", "").partition(" ")[2]
+        secrets_of_it += [client.secret, quote_plus(client.secret), basic]
+    return [one for one in secrets_of_it if one]
 
 
 def _text(document: Mapping[str, Any], member: str) -> str:

@@ -86,7 +86,11 @@ def by_device(world: World, answer: str, *options: str) -> tuple[int, str, str]:
 
 def as_program(world: World, *options: str) -> tuple[int, str, str]:
     given = ("--client-id", AGENT, "--client-credentials", "--client-secret", "env:SECRET")
-    return run("login", "--url", world.url, *given, *options, SECRET=secret_of(world, AGENT))
+    return run("login", *at(world), *given, *options, SECRET=secret_of(world, AGENT))
+
+
+def at(world: World) -> tuple[str, ...]:
+    return "--url", world.url, "--issuer", str(world.issuer.ready["issuer"])
 
 
 def kept(home: Path) -> Path:
@@ -202,11 +206,11 @@ def test_a_program_signs_in(here: World, home: Path) -> None:
     given = {"SECRET": secret_of(here, AGENT)}
     code, out, _ = run("whoami", "--url", here.url, "--json", **given)
     assert (code, json.loads(out)[0]["subject"]) == (0, AGENT)
-    code, _, err = run("login", "--url", here.url, "--client-credentials", "--client-secret", "s3")
+    code, _, err = run("login", *at(here), "--client-credentials", "--client-secret", "s3")
     assert (code, "never written out" in err) == (1, True)
     given = {"SECRET": "wrong"}
     code, _, err = run(
-        "login", "--url", here.url, "--client-id", AGENT, "--client-credentials",
+        "login", *at(here), "--client-id", AGENT, "--client-credentials",
         "--client-secret", "env:SECRET", **given,
     )  # fmt: skip
     assert (code, "invalid_client" in err) == (1, True)

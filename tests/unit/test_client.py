@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from gateway import arguments, cli
 from gateway.client import Answer, BrokenStreamError, Client, RefusedError, UnreachableError
 
 TABLE = pa.table({"n": list(range(1000))})
@@ -116,6 +117,46 @@ def test_a_refusal_that_is_no_problem_document_is_still_a_refusal(listener: sock
     with pytest.raises(RefusedError) as refused:
         ask(listener, b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 4\r\n\r\noops")
     assert (refused.value.status, refused.value.detail) == (502, "oops")
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_a_token_for_this_machine_goes_by_no_proxy(
+    listener: socket.socket, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for one in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(one, raising=False)
+    monkeypatch.setenv(name, "http://127.0.0.1:1")
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+    with answering(listener, head) as client:
+        try:
+            assert client.get("/v1/whoami") == {}
+        finally:  # else its server would wait for somebody for ever
+            with socket.create_connection(listener.getsockname()) as somebody:
+                somebody.sendall(b"\r\n\r\n")
+
+
+def test_a_refusal_that_repeats_the_token_does_not_tell_it(listener: socket.socket) -> None:
+    body = json.dumps({"code": "c", "detail": ["Bearer token!"], "hint": "not token"}).encode()
+    head = b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with (
+        answering(listener, head + body) as client,
+        pytest.raises(RefusedError) as refused,
+    ):
+        client.get("/v1/whoami")
+    assert (refused.value.detail, refused.value.hint) == ("['Bearer …!']", "not …")
+
+
+@pytest.mark.parametrize(
+    "value", ["\x1b[2J", "a\nstate: active", "\u202etxt", ["\x07"], {"a\x1b": "\x9b1m"}, "\ud800"]
+)
+def test_what_others_worded_commands_no_terminal(
+    value: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments.show([{"purpose\x1b": value}], as_json=False)
+    told = capsys.readouterr().out
+    assert told.removesuffix("\n").isprintable()
+    assert cli._failed(f"no: {value}", 1, str(value)) == 1
+    assert all(line.isprintable() for line in capsys.readouterr().err.split("\n"))
 
 
 @pytest.mark.parametrize("token", ["", "tökén", "two words", "line\nbreak", "nul\x00", "\udcff"])

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import socketserver
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -127,7 +132,7 @@ def test_proofs_carry_the_issuer_s_nonce_and_are_made_anew() -> None:
     asked = (400, {"error": "use_dpop_nonce"}, {"DPoP-Nonce": "n1"})
     bound = {**TOKEN, "token_type": "DPoP"}
     played = Played(asked, (200, bound))
-    assert played.issuer().client_credentials(Client("cli", "s", key)).token == "the-token"
+    assert played.issuer().client_credentials(Client("cli", "s3cr3t", key)).token == "the-token"
     found = []
     for _, headers in played.asked:
         public = ECKey.import_key(jws.extract_compact(headers["DPoP"].encode()).headers()["jwk"])
@@ -139,7 +144,7 @@ def test_proofs_carry_the_issuer_s_nonce_and_are_made_anew() -> None:
     assert found[0]["jti"] != found[1]["jti"]
     assert {(one["htm"], one["htu"]) for one in found} == {("POST", f"{ISSUER}/token")}
     with pytest.raises(OAuthError, match="use_dpop_nonce"):
-        Played(asked, asked).issuer().client_credentials(Client("cli", "s", key))
+        Played(asked, asked).issuer().client_credentials(Client("cli", "s3cr3t", key))
 
 
 @pytest.mark.parametrize(
@@ -152,6 +157,8 @@ def test_proofs_carry_the_issuer_s_nonce_and_are_made_anew() -> None:
         ((200, {**TOKEN, "expires_in": "60"}), "expires_in is no number"),
         ((200, {**TOKEN, "expires_in": True}), "expires_in is no number"),
         ((200, {**TOKEN, "token_type": "mac"}), "type mac, not bearer"),
+        ((200, {**TOKEN, "access_token": "a b"}), "no header can carry"),
+        ((200, {**TOKEN, "access_token": "tök"}), "no header can carry"),
         ((302, {}), "HTTP 302"),
         ((401, {"error": "invalid_client", "error_description": "\x1b[2K"}), "invalid_client"),
     ],
@@ -161,6 +168,79 @@ def test_answers_that_are_no_token(answer: Answer, said: str) -> None:
         Played(answer).issuer().client_credentials(Client("cli", "s3cr3t"))
     assert str(failed.value).isprintable()
     assert "s3cr3t" not in str(failed.value)
+
+
+def test_a_refusal_that_repeats_its_request_tells_no_secret() -> None:
+    def echo(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json=DOCUMENT)
+        told = f"{request.content.decode()} {request.headers.get('authorization')} s3+/cret"
+        return httpx.Response(400, json={"error": f"no {told}", "error_description": told})
+
+    with httpx.Client(transport=httpx.MockTransport(echo)) as http:
+        issuer = Issuer.discover(http, ISSUER)
+        with pytest.raises(OAuthError, match="the issuer refused") as failed:
+            issuer.refresh("the-refresh-token", Client("cli", "s3+/cret"))
+    basic = httpx.BasicAuth("cli", "s3%2B%2Fcret")._auth_header.partition(" ")[2]
+    for secret in ("the-refresh-token", "s3+/cret", "s3%2B%2Fcret", basic):
+        assert secret not in str(failed.value)
+
+
+def endless(slow: bool, squeezed: bool) -> Iterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\n"
+    yield b"Content-Encoding: gzip\r\n\r\n" if squeezed else b"\r\n"
+    press = zlib.compressobj(9, zlib.DEFLATED, 31)
+    while True:
+        if slow:
+            time.sleep(0.05)
+        blanks = b" " * (1 if slow else 1 << 20)
+        yield press.compress(blanks) if squeezed else blanks
+
+
+@contextmanager
+def answering(slow: bool, squeezed: bool) -> Iterator[str]:
+    """The address of a server whose one answer has no end."""
+    stopped = threading.Event()
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65536)
+            with suppress(OSError):
+                for piece in endless(slow, squeezed):
+                    if stopped.is_set():
+                        return
+                    self.request.sendall(piece)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            stopped.set()
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("slow", "squeezed", "said"),
+    [
+        (False, False, "TooLarge"),
+        (True, False, "does not end its answer"),
+        (False, True, "Compressed"),
+    ],
+)
+def test_an_answer_without_end_ends(
+    slow: bool, squeezed: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oauth, "WHOLE_S", 0.5 if slow else 60)
+    with (
+        answering(slow, squeezed) as url,
+        oauth.open_http() as http,
+        pytest.raises(oauth.UnreachableError, match=said),
+    ):
+        Issuer.discover(http, url)
 
 
 def test_a_bearer_token_is_not_what_was_asked_for() -> None:
@@ -190,6 +270,12 @@ def test_issuers_that_are_not_believed(changes: dict[str, Any], said: str) -> No
         lambda device: device.update(user_code="AB\x1b[2K"),
         lambda device: device.update(verification_uri="http://idp.example.org/x"),
         lambda device: device.update(verification_uri="javascript:alert(1)"),
+        lambda device: device.update(verification_uri="https://idp.example.org@evil.example/x"),
+        lambda device: device.update(verification_uri="https://evil.example\\@idp.example.org/x"),
+        lambda device: device.update(verification_uri_complete="javascript:alert(1)"),
+        lambda device: device.update(verification_uri_complete=f"{ISSUER}/\u202e"),
+        lambda device: device.update(verification_uri_complete=5),
+        lambda device: device.update(user_code="A" * 1001),
         lambda device: device.update(interval="2"),
         lambda device: device.update(expires_in=-1),
     ],
