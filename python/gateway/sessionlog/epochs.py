@@ -94,9 +94,9 @@ class Certificate:
 def in_force(tiles: Tiles, size: int) -> tuple[int, ...]:
     """The leaves that say which epoch signs a checkpoint of this size: certificate, and the last.
 
-    None where the ledger had no epochs yet.
+    None where the ledger had no epochs yet. Raises LedgerError.
     """
-    leaf = json.loads(tiles.leaf(size - 1))
+    leaf = _checked(tiles, size - 1, tiles.leaf(size - 1))
     return (leaf["certificate"], size - 1) if leaf["type"] == "checkpoint" else ()
 
 
