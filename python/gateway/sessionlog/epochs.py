@@ -77,6 +77,8 @@ class Certificate:
             if (leaf["type"], start, leaf["previous"]) != ("epoch", index + 1, number - 1):
                 raise NoteError("it is for another place, or its number is not the next")
             key = VerifierKey.parse(leaf["key"], EPOCH)
+            if key.name != log.name:
+                raise NoteError("its key has another name than the log")
             message = certified(log.name, leaf["key"], leaf["ts"], number, start, first)
             log.verify(message, decode64(leaf["signature"]))
             return cls(index, number, first, key, leaf["ts"])
