@@ -279,7 +279,8 @@ def _print_rows(names: list[str], rows: list[tuple[Any, ...]]) -> None:
 
 
 def main() -> None:
-    """Entry point: turns our own errors into a sentence and an exit code."""
+    """Entry point: turns our own errors, and files that cannot be read, into a sentence and an
+    exit code."""
     try:
         "".join(sys.argv).encode()
     except UnicodeEncodeError:
@@ -294,6 +295,10 @@ def main() -> None:
         sys.exit(_failed(error.detail, 1, error.hint))
     except (ClientError, SignInError) as error:
         sys.exit(_failed(str(error), 1))
+    except OSError as error:
+        if error.filename is None:  # a pipe that nobody reads, or a fault of ours
+            raise
+        sys.exit(_failed(f"{error.filename}: {error.strerror}", 2))
 
 
 def _failed(sentence: str, code: int, hint: str | None = None) -> int:

@@ -214,12 +214,14 @@ def list_timestamps(
 def _last_leaf(directory: Path, session: str) -> int:
     """The index of the leaf that ended a session. Raises ConfigurationError where none has."""
     parse_id(session)
+    path = directory / "sessions" / f"{session}.json"
     try:
-        about = json.loads((directory / "sessions" / f"{session}.json").read_bytes())
+        leaves = json.loads(path.read_bytes())["leaves"]
+        return int(leaves["close"] if "close" in leaves else leaves["recovery"])
     except FileNotFoundError:
         raise ConfigurationError(f"session {session} has not ended, or is not here") from None
-    leaves: dict[str, int] = about["leaves"]
-    return leaves["close"] if "close" in leaves else leaves["recovery"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ConfigurationError(f"{path}: does not say where its session ended") from None
 
 
 def _stamps_told(stamps: list[timestamps.Stamp], wrong: list[str], as_json: bool) -> None:

@@ -207,6 +207,16 @@ def numbered(epoch: EpochKey, by: int) -> EpochKey:
     return EpochKey(ORIGIN, epoch.private.private_bytes_raw(), epoch.number + by)
 
 
+ELSEWHERE = EpochKey("log.example.org/other", b"\5" * 32, 0)
+
+
+def named_otherwise(both: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The key that signs is the certified one, under the name of another log."""
+    ELSEWHERE.number = both[0]["number"]
+    stated = both[0] | {"key": ELSEWHERE.vkey}
+    return [certificate(SIGNER.private, ORIGIN, stated), both[1]]
+
+
 def another(epoch: EpochKey) -> EpochKey:
     """An epoch of the same number by another key."""
     return EpochKey(ORIGIN, b"\7" * 32, epoch.number)
@@ -235,6 +245,7 @@ EPOCHS: dict[str, dict[str, Touch]] = {
         "epochs": lambda x: [x[0], x[1] | {"certificate": x[1]["certificate"] + 1}]
     },
     "another-key-than-the-certified": {"epoch key": another},
+    "a-key-of-another-name": {"epochs": named_otherwise, "epoch key": lambda _: ELSEWHERE},
     "no-certificate": {"epochs": lambda x: x[1:]},
     "not-named-by-the-last-leaf": {"epochs": lambda x: x[:1]},
     "neither": {"epochs": lambda x: []},

@@ -579,13 +579,13 @@ def check_epoch(signed: Checkpoint, key: Key, found: Found, engine: Engine) -> s
         fits(found[kind][1], kind, f"{kind} leaf")
     (place, leaf), (last, named) = found["epoch"], found["checkpoint"]
     number, where = leaf["number"], f"epoch {leaf['number']}"
-    stated = last, named["epoch"], named["certificate"], leaf["from"], leaf["previous"]
-    expected = signed.size - 1, number, place, place + 1, number - 1
-    same(f"{where}: last leaf, what it names, first size, epoch before", stated, expected)
+    own = Key(leaf["key"], f"{where}, key", EPOCH)
+    stated = last, named["epoch"], named["certificate"], leaf["from"], leaf["previous"], own.name
+    expected = signed.size - 1, number, place, place + 1, number - 1, key.name
+    same(f"{where}: last leaf, what it names, first size, epoch before, key", stated, expected)
     counts = struct.pack(">QQQQ", number, number - 1, place + 1, leaf["first"])
     certified = CERTIFICATE_PREFIX + lp(key.name, leaf["key"], leaf["ts"]) + counts
     key.verify(certified, decode64(leaf["signature"], where), f"{where}, certificate", engine)
-    own = Key(leaf["key"], f"{where}, key", EPOCH)
     message = EPOCH_PREFIX + struct.pack(">Q", number) + signed.text
     own.verify(message, signed.signatures.get((own.name, own.id), b""), where, engine)
     return f"; signed in epoch {number}, certified at leaf {place}"

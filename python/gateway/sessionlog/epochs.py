@@ -77,6 +77,8 @@ class Certificate:
             if (leaf["type"], start, leaf["previous"]) != ("epoch", index + 1, number - 1):
                 raise NoteError("it is for another place, or its number is not the next")
             key = VerifierKey.parse(leaf["key"], EPOCH)
+            if key.name != log.name:
+                raise NoteError("its key has another name than the log")
             message = certified(log.name, leaf["key"], leaf["ts"], number, start, first)
             log.verify(message, decode64(leaf["signature"]))
             return cls(index, number, first, key, leaf["ts"])
@@ -94,9 +96,9 @@ class Certificate:
 def in_force(tiles: Tiles, size: int) -> tuple[int, ...]:
     """The leaves that say which epoch signs a checkpoint of this size: certificate, and the last.
 
-    None where the ledger had no epochs yet.
+    None where the ledger had no epochs yet. Raises LedgerError.
     """
-    leaf = json.loads(tiles.leaf(size - 1))
+    leaf = _checked(tiles, size - 1, tiles.leaf(size - 1))
     return (leaf["certificate"], size - 1) if leaf["type"] == "checkpoint" else ()
 
 

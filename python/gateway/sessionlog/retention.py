@@ -56,7 +56,7 @@ def ended_before(store: SessionStore, tiles: Tiles, before: str) -> list[Ended]:
         return _ended_before(store, tiles, before)
     except LedgerError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as reason:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as reason:
         raise LedgerError(f"{store.directory}: {type(reason).__name__}: {reason}") from reason
 
 

@@ -310,7 +310,11 @@ class _Sessions:
                     found.wrong.append(f"{path.name} is missing, and no leaf says it was removed")
                 continue
             found.files += 1
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            try:
+                with path.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                found.wrong.append(f"{path.name} cannot be read: {error.strerror}")
+                continue
             if digest != leaf.get("sha256"):
                 found.wrong.append(f"{path.name} is not what its last leaf says")

@@ -87,6 +87,7 @@ impl Epoch {
         let signature = decode64(&string(stated, "signature")?).at("signature")?;
         key.check(&message, &signature).at("certificate")?;
         let own = Key::read(&text, Signs::Epoch).at("key")?;
+        same("name of the key", own.name.as_str(), key.name.as_str())?;
         let number = self.number.to_be_bytes();
         let message = [SIGNED, &number, checkpoint.text.as_bytes()].concat();
         let line = checkpoint.signature_of(&own);

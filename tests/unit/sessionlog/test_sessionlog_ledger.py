@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -286,3 +288,60 @@ async def test_pruning_beside_a_file_that_is_being_cut_and_over_damage(tmp_path:
     log = tmp_path / "log"
     with pytest.raises(LedgerError):
         retention.ended_before(SessionStore(log / "sessions"), Tiles(log / "ledger"), LATER)
+
+
+DAMAGED = ("ledger/checkpoint", "ledger/cosigned", "key", "sessions/{sid}.json", "ledger")
+
+
+@pytest.mark.parametrize("how", ["a folder", "noise", "gone"])
+@pytest.mark.parametrize("name", DAMAGED)
+async def test_no_command_falls_over_a_damaged_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, how: str
+) -> None:
+    """An exit code and a sentence, whatever lies there in the place of what was written."""
+    (sid,) = await boot(tmp_path / "log", 1)
+    (tmp_path / "maskgate.toml").write_text(CONFIG)
+    path = tmp_path / "log" / name.format(sid=sid)
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    if how == "a folder":
+        path.mkdir()
+    elif how != "gone":
+        path.write_bytes(b"\xff[")
+    monkeypatch.chdir(tmp_path)
+    for command in (
+        ["show"], ["verify"], ["prove", "1"], ["copies"], ["checkpoint"], ["prune", "--dry-run"],
+        ["timestamps", "--session", sid],
+    ):  # fmt: skip
+        monkeypatch.setattr(sys, "argv", ["maskgate", "ledger", *command])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code in (0, 1, 2), command
+
+
+async def test_a_session_that_cannot_be_read_is_one_of_what_does_not_add_up(tmp_path: Path) -> None:
+    sids = await boot(tmp_path, 3, close=False)
+    await boot(tmp_path, 1)
+    path = tmp_path / "sessions" / f"{sids[0]}.jsonl"
+    path.unlink()
+    path.mkdir()
+    assert [path.name in wrong for wrong in survey.survey(tmp_path, ORIGIN).wrong] == [True]
+
+
+async def test_an_export_under_a_damaged_leaf_is_refused(tmp_path: Path) -> None:
+    """The one that says which epoch signed."""
+    (sid,) = await boot(tmp_path, 1)
+    log = SessionLog.open(tmp_path, origin=ORIGIN, version="0")
+    try:
+        entries = tmp_path / "ledger/tile/entries/000"
+        changed(entries, len(entries.read_bytes()) - 1)
+        with pytest.raises(LogUnavailable, match="not the one of its hash"):
+            await log.session_bytes(sid)
+        newest = log.newest()
+        assert newest is not None
+        with pytest.raises(LogUnavailable, match="not the one of its hash"):
+            log.signers(newest.size)
+    finally:
+        await log.aclose()
