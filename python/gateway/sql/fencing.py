@@ -42,7 +42,10 @@ _MOST_GROUPED = 64
 _MOST_MATERIALISED = 32
 #: What may stand before a parenthesis: no call of a function, which could fail.
 _BEFORE_PARENTHESIS = frozenset({"in", "and", "or", "not", "between", "any", "all"})
-_NO_WORDS = frozenset({"select", "with", "values", "table", "cast", "row", "array", "collate"})
+#: IS JSON reads a text of any depth, which can be too deep.
+_NO_WORDS = frozenset(
+    {"select", "with", "values", "table", "cast", "row", "array", "collate", "json"}
+)
 #: Functions behind operators that cannot fail although the server does not call them leakproof.
 _NEVER_FAIL = [
     f"{kind}_{comparison}"
@@ -74,6 +77,10 @@ WHERE (p.oid = ANY ($1::pg_catalog.oid[])
   AND NOT (p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
            AND p.proname = ANY ($3::pg_catalog.text[]))
 LIMIT 1
+"""
+_VIRTUAL = """
+SELECT a.attname FROM pg_catalog.pg_attribute a
+WHERE a.attrelid = $1 AND a.attnum = ANY ($2::pg_catalog.int2[]) AND a.attgenerated = 'v' LIMIT 1
 """
 _DEFINITION = "SELECT pg_catalog.pg_get_viewdef($1::pg_catalog.oid) AS text"
 
@@ -115,6 +122,12 @@ async def check_predicate(
     read = {(one.relation, one.alias) for one in analysis.references}
     if read != {(rows[0]["oid"], _STEM)} or analysis.catalogs:
         raise InvalidRequest("a filter reads the columns of its own table and nothing else")
+    numbers = {use.column.attnum for use in (*analysis.control, *analysis.mentions)}
+    if virtual := await server.fetch(_VIRTUAL, rows[0]["oid"], sorted(numbers)):
+        raise InvalidRequest(
+            f"{virtual[0]['attname']} is computed when it is read, which could fail and so tell of "
+            "a row"
+        )
     found = await lineage.of((await server.parse(text)).tree, server.server_major)
     risky = await server.fetch(_CAN_FAIL, list(found.functions), list(found.operators), _NEVER_FAIL)
     if risky:
