@@ -14,7 +14,7 @@ from rich.text import Text
 
 from gateway.arguments import DEFAULT_URL, ERR, OUT, AsJson, Connection, GrantId, Token, Url, cell
 from gateway.arguments import show as print_items
-from gateway.client import Bearer, Client, UnreachableError
+from gateway.client import Bearer, Client, RefusedError, UnreachableError
 
 app = typer.Typer(help="Ask for access, decide about it, end it.", no_args_is_help=True)
 
@@ -220,8 +220,10 @@ def _decided(client: Client, grant: dict[str, Any], timeout: float) -> dict[str,
         time.sleep(min(_ASK_EVERY_S, max(0.0, until - time.monotonic())))
         try:
             grant = client.get(f"/v1/grants/{grant['id']}")
-        except UnreachableError as gone:  # it may come back before the time is over
-            _tell(f"{gone}; asking again")
+        except (UnreachableError, RefusedError) as gone:
+            if isinstance(gone, RefusedError) and gone.status < 500 and gone.status != 429:
+                raise
+            _tell(f"{gone}; asking again")  # it may come back before the time is over
     return grant
 
 

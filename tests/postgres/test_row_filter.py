@@ -152,6 +152,12 @@ ASKED = [
     "select row_to_json(p) from patient p order by p.id",
     "select count(p) from patient p",
     "select coalesce((select n from patient where id = 7), -1) as x",
+    # The planner tries such a condition on the commonest values, hidden ones too, if it finds them.
+    "select id from patient where city ilike 'lyn\\' order by id",
+    "select id from patient where city not like '%yn\\' order by id",
+    "select id from patient where texticlike(city, 'lyn\\') order by id",
+    "with p as (select id, city from patient) select id from p where city like 'L%n\\' order by id",
+    "select v.id from visit v left join patient p on p.id = v.id and p.city ~~* 'l%n\\' order by 1",
 ]
 #: Ways that are refused, on both sides with the same words.
 REFUSED = [
@@ -187,7 +193,7 @@ async def sides(server: servers.Server) -> AsyncIterator[tuple[Corridor, Corrido
             name = f"rows_{secrets.token_hex(4)}"
             await admin.execute(f"create database {name}")
             database = await asyncpg.connect(server.dsn(database=name))
-            await database.execute(SCHEMA + hidden + "refresh materialized view kept;")
+            await database.execute(SCHEMA + hidden + "refresh materialized view kept; analyze;")
             await database.execute(
                 "grant usage on schema public to filter_reader, filter_login;"
                 "grant select on all tables in schema public to filter_reader"
@@ -367,6 +373,8 @@ BAD = [
     "array[n] = array[1]",
     "(n) > (1",
     "n > 1)",
+    "city is json",
+    "not city is not json object",
 ]
 
 
@@ -379,6 +387,10 @@ async def clinic_of_rows(server: servers.Server) -> AsyncIterator[Database]:
     await admin.close()
     database = await asyncpg.connect(server.dsn(database=name))
     await database.execute(SCHEMA)
+    kind = "virtual" if server.major >= 18 else "stored"
+    await database.execute(
+        f"create table made (n int, tens int generated always as (10 / n) {kind}, json text)"
+    )
     await database.execute("grant usage on schema public to filter_login, filter_reader")
     await database.close()
     opened = Database(
@@ -410,3 +422,16 @@ async def test_only_tables_have_rows_to_limit(clinic_of_rows: Database, table: s
     async with clinic_of_rows.transaction("test") as transaction:
         with pytest.raises(InvalidRequest):
             await check_predicate(table, "true", transaction)
+
+
+async def test_a_column_that_is_computed_when_it_is_read_is_no_predicate(
+    clinic_of_rows: Database, server: servers.Server
+) -> None:
+    """10 / n fails on a hidden row, wherever the column is named."""
+    async with clinic_of_rows.transaction("test") as transaction:
+        assert await check_predicate("public.made", "n > 0 AND \"json\" > 'a'", transaction)
+        if server.major < 18:  # kept with the row
+            assert await check_predicate("public.made", "tens > 0", transaction)
+            return
+        with pytest.raises(InvalidRequest, match="tens is computed when it is read"):
+            await check_predicate("public.made", "n = 1 OR tens IS NULL", transaction)

@@ -10,7 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from gateway import grants_command
-from gateway.client import UnreachableError
+from gateway.client import RefusedError, UnreachableError
 
 GRANT = {
     "id": "g-1", "state": "pending", "identity": "https://idp#agent", "connection": "clinic",
@@ -106,6 +106,18 @@ def test_a_gateway_that_is_away_is_asked_again(asked: Any) -> None:
     done = asked(*REQUEST, "--wait", states=(UnreachableError("gone"), "active"))
     assert done.exit_code == 0
     assert "gone; asking again" in done.stderr
+
+
+def test_a_gateway_that_cannot_answer_now_is_asked_again(asked: Any) -> None:
+    away = RefusedError(503, {"code": "store_unavailable", "detail": "the store is away"})
+    busy = RefusedError(429, {"code": "limit_exceeded", "detail": "too many"})
+    done = asked(*REQUEST, "--wait", "--json", states=(away, busy, "active"))
+    assert (done.exit_code, json.loads(done.stdout)[0]["state"]) == (0, "active")
+    assert "the store is away; asking again" in done.stderr
+    gone = RefusedError(401, {"code": "unauthenticated", "detail": "the token is over"})
+    done = asked(*REQUEST, "--wait", states=(gone, "active"))
+    assert done.exit_code != 0
+    assert len(Gateway.sent) == 2
 
 
 def test_what_is_asked_for_is_sent(asked: Any) -> None:

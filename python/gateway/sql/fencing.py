@@ -1,12 +1,14 @@
 """Only the rows that a predicate lets through, of one table, wherever a statement names it.
 
-Each item of FROM that is the table becomes `(SELECT … FROM table WHERE (predicate) OFFSET 0)`. The
+Each item of FROM that is the table becomes
+`(SELECT … FROM table WHERE false UNION ALL SELECT … FROM table WHERE (predicate) OFFSET 0)`. The
 planner moves no condition into a sub-select with an OFFSET and does not merge it with the query
-around it, so no expression of the statement sees a row that the predicate hides: not by an error,
-not by a count, not by a join. The text goes through the whole analysis like any other, and its tree
-proves that the table is read through the fences alone. Refuses every other way to its rows: views
-and materialised views over it, its parents, children and partitions, TABLESAMPLE, and whatever text
-cannot be read.
+around it; of the columns of a UNION it has no statistics, on whose commonest values it would try
+conditions such as ILIKE. So no expression of the statement sees a row that the predicate hides: not
+by an error, not by a count, not by a join. The text goes through the whole analysis like any other,
+and its tree proves that the table is read through the fences alone. Refuses every other way to its
+rows: views and materialised views over it, its parents, children and partitions, TABLESAMPLE, and
+whatever text cannot be read.
 
 A predicate is made of comparisons that cannot fail, as an error would tell of a hidden row: it has
 no function, no cast, no arithmetic and no sub-select.
@@ -40,9 +42,14 @@ _STEM = "maskgate_row"
 _MOST_TEXT = 4 * 1024 * 1024
 _MOST_GROUPED = 64
 _MOST_MATERIALISED = 32
+#: An arm of the same columns, types and collations, which the planner leaves out.
+_NO_ROWS = " WHERE false UNION ALL "
 #: What may stand before a parenthesis: no call of a function, which could fail.
 _BEFORE_PARENTHESIS = frozenset({"in", "and", "or", "not", "between", "any", "all"})
-_NO_WORDS = frozenset({"select", "with", "values", "table", "cast", "row", "array", "collate"})
+#: IS JSON reads a text of any depth, which can be too deep.
+_NO_WORDS = frozenset(
+    {"select", "with", "values", "table", "cast", "row", "array", "collate", "json"}
+)
 #: Functions behind operators that cannot fail although the server does not call them leakproof.
 _NEVER_FAIL = [
     f"{kind}_{comparison}"
@@ -75,6 +82,10 @@ WHERE (p.oid = ANY ($1::pg_catalog.oid[])
            AND p.proname = ANY ($3::pg_catalog.text[]))
 LIMIT 1
 """
+_VIRTUAL = """
+SELECT a.attname FROM pg_catalog.pg_attribute a
+WHERE a.attrelid = $1 AND a.attnum = ANY ($2::pg_catalog.int2[]) AND a.attgenerated = 'v' LIMIT 1
+"""
 _DEFINITION = "SELECT pg_catalog.pg_get_viewdef($1::pg_catalog.oid) AS text"
 
 
@@ -93,7 +104,8 @@ class _Fence(Replacement):
             for f in self.fields
         )
         source = f"{'ONLY ' if only else ''}{quoted(self.schema)}.{quoted(self.table)}"
-        return f"(SELECT {columns} FROM {source} AS {self.stem}{_end(self.predicate)}"  # noqa: S608
+        arm = f"SELECT {columns} FROM {source} AS {self.stem}"  # noqa: S608 analysed afterwards
+        return f"({arm}{_NO_ROWS}{arm}{_end(self.predicate)}"
 
 
 async def check_predicate(
@@ -115,6 +127,12 @@ async def check_predicate(
     read = {(one.relation, one.alias) for one in analysis.references}
     if read != {(rows[0]["oid"], _STEM)} or analysis.catalogs:
         raise InvalidRequest("a filter reads the columns of its own table and nothing else")
+    numbers = {use.column.attnum for use in (*analysis.control, *analysis.mentions)}
+    if virtual := await server.fetch(_VIRTUAL, rows[0]["oid"], sorted(numbers)):
+        raise InvalidRequest(
+            f"{virtual[0]['attname']} is computed when it is read, which could fail and so tell of "
+            "a row"
+        )
     found = await lineage.of((await server.parse(text)).tree, server.server_major)
     risky = await server.fetch(_CAN_FAIL, list(found.functions), list(found.operators), _NEVER_FAIL)
     if risky:
@@ -320,8 +338,9 @@ def _check_fences(
     if read != stems:
         raise Unreadable("a table is read outside of its fence")
     for fence in fences:
-        inside = f" AS {fence.stem}{_end(fence.predicate)}"
-        if not text.count(inside) == text.count(f" AS {fence.stem} ") >= 1:
+        inside = text.count(f" AS {fence.stem}{_end(fence.predicate)}")
+        beside = text.count(f" AS {fence.stem}{_NO_ROWS}")
+        if not inside == beside == text.count(f" AS {fence.stem} ") / 2 >= 1:
             raise Unreadable("a fence is not whole")
 
 
