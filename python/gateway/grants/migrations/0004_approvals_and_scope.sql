@@ -1,5 +1,6 @@
--- Several approvers, a later beginning, weekly hours, renewal, break-glass. As before, the rules are
--- written twice: in lifecycle.py, which explains refusals, and here.
+-- Several approvers, a later beginning, weekly hours, renewal, break-glass; and a narrower scope:
+-- columns, rows, one statement, bytes, statements at once and a minute. As before, the rules are written
+-- twice: in lifecycle.py, which explains refusals, and here.
 
 ALTER TABLE maskgate.grants
     ADD COLUMN ticket           text CHECK (char_length(ticket) BETWEEN 1 AND 200),
@@ -10,6 +11,21 @@ ALTER TABLE maskgate.grants
     ADD COLUMN break_glass      boolean NOT NULL DEFAULT false,
     ADD COLUMN renews           text REFERENCES maskgate.grants (id),
     ADD CONSTRAINT not_before_it_begins CHECK (not_before >= begins_at);
+
+ALTER TABLE maskgate.grants
+    ADD COLUMN columns        jsonb NOT NULL DEFAULT '{}'     -- "schema.table": [column, …]
+        CHECK (jsonb_typeof(columns) = 'object'),
+    -- "schema.table": predicate; written by the requester or an approver, who may only narrow it
+    ADD COLUMN filters        jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(filters) = 'object'),
+    ADD COLUMN statement      text,                           -- no other text is run
+    ADD COLUMN parameters     text,                           -- nor with others: JSON, compared as text
+    ADD COLUMN max_bytes      bigint CHECK (max_bytes >= 1),
+    ADD COLUMN bytes_released bigint NOT NULL DEFAULT 0 CHECK (bytes_released >= 0),
+    ADD COLUMN max_concurrent integer CHECK (max_concurrent >= 1),
+    ADD COLUMN max_per_minute integer CHECK (max_per_minute >= 1),
+    ADD CONSTRAINT bytes_limit_holds CHECK (bytes_released <= max_bytes),
+    ADD CONSTRAINT parameters_of_a_statement CHECK (parameters IS NULL OR statement IS NOT NULL);
+
 -- Grants that were decided before this migration had one approver, who is in decided_by.
 ALTER TABLE maskgate.grants DISABLE TRIGGER guard;
 UPDATE maskgate.grants SET approvals = ARRAY[decided_by]
@@ -70,12 +86,15 @@ CREATE TRIGGER count AFTER INSERT ON maskgate.grant_approvals
 CREATE OR REPLACE FUNCTION maskgate.guard_grant() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
-    changing CONSTANT text[] := ARRAY['state', 'rows_released', 'decided_by', 'decided_at',
-                                      'reason', 'not_before', 'expires_at', 'approvals'];
+    changing CONSTANT text[] := ARRAY['state', 'rows_released', 'bytes_released', 'decided_by',
+                                      'decided_at', 'reason', 'not_before', 'expires_at',
+                                      'approvals', 'filters'];
     given text[];
+    part record;
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        IF NEW.state <> 'pending' OR NEW.rows_released <> 0 OR NEW.approvals <> '{}' THEN
+        IF NEW.state <> 'pending' OR NEW.rows_released <> 0 OR NEW.bytes_released <> 0
+           OR NEW.approvals <> '{}' THEN
             RAISE EXCEPTION 'grant %: begins as pending, with nothing approved or released', NEW.id;
         END IF;
         RETURN NEW;
@@ -92,9 +111,22 @@ BEGIN
                                 IS DISTINCT FROM (OLD.not_before, OLD.expires_at) THEN
         RAISE EXCEPTION 'grant %: its time does not change', OLD.id;
     END IF;
-    IF NEW.rows_released < OLD.rows_released
-       OR (NEW.rows_released <> OLD.rows_released AND NEW.state <> 'active') THEN
+    IF NEW.rows_released < OLD.rows_released OR NEW.bytes_released < OLD.bytes_released
+       OR ((NEW.rows_released, NEW.bytes_released) <> (OLD.rows_released, OLD.bytes_released)
+           AND NEW.state <> 'active') THEN
         RAISE EXCEPTION 'grant %: rows are counted upwards, while it is active', OLD.id;
+    END IF;
+    IF NEW.filters <> OLD.filters THEN
+        IF NEW.state <> 'pending' THEN
+            RAISE EXCEPTION 'grant %: its filters change while it is pending', OLD.id;
+        END IF;
+        FOR part IN SELECT key, value FROM jsonb_each_text(OLD.filters) LOOP
+            IF NEW.filters ->> part.key <> part.value
+               AND NOT starts_with(NEW.filters ->> part.key, '(' || part.value || ') AND (')
+               OR NOT NEW.filters ? part.key THEN
+                RAISE EXCEPTION 'grant %: a filter lets fewer rows through, never more', OLD.id;
+            END IF;
+        END LOOP;
     END IF;
     IF NEW.approvals <> OLD.approvals THEN
         SELECT coalesce(array_agg(identity ORDER BY seq), '{}') INTO given
@@ -104,7 +136,7 @@ BEGIN
         END IF;
     END IF;
     IF OLD.state = 'pending' AND NEW.state = 'active' THEN
-        -- No identity has a colon and no '#': both are rules of the configuration.
+        -- An identity has a '#': these are rules of the configuration.
         IF NEW.decided_by LIKE 'auto:%' AND NEW.decided_by NOT LIKE '%#%'
            AND NOT NEW.break_glass THEN
             NULL;
