@@ -54,6 +54,37 @@ async def test_a_second_start_applies_nothing(desk: Desk) -> None:
         await connection.close()
 
 
+async def test_a_store_from_before_approvals_keeps_its_grants(newest: servers.Server) -> None:
+    """The one who decided counts as the approver, and the guards hold what is there."""
+    dsn = await fresh_database(newest)
+    connection = await asyncpg.connect(dsn)
+    try:
+        await migrate(connection, packaged()[:3])
+        await connection.execute(
+            "INSERT INTO maskgate.grants (id, identity, connection, tables, purpose, state,"
+            " requested_at, duration_s)"
+            " VALUES ('g-1', 'i#a', 'clinic', '{*}', 'p', 'pending', now(), 60),"
+            " ('g-2', 'i#a', 'clinic', '{*}', 'p', 'pending', now(), 60)"
+        )
+        await connection.execute(
+            "UPDATE maskgate.grants SET state = 'active', decided_by = CASE id WHEN 'g-1'"
+            " THEN 'i#dana' ELSE 'auto:rule-1' END, decided_at = now(), not_before = now(),"
+            " expires_at = now() + interval '60 s', reason = 'r'"
+        )
+        assert await migrate(connection, packaged()) == len(packaged()) - 3
+        rows = await connection.fetch(
+            "SELECT id, state, approvals, approvals_needed, columns, filters"
+            " FROM maskgate.grants ORDER BY id"
+        )
+        assert [tuple(row) for row in rows] == [
+            ("g-1", "active", ["i#dana"], 1, "{}", "{}"), ("g-2", "active", [], 1, "{}", "{}"),
+        ]  # fmt: skip
+        with pytest.raises(asyncpg.RaiseError, match="approvals are those of"):
+            await connection.execute("UPDATE maskgate.grants SET approvals = '{i#x}'")
+    finally:
+        await connection.close()
+
+
 async def test_a_changed_migration_is_refused(desk: Desk) -> None:
     first = packaged()[0]
     changed = Migration(first.version, first.name, first.sql + "-- changed")
