@@ -237,13 +237,13 @@ class Client:
             answer = self._http.send(request, stream=stream)
             if not answer.is_success:
                 answer.read()
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.DecodingError) as error:
             raise UnreachableError(f"{request.url.host}: {error}") from error
         if answer.is_success:
             return answer
         try:
             problem = answer.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             problem = {"detail": answer.text[:200]}
         told = {
             name: str(value).replace(self.bearer, "…")  # no message repeats a token
@@ -322,7 +322,7 @@ def check_token(token: str) -> str:
 def _document(answer: httpx.Response) -> Any:
     try:
         return answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UnreachableError(
             f"{answer.url.host} answered {answer.status_code}, but not JSON; is this a gateway?"
         ) from None

@@ -135,6 +135,24 @@ def test_a_token_for_this_machine_goes_by_no_proxy(
                 somebody.sendall(b"\r\n\r\n")
 
 
+@pytest.mark.parametrize(
+    ("status", "coding", "body", "failure"),
+    [
+        (200, b"identity", b"[" * 100_000, UnreachableError),
+        (403, b"identity", b"[" * 100_000, RefusedError),
+        (200, b"gzip", b"not packed", UnreachableError),
+        (403, b"gzip", b"not packed", UnreachableError),
+    ],
+)
+def test_what_no_gateway_answers_is_told_as_such(
+    listener: socket.socket, status: int, coding: bytes, body: bytes, failure: type[Exception]
+) -> None:
+    head = b"HTTP/1.1 %d X\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n"
+    answer = head % (status, coding, len(body)) + body
+    with answering(listener, answer) as client, pytest.raises(failure):
+        client.get("/v1/whoami")
+
+
 def test_a_refusal_that_repeats_the_token_does_not_tell_it(listener: socket.socket) -> None:
     body = json.dumps({"code": "c", "detail": ["Bearer token!"], "hint": "not token"}).encode()
     head = b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n" % len(body)

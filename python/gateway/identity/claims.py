@@ -29,9 +29,23 @@ _OF_OTHER_KINDS = ("at_hash", "c_hash", "s_hash", "events")
 _OTHER_KINDS = {"typ": {"id", "refresh", "offline", "logout"}, "token_use": {"id", "refresh"}}
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 # Letters, marks and symbols that show nothing: Default_Ignorable_Code_Point of Unicode outside the
-# categories C and Z, and the empty Braille pattern.
+# categories C and Z, the empty Braille pattern and the null notehead.
 _PRINT_NOTHING = frozenset(
-    {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800, 0x3164, 0xFFA0}
+    {
+        0x034F,
+        0x115F,
+        0x1160,
+        0x17B4,
+        0x17B5,
+        0x180B,
+        0x180C,
+        0x180D,
+        0x180F,
+        0x2800,
+        0x3164,
+        0xFFA0,
+        0x1D159,
+    }
     | set(range(0xFE00, 0xFE10))
     | set(range(0xE0100, 0xE01F0))
 )
