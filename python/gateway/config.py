@@ -366,6 +366,9 @@ def _check_access(wrong: _Wrong, configuration: Configuration) -> None:
             known = ", ".join(sorted(configuration.connections))
             where = ("limits", "quotas", index, "connection")
             raise wrong(where, quota.connection, f"no connection but {known}")
+    for index, hook in enumerate(access.webhooks):
+        if any(hook.url == earlier.url for earlier in access.webhooks[:index]):
+            raise wrong(("access", "webhooks", index, "url"), hook.url, "listed twice")
     rules: list[tuple[tuple[str | int, ...], AutoApprove | BreakGlass]] = [
         *((("access", "auto_approve", n), rule) for n, rule in enumerate(access.auto_approve)),
         *((("access", "break_glass", n), rule) for n, rule in enumerate(access.break_glass)),

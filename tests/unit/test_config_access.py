@@ -65,6 +65,11 @@ def test_what_is_said_is_built(tmp_path: Path) -> None:
         ),
         ('webhooks = [{ url = "http://x.example.org", secret = "file:h" }]', "access.webhooks"),
         ('webhooks = [{ url = "file:x", secret = "file:h" }]', "access.webhooks"),
+        (
+            'webhooks = [{ url = "https://x.example.org", secret = "file:a" }, '
+            '{ url = "https://x.example.org", secret = "file:b" }]',
+            "access.webhooks",
+        ),
         ('webhooks = [{ url = "stdout", secret = "file:h" }]', "access.webhooks"),
         ('webhooks = [{ url = "https://x.example.org", secret = "s3cret" }]', "access.webhooks"),
         ('[limits]\nquotas = [{ per = "table", per_minute = 1 }]', "limits.quotas"),
