@@ -13,6 +13,7 @@ from control import (
     AMIR,
     BILLING,
     DANA,
+    START,
     Desk,
     fresh_database,
     open_desk,
@@ -26,6 +27,7 @@ from gateway.errors import (
 )
 from gateway.grants import ControlStore
 from gateway.grants.migrations import Migration, migrate, packaged
+from gateway.model import GrantState
 
 # -- schema --------------------------------------------------------------------------------------
 
@@ -54,35 +56,53 @@ async def test_a_second_start_applies_nothing(desk: Desk) -> None:
         await connection.close()
 
 
-async def test_a_store_from_before_approvals_keeps_its_grants(newest: servers.Server) -> None:
-    """The one who decided counts as the approver, and the guards hold what is there."""
+OF_VERSION_3 = """
+INSERT INTO maskgate.grants (id, identity, connection, tables, purpose, state, requested_at,
+                             duration_s, max_rows)
+SELECT name, $1, 'clinic', '{public.patient}', 'totals', 'pending', $2, 3600, 100
+  FROM unnest('{waits,approved,by-rule,over,revoked}'::text[]) name"""
+DECIDED_IN_3 = """
+UPDATE maskgate.grants
+   SET state = 'active', not_before = $2, expires_at = $2::timestamptz + interval '1 hour',
+       decided_at = $2,
+       decided_by = CASE WHEN id = 'by-rule' THEN 'auto:rule-1' ELSE $1 END
+ WHERE id <> 'waits'"""
+ENDED_IN_3 = """
+UPDATE maskgate.grants SET state = CASE id WHEN 'over' THEN 'expired' ELSE 'revoked' END,
+       decided_by = CASE id WHEN 'over' THEN decided_by ELSE identity END
+ WHERE id IN ('over', 'revoked')"""
+
+
+async def test_a_store_of_version_3_goes_on(newest: servers.Server) -> None:
+    """Grants that were decided when one approval was all there was stay what they are."""
     dsn = await fresh_database(newest)
     connection = await asyncpg.connect(dsn)
     try:
         await migrate(connection, packaged()[:3])
+        await connection.execute(OF_VERSION_3, AGENT.key, START)
+        await connection.execute(DECIDED_IN_3, DANA.key, START)
         await connection.execute(
-            "INSERT INTO maskgate.grants (id, identity, connection, tables, purpose, state,"
-            " requested_at, duration_s)"
-            " VALUES ('g-1', 'i#a', 'clinic', '{*}', 'p', 'pending', now(), 60),"
-            " ('g-2', 'i#a', 'clinic', '{*}', 'p', 'pending', now(), 60)"
+            "UPDATE maskgate.grants SET rows_released = 7 WHERE id = 'approved'"
         )
-        await connection.execute(
-            "UPDATE maskgate.grants SET state = 'active', decided_by = CASE id WHEN 'g-1'"
-            " THEN 'i#dana' ELSE 'auto:rule-1' END, decided_at = now(), not_before = now(),"
-            " expires_at = now() + interval '60 s', reason = 'r'"
-        )
-        assert await migrate(connection, packaged()) == len(packaged()) - 3
-        rows = await connection.fetch(
-            "SELECT id, state, approvals, approvals_needed, columns, filters"
-            " FROM maskgate.grants ORDER BY id"
-        )
-        assert [tuple(row) for row in rows] == [
-            ("g-1", "active", ["i#dana"], 1, "{}", "{}"), ("g-2", "active", [], 1, "{}", "{}"),
-        ]  # fmt: skip
-        with pytest.raises(asyncpg.RaiseError, match="approvals are those of"):
-            await connection.execute("UPDATE maskgate.grants SET approvals = '{i#x}'")
+        await connection.execute(ENDED_IN_3)
     finally:
         await connection.close()
+    async with open_desk(dsn) as desk:
+        found = {grant.id: grant for grant in await desk.grants.list(AMIR)}
+        assert {name: (grant.state.value, grant.approvals) for name, grant in found.items()} == {
+            "waits": ("pending", ()),
+            "approved": ("active", (DANA.key,)),
+            "by-rule": ("active", ()),
+            "over": ("expired", (DANA.key,)),
+            "revoked": ("revoked", ()),
+        }
+        assert {grant.approvals_needed for grant in found.values()} == {1}
+        assert (await desk.grants.charge_rows("approved", 5, 9)).rows_released == 12
+        assert (await desk.grants.approve("waits", DANA, "yes")).state is GrantState.ACTIVE
+        assert (await desk.grants.revoke("by-rule", DANA, "no more")).state is GrantState.REVOKED
+        with pytest.raises(Conflict):
+            await desk.grants.approve("over", DANA, "again")
+        assert (await desk.grants.renew("over", AGENT)).approvals == ()
 
 
 async def test_a_changed_migration_is_refused(desk: Desk) -> None:
