@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
@@ -166,8 +167,8 @@ class Issuer:
         form["device_code"] = ask.device_code
         if ask.verifier is not None:
             form["code_verifier"] = ask.verifier
-        interval, waited = ask.interval, 0.0
-        while waited + interval <= ask.life:
+        interval, waited, ends = ask.interval, 0.0, monotonic() + ask.life
+        while waited + interval <= ask.life and monotonic() <= ends:  # answers take time, too
             sleep(interval)
             waited += interval
             try:

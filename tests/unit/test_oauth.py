@@ -99,6 +99,17 @@ def test_a_device_does_not_wait_for_ever() -> None:
     assert sum(played.slept) <= 60
 
 
+def test_an_issuer_that_is_slow_to_answer_does_not_hold_a_device_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hours = iter(range(0, 1000 * 3600, 3600))
+    monkeypatch.setattr(oauth, "monotonic", lambda: float(next(hours)))
+    played = Played(*[no("authorization_pending")] * 40)
+    with pytest.raises(OAuthError, match="expired_token"):
+        played.sign_in()
+    assert len(played.slept) < 2
+
+
 def test_the_device_proves_that_it_began() -> None:
     played = Played((200, TOKEN), code_challenge_methods_supported=["S256"])
     played.sign_in(Client("cli", scope="openid", resource="https://gw.example.org"))
