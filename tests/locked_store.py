@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import threading
 from collections.abc import Iterator
@@ -52,6 +53,9 @@ class Store:
             path.write_bytes(self.client.get_object(Bucket=bucket, Key=key)["Body"].read())
 
     def __call__(self, environ: dict[str, Any], respond: Any) -> Any:
+        if self.mode == "endless":
+            respond("403 Forbidden", [("Content-Type", "application/xml")])
+            return itertools.repeat(b"<a>" * 20_000, 1000)
         if environ["REQUEST_METHOD"] == "PUT" and environ["PATH_INFO"].count("/") > 1:
             self.puts += 1
             if self.mode == "503":

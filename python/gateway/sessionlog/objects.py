@@ -15,6 +15,7 @@ import hashlib
 import importlib
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from gateway.errors import ConfigurationError
 from gateway.sessionlog.errand import FailedError
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
+ANSWER_LIMIT = 1 << 20  # bytes; nothing that is asked has an answer of more than some hundred
 _CODE = re.compile(r"[A-Za-z0-9]{1,60}")
 
 
@@ -58,6 +60,7 @@ class Bucket:
         """Asks nobody yet. Raises ConfigurationError where the client's package is not there."""
         try:
             boto3, config = (importlib.import_module(n) for n in ("boto3", "botocore.config"))
+            sending = importlib.import_module("botocore.httpsession")
             self._errors = importlib.import_module("botocore.exceptions")
         except ImportError:
             raise ConfigurationError(
@@ -85,6 +88,12 @@ class Bucket:
             verify=str(place.ca) if place.ca else True,
             config=settings,
         )
+        self._session: Any = sending.URLLib3Session(
+            verify=str(place.ca) if place.ca else True,
+            proxies={},
+            timeout=(CONNECT_SECONDS, READ_SECONDS),
+        )
+        self._client.meta.events.register("before-send.s3", self._bounded)
         self._checked = False
 
     def check(self) -> None:
@@ -128,6 +137,20 @@ class Bucket:
         if seen.get("ContentLength") != size or put.get("ChecksumSHA256", digest) != digest:
             raise FailedError(f"the store has other bytes of {name}")
 
+    def _bounded(self, request: Any, **_: Any) -> Any:
+        """What the client would get by itself, but no more of it than ANSWER_LIMIT: the client
+        takes a whole answer into memory, several times, whatever its length."""
+        request.stream_output = True
+        answer = self._session.send(request)
+        try:
+            body = answer.raw.read(ANSWER_LIMIT + 1)
+        except Exception as error:
+            raise FailedError(f"the store was not reached: {type(error).__name__}") from None
+        if len(body) > ANSWER_LIMIT:
+            answer.raw.close()
+            raise FailedError("the store's answer is too long")
+        return type(answer)(answer.url, answer.status_code, answer.headers, _Body(body))
+
     def _call(self, method: str, **named: Any) -> Any:
         try:
             return getattr(self._client, method)(Bucket=self.place.bucket, **named)
@@ -140,6 +163,13 @@ class Bucket:
             raise kind(f"the store answered {said} ({status})") from None
         except self._errors.BotoCoreError as error:
             raise FailedError(f"the store was not reached: {type(error).__name__}") from None
+
+
+class _Body(io.BytesIO):
+    """An answer's bytes as the client reads them."""
+
+    def stream(self) -> Iterator[bytes]:
+        yield self.read()
 
 
 def _opened(source: bytes | Path) -> contextlib.AbstractContextManager[IO[bytes]]:

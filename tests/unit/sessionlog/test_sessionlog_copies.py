@@ -222,6 +222,7 @@ async def test_a_batch_that_is_cut_off_anywhere_goes_on(tmp_path: Path, lost: bo
     ("mode", "said"),
     [
         ("503", "answered .* .503"),
+        ("endless", "answer is too long"),
         ("lost answer", "not reached: ConnectionClosedError"),
         ("forgets the lock", "does not show .* as locked"),
         ("shorter lock", "does not show .* as locked for so long"),
