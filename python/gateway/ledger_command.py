@@ -71,7 +71,7 @@ def verify(
     if (copy is None) != (trust is None):
         raise typer.BadParameter("--copy and --trust go together")
     if copy is not None and trust is not None:
-        found = survey.survey_copy(copy, survey.trusted_keys(trust))
+        found = survey.survey_copy(copy, survey.trusted(trust))
     else:
         found = survey.survey(*_place(path))
     _told(found, as_json)

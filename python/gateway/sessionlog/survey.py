@@ -44,6 +44,14 @@ class Survey:
     wrong: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """What is known of a log from elsewhere than its own files."""
+
+    keys: tuple[VerifierKey, ...]
+    epochs: int = 0  # the size from which on an epoch's key signs too; 0 where nobody says
+
+
 def checkpoint(directory: Path, origin: str) -> Checkpoint:
     """The newest checkpoint. Raises ConfigurationError when there is none that this key signed."""
     path = directory / "ledger" / "checkpoint"
@@ -74,24 +82,25 @@ def survey(directory: Path, origin: str) -> Survey:
     key = verifier(directory, origin)
     found = Survey(origin, key.vkey, signed.size, signed.root.hex())
     notes = {signed.size: Note.parse(signed.note)}
-    ended = _read(found, Tiles(directory / "ledger"), notes, (key,))
+    ended = _read(found, Tiles(directory / "ledger"), notes, Trusted((key,)))
     if ended is not None:
         ended.finish(directory / "sessions", signed.size if kept is None else kept, frozenset())
     return found
 
 
-def survey_copy(directory: Path, keys: tuple[VerifierKey, ...]) -> Survey:
+def survey_copy(directory: Path, trust: Trusted) -> Survey:
     """A downloaded copy, held against the newest checkpoint in it, by keys from elsewhere.
 
-    Every checkpoint that is there must be signed by one of them and be a beginning of the newest.
-    Sessions that had no file when that was copied are counted as `pending`. Raises
-    ConfigurationError where there is no checkpoint of theirs.
+    Every checkpoint that is there must be signed by one of them, from the size on that `trust`
+    names by an epoch's key too, and be a beginning of the newest. Sessions that had no file when
+    that was copied are counted as `pending`. Raises ConfigurationError where there is no checkpoint
+    of theirs.
     """
     notes: dict[int, Note] = {}
     for path in sorted((directory / "checkpoints").glob("[0-9]*")):
         try:
             note = Note.parse(path.read_bytes())
-            note.signed_by(keys)
+            note.signed_by(trust.keys)
         except NoteError as reason:
             raise ConfigurationError(f"{path}: {reason}") from None
         if f"{note.size:016d}" != path.name:
@@ -101,26 +110,29 @@ def survey_copy(directory: Path, keys: tuple[VerifierKey, ...]) -> Survey:
         raise ConfigurationError(f"{directory}: holds no checkpoints/; it is no copy of a log")
     newest = notes[max(notes)]
     pending = _pending(directory / "pending" / f"{newest.size:016d}")
-    vkey = next(key.vkey for key in keys if key.name == newest.origin)
+    vkey = next(key.vkey for key in trust.keys if key.name == newest.origin)
     found = Survey(newest.origin, vkey, newest.size, newest.root.hex())
-    ended = _read(found, Published(directory / "ledger", newest.size), notes, keys)
+    ended = _read(found, Published(directory / "ledger", newest.size), notes, trust)
     if ended is not None:
         ended.finish(directory / "sessions", newest.size, pending)
     return found
 
 
-def trusted_keys(path: Path) -> tuple[VerifierKey, ...]:
-    """The log's keys that a trust file names. Raises ConfigurationError for what is none."""
+def trusted(path: Path) -> Trusted:
+    """What a trust file says. Raises ConfigurationError for what is none."""
     try:
         stored = json.loads(path.read_bytes())
         keys = tuple(VerifierKey.parse(vkey, ED25519) for vkey in stored["keys"])
         if not keys or any(key.name != stored["origin"] for key in keys):
             raise ValueError("its keys are not those of its origin")
+        epochs = stored.get("epochs", 0)
+        if type(epochs) is not int or epochs < 0:
+            raise ValueError("epochs is no size")
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigurationError(f"{path}: not a trust file") from None
-    return keys
+    return Trusted(keys, epochs)
 
 
 def _pending(path: Path) -> frozenset[str]:
@@ -130,13 +142,11 @@ def _pending(path: Path) -> frozenset[str]:
         raise ConfigurationError(f"{path}: missing, or not a list of sessions") from None
 
 
-def _read(
-    found: Survey, tiles: Tiles, notes: dict[int, Note], keys: tuple[VerifierKey, ...]
-) -> _Sessions | None:
-    """What the leaves say. `notes` are the checkpoints, by size, that some of `keys` signed; the
+def _read(found: Survey, tiles: Tiles, notes: dict[int, Note], trust: Trusted) -> _Sessions | None:
+    """What the leaves say. `notes` are the checkpoints, by size, that a trusted key signed; the
     largest is the one to be read up to. None where the leaves cannot be read to the end."""
     tree, ended, size = Frontier(), _Sessions(found), max(notes)
-    epochs = _Epochs(found, keys)
+    epochs = _Epochs(found, trust)
     try:
         for index, data in enumerate(tiles.leaves(size)):
             tree.append(leaf_hash(data))
@@ -195,8 +205,8 @@ def _kept(directory: Path) -> int | None:
 class _Epochs:
     """What the leaves say of who signs: each certificate the log's, each number the next."""
 
-    def __init__(self, found: Survey, keys: tuple[VerifierKey, ...]) -> None:
-        self._found, self._keys = found, keys
+    def __init__(self, found: Survey, trust: Trusted) -> None:
+        self._found, self._trust = found, trust
         self._newest: Certificate | None = None
         self._last = False  # the last leaf names the epoch that signs
 
@@ -222,15 +232,20 @@ class _Epochs:
 
     def _certificate(self, index: int, data: bytes) -> Certificate:
         """By one of the log's keys. Raises LedgerError."""
-        for key in self._keys[:-1]:
+        for key in self._trust.keys[:-1]:
             with contextlib.suppress(LedgerError):
                 return Certificate.parse(index, data, key)
-        return Certificate.parse(index, data, self._keys[-1])
+        return Certificate.parse(index, data, self._trust.keys[-1])
 
     def check(self, note: Note) -> None:
         """A checkpoint over the leaves so far is signed by the epoch in force."""
         found, newest = self._found, self._newest
         if newest is None:
+            if 0 < self._trust.epochs <= note.size:
+                found.wrong.append(
+                    f"the checkpoint of {note.size}: no epoch is certified in its ledger, and the "
+                    f"trust file has them from {self._trust.epochs} leaves on"
+                )
             return
         found.epoch = {
             "from": newest.start, "key": newest.key.vkey, "number": newest.number,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from earlier import without_epochs
 from typer.testing import CliRunner
 
 from gateway import cli, config, log_wiring
@@ -115,7 +116,7 @@ def trust(log: SessionLog, folder: Path) -> Path:
 
 
 def looked(folder: Path, trust: Path) -> survey.Survey:
-    return survey.survey_copy(folder, survey.trusted_keys(trust))
+    return survey.survey_copy(folder, survey.trusted(trust))
 
 
 async def test_there_and_back(
@@ -185,6 +186,32 @@ async def test_a_ledger_of_several_tiles(tmp_path: Path) -> None:
     assert f"ledger/tile/0/{tile_path(1)}" in store
     assert f"ledger/tile/1/{tile_path(0)}.p/2" in store
     assert f"ledger/tile/entries/{tile_path(2)}.p/{found.size % 256}" in store
+
+
+async def test_a_copy_without_epochs_where_the_trust_file_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who holds the long-term key alone cannot pass his ledger off as one from before epochs."""
+    without_epochs(monkeypatch)
+    log = await opened(tmp_path / "log")
+    store = Kept()
+    await talk(log, 3)
+    await asyncio.to_thread(Copies(tmp_path / "log", store, "x", log.newest).copy)
+    trusted = trust(log, tmp_path)
+    newest = log.newest()
+    await log.aclose()
+    store.lay(tmp_path / "copy")
+    assert newest is not None
+    assert looked(tmp_path / "copy", trusted).wrong == []
+    stated = json.loads(trusted.read_text())
+    trusted.write_text(json.dumps(stated | {"epochs": newest.size}))
+    (wrong,) = looked(tmp_path / "copy", trusted).wrong
+    assert "no epoch is certified" in wrong
+    trusted.write_text(json.dumps(stated | {"epochs": newest.size + 1}))
+    assert looked(tmp_path / "copy", trusted).wrong == []
+    trusted.write_text(json.dumps(stated | {"epochs": "1"}))
+    with pytest.raises(ConfigurationError, match="not a trust file"):
+        looked(tmp_path / "copy", trusted)
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["not there", "lost answer"])

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from earlier import without_epochs
 from typer.testing import CliRunner
 
 from gateway import cli
 from gateway.auditor import verify
 from gateway.errors import ConfigurationError
-from gateway.sessionlog import SessionLog, epochs, leaves, merkle, survey
+from gateway.sessionlog import SessionLog, epochs, merkle, survey
 from gateway.sessionlog import log as session_log
 from gateway.sessionlog.note import ED25519, LogKey, Note, VerifierKey
 from gateway.sessionlog.tiles import LedgerError, Tiles
@@ -99,23 +100,6 @@ async def test_an_epochs_private_key_is_in_no_file(tmp_path: Path) -> None:
     await log.aclose()
     assert files_with(tmp_path, raw, raw.hex().encode(), base64.b64encode(raw)[:40]) == []
     assert files_with(tmp_path, ORIGIN.encode()) != []
-
-
-def without_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a version wrote that had none."""
-    plain = leaves.boot
-
-    def boot(*told: Any) -> bytes:
-        leaf = json.loads(plain(*told))
-        del leaf["epoch"]
-        return json.dumps(leaf, separators=(",", ":"), sort_keys=True).encode()
-
-    def sign(self: epochs.Epochs, size: int, root: bytes) -> Any:
-        return self._log.sign_checkpoint(size, root)
-
-    monkeypatch.setattr(leaves, "boot", boot)
-    monkeypatch.setattr(epochs.Epochs, "leaves", lambda *_: [])
-    monkeypatch.setattr(epochs.Epochs, "sign", sign)
 
 
 async def test_a_ledger_from_before_goes_on(
