@@ -275,7 +275,7 @@ def verify(bundle: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def wait_until(condition: Any, seconds: float = 10.0) -> Any:
+def wait_until(condition: Any, seconds: float = 30.0) -> Any:
     """The condition's first true answer; fails when none comes in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 _LOG = logging.getLogger("maskgate")
 FIRST_WAIT, LONGEST_WAIT = 1.0, 900.0
-PATIENCE = 5.0  # seconds that the end of the gateway waits for one of them
+PATIENCE = 10.0  # seconds that the end of the gateway waits for one of them
 
 
 class FailedError(Exception):
