@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -26,6 +25,8 @@ from gateway.model import Call
 #: How far a proof's `iat` may lie behind the gateway's clock, and before it, in seconds.
 PROOF_AGE_S = 60
 PROOF_AHEAD_S = 5
+#: By how much a wait for a proof's own time may end too early.
+CLOCK_GRAIN_S = 0.1
 MAX_JTI_CHARS = 256
 MAX_SEEN = 1 << 18  # of all keys; each for the sum of the two
 MAX_SEEN_OF_A_KEY = 1 << 15
@@ -45,7 +46,7 @@ class Proofs:
 
     def __init__(self, origins: Sequence[str], start: datetime) -> None:
         self._origins = frozenset(origins)
-        self._seen = _Seen(math.ceil(start.timestamp()))
+        self._seen = _Seen(start.timestamp() + CLOCK_GRAIN_S)
 
     def check(self, call: Call, token: str, jkt: str, now: datetime) -> float:
         """Return when the request carries a proof for its token, bound to the key `jkt`; it is
@@ -97,10 +98,11 @@ class _Seen:
     """Proofs that were taken, for as long as their time would let them be taken again.
 
     The gateway's clock may be set back, and a gateway started anew has forgotten everything: so
-    nothing is taken that was issued before `_since`, which only ever moves on.
+    nothing is taken that was issued before `_since`, which only ever moves on. An `iat` of whole
+    seconds in the start's own second is before it; one with a fraction is compared exactly.
     """
 
-    def __init__(self, since: int) -> None:
+    def __init__(self, since: float) -> None:
         self._since = since
         self._found: set[bytes] = set()
         self._by_second: dict[int, list[tuple[bytes, str]]] = {}

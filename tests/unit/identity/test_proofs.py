@@ -48,6 +48,7 @@ def clock() -> Clock:
 @pytest_asyncio.fixture
 async def bound(provider: Provider, clock: Clock) -> AsyncIterator[Verifier]:
     async with provider.verifier_at([HERE], clock) as made:
+        clock.step(1)  # past the second of the start
         yield made
 
 
@@ -277,6 +278,22 @@ async def test_a_proof_from_before_the_start_counts_as_used(
         assert "too old" in (await why(restarted, f"DPoP {token}", before)).detail
 
 
+async def test_in_the_second_of_the_start_a_fraction_says_what_came_first(
+    good: mint.Mint, provider: Provider, clock: Clock
+) -> None:
+    token = token_for(good)
+    clock.step(-(clock.now.timestamp() % 1) + 0.25)
+    before = call(proof(token, clock, claims={"iat": clock.now.timestamp()}))
+    clock.step(0.25)
+    async with provider.verifier_at([HERE], clock) as started:
+        clock.step(0.25)
+        assert "too old" in (await why(started, f"DPoP {token}", before)).detail
+        whole = call(proof(token, clock))  # may have been sent before the start
+        assert "too old" in (await why(started, f"DPoP {token}", whole)).detail
+        behind = call(proof(token, clock, claims={"iat": clock.now.timestamp()}))
+        assert await started.establish(f"DPoP {token}", behind)
+
+
 async def test_a_proof_from_a_clock_ahead_waits_for_its_time(
     good: mint.Mint, provider: Provider, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,6 +342,7 @@ async def test_an_issuer_may_require_it(good: mint.Mint, provider: Provider, clo
         dressed = call(proof(plain, clock))
         assert "must be bound" in (await why(strict, f"DPoP {plain}", dressed)).detail
         token = token_for(good)
+        clock.step(1)  # past the second of the start
         assert await strict.establish(f"DPoP {token}", call(proof(token, clock)))
 
 
