@@ -29,6 +29,7 @@ class Taken:
     status: list[int] = field(default_factory=list)  # of the next answers; then 204
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     url: str = ""
+    location: str = "/elsewhere"  # of a redirect
     two: asyncio.Event = field(default_factory=asyncio.Event)  # have come
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -39,7 +40,7 @@ class Taken:
         if len(self.requests) == 2:
             self.two.set()
         status = self.status.pop(0) if self.status else 204
-        where = "Location: /elsewhere\r\n" if status == 302 else ""
+        where = f"Location: {self.location}\r\n" if status == 302 else ""
         writer.write(f"HTTP/1.1 {status} X\r\n{where}Content-Length: 0\r\n\r\n".encode())
         await writer.drain()
         writer.close()
@@ -92,6 +93,17 @@ async def later(desk: Desk) -> list[tuple[int, float]]:
 
 async def now_due(desk: Desk) -> None:
     await desk.store.fetch("UPDATE maskgate.webhook_events SET next_at = now()")
+
+
+@pytest.mark.parametrize("location", ["/elsewhere", "mailto:x", "http://xn--a/", "http://[::1"])
+async def test_no_redirect_ends_the_sending(desk: Desk, taken: Taken, location: str) -> None:
+    """httpx reads where it leads even when it is not followed, and raises what is no HTTPError."""
+    taken.status, taken.location = [302], location
+    async with hooked(desk, taken.url) as (grants, webhooks):
+        await ask(grants)
+        assert await webhooks.send_due() == 0
+        await now_due(desk)
+        assert await webhooks.send_due() == 1
 
 
 async def test_each_change_is_told_and_signed(desk: Desk, taken: Taken) -> None:

@@ -164,7 +164,7 @@ class Webhooks:
                 if answer.is_success:
                     return True
                 why = f"status {answer.status_code}"
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
+        except Exception as error:  # httpx has others than its own, and one ends the sending
             why = type(error).__name__
         _LOG.warning("a webhook did not take an event, which is sent again: %s", why)
         return False
