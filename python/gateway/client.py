@@ -149,8 +149,11 @@ class Client:
         patient = httpx.Timeout(60.0, connect=5.0, read=None)
         request = self._http.build_request("POST", "/v1/evidence", json=selection, timeout=patient)
         answer = self._answered(request, stream=True)
+        told = answer.headers.get("Maskgate-Sessions", "")
         try:
-            yield int(answer.headers.get("Maskgate-Sessions", "0")), _unbroken(answer)
+            if not (told.isascii() and told.isdigit() and len(told) < 10):
+                raise UnreachableError(f"{request.url.host} tells no number; is this a gateway?")
+            yield int(told), _unbroken(answer)
         finally:
             answer.close()
 
@@ -191,7 +194,7 @@ class Client:
                         watch(rows)
                     schema = reader.schema
                 received.drain()
-            except (httpx.TransportError, pa.ArrowInvalid, OSError) as error:
+            except (httpx.RequestError, pa.ArrowInvalid, OSError) as error:
                 raise BrokenStreamError(str(error), rows) from error
             if received.tail != END_OF_STREAM:
                 raise BrokenStreamError("the stream ended without its end marker", rows)
@@ -237,7 +240,8 @@ class Client:
             answer = self._http.send(request, stream=stream)
             if not answer.is_success:
                 answer.read()
-        except (httpx.TransportError, httpx.DecodingError) as error:
+        except (httpx.RequestError, httpx.InvalidURL, UnicodeError) as error:
+            # The last two are of a redirect: httpx reads one that it does not follow.
             raise UnreachableError(f"{request.url.host}: {error}") from error
         if answer.is_success:
             return answer
@@ -295,7 +299,7 @@ def _unbroken(answer: httpx.Response) -> Iterator[bytes]:
     """The parts of a body; BrokenStreamError when it does not end as promised."""
     try:
         yield from answer.iter_bytes()
-    except httpx.TransportError as error:
+    except httpx.RequestError as error:
         raise BrokenStreamError(f"the stream broke off: {error}") from error
 
 

@@ -47,7 +47,7 @@ def answering(listener: socket.socket, response: bytes) -> Iterator[Client]:
         client, _ = listener.accept()
         with client:
             received = b""
-            while b"\r\n\r\n" not in received or (b"POST" in received and b"sql" not in received):
+            while not (received.endswith(b"}" if b"POST" in received else b"\r\n\r\n")):
                 received += client.recv(65536)
             client.sendall(response)
             client.shutdown(socket.SHUT_WR)
@@ -151,6 +151,33 @@ def test_what_no_gateway_answers_is_told_as_such(
     answer = head % (status, coding, len(body)) + body
     with answering(listener, answer) as client, pytest.raises(failure):
         client.get("/v1/whoami")
+
+
+@pytest.mark.parametrize("location", [b"mailto:x", b"http://xn--a/", b"http://[::1"])
+def test_a_redirect_that_cannot_be_read_is_no_answer(
+    listener: socket.socket, location: bytes
+) -> None:
+    answer = b"HTTP/1.1 302 Found\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % location
+    with answering(listener, answer) as client, pytest.raises(UnreachableError):
+        client.get("/v1/whoami")
+
+
+def test_a_stream_that_cannot_be_unpacked_broke(listener: socket.socket) -> None:
+    head = b"HTTP/1.1 200 OK\r\nMaskgate-Sessions: 1\r\nContent-Encoding: gzip\r\n"
+    head += b"Content-Length: 10\r\n\r\n"
+    with (
+        answering(listener, head + b"not packed") as client,
+        client.collected({}) as (_, parts),
+        pytest.raises(BrokenStreamError),
+    ):
+        list(parts)
+
+
+@pytest.mark.parametrize("told", [b"many", b"-1", b"9" * 5000])
+def test_an_export_of_no_number_is_no_export(listener: socket.socket, told: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nMaskgate-Sessions: %b\r\nContent-Length: 0\r\n\r\n" % told
+    with answering(listener, head) as client, pytest.raises(UnreachableError):
+        client.collected({}).__enter__()
 
 
 def test_a_refusal_that_repeats_the_token_does_not_tell_it(listener: socket.socket) -> None:
