@@ -23,6 +23,8 @@ async def missing(house: House) -> list[str]:
             await connection.upstream.ping()
         except (MaskgateError, OSError) as error:
             found.append(f"connection {connection.name}: {_words(error)}")
+        if connection.floor is not None and connection.floor.trouble:
+            found.append(f"connection {connection.name}: {connection.floor.trouble}")
     return found
 
 
