@@ -39,7 +39,7 @@ insert into event values (1, '2026-02-02', 'plain');
 create table "Odd ""table" ("a ""b" int, "c,d" int);
 insert into "Odd ""table" values (1, 2);
 """
-_OURS = "select rolname::text from pg_roles where rolname ~ '^maskgate_[0-9a-f]{8}_' order by 1"
+OURS = "select rolname::text from pg_roles where rolname ~ '^maskgate_[0-9a-f]{8}_' order by 1"
 
 
 def logins(database: str) -> str:
@@ -74,7 +74,7 @@ class Ground:
 
     async def roles(self) -> list[str]:
         """Every provisioned role of the server, whoever made it."""
-        return [row["rolname"] for row in await self.admin.fetch(_OURS)]
+        return [row["rolname"] for row in await self.admin.fetch(OURS)]
 
     async def floor(
         self, desk: Desk, connection: str = "clinic", second: str | None = None
@@ -150,7 +150,7 @@ async def clear(admin: asyncpg.Connection) -> None:
         "reset role; drop schema if exists inner_ward cascade;"
         f"grant select on all tables in schema public to {SECOND} with grant option"
     )
-    for row in await admin.fetch(_OURS):
+    for row in await admin.fetch(OURS):
         with contextlib.suppress(asyncpg.DependentObjectsStillExistError):  # of another database
             await drop_by_hand(admin, row[0])
 

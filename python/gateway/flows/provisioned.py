@@ -77,6 +77,7 @@ class Provisioned:
         self._clock = clock
         self._found = Found({}, {})
         self._looked_at = float("-inf")  # monotonic
+        self._denied_at = float("-inf")
         self._again: datetime | None = None
         self._wake = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
@@ -128,8 +129,9 @@ class Provisioned:
 
     async def _has_changed(self, grant: Grant, role: str) -> bool:
         """Look again, if nobody has just done so: an agent may ask for what the role cannot."""
-        if self._age() < _AFTER_DENIAL_S:
+        if time.monotonic() - self._denied_at < _AFTER_DENIAL_S:
             return False
+        self._denied_at = time.monotonic()
         self._covered.forget()
         await self.settle()
         return self._found.roles.get(grant.id) != role or role in self._found.made
@@ -143,17 +145,20 @@ class Provisioned:
         """For ever: look when a grant changes, when time changes one, and now and then."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listen())
+            pause = 0.0  # after a failure, longer after each
             while True:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._until_next()):
+                    async with asyncio.timeout(pause or self._until_next()):
                         await self._wake.wait()
                         await asyncio.sleep(_TOGETHER_S)
                 self._wake.clear()
                 try:
                     await self.settle()
-                except (MaskgateError, OSError) as error:
-                    _LOG.warning("%s: %s", self._connection, _words(error))
-                    await asyncio.sleep(1.0)
+                    pause = 0.0
+                except MaskgateError as error:
+                    if not pause:
+                        _LOG.warning("%s: %s", self._connection, error.detail)
+                    pause = min(PERIOD_S, 2 * pause or 1.0)
 
     def _until_next(self) -> float:
         if self._again is None:
@@ -217,53 +222,54 @@ class Provisioned:
 
     async def _made_true(self, desk: Desk, needed: Needed) -> Found:
         own = [grant for grant in needed.grants if grant.connection == self._connection]
-        roles, wanted, problems = await self._wanted(desk, own)
+        columns, problems = await self._columns(desk, own)
         standing = await desk.standing()
+        wanted = _fitting({desk.owner.name(one): one for one in columns.values()}, standing)
         dropped, stuck = await _drop(desk, wanted, _connections(needed), standing)
         made = set()
-        for name, columns in wanted.items():
-            if name in stuck:
-                continue
+        for name in wanted.keys() - stuck.keys():
             if name not in standing or name in dropped:
                 try:
-                    await desk.make(columns)
+                    await desk.make(wanted[name])
                 except UpstreamFailed as error:
                     stuck[name] = error.detail
                     continue
                 made.add(name)
-        for grant_id, name in list(roles.items()):
+        roles = {}
+        for grant, covered in columns.items():
+            name = desk.owner.name(covered)
             if name in stuck:
-                problems[grant_id] = UpstreamFailed(stuck[name])
-                del roles[grant_id]
+                problems[grant] = UpstreamFailed(stuck[name])
+            elif name in wanted:
+                roles[grant] = name
+            else:
+                problems[grant] = LimitExceeded(
+                    f"{MOST_ROLES} roles with different columns are in use on this connection",
+                    hint="wait for a grant to end, or ask for one whose columns another has, too",
+                )
         return Found(roles, problems, frozenset(made), frozenset(dropped), stuck)
 
-    async def _wanted(
+    async def _columns(
         self, desk: Desk, grants: Collection[Grant]
-    ) -> tuple[dict[str, str], dict[str, ColumnSet], dict[str, MaskgateError]]:
-        """The role of each grant, the columns of each role, and why a grant has none."""
+    ) -> tuple[dict[str, ColumnSet], dict[str, MaskgateError]]:
+        """What each grant covers, by its id, and why another can have no role."""
         named = {table for grant in grants for table in grant.tables}
         tables = await desk.tables(None if "*" in named else named)
         schemas = await desk.schemas()
-        roles: dict[str, str] = {}
-        wanted: dict[str, ColumnSet] = {}
+        columns: dict[str, ColumnSet] = {}
         problems: dict[str, MaskgateError] = {}
         for grant in grants:
             try:
-                columns = ColumnSet.of(await self._covered.by(grant, tables), schemas)
+                columns[grant.id] = ColumnSet.of(await self._covered.by(grant, tables), schemas)
             except MaskgateError as error:
                 problems[grant.id] = error
-                continue
-            name = desk.owner.name(columns)
-            if name not in wanted and len(wanted) >= MOST_ROLES:
-                problems[grant.id] = LimitExceeded(
-                    f"{MOST_ROLES} roles with different columns are in use on this connection",
-                    hint="wait for a grant to end, or ask for one whose columns another has, too",
-                    retry_after=60,
-                )
-                continue
-            roles[grant.id] = name
-            wanted[name] = columns
-        return roles, wanted, problems
+        return columns, problems
+
+
+def _fitting(wanted: Mapping[str, ColumnSet], standing: Collection[str]) -> dict[str, ColumnSet]:
+    """As many as there may be: those that stand, then the others in their order."""
+    order = sorted(wanted, key=lambda name: name not in standing)
+    return {name: wanted[name] for name in order[:MOST_ROLES]}
 
 
 def _connections(needed: Needed) -> set[str]:
@@ -304,7 +310,3 @@ def _answer(waiting: Collection[asyncio.Future[None]], error: MaskgateError | No
 def _again(error: MaskgateError) -> MaskgateError:
     """The same for another caller: an exception carries its own trace."""
     return type(error)(error.detail, hint=error.hint)
-
-
-def _words(error: BaseException) -> str:
-    return error.detail if isinstance(error, MaskgateError) else type(error).__name__
