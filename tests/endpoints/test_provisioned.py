@@ -153,7 +153,7 @@ def test_what_a_kill_left_is_gone_after_the_next_start(clinic: World) -> None:
     clinic.grant(tables=["patient"])
     wait_until(lambda: len(admin(clinic)) == 2, 3.0)
     clinic.gateway.child.kill()
-    clinic.gateway.child.wait()
+    clinic.gateway.end()
 
     async def end() -> None:
         control = clinic.server.dsn(database=f"{clinic.database}_control")
@@ -260,22 +260,30 @@ def test_check_and_serve_say_what_is_wrong_with_the_second_credential(fragile: W
 
 
 @pytest.mark.pg15
-def test_postgresql_15_has_pre_made_roles_only(tmp_path: Path) -> None:
-    if servers.majors() != [15]:
-        pytest.skip("make test-pg15")
-    with (
-        servers.running(15) as server,
-        worlds.built(tmp_path, server, "fifteen") as world,
-    ):
-        world.grant()
-        session = world.session()
-        assert world.rows(session, "select id from patient where id = 1") == [{"id": 1}]
-        (intent,) = [r for r in world.records(session) if r["type"] == "intent"]
-        assert intent["role"] == "clinic_reader"
-        assert intent["database_floor"].startswith("pre-made role clinic_reader:")
-        world.gateway.end()
-        provisioned(world)
-        said = _said(world, "serve")
-        assert said.returncode != 0
-        assert "leave admin_dsn out and name a pre-made role" in said.stderr
+def test_each_record_says_which_floor_there_was(server: servers.Server, tmp_path: Path) -> None:
+    """Pre-made and none on every version; on 15 nothing is provisioned."""
+    with worlds.built(tmp_path, server, "which_floor") as world:
+        grant = world.grant(tables=["patient"])
+        assert _floors(world) == {("pre-made role clinic_reader", "clinic_reader")}
+        world.config.write_text(world.config.read_text().replace('role = "clinic_reader"', ""))
+        world.restart()
+        assert _floors(world) == {("none", None)}
+        revoke(world, grant)
+        if server.major == 15:
+            world.gateway.end()
+            world.write_config()
+            provisioned(world)
+            said = _said(world, "serve")
+            assert said.returncode != 0
+            assert "leave admin_dsn out and name a pre-made role" in said.stderr
         assert admin(world) == []
+
+
+def _floors(world: World) -> set[tuple[str, str | None]]:
+    """What the records of one statement say of floor and role."""
+    session = world.session()
+    world.query(session, "select id from patient where id = 1")
+    records = [r for r in world.records(session) if r["type"] in ("open", "intent")]
+    assert len(records) == 2
+    (floor,) = {record["database_floor"].split(":")[0] for record in records}
+    return {(floor, record["role"]) for record in records if record["type"] == "intent"}

@@ -13,7 +13,9 @@ import floors
 import servers
 from control import DANA, Desk, fresh_database, open_desk
 from floors import Ground, drop_by_hand, ground, of, refused
+from gateway.flows import provisioned
 from gateway.flows.provisioned import Provisioned
+from gateway.upstream.roles import LOCK
 
 PATIENT = of("patient", "id", "full_name", "city", "notes", "ssn")
 
@@ -184,6 +186,20 @@ async def test_a_role_that_somebody_dropped_is_made_again_once(
         assert "may not make roles" in await refused(floor, grant)
     finally:
         await clinic.admin.execute("alter role maskgate_roles createrole")
+
+
+async def test_what_nobody_has_looked_at_for_long_is_not_believed(
+    clinic: Ground, desk: Desk, floor: Provisioned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = await desk.active()
+    await floor.settle()
+    await clinic.admin.execute("alter role maskgate_roles nologin")
+    try:
+        assert await refused(floor, grant) == ""
+        monkeypatch.setattr(provisioned, "BELIEVED_S", 0.0)
+        assert "roles of the database floor cannot be looked after" in await refused(floor, grant)
+    finally:
+        await clinic.admin.execute("alter role maskgate_roles login")
 
 
 @pytest.mark.parametrize(
@@ -375,3 +391,21 @@ async def test_two_gateways_at_once_agree(clinic: Ground, desk: Desk) -> None:
         )
         await one.settle()
         assert await clinic.roles() == []
+
+
+async def test_who_waited_for_the_lock_asks_what_is_needed_behind_it(
+    clinic: Ground, desk: Desk, floor: Provisioned
+) -> None:
+    """What was asked before it may be over: a role would go that another grant needs by then."""
+    ending = await desk.active()
+    role = await role_of(floor, ending)
+    oid = await clinic.admin.fetchval("select oid from pg_roles where rolname = $1", role)
+    await desk.grants.revoke(ending.id, DANA, "enough")
+    await clinic.admin.execute(f"select pg_advisory_lock({LOCK})")
+    settling = asyncio.create_task(floor.settle())
+    await asyncio.sleep(0.5)
+    coming = await desk.active()
+    await clinic.admin.execute(f"select pg_advisory_unlock({LOCK})")
+    found = await settling
+    assert (found.roles, found.dropped, found.made) == ({coming.id: role}, set(), set())
+    assert await clinic.admin.fetchval("select oid from pg_roles where rolname = $1", role) == oid

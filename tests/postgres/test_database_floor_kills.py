@@ -214,6 +214,20 @@ async def test_more_roles_than_fit_are_refused_with_a_sentence(
     assert await refused(floor, early) == ""
 
 
+async def test_many_at_once_are_made_in_several_goes(
+    clinic: Ground, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provisioned, "AT_ONCE", 2)
+    await clinic.admin.execute(f"revoke select on payroll from {SECOND}")
+    names = ("id", "city", "ssn", "notes", "full_name")
+    grants = [await desk.active(columns={"public.patient": [name]}) for name in names]
+    kept = await desk.active(tables=["public.payroll"])
+    found = await (await clinic.floor(desk)).settle()
+    assert set(found.roles) == {grant.id for grant in grants}
+    assert found.made == set(found.roles.values()) == set(await clinic.roles())
+    assert "may not grant SELECT" in found.problems[kept.id].detail
+
+
 async def test_the_lock_is_one_for_the_database_and_is_waited_for(
     clinic: Ground, desk: Desk
 ) -> None:

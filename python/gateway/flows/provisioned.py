@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gateway.errors import LimitExceeded, MaskgateError, StoreUnavailable, UpstreamFailed
@@ -36,6 +36,8 @@ _LOG = logging.getLogger("maskgate")
 
 #: Of one connection. PostgreSQL keeps them in each column's row, which has room for some 2,400.
 MOST_ROLES = 1000
+#: Made in one go; then another gateway has the lock if it waits.
+AT_ONCE = 100
 #: Seconds after which one looks though nothing was heard, and for which a look is believed.
 PERIOD_S = 30.0
 BELIEVED_S = 300.0
@@ -52,9 +54,8 @@ class Found:
     problems: Mapping[str, MaskgateError]  # why another has none
     made: frozenset[str] = frozenset()
     dropped: frozenset[str] = frozenset()
-    stuck: Mapping[str, str] = field(
-        default_factory=dict
-    )  # roles that nobody needs and that could not be dropped: why
+    stuck: Mapping[str, str] = field(default_factory=dict)  # why one could not be dropped or made
+    more: bool = False  # there are others to make
 
 
 class Provisioned:
@@ -82,7 +83,6 @@ class Provisioned:
         self._wake = asyncio.Event()
         self._waiting: list[asyncio.Future[None]] = []
         self._settling: asyncio.Task[None] | None = None
-        self._told: Mapping[str, str] = {}
         self.trouble = ""  # why the last look came to nothing
 
     # -- of a statement --------------------------------------------------------------------------
@@ -179,6 +179,11 @@ class Provisioned:
         if not told.endswith(" pending"):
             self._wake.set()
 
+    @property
+    def left(self) -> tuple[str, ...]:
+        """Of roles that are not as they should be and could not be dropped: why."""
+        return tuple(self._found.stuck.values())
+
     async def settle(self) -> Found:
         """Return when a look that began after this call has ended. Raises what ended it."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -208,38 +213,48 @@ class Provisioned:
             self._waiting = []
 
     async def _look(self) -> None:
-        async with self._roles.locked() as desk:
-            # Asked behind the lock: whoever had it before may have seen other grants.
-            needed = await self._needs.read(self._clock())
-            found = await self._made_true(desk, needed)
+        failed: dict[str, str] = {}
+        made: frozenset[str] = frozenset()
+        for _ in range(MOST_ROLES // AT_ONCE + 1):
+            async with self._roles.locked() as desk:
+                # Asked behind the lock: whoever had it before may have seen other grants.
+                needed = await self._needs.read(self._clock())
+                found = await self._made_true(desk, needed, failed)
+            made |= found.made
+            if not found.more:
+                break
+        found = replace(found, made=made)
+        for name in found.stuck.keys() - self._found.stuck.keys():
+            _LOG.warning("%s: %s", self._connection, found.stuck[name])
         self._found = found
         self._again = needed.again
         self._looked_at = time.monotonic()
-        if found.stuck != self._told:
-            for sentence in found.stuck.values():
-                _LOG.warning("%s: %s", self._connection, sentence)
-            self._told = found.stuck
 
-    async def _made_true(self, desk: Desk, needed: Needed) -> Found:
+    async def _made_true(self, desk: Desk, needed: Needed, failed: dict[str, str]) -> Found:
+        """`failed` are roles that could not be made since somebody asked, and why."""
         own = [grant for grant in needed.grants if grant.connection == self._connection]
         columns, problems = await self._columns(desk, own)
         standing = await desk.standing()
         wanted = _fitting({desk.owner.name(one): one for one in columns.values()}, standing)
         dropped, stuck = await _drop(desk, wanted, _connections(needed), standing)
+        missing = wanted.keys() - (standing.keys() - dropped) - failed.keys()
         made = set()
-        for name in wanted.keys() - stuck.keys():
-            if name not in standing or name in dropped:
-                try:
-                    await desk.make(wanted[name])
-                except UpstreamFailed as error:
-                    stuck[name] = error.detail
-                    continue
-                made.add(name)
+        for name in sorted(missing)[:AT_ONCE]:
+            try:
+                await desk.make(wanted[name])
+            except UpstreamFailed as error:
+                failed[name] = error.detail
+                continue
+            made.add(name)
+            missing.discard(name)
+        stuck |= {name: why for name, why in failed.items() if name in wanted}
         roles = {}
         for grant, covered in columns.items():
             name = desk.owner.name(covered)
             if name in stuck:
                 problems[grant] = UpstreamFailed(stuck[name])
+            elif name in missing:
+                problems[grant] = UpstreamFailed(f"the role {name} is not made yet")
             elif name in wanted:
                 roles[grant] = name
             else:
@@ -247,7 +262,8 @@ class Provisioned:
                     f"{MOST_ROLES} roles with different columns are in use on this connection",
                     hint="wait for a grant to end, or ask for one whose columns another has, too",
                 )
-        return Found(roles, problems, frozenset(made), frozenset(dropped), stuck)
+        more = bool(missing - failed.keys())
+        return Found(roles, problems, frozenset(made), frozenset(dropped), stuck, more)
 
     async def _columns(
         self, desk: Desk, grants: Collection[Grant]
