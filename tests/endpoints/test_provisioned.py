@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,14 @@ def test_columns_that_change_are_told_and_then_read(clinic: World) -> None:
     assert changed.status_code == 502
     assert changed.json()["hint"] == "send the statement again"
     assert clinic.rows(session, "select ward from encounter where id = 1") == [{"ward": "east"}]
+
+
+def test_a_role_goes_with_the_time_of_its_grant_though_nobody_asks(clinic: World) -> None:
+    clinic.grant(tables=["patient"], duration_s=2)
+    assert len(wait_until(lambda: admin(clinic), 1.5)) == 1
+    began = time.monotonic()
+    gone(clinic)
+    assert time.monotonic() - began < 3
 
 
 def test_what_a_kill_left_is_gone_after_the_next_start(clinic: World) -> None:

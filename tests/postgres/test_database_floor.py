@@ -13,8 +13,10 @@ import floors
 import servers
 from control import DANA, Desk, fresh_database, open_desk
 from floors import Ground, drop_by_hand, ground, of, refused
+from gateway.errors import UpstreamFailed
 from gateway.flows import provisioned
 from gateway.flows.provisioned import Provisioned
+from gateway.upstream import ColumnSet
 from gateway.upstream.roles import LOCK
 
 PATIENT = of("patient", "id", "full_name", "city", "notes", "ssn")
@@ -292,7 +294,9 @@ async def test_nothing_of_anybody_else_is_dropped(
         assert set(await clinic.roles()) == {f"{stem}by_hand", *theirs, *elsewhere, *beside}
         # What a connection left that has no grant in force any more, whoever looks.
         desk.clock.turn(3600)
-        assert (await floor.settle()).dropped == beside
+        found = await floor.settle()
+        assert (found.dropped, found.stuck) == (beside, {})
+        assert set(await clinic.roles()) == {f"{stem}by_hand", *theirs, *elsewhere}
     await clinic.admin.execute(f'drop role if exists "{stem}by_hand"')
 
 
@@ -336,6 +340,27 @@ async def test_what_the_second_credential_may_not_grant_is_said(
     )
     await floor.settle()
     assert await under(floor, closed, "select id from inner_ward.t") == []
+
+
+async def test_a_role_that_gets_less_than_it_should_is_none(
+    clinic: Ground, desk: Desk, floor: Provisioned
+) -> None:
+    """Without the grant option GRANT warns and does nothing; what changed since one looked."""
+    async with floor._roles.locked() as locked:
+        tables = await locked.tables(["public.patient", "public.payroll"])
+        await clinic.admin.execute(
+            "revoke grant option for select on payroll from maskgate_roles cascade"
+        )
+        wanted = ColumnSet.of((table, table.columns) for table in tables.values())
+        with pytest.raises(UpstreamFailed, match="did not get the rights"):
+            await locked.make(wanted)
+        await clinic.admin.execute(
+            "alter table patient rename to was; alter table event rename to patient"
+        )
+        wanted = ColumnSet.of([(tables["public.patient"], ["id"])])
+        with pytest.raises(UpstreamFailed, match="did not get the rights"):
+            await locked.make(wanted)
+    assert await clinic.roles() == []
 
 
 @pytest.mark.parametrize(
