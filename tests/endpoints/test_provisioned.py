@@ -17,7 +17,9 @@ from test_faults import LONG, read_some
 from world import AGENT, OTHER, STEWARD, World, wait_until
 
 import servers
-from floors import LOGIN, OURS, SECOND, drop_by_hand, logins
+from floors import OURS, SECOND, drop_by_hand, logins
+
+LOGIN = "maskgate_login"  # the world's
 
 
 def admin(world: World, *commands: str) -> list[str]:
@@ -48,7 +50,7 @@ def dropped(world: World, role: str) -> None:
 
 def provisioned(world: World) -> None:
     """From here on by the second credential; the next start takes it."""
-    admin(world, logins(world.database))
+    admin(world, logins(world.database, LOGIN))
     text = world.config.read_text().replace(
         '"public.patient.notes" = "scan"',
         '"public.patient.notes" = { treatment = "scan", row = ["full_name"] }',
