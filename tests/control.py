@@ -50,6 +50,12 @@ class Clock:
     def __call__(self) -> datetime:
         return self.now
 
+    def earliest(self) -> datetime:
+        return self.now
+
+    def check(self) -> None:
+        """It agrees with the store's."""
+
     def turn(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 

@@ -3,11 +3,15 @@ neither runs on a guess when the store is away."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +19,7 @@ import pytest
 from world import AGENT, AUDITOR, STEWARD, World, built, wait_until
 
 import servers
+from moved_clock import MovedClock
 from relay import Relay, relaying
 
 LONG = "select a.id, b.cost, a.city from patient a, encounter b, generate_series(1, 40)"
@@ -23,19 +28,24 @@ BODY = {"connection": "clinic", "tables": ["*"], "purpose": "totals differ", "du
 
 @dataclass
 class Pair:
-    """`here` and `there`; the store is `store`, and `there` reaches it through `relay`."""
+    """`here` and `there`; `there` reaches the store through `relay`."""
 
     here: World
     there: World
     store: servers.Server
     relay: Relay
+    clock: MovedClock  # of `there`
+    store_clock: MovedClock
 
 
 @pytest.fixture(scope="module")
 def pair(newest: servers.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     home = tmp_path_factory.mktemp("pair")
+    clock = MovedClock(home / "clock")
+    shared = Path(tempfile.mkdtemp(prefix="mg-clock-"))  # which nobody reaches
+    store_clock = MovedClock(shared)
     with (
-        servers.running(newest.major) as store,
+        servers.running(newest.major, environment=store_clock.environment) as store,
         relaying(store.port) as relay,
         built(home, newest, "pair") as here,
     ):
@@ -56,9 +66,11 @@ def pair(newest: servers.Server, tmp_path_factory: pytest.TempPathFactory) -> It
         there.config.write_text(
             there.config.read_text().replace(f":{store.port}/", f":{relay.port}/")
         )
+        there.environment = clock.environment
         there.start()
-        yield Pair(here, there, store, relay)
+        yield Pair(here, there, store, relay, clock, store_clock)
         there.gateway.end()
+    shutil.rmtree(shared)
 
 
 def decide(world: World, grant: str, verb: str, reason: str = "as asked") -> None:
@@ -259,6 +271,79 @@ def test_a_one_statement_session_ends_well_though_the_store_goes_away(pair: Pair
         return shown.status_code == 200 and shown.json()["closed_at"] is not None
 
     wait_until(closed)
+
+
+@contextmanager
+def moved(clock: MovedClock, seconds: int) -> Iterator[None]:
+    clock.move(seconds)
+    try:
+        yield
+    finally:
+        clock.move(0)
+
+
+def test_a_gateway_s_clock_an_hour_ahead_ends_its_streams_and_no_grant(pair: Pair) -> None:
+    grant = pair.here.grant()["id"]
+    streams = [
+        Stream(world, world.session(grant=grant)).begun() for world in (pair.here, pair.there)
+    ]
+    with moved(pair.clock, 3600):
+        told = time.monotonic()
+        assert streams[1].ended(5.0) - told < 1.0
+        ready = pair.there.call(None, "GET", "/readyz").json()["missing"]
+        assert any("3600 s ahead of the control store's" in sentence for sentence in ready)
+        time.sleep(2.5)  # in which it would expire what is over by it
+        streams[0].goes_on()
+        assert pair.here.call(AGENT, "GET", f"/v1/grants/{grant}").json()["state"] == "active"
+    assert f"The grant {grant} ended at" in streams[1].reason()
+    session = pair.there.session(grant=grant)
+    assert wait_until(lambda: one(pair.there, session).status_code == 200, 5.0)
+    decide(pair.here, grant, "revoke")
+    streams[0].ended(5.0)
+
+
+@pytest.mark.parametrize("seconds", [-3600, -30])
+def test_a_gateway_s_clock_that_is_set_back_prolongs_nothing(pair: Pair, seconds: int) -> None:
+    grant = pair.here.grant(duration_s=8)
+    began = time.monotonic()
+    stream = Stream(pair.there, pair.there.session(grant=grant["id"])).begun()
+    waiting = pair.there.session(grant=grant["id"])
+    with moved(pair.clock, seconds):
+        stream.goes_on()
+        if seconds == -30:  # a token is not taken by a clock that is further behind
+            time.sleep(1.5)
+            refused = one(pair.there, waiting)
+            assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+            assert "30 s behind the control store's" in refused.json()["detail"]
+            asked = pair.there.call(AGENT, "POST", "/v1/grants", BODY).json()["id"]
+            decided = pair.there.call(
+                STEWARD, "POST", f"/v1/grants/{asked}/approve", {"reason": "ok"}
+            )
+            assert decided.json()["code"] == "store_unavailable"
+        assert stream.ended(10.0) - began < 9.0
+    assert f"The grant {grant['id']} ended at" in stream.reason()
+    assert one(pair.there, waiting).json()["code"] in ("grant_expired", "not_found")
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_a_store_s_clock_that_is_moved_stops_everything_and_begins_nothing(
+    pair: Pair, seconds: int
+) -> None:
+    begins = datetime.now(UTC) + timedelta(seconds=1800)
+    later = pair.here.grant(not_before=begins.isoformat())["id"]
+    grant = pair.here.grant()["id"]
+    sessions = [world.session(grant=grant) for world in (pair.here, pair.there)]
+    with moved(pair.store_clock, seconds):
+        time.sleep(2.0)
+        for world, session in zip((pair.here, pair.there), sessions, strict=True):
+            # What is over by any clock is: its session has been closed.
+            over = "not_found" if seconds > 0 else "store_unavailable"
+            assert one(world, session).json()["code"] == over
+            early = {"connection": "clinic", "grant": later}
+            assert world.call(AGENT, "POST", "/v1/sessions", early).status_code == 503
+    for world in (pair.here, pair.there):
+        wait_until(lambda world=world: world.call(None, "GET", "/readyz").status_code == 200)
+        assert one(world, world.session(grant=grant)).status_code == 200
 
 
 def test_a_store_that_is_killed_and_comes_back(pair: Pair) -> None:

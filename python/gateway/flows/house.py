@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gateway.errors import NotFound, Unauthenticated
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.flows.session import Desk
     from gateway.grants import (
         AccessRules,
+        Clock,
         ControlStore,
         Grants,
         Lookups,
@@ -119,7 +119,7 @@ class House:
     token_key: TokenKey
     limits: Limits
     desk: Desk
-    now: Callable[[], datetime] = field(repr=False)
+    now: Clock = field(repr=False)
     siem: Siem | None = None
     errands: tuple[Errand, ...] = ()  # time stamps and copies of the log
 

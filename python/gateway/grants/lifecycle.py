@@ -16,7 +16,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from gateway.errors import (
@@ -32,23 +32,19 @@ from gateway.errors import (
 )
 from gateway.grants import records, requests
 from gateway.grants.access import AccessRules, BreakGlass, actor_key, parties
+from gateway.grants.clock import Clock
 from gateway.grants.force import ending, not_found, why_not
 from gateway.grants.store import ControlStore
 from gateway.grants.watch import Watch, Watcher
 from gateway.grants.webhooks import Webhooks
 from gateway.model import Grant, GrantState, Identity
 
-Clock = Callable[[], datetime]
 OnEvent = Callable[[str, dict[str, Any]], Awaitable[None]]
 T = TypeVar("T")
 
 MAX_PENDING = 100  # of one identity, give or take requests sent at once: a flood of the approvers
 LIST_LIMIT = 1000
 BY_CLOCK = "clock"
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Grants:
@@ -64,7 +60,7 @@ class Grants:
         store: ControlStore,
         rules: AccessRules,
         on_event: OnEvent,
-        clock: Clock = utc_now,
+        clock: Clock,
         webhooks: Webhooks | None = None,
     ) -> None:
         self._store = store
@@ -190,7 +186,9 @@ class Grants:
 
         A grant whose time is over is out of force without this: it makes it so in the store and in
         the records. Raises StoreUnavailable and LogUnavailable; what is left is due the next time.
+        A clock that is not agreed on ends nothing for the other gateways.
         """
+        self._clock.check()
         moment = self._clock() if now is None else now
         due = await self._store.fetch(records.DUE, moment)
         ended = [await self._expire(row["id"], moment) for row in due]
@@ -235,6 +233,7 @@ class Grants:
     ) -> Grant:
         """The grant this identity may use on this connection now: the one named, else the one that
         ends last. Raises NoGrant or GrantExpired with what to do."""
+        self._clock.check()
         moment = self._clock() if now is None else now
         if grant_id is not None and not requests.is_id(grant_id):
             raise NoGrant("That is not the id of a grant.")
@@ -407,7 +406,8 @@ class Grants:
             )
 
     async def _activate(self, connection: Any, row: Any, by: str, why: str, event: str) -> Any:
-        now = self._clock()
+        self._clock.check()
+        now = self._clock.earliest()
         begins = now if row["begins_at"] is None else max(now, row["begins_at"])
         until = begins + timedelta(seconds=row["duration_s"])
         changed = await connection.fetchrow(
