@@ -74,7 +74,7 @@ async def ask(grants: Grants, **more: Any) -> Any:
         "purpose": "chart of Nadia Planted",
         "duration_s": 60,
         "ticket": "Nadia-1",
-        "filters": {"public.patient": "name = 'Nadia'"},
+        "filters": {"public.patient": ["name = 'Nadia'"]},
         "statement": "select 'Nadia'",
         "params": ["Nadia"],
         **more,

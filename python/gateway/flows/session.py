@@ -475,7 +475,7 @@ def grant_record(grant: Grant) -> dict[str, Any]:
         "break_glass": grant.break_glass,
         "renews": grant.renews,
         "columns": {table: list(names) for table, names in grant.columns},
-        "filters": dict(grant.filters),
+        "filters": dict(grant.predicates),
         "statement": grant.statement,
         "parameters": grant.parameters,
         "max_bytes": grant.max_bytes,

@@ -144,7 +144,7 @@ class Grants:
         self, grant_id: str, by: Identity, reason: str, filters: Mapping[str, str] | None = None
     ) -> Grant:
         """One approval, by an approver who is no party to the request and has not approved it yet;
-        the last that is needed makes it active. `filters`, a checked predicate for each table, are
+        the last that is needed makes it active. `filters`, a checked condition for each table, are
         added to those that it has."""
         why = requests.checked_reason(reason)
         if not self._rules.approves(by):
@@ -157,7 +157,7 @@ class Grants:
                 before = await connection.fetch(records.APPROVALS, grant_id)
                 self._check_approval(row, before, by)
                 if filters:
-                    narrowed = narrow(json.loads(row["filters"]), filters)
+                    narrowed = _narrowed(json.loads(row["filters"]), filters)
                     row = await connection.fetchrow(records.NARROW, grant_id, json.dumps(narrowed))
                 await connection.execute(
                     records.APPROVE, grant_id, by.key, actor_key(by), self._clock(), why
@@ -466,15 +466,10 @@ class Grants:
         return _wrong_state(await connection.fetchrow(records.ONE, grant_id), expected)
 
 
-def narrow(filters: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
-    """Both must let a row through; the guard of the control store knows this form."""
-    return {
-        **filters,
-        **{
-            table: f"({filters[table]}) AND ({predicate})" if table in filters else predicate
-            for table, predicate in more.items()
-        },
-    }
+def _narrowed(filters: Mapping[str, list[str]], more: Mapping[str, str]) -> dict[str, list[str]]:
+    """Conditions are added and none is taken away; the guard of the control store sees to it."""
+    added = {table: [*filters.get(table, ()), condition] for table, condition in more.items()}
+    return {**filters, **added}
 
 
 def _wrong_state(row: Any, expected: GrantState) -> Conflict:
