@@ -107,7 +107,7 @@ model: setup ## every state of the release gate's model, and each of its rules l
 
 FUZZ_CASES ?= 20000
 FUZZ_WINDOWS ?= 100000
-GRANT_EXAMPLES ?= 1000
+GRANT_EXAMPLES ?= 500
 FUZZ_SEED ?= $(shell date +%s)
 NONINTERFERENCE_CASES ?= 200000
 AGREEMENT_CASES ?= 1000000
