@@ -95,6 +95,7 @@ class Grant:
     bytes_released: int = 0
     max_concurrent: int | None = None
     max_per_minute: int | None = None
+    database: str | None = None  # that it was asked for; None for grants of earlier versions
 
     @property
     def predicates(self) -> tuple[tuple[str, str], ...]:

@@ -215,6 +215,30 @@ def test_a_review_is_where_the_session_is(pair: Pair) -> None:
         assert session not in {item["session"] for item in due}
 
 
+def test_a_grant_is_for_the_database_that_it_was_asked_for(pair: Pair, tmp_path: Path) -> None:
+    """A third gateway calls another database by the same name."""
+    third = pair.here.neighbour(tmp_path / "third")
+    third.gateway.end()
+    text = third.config.read_text()
+    assert '/pair"' in text
+    third.config.write_text(text.replace('/pair"', '/pair_control"'))
+    third.start()
+    try:
+        grant = pair.here.grant()["id"]
+        refused = one(third, third.session(grant=grant))
+        assert (refused.status_code, refused.json()["code"]) == (403, "out_of_scope")
+        assert "is for another database" in refused.json()["detail"]
+        renewed = third.call(AGENT, "POST", f"/v1/grants/{grant}/renew", {}).json()["id"]
+        decide(third, renewed, "approve")
+        assert one(third, third.session(grant=renewed)).json()["code"] == "out_of_scope"
+        assert one(pair.here, pair.here.session(grant=renewed)).status_code == 200
+        own = third.grant()["id"]
+        assert one(third, third.session(grant=own)).status_code == 200
+        assert one(pair.here, pair.here.session(grant=own)).json()["code"] == "out_of_scope"
+    finally:
+        third.gateway.end()
+
+
 @contextmanager
 def swallowing(relay: Relay) -> Iterator[None]:
     relay.swallow()

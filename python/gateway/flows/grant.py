@@ -44,6 +44,7 @@ async def request(
         max_rows,
         columns=scope.columns,
         filters={table: [condition] for table, condition in conditions.items()},
+        database=await found.upstream.which(),
         **more,
     )
 

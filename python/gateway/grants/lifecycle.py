@@ -137,6 +137,7 @@ class Grants:
             max_bytes=row["max_bytes"],
             max_concurrent=row["max_concurrent"],
             max_per_minute=row["max_per_minute"],
+            database=row["database"],
         )
         return await self._insert(by, wanted, renews=grant_id)
 
@@ -379,6 +380,7 @@ class Grants:
             wanted.max_concurrent,
             wanted.max_per_minute,
             wanted.filters,
+            wanted.database,
         )
         await self._record(connection, row, "requested", identity.key, wanted.purpose)
         return row

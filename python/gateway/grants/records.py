@@ -17,9 +17,9 @@ INSERT = """
 INSERT INTO maskgate.grants (id, identity, actor, connection, tables, purpose, state, requested_at,
                              duration_s, max_rows, ticket, begins_at, hours, approvals_needed,
                              break_glass, renews, columns, statement, parameters, max_bytes,
-                             max_concurrent, max_per_minute, filters)
+                             max_concurrent, max_per_minute, filters, database)
 VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-        $19, $20, $21, $22) RETURNING *"""
+        $19, $20, $21, $22, $23) RETURNING *"""
 
 NARROW = """
 UPDATE maskgate.grants SET filters = $2 WHERE id = $1 AND state = 'pending' RETURNING *"""
@@ -118,6 +118,7 @@ def grant(row: Any) -> Grant:
         bytes_released=row["bytes_released"],
         max_concurrent=row["max_concurrent"],
         max_per_minute=row["max_per_minute"],
+        database=row["database"],
     )
 
 
@@ -174,6 +175,7 @@ def payload(row: Any, by: str, at: datetime, reason: str | None) -> dict[str, An
         "bytes_released": row["bytes_released"],
         "max_concurrent": row["max_concurrent"],
         "max_per_minute": row["max_per_minute"],
+        "database": row["database"],
         "by": by,
         "at": text_of(at),
         "reason": reason,

@@ -48,6 +48,7 @@ class Wanted:
     max_bytes: int | None
     max_concurrent: int | None
     max_per_minute: int | None
+    database: str | None
 
 
 def checked(
@@ -69,6 +70,7 @@ def checked(
     max_bytes: Any = None,
     max_concurrent: Any = None,
     max_per_minute: Any = None,
+    database: str | None = None,
 ) -> Wanted:
     """The request, or InvalidRequest naming the value that is wrong."""
     if not _is_name(connection):
@@ -89,6 +91,7 @@ def checked(
         max_bytes=None if max_bytes is None else _whole(max_bytes, "max_bytes", MAX_ROWS),
         max_concurrent=_count(max_concurrent, "max_concurrent"),
         max_per_minute=_count(max_per_minute, "max_per_minute"),
+        database=database,
     )
 
 
