@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import shutil
@@ -20,6 +21,7 @@ from gateway.errors import ConfigurationError
 from gateway.sessionlog import SessionLog, copies, survey
 from gateway.sessionlog.copies import Copies
 from gateway.sessionlog.errand import FailedError
+from gateway.sessionlog.note import LogKey
 from gateway.sessionlog.objects import Bucket, Place, RefusedError
 from gateway.sessionlog.tiles import tile_path
 from locked_store import KEYS, Store, storing
@@ -186,6 +188,22 @@ async def test_a_ledger_of_several_tiles(tmp_path: Path) -> None:
     assert f"ledger/tile/0/{tile_path(1)}" in store
     assert f"ledger/tile/1/{tile_path(0)}.p/2" in store
     assert f"ledger/tile/entries/{tile_path(2)}.p/{found.size % 256}" in store
+
+
+async def test_a_copy_whose_checkpoint_names_another_log(tmp_path: Path) -> None:
+    """Who holds the key can have it sign anything, another log's name too."""
+    log = await opened(tmp_path / "log")
+    await talk(log, 1)
+    trusted = trust(log, tmp_path)
+    await log.aclose()
+    key = LogKey.load(tmp_path / "log" / "key", ORIGIN)
+    text = b"log.example.org/another\n1\n" + base64.b64encode(bytes(32)) + b"\n"
+    folder = tmp_path / "copy" / "checkpoints"
+    folder.mkdir(parents=True)
+    signed = key._signature(key._private.sign(text)).line
+    (folder / f"{1:016d}").write_bytes(text + b"\n" + signed)
+    with pytest.raises(ConfigurationError, match="names another log"):
+        looked(folder.parent, trusted)
 
 
 async def test_a_copy_without_epochs_where_the_trust_file_has_them(
