@@ -1,7 +1,10 @@
 """The log's evidence copied to where its own operator cannot take it back.
 
     PREFIX/ledger/tile/…   PREFIX/sessions/SID.jsonl SID.json   PREFIX/pending/SIZE
-    PREFIX/checkpoints/SIZE
+    PREFIX/checkpoints/SIZE     PREFIX/log
+
+`log` names the key of the log whose copies these are, and is there before them: two logs under one
+prefix would be a copy of neither.
 
 One batch: the files of sessions that have ended, the new tiles (as C2SP tlog-tiles names them: a
 partial one is `N.p/W`), the ids of ended sessions whose files are not cut yet, and last of all the
@@ -38,6 +41,8 @@ _ENDS = (b'"type":"close"', b'"type":"recovery"')
 
 class Store(Protocol):
     """Where objects go; `objects.Bucket`."""
+
+    def claim(self, name: str, mark: bytes) -> bytes: ...
 
     def put(self, name: str, source: bytes | Path) -> None: ...
 
@@ -90,12 +95,19 @@ def state(directory: Path) -> State | None:
 
 
 class Copies:
-    """The copies of one log at one place. For one thread; `copy` is an errand."""
+    """The copies of one log at one place. For one thread; `copy` is an errand. `vkey` names the
+    log's key."""
 
     def __init__(
-        self, directory: Path, store: Store, target: str, newest: Callable[[], Checkpoint | None]
+        self,
+        directory: Path,
+        store: Store,
+        target: str,
+        newest: Callable[[], Checkpoint | None],
+        vkey: str,
     ) -> None:
         self._directory, self._store, self._newest = directory, store, newest
+        self._mark, self._claimed = f"{vkey}\n".encode(), False
         self._sessions = SessionStore(directory / "sessions")
         self._tiles = Tiles(directory / "ledger")
         self._state = State(target)
@@ -120,6 +132,7 @@ class Copies:
             raise FailedError(
                 f"the copies hold a ledger of {size} leaves that this one does not continue"
             )
+        self._claim()
         self._pending()
         if checkpoint.size == size:
             return
@@ -132,6 +145,11 @@ class Copies:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         root = checkpoint.root.hex()
         self._keep(replace(self._state, size=checkpoint.size, root=root, at=at))
+
+    def _claim(self) -> None:
+        if not self._claimed and self._store.claim("log", self._mark) != self._mark:
+            raise FailedError("another log's copies are there: give each log a prefix of its own")
+        self._claimed = True
 
     def _pending(self) -> None:
         """Sessions whose files were not there the last time."""
