@@ -173,6 +173,35 @@ def asked(*words: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
+async def test_time_stamps_come_when_they_are_there(tmp_path: Path) -> None:
+    """Each once, also one that an authority gave for a checkpoint that another had before."""
+    directory, store = tmp_path / "log", Kept()
+    log = await opened(directory)
+    await talk(log, 1)
+    work = Copies(directory, store, "x", log.newest, log.vkey)
+    folder = directory / "timestamps"
+    folder.mkdir()
+
+    def stamped(size: int, authority: str) -> None:
+        (folder / f"{size:016d}.checkpoint").write_bytes(b"note %d" % size)
+        (folder / f"{size:016d}.{authority}.tsr").write_bytes(b"token %d" % size)
+
+    (folder / "notes.txt").write_bytes(b"an operator's")
+    for size, authority in ((3, "b" * 8), (3, "a" * 8), (7, "a" * 8), (7, "b" * 8)):
+        stamped(size, authority)
+        puts = store.puts
+        await asyncio.to_thread(work.copy)
+        await asyncio.to_thread(work.copy)
+        assert {name for name in store if name.startswith("timestamps/")} == {
+            f"timestamps/{path.name}" for path in folder.iterdir() if path.suffix != ".txt"
+        }
+        assert size == 3 or store.puts == puts + 2
+    # Told from what is kept, another start puts none of them again.
+    await asyncio.to_thread(Copies(directory, store, "x", log.newest, log.vkey).copy)
+    assert store.puts == puts + 2
+    await log.aclose()
+
+
 async def test_two_logs_under_one_prefix(tmp_path: Path, server: Store, bucket: str) -> None:
     """Each would put its checkpoints over the other's; the second one copies nothing."""
     place_of_both = place(server, bucket)
