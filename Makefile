@@ -39,8 +39,10 @@ test-rust: export PROPTEST_RNG_SEED ?= 20261123
 test-rust: $(BIN)/maturin
 	cargo test --locked -q --workspace --exclude maskgate-kernel
 
+# Neighbours stay together: each process starts its own servers, once each.
+JOBS ?= 2
 test-python: setup
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
 test-pg15: setup ## the SQL corpus on Debian's PostgreSQL 15 (apt-get install postgresql-15)
 	MASKGATE_TEST_PG15=1 $(BIN)/python -m pytest -q -m pg15
