@@ -25,7 +25,7 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from gateway import config, diagnostics, grants_wiring, log_wiring
+from gateway import config, diagnostics, floor_wiring, grants_wiring, log_wiring
 from gateway.config import Configuration, ConnectionSettings
 from gateway.doors.http import BoundedProtocol, create_app
 from gateway.errors import ConfigurationError, MaskgateError
@@ -195,6 +195,9 @@ async def open_house(
                     await connection.analysis.names.learn(transaction)
                     if seal is not None or siem is not None:
                         await vocabulary.learn(transaction)
+        connections = await floor_wiring.floors(
+            stack, path, configuration, connections, store, _now
+        )
         webhooks = Webhooks(store, await grants_wiring.hooks(stack, path, configuration))
         grants = Grants(store, rules, grants_wiring.recorder(log), _now, webhooks)
         stack.push_async_callback(grants.close)
@@ -333,6 +336,7 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
                 found = await floor.inspect(connection)
                 wrong += [f"connections.{name}: {sentence}" for sentence in found.wrong]
                 loose += [f"connections.{name}: {sentence}" for sentence in found.loose]
+                loose += await floor_wiring.inspect(path, name, settings, connection)
             except (MaskgateError, OSError) as error:
                 detail = error.detail if isinstance(error, MaskgateError) else str(error)
                 wrong.append(f"connections.{name}: {detail}")
@@ -418,6 +422,7 @@ async def _connection(
         token_domain=settings.token_domain or name,
         quiet_server_log=settings.quiet_server_log,
         require_dpop=settings.require_dpop,
+        provisioned=settings.admin_dsn is not None,
         gate=Gate(limits.pool, limits.waiting),
     )
 

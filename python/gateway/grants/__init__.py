@@ -11,6 +11,7 @@ from gateway.grants.access import AccessRules, AutoApprove, BreakGlass
 from gateway.grants.force import until
 from gateway.grants.lifecycle import Grants
 from gateway.grants.lookups import Lookups
+from gateway.grants.needs import Needed, Needs
 from gateway.grants.requests import parameters_text
 from gateway.grants.reviews import ReviewPlace, Reviews
 from gateway.grants.sessions import SessionRow, Sessions
@@ -29,6 +30,8 @@ __all__ = [
     "Grants",
     "Hook",
     "Lookups",
+    "Needed",
+    "Needs",
     "Quota",
     "ReviewPlace",
     "Reviews",
