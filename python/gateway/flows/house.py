@@ -23,10 +23,12 @@ if TYPE_CHECKING:
         Quota,
         Reviews,
         Sessions,
+        SignIns,
         Standing,
         Usage,
     )
     from gateway.identity import Verifier
+    from gateway.identity.saml import ServiceProvider
     from gateway.model import Decision, Identity
     from gateway.sessionlog import Errand, SessionLog
     from gateway.siem import Shipper
@@ -113,6 +115,7 @@ class House:
     lookups: Lookups
     usage: Usage
     reviews: Reviews
+    sign_ins: SignIns
     log: SessionLog
     connections: Mapping[str, Connection]
     policies: PolicyShelf
@@ -120,6 +123,7 @@ class House:
     limits: Limits
     desk: Desk
     now: Callable[[], datetime] = field(repr=False)
+    saml: Mapping[str, ServiceProvider] = field(default_factory=dict)  # by name
     siem: Siem | None = None
     errands: tuple[Errand, ...] = ()  # time stamps and copies of the log
 
