@@ -82,6 +82,7 @@ def answer_to(world: World, idp: played.Idp, request: Any, **changed: Any) -> st
         "recipient": f"{base}/acs",
         "destination": f"{base}/acs",
         "now": now,
+        "response_now": now,
         "not_before": played.stamp(now - timedelta(seconds=5)),
         "until": played.stamp(now + timedelta(seconds=60)),
         "confirmed_until": played.stamp(now + timedelta(seconds=60)),

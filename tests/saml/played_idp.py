@@ -144,7 +144,8 @@ class Response:
     response_more: str = ""
     subject: str | None = None
     version: str = "2.0"
-    prefixes: str = ""  # InclusiveNamespaces of the assertion's signature
+    response_version: str = "2.0"
+    response_now: datetime = NOW
 
     def assertion(self) -> str:
         request = "" if self.request is None else f' InResponseTo="{self.request}"'
@@ -194,7 +195,8 @@ class Response:
         return etree.fromstring(
             f'<samlp:Response xmlns:samlp="{SAMLP}" xmlns:saml="{SAML}" '
             f'xmlns:xs="http://www.w3.org/2001/XMLSchema" '
-            f'ID="{self.response_id}" Version="{self.version}" IssueInstant="{stamp(self.now)}"'
+            f'ID="{self.response_id}" Version="{self.response_version}" '
+            f'IssueInstant="{stamp(self.response_now)}"'
             f"{where}{request}>{issuer}<samlp:Status>{self.status}</samlp:Status>"
             f"{self.assertion()}{self.response_more}</samlp:Response>"
         )

@@ -51,8 +51,8 @@ def test_bytes_put_in_or_taken_out(idp: Idp, raw: bytes, data: st.DataObject) ->
         st.sampled_from(
             [
                 b"<!-- -->", b"<?x?>", b"<![CDATA[x]]>", b"]]>", b"&#x41;", b"&lt;",
-                b"<saml:NameID>", b"</saml:NameID>", b' ID="_x"', b' xmlns=""', b' xml:id="_x"', b"<saml:Assertion/>",
-                b"<ds:Object/>", b"\n", b"\x00", b"\xef\xbb\xbf",
+                b"<saml:NameID>", b"</saml:NameID>", b' ID="_x"', b' xmlns=""', b' xml:id="_x"',
+                b"<saml:Assertion/>", b"<ds:Object/>", b"\n", b"\x00", b"\xef\xbb\xbf",
             ]
         ),
     )  # fmt: skip

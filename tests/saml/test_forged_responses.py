@@ -592,6 +592,11 @@ def many_namespaces(idp: Idp) -> Any:
     return _text(idp).replace("<samlp:Response", f"<samlp:Response{more}", 1).encode()
 
 
+@forged("too large: at most 262144")
+def large(idp: Idp) -> Any:
+    return idp.signed(Response(name="x" * 262_144))
+
+
 @forged("too large")
 def huge(idp: Idp) -> Any:
     return idp.signed(Response(name="x" * 300_000))
@@ -646,7 +651,14 @@ said("session has ended", "session_ended", session=stamp(NOW))
 said("bearer", "holder_of_key", method="urn:oasis:names:tc:SAML:2.0:cm:holder-of-key")
 said("bearer", "sender_vouches", method="urn:oasis:names:tc:SAML:2.0:cm:sender-vouches")
 said("not known here", "unknown_condition", conditions_more="<saml:Condition/>")
-said("version 2.0", "version_1", version="1.1")
+said("assertion is not of version 2.0", "version_1", version="1.1")
+said("response is not of version 2.0", "version_1_of_the_response", response_version="1.1")
+said(
+    "response was issued in the future",
+    "response_issued_in_the_future",
+    response_now=NOW + timedelta(seconds=61),
+)
+said("response is old", "response_issued_long_ago", response_now=NOW - timedelta(minutes=7))
 said("not persistent", "transient", format="urn:oasis:names:tc:SAML:2.0:nameid-format:transient")
 said(
     "not persistent", "unspecified", format="urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified"
