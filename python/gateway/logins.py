@@ -45,6 +45,7 @@ class Login:
     scope: str | None = None
     resource: str | None = None
     key: dict[str, Any] | None = field(default=None, repr=False)
+    saml: str | None = None  # the gateway's name of the provider; the credential is the gateway's
 
     @property
     def proof_key(self) -> ProofKey | None:
@@ -87,7 +88,8 @@ def current(url: str) -> Bearer:
 
 
 def _renewed(login: Login) -> Login:
-    again = f"sign in again: maskgate login --url {login.url}"
+    how = "" if login.saml is None else f" --saml {login.saml}"
+    again = f"sign in again: maskgate login --url {login.url}{how}"
     if login.refresh_token is None and login.secret is None:
         raise SignInError(f"the sign-in has ended; {again}")
     with oauth.open_http() as http:

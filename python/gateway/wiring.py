@@ -42,12 +42,13 @@ from gateway.grants import (
     Quota,
     Reviews,
     Sessions,
+    SignIns,
     Standing,
     Usage,
     Webhooks,
 )
 from gateway.identity import Verifier
-from gateway.identity_wiring import build_identity, origins
+from gateway.identity_wiring import build_identity, build_saml, origins
 from gateway.masking import load_token_key
 from gateway.patterns import Definitions
 from gateway.places import placed
@@ -144,6 +145,7 @@ async def open_house(
     base = path.parent
     policies = build_policies(path, configuration)
     issuers, rules = build_identity(path, configuration)
+    saml = build_saml(path, configuration, addresses, _now)
     anchoring = build_anchoring(path, configuration)
     key_place = configuration.masking.token_key
     async with contextlib.AsyncExitStack() as stack:
@@ -212,6 +214,8 @@ async def open_house(
             lookups=Lookups(store),
             usage=Usage(store, float(configuration.limits.statement_time)),
             reviews=Reviews(store),
+            sign_ins=SignIns(store),
+            saml=saml,
             log=log,
             connections=connections,
             policies=shelf,
@@ -316,6 +320,7 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
     """A sentence for each thing a loaded configuration names that does not answer as it says."""
     policies = build_policies(path, configuration)
     issuers, _ = build_identity(path, configuration)
+    build_saml(path, configuration, origins(configuration, configuration.server.address[1]), _now)
     log_wiring.sealing(path, configuration, Vocabulary())
     log_wiring.authorities(path, configuration)
     if configuration.siem is not None:

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
         Quota,
         Reviews,
         Sessions,
+        SignIns,
         Standing,
         Usage,
     )
     from gateway.identity import Verifier
+    from gateway.identity.saml import ServiceProvider
     from gateway.model import Grant, Identity
     from gateway.sessionlog import Errand, SessionLog
     from gateway.siem import Shipper
@@ -131,6 +133,7 @@ class House:
     lookups: Lookups
     usage: Usage
     reviews: Reviews
+    sign_ins: SignIns
     log: SessionLog
     connections: Mapping[str, Connection]
     policies: PolicyShelf
@@ -138,6 +141,7 @@ class House:
     limits: Limits
     desk: Desk
     now: Callable[[], datetime] = field(repr=False)
+    saml: Mapping[str, ServiceProvider] = field(default_factory=dict)  # by name
     siem: Siem | None = None
     errands: tuple[Errand, ...] = ()  # time stamps and copies of the log
 
