@@ -36,6 +36,7 @@ from gateway.flows.house import Connection, House, Limits
 from gateway.flows.possible import impossible
 from gateway.flows.session import Desk, close_left_over
 from gateway.grants import (
+    Clock,
     ControlStore,
     Grants,
     Lookups,
@@ -197,11 +198,13 @@ async def open_house(
                     await connection.analysis.names.learn(transaction)
                     if seal is not None or siem is not None:
                         await vocabulary.learn(transaction)
+        clock = Clock()
+        await clock.hear(store)
         connections = await floor_wiring.floors(
-            stack, path, configuration, connections, store, _now
+            stack, path, configuration, connections, store, clock
         )
         webhooks = Webhooks(store, await grants_wiring.hooks(stack, path, configuration))
-        grants = Grants(store, rules, grants_wiring.recorder(log), _now, webhooks)
+        grants = Grants(store, rules, grants_wiring.recorder(log), clock, webhooks)
         stack.push_async_callback(grants.close)
         house = House(
             version=version("maskgate"),
@@ -209,8 +212,8 @@ async def open_house(
             store=store,
             rules=rules,
             grants=grants,
-            sessions=Sessions(store, rules, _now),
-            standing=Standing(store, grants, _now),
+            sessions=Sessions(store, rules, clock),
+            standing=Standing(store, grants, clock),
             lookups=Lookups(store),
             usage=Usage(store, float(configuration.limits.statement_time)),
             reviews=Reviews(store),
@@ -229,7 +232,7 @@ async def open_house(
                 quotas=tuple(Quota(**one.model_dump()) for one in configuration.limits.quotas),
             ),
             desk=Desk(),
-            now=_now,
+            now=clock,
             siem=siem,
             errands=errands,
         )
@@ -468,7 +471,9 @@ async def _clock(house: House) -> None:
     while True:
         await asyncio.sleep(_CLOCK_TICK)
         try:
-            await house.grants.expire_due(house.now())
+            await house.now.hear(house.store)
+            if not house.now.trouble:
+                await house.grants.expire_due()
             await house.desk.close_ended(house)
             await house.desk.tell_counts(house)
         except (MaskgateError, OSError) as error:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from gateway import grants_command
 from gateway.client import RefusedError, UnreachableError
+from gateway.oauth import SignInError
 
 GRANT = {
     "id": "g-1", "state": "pending", "identity": "https://idp#agent", "connection": "clinic",
@@ -24,9 +25,17 @@ class Gateway:
 
     states: tuple[Any, ...] = ("pending",)
 
+    renewals: Any = ()  # what comes of each; none: always another token
+
     def __init__(self, *_: object) -> None:
         self.left = list(self.states)
         Gateway.sent: list[tuple[str, Any]] = []
+        Gateway.renewed = 0
+
+    def renew(self) -> None:
+        Gateway.renewed += 1
+        if self.renewals:
+            raise self.renewals
 
     def __enter__(self) -> Gateway:
         return self
@@ -100,6 +109,17 @@ def test_ctrl_c_ends_it_with_a_sentence(asked: Any, monkeypatch: pytest.MonkeyPa
     done = asked(*REQUEST, "--wait")
     assert done.exit_code == 1
     assert "stopped waiting; the request g-1 still waits for a decision" in done.stderr
+
+
+def test_the_token_is_renewed_while_it_waits(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = ("pending", "pending", "active")
+    assert asked(*REQUEST, "--wait", states=states).exit_code == 0
+    assert Gateway.renewed == 3
+    monkeypatch.setattr(Gateway, "renewals", SignInError("the issuer is away"))
+    done = asked(*REQUEST, "--wait", states=states)
+    assert (done.exit_code, "the issuer is away" in done.stderr) == (0, True)
+    gone = RefusedError(401, {"code": "unauthenticated", "detail": "the token is over"})
+    assert asked(*REQUEST, "--wait", states=(gone, "active")).exit_code != 0
 
 
 def test_a_gateway_that_is_away_is_asked_again(asked: Any) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gateway.errors import NotFound, Unauthenticated, UpstreamFailed
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.flows.session import Desk
     from gateway.grants import (
         AccessRules,
+        Clock,
         ControlStore,
         Grants,
         Lookups,
@@ -140,7 +140,7 @@ class House:
     token_key: TokenKey
     limits: Limits
     desk: Desk
-    now: Callable[[], datetime] = field(repr=False)
+    now: Clock = field(repr=False)
     saml: Mapping[str, ServiceProvider] = field(default_factory=dict)  # by name
     siem: Siem | None = None
     errands: tuple[Errand, ...] = ()  # time stamps and copies of the log

@@ -101,7 +101,7 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
                 analysis = await without_dependents(analysis, hidden, transaction, settings)
                 if hidden := to_hide(grant, analysis, policy):
                     analysis = await mask_at_source(analysis, hidden, transaction, settings)
-            check_kept(fenced, analysis, grant.filters)
+            check_kept(fenced, analysis, grant.predicates)
             analysis = with_filters_told(grant, analysis)
             decision = decide(grant, analysis, policy)
             if decision.raw:

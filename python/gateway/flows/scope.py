@@ -153,7 +153,7 @@ def with_filters_told(grant: Grant, analysis: Analysis) -> Analysis:
     """With a note for each table of which the statement sees some rows only."""
     notes = [
         f"{table}: the grant covers rows where {predicate}"
-        for table, predicate in grant.filters
+        for table, predicate in grant.predicates
         if table in analysis.tables
     ]
     return replace(analysis, notes=(*analysis.notes, *notes)) if notes else analysis

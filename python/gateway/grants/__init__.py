@@ -8,6 +8,7 @@ recorded before it takes effect.
 from __future__ import annotations
 
 from gateway.grants.access import AccessRules, AutoApprove, BreakGlass
+from gateway.grants.clock import Clock
 from gateway.grants.force import until
 from gateway.grants.lifecycle import Grants
 from gateway.grants.lookups import Lookups
@@ -37,6 +38,7 @@ __all__ = [
     "AutoApprove",
     "Bound",
     "BreakGlass",
+    "Clock",
     "ControlStore",
     "Grants",
     "Hook",

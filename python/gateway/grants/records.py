@@ -11,7 +11,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.model import Grant, GrantState
+from gateway.model import Grant, GrantState, all_of
 
 INSERT = """
 INSERT INTO maskgate.grants (id, identity, actor, connection, tables, purpose, state, requested_at,
@@ -127,8 +127,10 @@ def _columns(stored: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((table, tuple(names)) for table, names in sorted(json.loads(stored).items()))
 
 
-def _filters(stored: str) -> tuple[tuple[str, str], ...]:
-    return () if stored == "{}" else tuple(sorted(json.loads(stored).items()))
+def _filters(stored: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if stored == "{}":
+        return ()
+    return tuple((table, tuple(some)) for table, some in sorted(json.loads(stored).items()))
 
 
 def event(row: Any) -> dict[str, Any]:
@@ -165,7 +167,7 @@ def payload(row: Any, by: str, at: datetime, reason: str | None) -> dict[str, An
         "break_glass": row["break_glass"],
         "renews": row["renews"],
         "columns": json.loads(row["columns"]),
-        "filters": json.loads(row["filters"]),
+        "filters": {table: all_of(some) for table, some in json.loads(row["filters"]).items()},
         "statement": row["statement"],
         "parameters": row["parameters"],
         "max_bytes": row["max_bytes"],
