@@ -190,7 +190,10 @@ def _filters(given: list[str] | None) -> dict[str, str]:
     pairs = [one.partition(":") for one in given or []]
     if not all(name.strip() and predicate.strip() for name, _, predicate in pairs):
         raise typer.BadParameter("write TABLE: CONDITION", param_hint="--filter")
-    return {name.strip(): predicate.strip() for name, _, predicate in pairs}
+    found = {name.strip(): predicate.strip() for name, _, predicate in pairs}
+    if len(found) != len(pairs):  # the last alone would count, and show more than was meant
+        raise typer.BadParameter("one for a table; join them with and", param_hint="--filter")
+    return found
 
 
 def _asked(

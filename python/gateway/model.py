@@ -22,11 +22,12 @@ class Identity:
     name: str  # what people read; the identity claim's value
     groups: frozenset[str]
     actor: str | None  # RFC 8693 `act`: the person an agent works for
-    token_fingerprint: str  # BLAKE3 of the token, hex; the token itself is never kept
+    token_fingerprint: str  # BLAKE3 of the token or credential, hex; itself it is never kept
     expires_at: datetime
     # RFC 7638 thumbprint of the key that the token is bound to, whose possession was proven with
     # the request; None: whoever has the token can send it.
     jkt: str | None = None
+    credential: str = "token"  # or "saml": a sign-in of this gateway's
 
     @property
     def key(self) -> str:

@@ -25,7 +25,7 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from gateway import config, diagnostics, grants_wiring, log_wiring
+from gateway import config, diagnostics, floor_wiring, grants_wiring, log_wiring
 from gateway.config import Configuration, ConnectionSettings
 from gateway.doors.http import BoundedProtocol, create_app
 from gateway.errors import ConfigurationError, MaskgateError
@@ -43,12 +43,13 @@ from gateway.grants import (
     Quota,
     Reviews,
     Sessions,
+    SignIns,
     Standing,
     Usage,
     Webhooks,
 )
 from gateway.identity import Verifier
-from gateway.identity_wiring import build_identity, origins
+from gateway.identity_wiring import build_identity, build_saml, origins
 from gateway.masking import load_token_key
 from gateway.patterns import Definitions
 from gateway.places import placed
@@ -145,6 +146,7 @@ async def open_house(
     base = path.parent
     policies = build_policies(path, configuration)
     issuers, rules = build_identity(path, configuration)
+    saml = build_saml(path, configuration, addresses, _now)
     anchoring = build_anchoring(path, configuration)
     key_place = configuration.masking.token_key
     async with contextlib.AsyncExitStack() as stack:
@@ -198,6 +200,9 @@ async def open_house(
                         await vocabulary.learn(transaction)
         clock = Clock()
         await clock.hear(store)
+        connections = await floor_wiring.floors(
+            stack, path, configuration, connections, store, clock
+        )
         webhooks = Webhooks(store, await grants_wiring.hooks(stack, path, configuration))
         grants = Grants(store, rules, grants_wiring.recorder(log), clock, webhooks)
         stack.push_async_callback(grants.close)
@@ -212,6 +217,8 @@ async def open_house(
             lookups=Lookups(store),
             usage=Usage(store, float(configuration.limits.statement_time)),
             reviews=Reviews(store),
+            sign_ins=SignIns(store),
+            saml=saml,
             log=log,
             connections=connections,
             policies=shelf,
@@ -316,6 +323,7 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
     """A sentence for each thing a loaded configuration names that does not answer as it says."""
     policies = build_policies(path, configuration)
     issuers, _ = build_identity(path, configuration)
+    build_saml(path, configuration, origins(configuration, configuration.server.address[1]), _now)
     log_wiring.sealing(path, configuration, Vocabulary())
     log_wiring.authorities(path, configuration)
     if configuration.siem is not None:
@@ -336,6 +344,7 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
                 found = await floor.inspect(connection)
                 wrong += [f"connections.{name}: {sentence}" for sentence in found.wrong]
                 loose += [f"connections.{name}: {sentence}" for sentence in found.loose]
+                loose += await floor_wiring.inspect(path, name, settings, connection)
             except (MaskgateError, OSError) as error:
                 detail = error.detail if isinstance(error, MaskgateError) else str(error)
                 wrong.append(f"connections.{name}: {detail}")
@@ -421,6 +430,7 @@ async def _connection(
         token_domain=settings.token_domain or name,
         quiet_server_log=settings.quiet_server_log,
         require_dpop=settings.require_dpop,
+        provisioned=settings.admin_dsn is not None,
         gate=Gate(limits.pool, limits.waiting),
     )
 

@@ -169,6 +169,7 @@ def test_an_approval_takes_filters_along(asked: Any) -> None:
     body = {"reason": "ok", "filters": {"patient": "n > 1"}}
     assert Gateway.sent == [("/v1/grants/g-1/approve", body)]
     assert asked("approve", "g-1", "--reason", "ok", "--filter", "patient").exit_code == 2
+    assert asked(*words, "--filter", "patient : n < 9").exit_code == 2  # which one would count?
 
 
 def test_a_list_is_columns_for_people_and_json_for_programs(asked: Any) -> None:

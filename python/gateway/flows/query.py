@@ -78,7 +78,7 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             raise InvalidRequest(ask.malformed)
         check_statement(grant, ask)
         limit_rows, limited_by_grant = _row_limit(grant, ask.max_rows)
-        async with connection.upstream.transaction(statement.session) as transaction:
+        async with connection.transaction(statement.session, grant) as transaction:
             check_database(grant, transaction.database)
             # (3) sql.analyse(text, params, upstream) → Analysis (lineage) | refused
             analysis = await analyse(ask.sql, ask.params, transaction, connection.analysis)
@@ -125,7 +125,8 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             )
 
             # (5) sessionlog: the intent is durable BEFORE the database is asked for a row
-            await statement.intent(grant, analysis, decision)
+            role = transaction.role(raw=decision.raw)
+            await statement.intent(grant, analysis, decision, role)
 
             # (6) upstream.stream(decision) → COPY BINARY bytes
             head = Head(statement.session, statement.number)

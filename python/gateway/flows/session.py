@@ -437,6 +437,7 @@ def _open_record(
         "groups": sorted(identity.groups),
         "token_fingerprint": identity.token_fingerprint,
         "jkt": identity.jkt,
+        "credential": identity.credential,
         "client": client,
         "connection": connection.name,
         "grant": grant_record(grant),

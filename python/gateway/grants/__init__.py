@@ -12,9 +12,19 @@ from gateway.grants.clock import Clock
 from gateway.grants.force import until
 from gateway.grants.lifecycle import Grants
 from gateway.grants.lookups import Lookups
+from gateway.grants.needs import Needed, Needs
 from gateway.grants.requests import parameters_text
 from gateway.grants.reviews import ReviewPlace, Reviews
 from gateway.grants.sessions import SessionRow, Sessions
+from gateway.grants.sign_ins import (
+    PREFIX,
+    Answered,
+    SignIn,
+    SignIns,
+    Terminal,
+    identity_of,
+    issue,
+)
 from gateway.grants.standing import Standing
 from gateway.grants.store import ControlStore
 from gateway.grants.usage import Bound, Quota, Usage, bounds_of
@@ -22,7 +32,9 @@ from gateway.grants.watch import Watch
 from gateway.grants.webhooks import Hook, Webhooks
 
 __all__ = [
+    "PREFIX",
     "AccessRules",
+    "Answered",
     "AutoApprove",
     "Bound",
     "BreakGlass",
@@ -31,16 +43,23 @@ __all__ = [
     "Grants",
     "Hook",
     "Lookups",
+    "Needed",
+    "Needs",
     "Quota",
     "ReviewPlace",
     "Reviews",
     "SessionRow",
     "Sessions",
+    "SignIn",
+    "SignIns",
     "Standing",
+    "Terminal",
     "Usage",
     "Watch",
     "Webhooks",
     "bounds_of",
+    "identity_of",
+    "issue",
     "parameters_text",
     "until",
 ]

@@ -22,6 +22,7 @@ from gateway.upstream.exchange import Guesses
 from gateway.upstream.facts import Facts
 from gateway.upstream.messages import quoted
 from gateway.upstream.pool import Pool
+from gateway.upstream.roles import Login
 from gateway.upstream.transaction import Session, Transaction
 from gateway.upstream.witness import Witness
 
@@ -83,20 +84,32 @@ class Database:
         async with self._own() as session:
             return session.database
 
-    async def posture(self) -> tuple[str, ...]:
+    async def login(self) -> Login:
+        """Who the statements log in as, and where. Raises UpstreamFailed."""
+        async with self._own() as session:
+            return Login(*(await session.fetchrow(_LOGIN)))
+
+    async def posture(self, *, provisioned: bool = False) -> tuple[str, ...]:
         """What the database does not enforce for this login: sentences for start-up and records.
 
         Raises UpstreamFailed.
         """
+        found = list(await self.own_rights())
+        if self._settings.role is None and not provisioned:
+            found = [sentence for sentence in found if sentence != _READS]
+            found.append("no role is configured: the database does not enforce the scope")
+        return tuple(found)
+
+    async def own_rights(self) -> tuple[str, ...]:
+        """What the login may do by itself, whatever role a statement is to run under. Raises
+        UpstreamFailed."""
         async with self._own() as session:
             row = await session.fetchrow(_POSTURE)
         found = []
         if row["super"]:
             found.append("the login is a superuser: the database enforces nothing")
-        elif row["reads"] and self._settings.role is not None:
-            found.append("the login itself may read tables: the role is no floor")
-        if self._settings.role is None:
-            found.append("no role is configured: the database does not enforce the scope")
+        elif row["reads"]:
+            found.append(_READS)
         if row["ddl"]:
             found.append("the login may create temporary tables or objects in the schemas")
         return tuple(found)
@@ -108,17 +121,24 @@ class Database:
             await transaction.begun()
 
     @contextlib.asynccontextmanager
-    async def transaction(self, session_id: str) -> AsyncIterator[Transaction]:
-        """A read-only transaction for one statement; rolled back at the end, whatever happens."""
+    async def transaction(
+        self, session_id: str, role: str | None = None
+    ) -> AsyncIterator[Transaction]:
+        """A read-only transaction for one statement; rolled back at the end, whatever happens.
+
+        With `role`, the rows are read under that one, and it has been taken once already and given
+        back: RoleRefused comes before anything is asked.
+        """
         if not _SESSION_NAME.fullmatch(session_id):
             raise ConfigurationError("a session id has 1 to 63 letters, digits or _.:-")
         async with self._begun(
             f"{self._preamble}SET LOCAL application_name = '{session_id}';{_WATCH}",
-            role=self._settings.role,
-            clear_role=self._settings.clear_role,
+            role=role or self._settings.role,
+            clear_role=self._settings.clear_role if role is None else None,
             role_before_parse=self._settings.role_before_parse,
+            role_tried=role is not None,
         ) as transaction:
-            if self._settings.quiet_server_log:
+            if self._settings.quiet_server_log or role is not None:
                 # A statement that met a server without that setting would stand in its log.
                 await transaction.begun()
             yield transaction
@@ -131,6 +151,7 @@ class Database:
         role: str | None,
         clear_role: str | None = None,
         role_before_parse: bool = False,
+        role_tried: bool = False,
     ) -> AsyncIterator[Transaction]:
         session = await self._acquire()
         transaction = Transaction(
@@ -139,6 +160,7 @@ class Database:
             role=role,
             clear_role=clear_role,
             role_before_parse=role_before_parse,
+            role_tried=role_tried,
             terminate=self._terminate,
             grown=self._witness.grown,
             guesses=self._guesses,
@@ -266,6 +288,13 @@ FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d
 WHERE d.datname = pg_catalog.current_database()
 """
 
+_LOGIN = """
+SELECT r.oid, r.rolname,
+  (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()),
+  pg_catalog.pg_postmaster_start_time()
+FROM pg_catalog.pg_roles r WHERE r.rolname = session_user
+"""
+_READS = "the login itself may read tables: the role is no floor"
 _POSTURE = """
 SELECT r.rolsuper AS super,
        EXISTS (SELECT FROM pg_catalog.pg_class c

@@ -68,6 +68,10 @@ class Session(asyncpg.Connection):  # type: ignore[misc]
         )
 
 
+class RoleRefused(UpstreamFailed):
+    """The role that a statement was to run under is not there, or the login may not take it."""
+
+
 class Transaction:
     """Made by `Database.transaction`; used by one task at a time."""
 
@@ -79,6 +83,7 @@ class Transaction:
         role: str | None,
         clear_role: str | None,
         role_before_parse: bool,
+        role_tried: bool = False,
         terminate: Callable[[int], Awaitable[None]],
         grown: Callable[[Collection[int], int, Collection[int]], Awaitable[bool]],
         guesses: Guesses,
@@ -94,6 +99,7 @@ class Transaction:
         self._role = role
         self._clear_role = clear_role
         self._role_before_parse = role_before_parse
+        self._role_tried = role_tried
         self._taken = role
         self._terminate = terminate
         self._grown = grown
@@ -119,6 +125,13 @@ class Transaction:
         self._began = self._send(errand.simple(self._opening))
         if self._role_before_parse and self._role is not None:
             self._take_role(self._role)
+        elif self._role_tried and self._role is not None:
+            sets = [f"SET LOCAL ROLE {messages.quoted(self._role)}", "SET LOCAL ROLE NONE"]
+            self._roled = self._send(errand.often(sets, self._prepared))
+
+    def role(self, *, raw: bool) -> str | None:
+        """What the rows are read under, as `stream` takes it; None is the login's own rights."""
+        return self._role if raw or self._clear_role is None else self._clear_role
 
     async def begun(self) -> None:
         """Wait until the transaction is there. Raises UpstreamFailed."""
@@ -310,9 +323,8 @@ class Transaction:
         With `lend`, the last piece may be a `CopyReader` of all that comes next. Asking for what
         follows it, or closing the iterator, ends its reading.
         """
-        narrow = not raw and self._clear_role is not None
-        role = self._clear_role if narrow else self._role
-        self._take_role(None if self._role_before_parse else role, *self._before_rows)
+        role = None if self._role_before_parse else self.role(raw=raw)
+        self._take_role(role, *self._before_rows)
         most = self._meter.limit or _MOST_OF_A_ROW
         behind = b""
         if relations:
@@ -418,9 +430,7 @@ class Transaction:
         return errand.often(["ROLLBACK"], self._prepared)
 
     def _role_refused(self, state: str) -> UpstreamFailed:
-        return UpstreamFailed(
-            f"the login may not take the role {self._taken}", sqlstate_class=state
-        )
+        return RoleRefused(f"the login may not take the role {self._taken}", sqlstate_class=state)
 
 
 def _failed(task: asyncio.Task[None]) -> bool:

@@ -19,8 +19,6 @@ ALTER TABLE maskgate.grants
     ADD COLUMN filters        jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(filters) = 'object'),
     ADD COLUMN statement      text,                           -- no other text is run
     ADD COLUMN parameters     text,                           -- nor with others: JSON, compared as text
-    -- which database the connection led to: another of that name, at another gateway, is not meant
-    ADD COLUMN database       text,
     ADD COLUMN max_bytes      bigint CHECK (max_bytes >= 1),
     ADD COLUMN bytes_released bigint NOT NULL DEFAULT 0 CHECK (bytes_released >= 0),
     ADD COLUMN max_concurrent integer CHECK (max_concurrent >= 1),
