@@ -11,7 +11,7 @@ export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-pg15 test-idp test-arm check accuracy bench bench-check bench-long model test-kills fuzz format clean
+.PHONY: help setup demo test test-rust test-python test-pg15 test-idp test-keycloak test-arm check accuracy bench bench-check bench-long model test-kills fuzz format clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -39,8 +39,10 @@ test-rust: export PROPTEST_RNG_SEED ?= 20261123
 test-rust: $(BIN)/maturin
 	cargo test --locked -q --workspace --exclude maskgate-kernel
 
+# Neighbours stay together: each process starts its own servers, once each.
+JOBS ?= 2
 test-python: setup
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
 test-pg15: setup ## the SQL corpus on Debian's PostgreSQL 15 (apt-get install postgresql-15)
 	MASKGATE_TEST_PG15=1 $(BIN)/python -m pytest -q -m pg15
@@ -56,6 +58,21 @@ $(IDP)/.ready: tests/idp/package.json tests/idp/package-lock.json
 
 test-idp: setup $(IDP)/.ready ## a certified OpenID provider and a gateway that believes it (needs Node)
 	MASKGATE_TEST_IDP=$(CURDIR)/$(IDP) $(BIN)/python -m pytest -q tests/idp/signing_in.py
+
+# Keycloak from Maven Central, by its hash.
+KEYCLOAK := 26.4.0
+KEYCLOAK_SHA256 := 1b6a11a2726ac8a8dc9c91d5fafe989a75ce4f1622d7f7b45c21d5bc16629c0a
+build/keycloak/.ready: Makefile
+	@command -v java > /dev/null || { echo "test-keycloak needs Java 17 or newer"; exit 1; }
+	@command -v mvn > /dev/null || { echo "test-keycloak needs Maven, which fetches Keycloak"; exit 1; }
+	@rm -rf build/keycloak && mkdir -p build/keycloak
+	@mvn -q -B dependency:copy -Dartifact=org.keycloak:keycloak-quarkus-dist:$(KEYCLOAK):zip -DoutputDirectory=build/keycloak || { echo "Keycloak cannot be installed: Maven reaches no repository"; exit 1; }
+	@echo "$(KEYCLOAK_SHA256)  build/keycloak/keycloak-quarkus-dist-$(KEYCLOAK).zip" | sha256sum -c --quiet
+	@cd build/keycloak && $(PYTHON) -m zipfile -e keycloak-quarkus-dist-$(KEYCLOAK).zip . && rm *.zip && chmod +x keycloak-*/bin/kc.sh
+	@touch $@
+
+test-keycloak: setup build/keycloak/.ready ## Keycloak and a gateway that believes it, by SAML and OIDC (needs Java 17 and Maven)
+	MASKGATE_TEST_KEYCLOAK=$(CURDIR)/build/keycloak $(BIN)/python -m pytest -q tests/idp/keycloak.py
 
 ARM := aarch64-unknown-linux-gnu
 test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER = aarch64-linux-gnu-gcc
@@ -107,13 +124,15 @@ model: setup ## every state of the release gate's model, and each of its rules l
 
 FUZZ_CASES ?= 20000
 FUZZ_WINDOWS ?= 100000
+GRANT_EXAMPLES ?= 500
 FUZZ_SEED ?= $(shell date +%s)
 NONINTERFERENCE_CASES ?= 200000
 AGREEMENT_CASES ?= 1000000
-fuzz: setup ## many more cases of the property tests (FUZZ_CASES; Hypothesis with chance), notes (FUZZ_WINDOWS), statements (NONINTERFERENCE_CASES), forged bundles (AGREEMENT_CASES)
+fuzz: setup ## many more cases of the property tests (FUZZ_CASES; Hypothesis with chance), lives of grants (GRANT_EXAMPLES), notes (FUZZ_WINDOWS), statements (NONINTERFERENCE_CASES), forged bundles (AGREEMENT_CASES)
 	PROPTEST_CASES=$(FUZZ_CASES) cargo test --locked --release -q -p pgtree -p pgcopy -p encode -p mask -p verify
 	MASK_FUZZ_WINDOWS=$(FUZZ_WINDOWS) MASK_FUZZ_SEED=$(FUZZ_SEED) cargo test --locked --release -q -p mask --lib windows_of_damaged -- --nocapture
-	$(BIN)/python -m pytest -q --hypothesis-profile=chance tests/unit/masking tests/unit/sql tests/unit/test_stream.py tests/unit/test_stream_row.py tests/unit/test_latest.py tests/unit/sessionlog/test_sessionlog_vectors.py tests/postgres/test_grant_states.py
+	$(BIN)/python -m pytest -q --hypothesis-profile=chance tests/unit/masking tests/unit/sql tests/unit/test_stream.py tests/unit/test_stream_row.py tests/unit/test_latest.py tests/unit/sessionlog/test_sessionlog_vectors.py
+	GRANT_EXAMPLES=$(GRANT_EXAMPLES) $(BIN)/python -m pytest -q tests/postgres/test_grant_states.py
 	PYTHONPATH=tests NONINTERFERENCE_CASES=$(NONINTERFERENCE_CASES) $(BIN)/python -m noninterference
 	PYTHONPATH=tests/tampering AGREEMENT_CASES=$(AGREEMENT_CASES) $(BIN)/python -m agreement
 

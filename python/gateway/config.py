@@ -136,6 +136,19 @@ class IssuerSettings(_Section):
     development: bool = False
 
 
+class SamlSettings(_Section):
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    entity_id: str
+    metadata: str  # the provider's metadata file
+    sp_entity_id: str | None = None  # default: the address of our own metadata
+    identity_attribute: str | None = None  # default: the persistent NameID
+    groups_attribute: str = "groups"
+    groups: dict[str, str] | None = None  # the provider's names to the gateway's
+    force_authn: bool = False
+    max_sign_in: Duration = 8 * 3600
+    same_people_as_issuer: bool = False
+
+
 class AutoApprove(_Section):
     who: Principal
     connection: str
@@ -227,6 +240,7 @@ class Configuration(_Section):
     access: AccessSettings = AccessSettings()
     limits: LimitSettings = LimitSettings()
     issuers: list[IssuerSettings]
+    saml: list[SamlSettings] = []
     connections: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")], ConnectionSettings]
     patterns: dict[Name, PatternSettings] = {}
     dictionaries: dict[Name, DictionarySettings] = {}

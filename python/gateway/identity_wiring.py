@@ -5,6 +5,8 @@ Refuses what the rooms refuse, with the line that says it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from gateway import grants_wiring
@@ -12,6 +14,7 @@ from gateway.config import Configuration
 from gateway.errors import ConfigurationError
 from gateway.grants import AccessRules
 from gateway.identity import IssuerConfig
+from gateway.identity.saml import ProviderConfig, ServiceProvider
 from gateway.places import placed
 from gateway.values import is_loopback
 
@@ -28,6 +31,47 @@ def origins(configuration: Configuration, port: int) -> tuple[str, ...]:
     scheme = "https" if settings.tls_cert else "http"
     shown = f"[{host}]" if ":" in host else host
     return tuple(f"{scheme}://{name}:{port}" for name in dict.fromkeys((shown, "localhost")))
+
+
+def build_saml(
+    path: Path,
+    configuration: Configuration,
+    addresses: Sequence[str],
+    clock: Callable[[], datetime],
+) -> dict[str, ServiceProvider]:
+    """Where people sign in, by name; `addresses` are the gateway's own. Raises ConfigurationError
+    with the line of what is wrong."""
+    found: dict[str, ServiceProvider] = {}
+    issuers = {one.issuer for one in configuration.issuers}
+    for index, one in enumerate(configuration.saml):
+        with placed(path, "saml", index, "entity_id"):
+            if not addresses:
+                raise ConfigurationError(
+                    "saml: the gateway must know its own address: set server.public_url"
+                )
+            if one.name in found or one.entity_id in {each.entity_id for each in found.values()}:
+                raise ConfigurationError(f"saml {one.name!r}: name or entity_id is listed twice")
+            if one.entity_id in issuers and not one.same_people_as_issuer:
+                raise ConfigurationError(
+                    f"saml {one.name!r}: entity_id is an issuer's, too, and both would name "
+                    f"people {one.entity_id}#NAME: set same_people_as_issuer = true if "
+                    "identity_attribute holds what the issuer's identity_claim does"
+                )
+            config = ProviderConfig(
+                name=one.name,
+                entity_id=one.entity_id,
+                metadata=path.parent / one.metadata,
+                address=f"{addresses[0]}/v1/saml/{one.name}",
+                ours=one.sp_entity_id,
+                identity_attribute=one.identity_attribute,
+                groups_attribute=one.groups_attribute,
+                groups=one.groups,
+                force_authn=one.force_authn,
+                longest=timedelta(seconds=int(one.max_sign_in)),
+            )
+        with placed(path, "saml", index, "metadata"):
+            found[one.name] = ServiceProvider(config, clock)
+    return found
 
 
 def build_identity(

@@ -15,9 +15,9 @@ import httpx
 import typer
 from rich.text import Text
 
-from gateway import logins, oauth
-from gateway.arguments import DEFAULT_URL, ERR, OUT, Url
-from gateway.client import Bearer, Client
+from gateway import logins, oauth, saml_login
+from gateway.arguments import DEFAULT_URL, ERR, OUT, Url, optional_name
+from gateway.client import Client
 from gateway.logins import Login
 from gateway.oauth import Issued, Issuer, SignInError, shown
 from gateway.proof_key import ProofKey
@@ -48,8 +48,25 @@ def login(
     dpop: Annotated[
         bool, typer.Option("--dpop", help="Bind the token to a new key, kept with it (RFC 9449).")
     ] = False,
+    saml: Annotated[
+        str | None,
+        typer.Option(
+            help="At this SAML provider of the gateway's, in a browser on this machine.",
+            callback=optional_name,
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(help="With --saml: where to wait for the browser.", min=0, max=65535)
+    ] = 0,
 ) -> None:
-    """Sign in, as a person at a terminal (device flow) or as a program; other commands use it."""
+    """Sign in, as a person at a terminal (device flow, or --saml) or as a program; other commands
+    use it."""
+    if saml is not None:
+        if client_credentials or client_secret is not None or issuer is not None or dpop:
+            raise typer.BadParameter("--saml goes with --url and --port alone")
+        oauth.check_endpoint(url, "--url")
+        _keep(url, _by_saml(url, saml, port))
+        return
     if client_credentials and client_secret is None:
         raise typer.BadParameter("--client-credentials needs --client-secret env:NAME or file:PATH")
     if client_secret is not None and issuer is None:
@@ -79,14 +96,19 @@ def login(
         resource=asked.resource,
         key=None if asked.key is None else asked.key.document,
     )
-    with Client(url, Bearer(issued.token, asked.key)) as client:
+    _keep(url, kept, renewed=bool(kept.refresh_token) or client_credentials)
+
+
+def _keep(url: str, kept: Login, *, renewed: bool = False) -> None:
+    """Keep a sign-in that the gateway takes, and say whose it is."""
+    with Client(url, kept.bearer) as client:
         who = client.get("/v1/whoami")
     if not isinstance(who, dict) or not isinstance(who.get("identity"), str):
         raise SignInError(f"{url} does not say whose the token is; is it a gateway?")
     name = shown(who["identity"], 1000)
     path = logins.save(kept)
     until = "" if kept.expires_at is None else f" until {_clock(kept.expires_at)}"
-    again = ", renewed by itself" if kept.refresh_token or client_credentials else ""
+    again = ", renewed by itself" if renewed else ""
     OUT.print(Text(f"signed in at {kept.url} as {name}{until}{again}"), soft_wrap=True)
     ERR.print(Text(f"kept in {path}"), soft_wrap=True)
 
@@ -100,6 +122,11 @@ def logout(url: Url = DEFAULT_URL) -> None:
     said = "its issuer was told"
     try:
         with oauth.open_http() as http:
+            if known.saml is not None:
+                ended = saml_login.end(http, known.url, known.token)
+                said = "the gateway ended it" if ended else "the gateway had ended it"
+                OUT.print(Text(f"signed out at {known.url}; {said}"), soft_wrap=True)
+                return
             issuer = Issuer.discover(http, known.issuer)
             if issuer.offers("revocation"):
                 issuer.revoke(known.refresh_token or known.token, known.client)
@@ -108,6 +135,26 @@ def logout(url: Url = DEFAULT_URL) -> None:
     except SignInError as error:
         said = f"its issuer was not told: {error}"
     OUT.print(Text(f"signed out at {known.url}; {said}"), soft_wrap=True)
+
+
+def _by_saml(url: str, name: str, port: int) -> Login:
+    gateway = logins.one_spelling(url)
+    with oauth.open_http() as http, saml_login.listening(port) as listener:
+        ERR.print(
+            Text(f"Open {listener.address(gateway, name)} in a browser on this machine"),
+            soft_wrap=True,
+        )
+        ERR.print(Text(f"and confirm there that the code is {listener.user_code}"))
+        ERR.print(Text(f"waiting, for {saml_login.WAIT_S / 60:.0f} minutes at most …"))
+        signed = listener.finish(http, gateway)
+    return Login(
+        url=gateway,
+        issuer=signed.issuer,
+        client_id="",
+        token=signed.token,
+        expires_at=signed.expires_at,
+        saml=name,
+    )
 
 
 def _by_device(issuer: Issuer, client: oauth.Client) -> Issued:

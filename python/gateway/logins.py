@@ -11,7 +11,6 @@ import fcntl
 import json
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from urllib.parse import quote
 import httpx
 
 from gateway import oauth
+from gateway.appearing import appearing
 from gateway.client import Bearer, check_token
 from gateway.oauth import Issued, Issuer, SignInError
 from gateway.proof_key import ProofKey
@@ -45,6 +45,7 @@ class Login:
     scope: str | None = None
     resource: str | None = None
     key: dict[str, Any] | None = field(default=None, repr=False)
+    saml: str | None = None  # the gateway's name of the provider; the credential is the gateway's
 
     @property
     def proof_key(self) -> ProofKey | None:
@@ -87,7 +88,8 @@ def current(url: str) -> Bearer:
 
 
 def _renewed(login: Login) -> Login:
-    again = f"sign in again: maskgate login --url {login.url}"
+    how = "" if login.saml is None else f" --saml {login.saml}"
+    again = f"sign in again: maskgate login --url {login.url}{how}"
     if login.refresh_token is None and login.secret is None:
         raise SignInError(f"the sign-in has ended; {again}")
     with oauth.open_http() as http:
@@ -137,16 +139,8 @@ def save(login: Login) -> Path:
 
 def _write(login: Login) -> Path:
     path = _path(login.url)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".login-")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(login), file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    with appearing(path, force=True, mode=0o600) as file:
+        file.write(json.dumps(asdict(login)).encode())
     return path
 
 

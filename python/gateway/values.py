@@ -162,6 +162,12 @@ def _several(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def is_web_address(name: str) -> bool:
+    """Whether a name is written as an address on the web, without what makes NAME#SUBJECT
+    ambiguous."""
+    return bool(re.fullmatch(r"https?://[\x21-\x22\x24-\x7e]{1,1000}", name))
+
+
 def is_loopback(host: str | None) -> bool:
     """Whether `host` is this machine alone: a loopback address or the name `localhost`."""
     if host == "localhost":

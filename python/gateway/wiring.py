@@ -36,18 +36,20 @@ from gateway.flows.house import Connection, House, Limits
 from gateway.flows.possible import impossible
 from gateway.flows.session import Desk, close_left_over
 from gateway.grants import (
+    Clock,
     ControlStore,
     Grants,
     Lookups,
     Quota,
     Reviews,
     Sessions,
+    SignIns,
     Standing,
     Usage,
     Webhooks,
 )
 from gateway.identity import Verifier
-from gateway.identity_wiring import build_identity, origins
+from gateway.identity_wiring import build_identity, build_saml, origins
 from gateway.masking import load_token_key
 from gateway.patterns import Definitions
 from gateway.places import placed
@@ -144,6 +146,7 @@ async def open_house(
     base = path.parent
     policies = build_policies(path, configuration)
     issuers, rules = build_identity(path, configuration)
+    saml = build_saml(path, configuration, addresses, _now)
     anchoring = build_anchoring(path, configuration)
     key_place = configuration.masking.token_key
     async with contextlib.AsyncExitStack() as stack:
@@ -195,11 +198,13 @@ async def open_house(
                     await connection.analysis.names.learn(transaction)
                     if seal is not None or siem is not None:
                         await vocabulary.learn(transaction)
+        clock = Clock()
+        await clock.hear(store)
         connections = await floor_wiring.floors(
-            stack, path, configuration, connections, store, _now
+            stack, path, configuration, connections, store, clock
         )
         webhooks = Webhooks(store, await grants_wiring.hooks(stack, path, configuration))
-        grants = Grants(store, rules, grants_wiring.recorder(log), _now, webhooks)
+        grants = Grants(store, rules, grants_wiring.recorder(log), clock, webhooks)
         stack.push_async_callback(grants.close)
         house = House(
             version=version("maskgate"),
@@ -207,11 +212,13 @@ async def open_house(
             store=store,
             rules=rules,
             grants=grants,
-            sessions=Sessions(store, rules, _now),
-            standing=Standing(store, grants, _now),
+            sessions=Sessions(store, rules, clock),
+            standing=Standing(store, grants, clock),
             lookups=Lookups(store),
             usage=Usage(store, float(configuration.limits.statement_time)),
             reviews=Reviews(store),
+            sign_ins=SignIns(store),
+            saml=saml,
             log=log,
             connections=connections,
             policies=shelf,
@@ -225,7 +232,7 @@ async def open_house(
                 quotas=tuple(Quota(**one.model_dump()) for one in configuration.limits.quotas),
             ),
             desk=Desk(),
-            now=_now,
+            now=clock,
             siem=siem,
             errands=errands,
         )
@@ -316,6 +323,7 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
     """A sentence for each thing a loaded configuration names that does not answer as it says."""
     policies = build_policies(path, configuration)
     issuers, _ = build_identity(path, configuration)
+    build_saml(path, configuration, origins(configuration, configuration.server.address[1]), _now)
     log_wiring.sealing(path, configuration, Vocabulary())
     log_wiring.authorities(path, configuration)
     if configuration.siem is not None:
@@ -463,7 +471,9 @@ async def _clock(house: House) -> None:
     while True:
         await asyncio.sleep(_CLOCK_TICK)
         try:
-            await house.grants.expire_due(house.now())
+            await house.now.hear(house.store)
+            if not house.now.trouble:
+                await house.grants.expire_due()
             await house.desk.close_ended(house)
             await house.desk.tell_counts(house)
         except (MaskgateError, OSError) as error:

@@ -42,7 +42,7 @@ class Covered:
                 for table in tables.values()
                 if not table.closed
             ]
-        some, filters = dict(grant.columns), dict(grant.filters)
+        some, filters = dict(grant.columns), dict(grant.predicates)
         found: list[tuple[Table, Collection[str]]] = []
         for full in grant.tables:
             table = tables.get(full)

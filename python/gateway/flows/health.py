@@ -17,6 +17,8 @@ async def missing(house: House) -> list[str]:
         await house.store.check()
     except (MaskgateError, OSError) as error:
         found.append(f"control store: {_words(error)}")
+    if house.now.trouble:
+        found.append(f"clock: {house.now.trouble}")
     found += [f"issuer: {sentence}" for sentence in await house.identity.unreachable()]
     for connection in house.connections.values():
         try:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gateway.errors import NotFound, Unauthenticated, UpstreamFailed
@@ -19,16 +18,19 @@ if TYPE_CHECKING:
     from gateway.flows.session import Desk
     from gateway.grants import (
         AccessRules,
+        Clock,
         ControlStore,
         Grants,
         Lookups,
         Quota,
         Reviews,
         Sessions,
+        SignIns,
         Standing,
         Usage,
     )
     from gateway.identity import Verifier
+    from gateway.identity.saml import ServiceProvider
     from gateway.model import Grant, Identity
     from gateway.sessionlog import Errand, SessionLog
     from gateway.siem import Shipper
@@ -131,13 +133,15 @@ class House:
     lookups: Lookups
     usage: Usage
     reviews: Reviews
+    sign_ins: SignIns
     log: SessionLog
     connections: Mapping[str, Connection]
     policies: PolicyShelf
     token_key: TokenKey
     limits: Limits
     desk: Desk
-    now: Callable[[], datetime] = field(repr=False)
+    now: Clock = field(repr=False)
+    saml: Mapping[str, ServiceProvider] = field(default_factory=dict)  # by name
     siem: Siem | None = None
     errands: tuple[Errand, ...] = ()  # time stamps and copies of the log
 

@@ -31,6 +31,8 @@ def protected_resource(house: House, host: str | None) -> dict[str, Any]:
             "this gateway was not told its own address", hint="the operator sets server.public_url"
         )
     issuers = house.identity.issuers
+    # Where people sign in who have no token: RFC 9728, section 2, lets more members stand here.
+    more = {"maskgate_saml_providers": sorted(house.saml)} if house.saml else {}
     return {
         "resource": resource,
         "resource_name": "maskgate",
@@ -38,4 +40,5 @@ def protected_resource(house: House, host: str | None) -> dict[str, Any]:
         "bearer_methods_supported": ["header"],
         "dpop_signing_alg_values_supported": list(SIGNED_WITH),
         "dpop_bound_access_tokens_required": all(one.require_dpop for one in issuers),
+        **more,
     }

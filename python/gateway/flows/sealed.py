@@ -79,8 +79,8 @@ _COUNTS = _all_kept(
 _RULES: dict[str, dict[str, Clear]] = {
     "open": {
         **_all_kept(
-            "identity issuer subject actor groups token_fingerprint jkt client connection "
-            "policy_hash gateway_version database_floor kind"
+            "identity issuer subject actor groups token_fingerprint jkt credential client "
+            "connection policy_hash gateway_version database_floor kind"
         ),
         "grant": _grant,
         "purpose": _word,
@@ -103,7 +103,8 @@ _RULES: dict[str, dict[str, Clear]] = {
             "kind identity actor client grant tables state duration_s not_before expires_at "
             "max_rows rows_released by at policy_hash policy quarantined sessions what "
             "statement_bytes before witness begins_at hours approvals_needed approvals "
-            "break_glass renews columns max_bytes bytes_released max_concurrent max_per_minute"
+            "break_glass renews columns max_bytes bytes_released max_concurrent max_per_minute "
+            "credential provider issuer subject groups token_fingerprint"
         ),
         "session": _session,
         "purpose": _word,

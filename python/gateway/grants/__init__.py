@@ -8,6 +8,7 @@ recorded before it takes effect.
 from __future__ import annotations
 
 from gateway.grants.access import AccessRules, AutoApprove, BreakGlass
+from gateway.grants.clock import Clock
 from gateway.grants.force import until
 from gateway.grants.lifecycle import Grants
 from gateway.grants.lookups import Lookups
@@ -15,6 +16,15 @@ from gateway.grants.needs import Needed, Needs
 from gateway.grants.requests import parameters_text
 from gateway.grants.reviews import ReviewPlace, Reviews
 from gateway.grants.sessions import SessionRow, Sessions
+from gateway.grants.sign_ins import (
+    PREFIX,
+    Answered,
+    SignIn,
+    SignIns,
+    Terminal,
+    identity_of,
+    issue,
+)
 from gateway.grants.standing import Standing
 from gateway.grants.store import ControlStore
 from gateway.grants.usage import Bound, Quota, Usage, bounds_of
@@ -22,10 +32,13 @@ from gateway.grants.watch import Watch
 from gateway.grants.webhooks import Hook, Webhooks
 
 __all__ = [
+    "PREFIX",
     "AccessRules",
+    "Answered",
     "AutoApprove",
     "Bound",
     "BreakGlass",
+    "Clock",
     "ControlStore",
     "Grants",
     "Hook",
@@ -37,11 +50,16 @@ __all__ = [
     "Reviews",
     "SessionRow",
     "Sessions",
+    "SignIn",
+    "SignIns",
     "Standing",
+    "Terminal",
     "Usage",
     "Watch",
     "Webhooks",
     "bounds_of",
+    "identity_of",
+    "issue",
     "parameters_text",
     "until",
 ]

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gateway.grants import records
-from gateway.grants.force import SKEW, ending, until
+from gateway.grants.clock import SKEW
+from gateway.grants.force import ending, until
 from gateway.grants.store import ControlStore
 from gateway.model import Grant
 

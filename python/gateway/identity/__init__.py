@@ -8,7 +8,7 @@ names, and never repeats a token or an unverified claim in a message.
 from __future__ import annotations
 
 from gateway.identity.issuers import IssuerConfig
-from gateway.identity.tokens import ALGORITHMS
+from gateway.identity.tokens import ALGORITHMS, sent
 from gateway.identity.verifier import Verifier
 
-__all__ = ["ALGORITHMS", "IssuerConfig", "Verifier"]
+__all__ = ["ALGORITHMS", "IssuerConfig", "Verifier", "sent"]

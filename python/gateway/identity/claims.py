@@ -8,7 +8,6 @@ way that this gateway does not check, or with values that could be mistaken for 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -16,10 +15,10 @@ from typing import Any
 
 from gateway.errors import Unauthenticated
 from gateway.identity.issuers import IssuerConfig
+from gateway.identity.names import checked_name
 from gateway.model import Identity
 
 LEEWAY = timedelta(seconds=60)  # between this gateway's clock and the issuer's
-MAX_NAME_CHARS = 255  # OpenID Connect Core, section 2, for `sub`
 MAX_GROUPS = 1000
 TIMES = ("exp", "nbf", "iat")  # the claims that `check_times` reads
 
@@ -28,27 +27,6 @@ _OF_OTHER_KINDS = ("at_hash", "c_hash", "s_hash", "events")
 # What some providers say inside of the token, as they give every kind the same `typ` in its header.
 _OTHER_KINDS = {"typ": {"id", "refresh", "offline", "logout"}, "token_use": {"id", "refresh"}}
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
-# Letters, marks and symbols that show nothing: Default_Ignorable_Code_Point of Unicode outside the
-# categories C and Z, the empty Braille pattern and the null notehead.
-_PRINT_NOTHING = frozenset(
-    {
-        0x034F,
-        0x115F,
-        0x1160,
-        0x17B4,
-        0x17B5,
-        0x180B,
-        0x180C,
-        0x180D,
-        0x180F,
-        0x2800,
-        0x3164,
-        0xFFA0,
-        0x1D159,
-    }
-    | set(range(0xFE00, 0xFE10))
-    | set(range(0xE0100, 0xE01F0))
-)
 
 
 def read_identity(
@@ -181,31 +159,7 @@ def _time(value: Any, claim: str) -> datetime:
 
 
 def _name(value: Any, claim: str) -> str:
-    """A name as records hold it: what prints the same is the same, as far as a reader can see."""
-    if not isinstance(value, str):
-        raise Unauthenticated(f"The token's claim {claim!r} must be a string.")
-    if not value:
-        raise Unauthenticated(f"The token's claim {claim!r} is empty.")
-    if len(value) > MAX_NAME_CHARS:
-        raise Unauthenticated(
-            f"The token's claim {claim!r} is longer than {MAX_NAME_CHARS} characters."
-        )
-    if value != value.strip() or any(_invisible(character) for character in value):
-        raise Unauthenticated(
-            f"The token's claim {claim!r} has surrounding blanks or invisible characters."
-        )
-    if not unicodedata.is_normalized("NFC", value):
-        raise Unauthenticated(
-            f"The token's claim {claim!r} spells letters in parts (it is not in Unicode's form C)."
-        )
-    return value
-
-
-def _invisible(character: str) -> bool:
-    """Controls, formats, unassigned characters, blanks but the space, and what prints nothing."""
-    category = unicodedata.category(character)
-    blank = category[0] == "Z" and character != " "
-    return category[0] == "C" or blank or ord(character) in _PRINT_NOTHING
+    return checked_name(value, f"The token's claim {claim!r}")
 
 
 def _groups(claims: Mapping[str, Any], config: IssuerConfig) -> frozenset[str]:

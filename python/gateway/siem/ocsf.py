@@ -44,6 +44,8 @@ _MOST_TABLES = 100
 _KINDS: dict[str, tuple[int, int, tuple[int, str], tuple[int, str]]] = {
     "open": (AUTHENTICATION, 1, _SUCCESS, _INFORMATIONAL),
     "close": (AUTHENTICATION, 2, _SUCCESS, _INFORMATIONAL),
+    "login.saml": (AUTHENTICATION, 1, _SUCCESS, _INFORMATIONAL),
+    "login.ended": (AUTHENTICATION, 2, _SUCCESS, _INFORMATIONAL),
     "login.failed": (AUTHENTICATION, 1, _FAILURE, _MEDIUM),
     "intent": (DATASTORE, 4, (0, "Unknown"), _INFORMATIONAL),
     "result": (DATASTORE, 1, _SUCCESS, _INFORMATIONAL),

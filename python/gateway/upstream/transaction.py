@@ -44,14 +44,16 @@ _MOST_OF_A_TREE = 20 << 20  # bytes the server may send about one statement befo
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]
-    """A pooled session; of `server`, once that is known. It knows the questions `prepared`."""
+    """A pooled session with a `database`; of `server`, once that is known. It knows the questions
+    `prepared`."""
 
-    __slots__ = ("meter", "prepared", "server")
+    __slots__ = ("database", "meter", "prepared", "server")
 
     def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:
         super().__init__(protocol, transport, *rest)
         self.prepared: set[Question] = set()
         self.server = ""
+        self.database = ""  # empty when the login may not ask
         self.meter = Meter(protocol, transport)
         transport.set_protocol(self.meter)
 
@@ -91,6 +93,7 @@ class Transaction:
         # Of the session itself: a pool that is closed takes it away from under `session`.
         self._meter: Meter = session.meter
         self._prepared: set[Question] = session.prepared
+        self.database: str = session.database
         self._facts = facts
         self._opening = opening
         self._role = role

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.doors.http import metrics
+from gateway.doors.http import metrics, sign_in
 from gateway.doors.http.body import StrictRoute
 from gateway.doors.http.caller import caller
 from gateway.doors.http.challenge import challenges
@@ -130,6 +130,7 @@ def create_app(house: House, lifespan: Lifespan | None = None) -> FastAPI:
     _people_routes(app, house)
     _session_routes(app, house)
     _auditor_routes(app, house)
+    sign_in.add_routes(app, house)
     return app
 
 
