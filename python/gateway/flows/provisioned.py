@@ -170,9 +170,9 @@ class Provisioned:
     async def _listen(self) -> None:
         while True:
             with contextlib.suppress(StoreUnavailable):
-                async with self._needs.changes(self._heard) as lost:
+                async with self._needs.changes(self._heard) as line:
                     self._wake.set()
-                    await lost.wait()
+                    await line.until_lost()
             await asyncio.sleep(_RELISTEN_S)
 
     def _heard(self, told: str) -> None:
