@@ -327,6 +327,8 @@ def test_every_setting_has_a_heading_in_the_operating_page() -> None:
         section = field.annotation
         if name == "issuers":
             section = config.IssuerSettings
+        elif name == "saml":
+            section = config.SamlSettings
         elif name == "connections":
             section = config.ConnectionSettings
         elif name == "siem":

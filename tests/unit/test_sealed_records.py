@@ -80,6 +80,8 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
     ("cancel", {"statement_no": 5, "rows": 0, "reason": "WORDED"}),
     ("event", {"kind": "login.failed", "client": "192.0.2.1", "code": "unauthenticated",
                "detail": "WORDED"}),
+    ("event", {"kind": "login.saml", "identity": "i#a", "provider": "corp", "groups": ["g"],
+               "credential": "saml", "expires_at": "2026-11-23T12:00:00Z"}),
     ("event", {"kind": "refused", "identity": "i#a", "session": "WORDED", "connection": "WORDED",
                "statement": "WORDED", "code": "not_found", "detail": "WORDED"}),
     ("event", {"kind": "grant.revoked", "grant": "g", "purpose": "WORDED", "reason": "WORDED"}),

@@ -23,6 +23,15 @@ BODIES: dict[str, tuple[str, dict[str, Any]]] = {
         "event",
         {"kind": "login.failed", "client": "192.0.2.1", "code": "c", "detail": "WORDED"},
     ),
+    "login.saml": (
+        "event",
+        {"kind": "login.saml", "client": "192.0.2.1", "identity": "https://idp#b",
+         "issuer": "https://idp", "subject": "b", "groups": [], "provider": "corp",
+         "credential": "saml", "token_fingerprint": "33" * 32},
+    ),
+    "login.ended": (
+        "event", {"kind": "login.ended", "client": "192.0.2.1", "identity": "https://idp#b"}
+    ),
     "intent": (
         "intent",
         {
