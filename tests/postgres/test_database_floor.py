@@ -13,6 +13,7 @@ import floors
 import servers
 from control import DANA, Desk, fresh_database, open_desk
 from floors import Ground, drop_by_hand, ground, of, refused
+from gateway.errors import OutOfScope
 from gateway.flows import provisioned
 from gateway.flows.provisioned import Provisioned
 from gateway.grants.store import LISTENER
@@ -410,6 +411,19 @@ async def test_who_waited_for_the_lock_asks_what_is_needed_behind_it(
     found = await settling
     assert (found.roles, found.dropped, found.made) == ({coming.id: role}, set(), set())
     assert await clinic.admin.fetchval("select oid from pg_roles where rolname = $1", role) == oid
+
+
+async def test_a_grant_for_another_database_of_that_name_has_no_role(
+    clinic: Ground, desk: Desk, floor: Provisioned
+) -> None:
+    own = await desk.active(tables=["public.patient"], database=await floor._database.which())
+    other = await desk.active(tables=["public.payroll"], database="7711438692888485933/5")
+    found = await floor.settle()
+    assert set(found.roles) == {own.id}
+    assert await clinic.roles() == [found.roles[own.id]]
+    with pytest.raises(OutOfScope, match="another database"):
+        async with floor.transaction("s", other):
+            raise AssertionError("it began")
 
 
 async def test_what_another_gateway_revokes_is_heard_and_taken_away(

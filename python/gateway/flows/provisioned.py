@@ -19,6 +19,7 @@ from datetime import datetime
 
 from gateway.errors import LimitExceeded, MaskgateError, StoreUnavailable, UpstreamFailed
 from gateway.flows.covered import Covered
+from gateway.flows.scope import check_database
 from gateway.grants import Needed, Needs
 from gateway.model import Grant
 from gateway.upstream import (
@@ -274,8 +275,10 @@ class Provisioned:
         schemas = await desk.schemas()
         columns: dict[str, ColumnSet] = {}
         problems: dict[str, MaskgateError] = {}
+        which = await self._database.which()
         for grant in grants:
             try:
+                check_database(grant, which)
                 columns[grant.id] = ColumnSet.of(await self._covered.by(grant, tables), schemas)
             except MaskgateError as error:
                 problems[grant.id] = error
