@@ -19,6 +19,7 @@ from datetime import datetime
 
 from gateway.errors import LimitExceeded, MaskgateError, StoreUnavailable, UpstreamFailed
 from gateway.flows.covered import Covered
+from gateway.flows.scope import check_database
 from gateway.grants import Needed, Needs
 from gateway.model import Grant
 from gateway.upstream import (
@@ -170,9 +171,9 @@ class Provisioned:
     async def _listen(self) -> None:
         while True:
             with contextlib.suppress(StoreUnavailable):
-                async with self._needs.changes(self._heard) as lost:
+                async with self._needs.changes(self._heard) as line:
                     self._wake.set()
-                    await lost.wait()
+                    await line.until_lost()
             await asyncio.sleep(_RELISTEN_S)
 
     def _heard(self, told: str) -> None:
@@ -276,7 +277,13 @@ class Provisioned:
         found: dict[tuple[object, ...], ColumnSet | MaskgateError] = {}
         columns: dict[str, ColumnSet] = {}
         problems: dict[str, MaskgateError] = {}
+        which = await self._database.which()
         for grant in grants:
+            try:
+                check_database(grant, which)
+            except MaskgateError as error:
+                problems[grant.id] = error
+                continue
             scope = (grant.tables, grant.columns, grant.filters)
             if scope not in found:
                 try:

@@ -196,6 +196,14 @@ class Line:
             rows: list[Any] = await self._connection.fetch(sql, *arguments)
         return rows
 
+    async def until_lost(self, proven_every_s: float = 1.0) -> None:
+        """Return or raise StoreUnavailable when it is, also one that is dead without a word."""
+        while not self.lost.is_set():
+            await self.ask("SELECT 1")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(proven_every_s):
+                    await self.lost.wait()
+
 
 async def _settled(connection: Any) -> None:
     """Nothing here outlives a transaction (no setting, no lock, no cursor, no listener), so there
