@@ -39,8 +39,10 @@ test-rust: export PROPTEST_RNG_SEED ?= 20261123
 test-rust: $(BIN)/maturin
 	cargo test --locked -q --workspace --exclude maskgate-kernel
 
+# Neighbours stay together: each process starts its own servers, once each.
+JOBS ?= 2
 test-python: setup
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
 test-pg15: setup ## the SQL corpus on Debian's PostgreSQL 15 (apt-get install postgresql-15)
 	MASKGATE_TEST_PG15=1 $(BIN)/python -m pytest -q -m pg15
@@ -122,13 +124,15 @@ model: setup ## every state of the release gate's model, and each of its rules l
 
 FUZZ_CASES ?= 20000
 FUZZ_WINDOWS ?= 100000
+GRANT_EXAMPLES ?= 500
 FUZZ_SEED ?= $(shell date +%s)
 NONINTERFERENCE_CASES ?= 200000
 AGREEMENT_CASES ?= 1000000
-fuzz: setup ## many more cases of the property tests (FUZZ_CASES; Hypothesis with chance), notes (FUZZ_WINDOWS), statements (NONINTERFERENCE_CASES), forged bundles (AGREEMENT_CASES)
+fuzz: setup ## many more cases of the property tests (FUZZ_CASES; Hypothesis with chance), lives of grants (GRANT_EXAMPLES), notes (FUZZ_WINDOWS), statements (NONINTERFERENCE_CASES), forged bundles (AGREEMENT_CASES)
 	PROPTEST_CASES=$(FUZZ_CASES) cargo test --locked --release -q -p pgtree -p pgcopy -p encode -p mask -p verify
 	MASK_FUZZ_WINDOWS=$(FUZZ_WINDOWS) MASK_FUZZ_SEED=$(FUZZ_SEED) cargo test --locked --release -q -p mask --lib windows_of_damaged -- --nocapture
-	$(BIN)/python -m pytest -q --hypothesis-profile=chance tests/unit/masking tests/unit/sql tests/unit/test_stream.py tests/unit/test_stream_row.py tests/unit/test_latest.py tests/saml/test_changed_responses.py tests/unit/sessionlog/test_sessionlog_vectors.py tests/postgres/test_grant_states.py
+	$(BIN)/python -m pytest -q --hypothesis-profile=chance tests/unit/masking tests/unit/sql tests/unit/test_stream.py tests/unit/test_stream_row.py tests/unit/test_latest.py tests/saml/test_changed_responses.py tests/unit/sessionlog/test_sessionlog_vectors.py
+	GRANT_EXAMPLES=$(GRANT_EXAMPLES) $(BIN)/python -m pytest -q tests/postgres/test_grant_states.py
 	PYTHONPATH=tests NONINTERFERENCE_CASES=$(NONINTERFERENCE_CASES) $(BIN)/python -m noninterference
 	PYTHONPATH=tests/tampering AGREEMENT_CASES=$(AGREEMENT_CASES) $(BIN)/python -m agreement
 

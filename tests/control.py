@@ -50,6 +50,12 @@ class Clock:
     def __call__(self) -> datetime:
         return self.now
 
+    def earliest(self) -> datetime:
+        return self.now
+
+    def check(self) -> None:
+        """It agrees with the store's."""
+
     def turn(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
@@ -112,8 +118,10 @@ async def fresh_database(server: servers.Server) -> str:
 
 
 @contextlib.asynccontextmanager
-async def open_desk(dsn: str, rules: AccessRules = RULES) -> AsyncIterator[Desk]:
-    clock, ledger = Clock(), Ledger()
+async def open_desk(
+    dsn: str, rules: AccessRules = RULES, clock: Clock | None = None
+) -> AsyncIterator[Desk]:
+    clock, ledger = clock or Clock(), Ledger()
     async with await ControlStore.connect(dsn) as store:
         grants = Grants(store, rules, ledger, clock)
         try:

@@ -49,8 +49,14 @@ def majors() -> list[int]:
 class Server:
     """A running server; `dsn()` gives addresses for its users and databases."""
 
-    def __init__(self, major: int, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        major: int,
+        settings: dict[str, str] | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.major = major
+        self._environment = environment or {}  # of the server, beside the test's own
         self.home = Path(tempfile.mkdtemp(prefix=f"mg-pg{major}-"))
         self.data = self.home / "data"
         with socket.socket() as probe:
@@ -71,13 +77,13 @@ class Server:
         shutil.copytree(programs.parent, copy)
         return copy / "bin"
 
-    def _run(self, *command: str | Path) -> None:
+    def _run(self, *command: str | Path, environment: dict[str, str] | None = None) -> None:
         user = "nobody" if os.geteuid() == 0 else None
         done = subprocess.run(
             [str(part) for part in command],
             user=user,
             cwd=self.home,
-            env={**os.environ, "LC_ALL": "C.UTF-8"},
+            env={**os.environ, "LC_ALL": "C.UTF-8", **(environment or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -96,6 +102,7 @@ class Server:
         self._run(
             self._bin / "pg_ctl", "-D", self.data, "-w", "-l", self.home / "log", "-o",
             f"-p {self.port} -k {self.home} -c listen_addresses=127.0.0.1 {options}", "start",
+            environment=self._environment,
         )  # fmt: skip
 
     def stop(self, mode: str = "immediate") -> None:
@@ -112,8 +119,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(major: int, settings: dict[str, str] | None = None) -> Iterator[Server]:
-    server = Server(major, settings)
+def running(
+    major: int,
+    settings: dict[str, str] | None = None,
+    environment: dict[str, str] | None = None,
+) -> Iterator[Server]:
+    server = Server(major, settings, environment)
     try:
         server.start()
         yield server

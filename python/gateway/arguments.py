@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -50,7 +52,8 @@ def _token(context: typer.Context, value: Bearer) -> Bearer:
     """The token that was given, or that of the sign-in at this gateway."""
     if not value.token:
         # Of the options the eager ones come first; the address is one.
-        return logins.current(context.params["url"])
+        url = context.params["url"]
+        return replace(logins.current(url), renew=partial(logins.current, url))
     try:
         return Bearer(check_token(value.token))
     except ValueError as wrong:

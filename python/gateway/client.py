@@ -69,10 +69,23 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """A token, with the key it is bound to if it is."""
+    """A token, with the key it is bound to if it is; `renew` gives the one to use from now on,
+    where there is a sign-in that can."""
 
     token: str = field(repr=False)
     key: ProofKey | None = None
+    renew: Callable[[], Bearer] | None = field(default=None, repr=False, compare=False)
+
+
+class _Token(httpx.Auth):
+    """A token that whoever has it can use (RFC 6750)."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
 
 
 class _Possession(httpx.Auth):
@@ -87,6 +100,10 @@ class _Possession(httpx.Auth):
         yield request
 
 
+def _authorization(given: Bearer) -> httpx.Auth:
+    return _Token(given.token) if given.key is None else _Possession(given.token, given.key)
+
+
 class Client:
     """One identity talking to one gateway. Use from one thread at a time.
 
@@ -98,17 +115,13 @@ class Client:
         check_url(url)
         given = token if isinstance(token, Bearer) else Bearer(token)
         self.bearer = check_token(given.token)
-        if given.key is None:
-            headers, auth = {"Authorization": f"Bearer {self.bearer}"}, None
-        else:
-            headers, auth = {}, _Possession(self.bearer, given.key)
+        self._renew = given.renew
         host = httpx.URL(url).host
         # What is for this machine goes by no proxy: it would read the token.
         direct = f"all://{f'[{host}]' if ':' in host else host}"
         self._http = httpx.Client(
             base_url=url,
-            headers=headers,
-            auth=auth,
+            auth=_authorization(given),
             timeout=_TIMEOUT,
             mounts={direct: httpx.HTTPTransport()} if is_loopback(host) else None,
         )
@@ -121,6 +134,14 @@ class Client:
 
     def close(self) -> None:
         self._http.close()
+
+    def renew(self) -> None:
+        """Before a request that comes long after the last one: with a token that is about to end
+        comes another. Raises SignInError; the old one is used until then."""
+        if self._renew is not None:
+            given = self._renew()
+            self.bearer = check_token(given.token)
+            self._http.auth = _authorization(given)
 
     def get(self, path: str) -> Any:
         return _document(self._send("GET", path))

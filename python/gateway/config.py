@@ -276,6 +276,7 @@ def load(path: Path) -> Configuration:
     _check_witnesses(wrong, configuration.log)
     _check_access(wrong, configuration)
     _check_statements(wrong, configuration.log)
+    _check_floors(wrong, configuration)
     return configuration
 
 
@@ -397,6 +398,14 @@ def _check_access(wrong: _Wrong, configuration: Configuration) -> None:
                 rule.max_duration,
                 f"longer than access.max_duration, {access.max_duration} s",
             )
+
+
+def _check_floors(wrong: _Wrong, configuration: Configuration) -> None:
+    for name, one in configuration.connections.items():
+        for key in ("role", "clear_role"):
+            if one.admin_dsn is not None and getattr(one, key) is not None:
+                why = "with admin_dsn the gateway makes the roles itself: leave one of them out"
+                raise wrong(("connections", name, key), getattr(one, key), why)
 
 
 def _check_statements(wrong: _Wrong, log: LogSettings) -> None:

@@ -189,7 +189,7 @@ class StoreUnavailable(Failure):
     code = "store_unavailable"
     status = 503
     retry_after = 5
-    title = "The control store cannot be reached; nothing was run"
+    title = "The control store cannot tell what is granted; nothing was run"
 
 
 class Unrepresentable(Failure):

@@ -15,6 +15,7 @@ from rich.text import Text
 from gateway.arguments import DEFAULT_URL, ERR, OUT, AsJson, Connection, GrantId, Token, Url, cell
 from gateway.arguments import show as print_items
 from gateway.client import Bearer, Client, RefusedError, UnreachableError
+from gateway.oauth import SignInError
 
 app = typer.Typer(help="Ask for access, decide about it, end it.", no_args_is_help=True)
 
@@ -189,7 +190,10 @@ def _filters(given: list[str] | None) -> dict[str, str]:
     pairs = [one.partition(":") for one in given or []]
     if not all(name.strip() and predicate.strip() for name, _, predicate in pairs):
         raise typer.BadParameter("write TABLE: CONDITION", param_hint="--filter")
-    return {name.strip(): predicate.strip() for name, _, predicate in pairs}
+    found = {name.strip(): predicate.strip() for name, _, predicate in pairs}
+    if len(found) != len(pairs):  # the last alone would count, and show more than was meant
+        raise typer.BadParameter("one for a table; join them with and", param_hint="--filter")
+    return found
 
 
 def _asked(
@@ -218,6 +222,10 @@ def _decided(client: Client, grant: dict[str, Any], timeout: float) -> dict[str,
             _tell(f"{grant['id']}: {now}")
             told = now
         time.sleep(min(_ASK_EVERY_S, max(0.0, until - time.monotonic())))
+        try:
+            client.renew()
+        except SignInError as gone:
+            _tell(str(gone))  # the gateway has the last word on the token that there is
         try:
             grant = client.get(f"/v1/grants/{grant['id']}")
         except (UnreachableError, RefusedError) as gone:

@@ -134,7 +134,7 @@ def errands(
         for one in stampers
     ]
     if copied is not None and settings.copies is not None:
-        copies = Copies(directory, copied, copied.place.name, log.newest)
+        copies = Copies(directory, copied, copied.place.name, log.newest, log.vkey)
         made.append(Errand("copies", copies.copy, float(settings.copies.every)))
     return tuple(made)
 

@@ -11,7 +11,6 @@ import fcntl
 import json
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from urllib.parse import quote
 import httpx
 
 from gateway import oauth
+from gateway.appearing import appearing
 from gateway.client import Bearer, check_token
 from gateway.oauth import Issued, Issuer, SignInError
 from gateway.proof_key import ProofKey
@@ -139,16 +139,8 @@ def save(login: Login) -> Path:
 
 def _write(login: Login) -> Path:
     path = _path(login.url)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".login-")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(asdict(login), file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    with appearing(path, force=True, mode=0o600) as file:
+        file.write(json.dumps(asdict(login)).encode())
     return path
 
 

@@ -6,7 +6,7 @@ a relation or a type is PostgreSQL's OID; a column is (relation OID, attribute n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -88,13 +88,27 @@ class Grant:
     break_glass: bool = False  # began without anybody's approval
     renews: str | None = None  # the grant whose scope it asks for again
     columns: tuple[tuple[str, tuple[str, ...]], ...] = ()  # of tables of which not all are granted
-    filters: tuple[tuple[str, str], ...] = ()  # of tables of which not all rows are granted
+    # Of tables of which not all rows are granted: conditions, all of which a row has to meet.
+    filters: tuple[tuple[str, tuple[str, ...]], ...] = ()
     statement: str | None = None  # no other text is run
     parameters: str | None = None  # nor with others than these, as JSON
     max_bytes: int | None = None  # released over the life of the grant
     bytes_released: int = 0
     max_concurrent: int | None = None
     max_per_minute: int | None = None
+    database: str | None = None  # that it was asked for; None for grants of earlier versions
+
+    @property
+    def predicates(self) -> tuple[tuple[str, str], ...]:
+        """Its filters, of each table as one text."""
+        return tuple((table, all_of(conditions)) for table, conditions in self.filters)
+
+
+def all_of(conditions: Sequence[str]) -> str:
+    """The predicate that holds where each of these does; each must be one for itself."""
+    if len(conditions) == 1:
+        return conditions[0]
+    return " AND ".join(f"({condition})" for condition in conditions)
 
 
 @dataclass(frozen=True, slots=True)

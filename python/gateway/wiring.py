@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -25,9 +24,9 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from gateway import config, diagnostics, grants_wiring, log_wiring
+from gateway import config, diagnostics, floor_wiring, grants_wiring, log_wiring
 from gateway.config import Configuration, ConnectionSettings
-from gateway.doors.http import BoundedProtocol, create_app
+from gateway.doors.http import BoundedProtocol, create_app, listener
 from gateway.errors import ConfigurationError, MaskgateError
 from gateway.flows import floor, health
 from gateway.flows.floor import Findings
@@ -36,6 +35,7 @@ from gateway.flows.house import Connection, House, Limits
 from gateway.flows.possible import impossible
 from gateway.flows.session import Desk, close_left_over
 from gateway.grants import (
+    Clock,
     ControlStore,
     Grants,
     Lookups,
@@ -73,8 +73,11 @@ def serve(path: Path) -> None:
 
 async def _serve(path: Path, configuration: Configuration) -> None:
     host, port = configuration.server.address
-    listener = _listen(host, port)
-    bound = listener.getsockname()
+    try:
+        door = listener(host, port)
+    except OSError as error:
+        raise ConfigurationError(f"server.listen: {host}:{port}: {error.strerror}") from error
+    bound = door.getsockname()
     async with open_house(path, configuration, origins(configuration, bound[1])) as house:
         settings = configuration.server
         server = _Server(
@@ -105,7 +108,7 @@ async def _serve(path: Path, configuration: Configuration) -> None:
         gc.freeze()
         # And of what a statement makes nearly all goes without it.
         gc.set_threshold(10_000)
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=[door])
 
 
 class _Server(uvicorn.Server):
@@ -122,18 +125,6 @@ class _Server(uvicorn.Server):
     def _asked_to_stop(self) -> None:
         self.force_exit = self.should_exit  # the second time without waiting for clients
         self.should_exit = True
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        raise ConfigurationError(f"server.listen: {host}:{port}: {error.strerror}") from error
-    listener.listen(1024)
-    return listener
 
 
 @asynccontextmanager
@@ -197,8 +188,13 @@ async def open_house(
                     await connection.analysis.names.learn(transaction)
                     if seal is not None or siem is not None:
                         await vocabulary.learn(transaction)
+        clock = Clock()
+        await clock.hear(store)
+        connections = await floor_wiring.floors(
+            stack, path, configuration, connections, store, clock
+        )
         webhooks = Webhooks(store, await grants_wiring.hooks(stack, path, configuration))
-        grants = Grants(store, rules, grants_wiring.recorder(log), _now, webhooks)
+        grants = Grants(store, rules, grants_wiring.recorder(log), clock, webhooks)
         stack.push_async_callback(grants.close)
         house = House(
             version=version("maskgate"),
@@ -206,8 +202,8 @@ async def open_house(
             store=store,
             rules=rules,
             grants=grants,
-            sessions=Sessions(store, rules, _now),
-            standing=Standing(store, grants, _now),
+            sessions=Sessions(store, rules, clock),
+            standing=Standing(store, grants, clock),
             lookups=Lookups(store),
             usage=Usage(store, float(configuration.limits.statement_time)),
             reviews=Reviews(store),
@@ -226,7 +222,7 @@ async def open_house(
                 quotas=tuple(Quota(**one.model_dump()) for one in configuration.limits.quotas),
             ),
             desk=Desk(),
-            now=_now,
+            now=clock,
             siem=siem,
             errands=errands,
         )
@@ -338,6 +334,7 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
                 found = await floor.inspect(connection)
                 wrong += [f"connections.{name}: {sentence}" for sentence in found.wrong]
                 loose += [f"connections.{name}: {sentence}" for sentence in found.loose]
+                loose += await floor_wiring.inspect(path, name, settings, connection)
             except (MaskgateError, OSError) as error:
                 detail = error.detail if isinstance(error, MaskgateError) else str(error)
                 wrong.append(f"connections.{name}: {detail}")
@@ -423,6 +420,7 @@ async def _connection(
         token_domain=settings.token_domain or name,
         quiet_server_log=settings.quiet_server_log,
         require_dpop=settings.require_dpop,
+        provisioned=settings.admin_dsn is not None,
         gate=Gate(limits.pool, limits.waiting),
     )
 
@@ -463,7 +461,9 @@ async def _clock(house: House) -> None:
     while True:
         await asyncio.sleep(_CLOCK_TICK)
         try:
-            await house.grants.expire_due(house.now())
+            await house.now.hear(house.store)
+            if not house.now.trouble:
+                await house.grants.expire_due()
             await house.desk.close_ended(house)
             await house.desk.tell_counts(house)
         except (MaskgateError, OSError) as error:

@@ -121,6 +121,17 @@ def test_nothing_names_this_machine_or_a_registry() -> None:
     assert not wrong, wrong
 
 
+def test_a_package_is_pinned_in_one_place() -> None:
+    """`make bench` installs by both files: two pins of one package and pip installs nothing."""
+    pinned = [
+        re.sub(r"[-_.]+", "-", line.split("==")[0].lower())
+        for name in ("constraints.txt", "benchmarks/constraints.txt")
+        for line in (ROOT / name).read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    assert sorted(pinned) == sorted(set(pinned))
+
+
 def test_what_is_decided_once_a_shape_looks_at_nothing_that_a_shape_does_not_say() -> None:
     """Statements of one shape differ in their texts; of a grant only the tables are asked about."""
     texts = {"text", "server_text", "server_tree", "filled_text"}

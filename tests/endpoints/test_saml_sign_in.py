@@ -77,9 +77,9 @@ def request_of(location: str) -> Any:
     return etree.fromstring(zlib.decompress(base64.b64decode(packed), wbits=-15))
 
 
-def answer_to(world: World, idp: played.Idp, request: Any, **changed: Any) -> str:
+def answer_to(world: World, idp: played.Idp, request: Any, at: str = "corp", **changed: Any) -> str:
     now = datetime.now(UTC)
-    base = f"{world.url}/v1/saml/corp"
+    base = f"{world.url}/v1/saml/{at}"
     told: dict[str, Any] = {
         "request": request.get("ID"),
         "audience": played.AUDIENCE.replace(played.BASE, base),
@@ -94,7 +94,8 @@ def answer_to(world: World, idp: played.Idp, request: Any, **changed: Any) -> st
         "session": played.stamp(now + timedelta(hours=1)),
         "id": "_" + request.get("ID")[5:],
     }
-    return played.encoded(idp.signed(played.Response(**{**told, **changed})))
+    key = idp.key if at == "corp" else idp.other
+    return played.encoded(idp.signed(played.Response(**{**told, **changed}), key=key))
 
 
 class Browser:
@@ -304,24 +305,7 @@ def test_what_one_gateway_began_another_ends_and_neither_takes_it_twice(
 def test_a_request_to_one_provider_is_not_another_s_to_answer(here: World, idp: played.Idp) -> None:
     browser = Browser(here)
     request = browser.begin(login_address(here))
-    base = f"{here.url}/v1/saml/other"
-    now = datetime.now(UTC)
-    said = played.Response(
-        request=request.get("ID"),
-        issuer=OTHER,
-        response_issuer=OTHER,
-        audience=played.AUDIENCE.replace(played.BASE, base),
-        recipient=f"{base}/acs",
-        destination=f"{base}/acs",
-        now=now,
-        response_now=now,
-        not_before=None,
-        until=played.stamp(now + timedelta(seconds=60)),
-        confirmed_until=played.stamp(now + timedelta(seconds=60)),
-        authn=played.stamp(now),
-        session=None,
-    )
-    response = played.encoded(idp.signed(said, key=idp.other))
+    response = answer_to(here, idp, request, "other", issuer=OTHER, response_issuer=OTHER)
     refused = browser.answer(response, "other")
     assert (refused.status_code, "no open request" in refused.text) == (401, True)
     refused = browser.answer(response)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import stat
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 import world as worlds
-from world import AGENT, STEWARD, World
+from world import AGENT, STEWARD, World, wait_until
 
 import servers
 from gateway import cli, logins
@@ -214,6 +215,29 @@ def test_a_program_signs_in(here: World, home: Path) -> None:
         "--client-secret", "env:SECRET", **given,
     )  # fmt: skip
     assert (code, "invalid_client" in err) == (1, True)
+
+
+def test_who_waits_for_a_decision_longer_than_his_token_lasts(here: World, home: Path) -> None:
+    assert as_program(here)[0] == 0
+    file = kept(home)
+    words = ("grants", "request", "clinic", "patient", "--purpose", "totals", "--wait", "--json")
+    with subprocess.Popen(
+        [sys.executable, "-m", "gateway", *words, "--url", here.url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "SECRET": secret_of(here, AGENT)},
+    ) as waiting:
+        assert waiting.stderr is not None
+        grant = waiting.stderr.readline().partition(":")[0]
+        before = json.loads(file.read_text())
+        file.write_text(json.dumps({**before, "expires_at": 0}))
+        wait_until(lambda: json.loads(file.read_text())["expires_at"] > 0, 30)
+        assert json.loads(file.read_text())["token"] != before["token"]
+        path = f"/v1/grants/{grant}/approve"
+        assert here.call(STEWARD, "POST", path, {"reason": "ok"}).status_code == 200
+        out, _ = waiting.communicate(timeout=30)
+    assert (waiting.returncode, json.loads(out)[0]["state"]) == (0, "active")
 
 
 def test_what_is_kept_is_for_one_gateway_and_one_owner(here: World, home: Path) -> None:

@@ -76,14 +76,16 @@ ARROW = "application/vnd.apache.arrow.stream"
 class Process:
     """A child that says one JSON line when it is ready, and is gone at the end."""
 
-    def __init__(self, *arguments: str, errors: Path) -> None:
+    def __init__(
+        self, *arguments: str, errors: Path, environment: dict[str, str] | None = None
+    ) -> None:
         self._errors = errors.open("ab")
         self.child = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
         )
         assert self.child.stdout is not None
         line = self.child.stdout.readline()
@@ -107,6 +109,7 @@ class World:
     """One database, one issuer, one gateway."""
 
     receiver: Receiver  # of webhooks, where there is one
+    environment: dict[str, str] | None = None  # of the gateway, beside the test's own
 
     def __init__(self, home: Path, server: servers.Server, database: str) -> None:
         self.home = home
@@ -166,8 +169,9 @@ role = "clinic_reader"
 
     def start(self) -> None:
         self.gateway = Process(
-            "gateway", "serve", "-c", str(self.config), errors=self.home / "gateway.err"
-        )
+            "gateway", "serve", "-c", str(self.config),
+            errors=self.home / "gateway.err", environment=self.environment,
+        )  # fmt: skip
         self.url: str = self.gateway.ready["url"]
 
     def restart(self) -> None:

@@ -130,34 +130,46 @@ async def test_an_approval_that_cannot_be_recorded_does_not_count(two: Desk) -> 
 
 
 async def test_an_approver_lets_fewer_rows_through_and_never_more(two: Desk) -> None:
-    asked = await two.ask(filters={"public.patient": "ward = 'A'"})
+    asked = await two.ask(filters={"public.patient": ["ward = 'A'"]})
     first = await two.grants.approve(
         asked.id, DANA, "of this month", {"public.patient": "n > 5", "public.visit": "n > 6"}
     )
     assert first.filters == (
-        ("public.patient", "(ward = 'A') AND (n > 5)"),
-        ("public.visit", "n > 6"),
+        ("public.patient", ("ward = 'A'", "n > 5")),
+        ("public.visit", ("n > 6",)),
     )
-    assert two.ledger.records[-1][1]["filters"] == dict(first.filters)
+    assert first.predicates[0] == ("public.patient", "(ward = 'A') AND (n > 5)")
+    assert two.ledger.records[-1][1]["filters"] == dict(first.predicates)
     second = await two.grants.approve(asked.id, ELIF, "so be it")
     assert (second.state, second.filters) == (GrantState.ACTIVE, first.filters)
     assert (await two.grants.renew(asked.id, AGENT)).filters == first.filters
 
 
 @pytest.mark.parametrize(
-    "filters", ["{}", '{"public.patient": "true"}', '{"public.patient": "(x) AND (n > 1)"}']
+    ("filters", "says"),
+    [
+        ("{}", "fewer rows"),
+        ('{"public.patient": ["true"]}', "fewer rows"),
+        ('{"public.patient": ["n > 1", "ward = \'A\'"]}', "fewer rows"),
+        ('{"public.visit": ["ward = \'A\'"]}', "fewer rows"),
+        ('{"public.patient": []}', "list of conditions"),
+        ('{"public.patient": [["ward = \'A\'"]]}', "list of conditions"),
+        ('{"public.patient": "(ward = \'A\') AND (n > 1) OR (true)"}', "list of conditions"),
+        ('{"public.patient": ["ward = \'A\'", null]}', "list of conditions"),
+    ],
 )
-async def test_no_program_widens_a_filter(two: Desk, filters: str) -> None:
-    asked = await two.ask(filters={"public.patient": "ward = 'A'"})
+async def test_no_program_widens_a_filter(two: Desk, filters: str, says: str) -> None:
+    asked = await two.ask(filters={"public.patient": ["ward = 'A'"]})
     wider = "UPDATE maskgate.grants SET filters = $2 WHERE id = $1"
     connection = await asyncpg.connect(two.dsn)
     try:
-        with pytest.raises(asyncpg.RaiseError, match="fewer rows"):
+        with pytest.raises(asyncpg.RaiseError, match=says):
             await connection.execute(wider, asked.id, filters)
         for who in (DANA, ELIF):
             await two.grants.approve(asked.id, who, "yes")
+        more = '{"public.patient": ["ward = \'A\'", "n > 1"]}'
         with pytest.raises(asyncpg.RaiseError, match="while it is pending"):
-            await connection.execute(wider, asked.id, filters)
+            await connection.execute(wider, asked.id, more)
     finally:
         await connection.close()
 

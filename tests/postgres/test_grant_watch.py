@@ -50,7 +50,7 @@ async def watching(
 async def listeners(desk: Desk) -> list[int]:
     rows = await desk.store.fetch(
         "SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND state = 'idle'"
-        " AND datname = current_database() AND query LIKE 'LISTEN%'",
+        " AND datname = current_database() AND query LIKE '%maskgate.grants%'",
         LISTENER,
     )
     return [row["pid"] for row in rows]
@@ -208,7 +208,7 @@ async def test_a_watcher_that_fails_ends_every_watch(
 ) -> None:
     grant = await desk.active()
 
-    async def fail() -> None:
+    async def fail(_: object) -> None:
         raise RuntimeError("a mistake in the watcher")
 
     async with asyncio.timeout(PATIENCE_S), watching(desk, grant.id) as heard:

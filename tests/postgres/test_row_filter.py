@@ -75,10 +75,10 @@ FILTERED = replace(
     GRANT,
     tables=tuple(f"public.{name}" for name in TABLES),
     filters=(
-        ("public.event", "ward = 'east' AND n > 0"),
-        ("public.parent", "city = 'Boston'"),
+        ("public.event", ("ward = 'east'", "n > 0")),
+        ("public.parent", ("city = 'Boston'",)),
         # Dearer than a division: the planner would rather have that first.
-        ("public.patient", "ward = 'east' OR id = -1 OR id = -2 OR id = -3"),
+        ("public.patient", ("ward = 'east' OR id = -1 OR id = -2 OR id = -3",)),
     ),
 )
 
@@ -281,10 +281,20 @@ async def test_a_filter_by_a_column_that_is_protected_now_opens_nothing(
     sides: tuple[Corridor, Corridor], sql: str, predicate: str
 ) -> None:
     """The policy may have changed since the filter was taken, or be another for this group."""
-    grant = replace(FILTERED, filters=(("public.patient", predicate),))
+    grant = replace(FILTERED, filters=(("public.patient", (predicate,)),))
     answer = await both(sides, sql, grant)
     assert (answer.code, answer.chunks) == ("out_of_scope", ()), answer
     assert "public.patient.name, which the policy protects" in answer.detail
+
+
+async def test_a_condition_that_would_break_out_of_its_parentheses_opens_nothing(
+    sides: tuple[Corridor, Corridor],
+) -> None:
+    """The control store takes what is added for a text; here it has to stand alone."""
+    grant = replace(FILTERED, filters=(("public.patient", ("ward = 'east'", "n > 0) OR (true")),))
+    answer = await both(sides, "select id, n from patient order by id", grant)
+    assert (answer.code, answer.chunks) == ("invalid_request", ()), answer
+    assert "parentheses of the filter do not pair" in answer.detail
 
 
 _SOURCES = ("patient p", "visit v join patient p on p.id = v.patient_id", "only patient p",

@@ -74,7 +74,7 @@ async def ask(grants: Grants, **more: Any) -> Any:
         "purpose": "chart of Nadia Planted",
         "duration_s": 60,
         "ticket": "Nadia-1",
-        "filters": {"public.patient": "name = 'Nadia'"},
+        "filters": {"public.patient": ["name = 'Nadia'"]},
         "statement": "select 'Nadia'",
         "params": ["Nadia"],
         **more,
@@ -196,10 +196,57 @@ async def test_one_gateway_at_a_time_sends_and_another_takes_over(desk: Desk, ta
         first, second = (here, there) if sent[0] else (there, here)
         await ask(grants)
         assert await second.send_due() == 0  # the other one is there
-        await desk.store.fetch("UPDATE maskgate.webhook_sender SET until = now()")  # and is gone
+        await desk.store.fetch("UPDATE maskgate.webhook_senders SET until = now()")  # and is gone
         assert await second.send_due() == 1
         assert await first.send_due() == 0
     assert len({event["id"] for event in taken.events}) == len(taken.events) == 6
+
+
+async def test_gateways_with_other_receivers_do_not_wait_for_each_other(
+    desk: Desk, taken: Taken
+) -> None:
+    other = Taken()
+    server = await asyncio.start_server(other, "127.0.0.1", 0)
+    other.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    async with (
+        await ControlStore.connect(desk.dsn) as store,
+        hooked(desk, taken.url) as (here_asked, here),
+        hooked(desk, other.url, store=store) as (there_asked, there),
+    ):
+        for _ in range(3):
+            await ask(here_asked)
+            await ask(there_asked)
+            assert (await here.send_due(), await there.send_due()) == (1, 1)
+    server.close()
+    assert (len(taken.events), len(other.events)) == (3, 3)
+
+
+async def test_what_is_for_an_address_that_nobody_names_is_dropped_after_a_week(
+    desk: Desk, taken: Taken
+) -> None:
+    async def days_pass(days: int) -> None:
+        for column, table in (("next_at", "webhook_events"), ("until", "webhook_senders")):
+            await desk.store.fetch(
+                f"UPDATE maskgate.{table} SET {column} = {column} - $1 * interval '1 day'", days
+            )
+
+    away = "http://127.0.0.1:9/hook"
+    async with hooked(desk, away) as (grants, earlier), hooked(desk, taken.url) as (asked, later_):
+        for _ in range(2):
+            await ask(grants)
+        assert await earlier.send_due() == 0
+        await ask(asked)  # of a receiver that a gateway names, though it does not get to it
+        await later_.send_due()
+        taken.status = [500]
+        await ask(asked)
+        assert await later_.send_due() == 0
+        await days_pass(6)
+        assert await later_.forget() == 0
+        await days_pass(2)
+        await later_._holds(later_._hooks[taken.url])
+        assert await later_.forget() == 2
+        assert await later_.send_due() == 1  # what is named waits as long as it takes
+    assert await later(desk) == []
 
 
 async def test_a_broken_glass_is_told(desk: Desk, taken: Taken) -> None:
@@ -212,7 +259,7 @@ async def test_a_broken_glass_is_told(desk: Desk, taken: Taken) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert (taken.events[1]["event"], taken.events[1]["break_glass"]) == ("grant.break_glass", True)
-    holder = await desk.store.fetchrow("SELECT until < now() AS free FROM maskgate.webhook_sender")
+    holder = await desk.store.fetchrow("SELECT until < now() AS free FROM maskgate.webhook_senders")
     assert holder["free"]
 
 

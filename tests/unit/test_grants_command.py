@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from gateway import grants_command
 from gateway.client import RefusedError, UnreachableError
+from gateway.oauth import SignInError
 
 GRANT = {
     "id": "g-1", "state": "pending", "identity": "https://idp#agent", "connection": "clinic",
@@ -24,9 +25,17 @@ class Gateway:
 
     states: tuple[Any, ...] = ("pending",)
 
+    renewals: Any = ()  # what comes of each; none: always another token
+
     def __init__(self, *_: object) -> None:
         self.left = list(self.states)
         Gateway.sent: list[tuple[str, Any]] = []
+        Gateway.renewed = 0
+
+    def renew(self) -> None:
+        Gateway.renewed += 1
+        if self.renewals:
+            raise self.renewals
 
     def __enter__(self) -> Gateway:
         return self
@@ -102,6 +111,17 @@ def test_ctrl_c_ends_it_with_a_sentence(asked: Any, monkeypatch: pytest.MonkeyPa
     assert "stopped waiting; the request g-1 still waits for a decision" in done.stderr
 
 
+def test_the_token_is_renewed_while_it_waits(asked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = ("pending", "pending", "active")
+    assert asked(*REQUEST, "--wait", states=states).exit_code == 0
+    assert Gateway.renewed == 3
+    monkeypatch.setattr(Gateway, "renewals", SignInError("the issuer is away"))
+    done = asked(*REQUEST, "--wait", states=states)
+    assert (done.exit_code, "the issuer is away" in done.stderr) == (0, True)
+    gone = RefusedError(401, {"code": "unauthenticated", "detail": "the token is over"})
+    assert asked(*REQUEST, "--wait", states=(gone, "active")).exit_code != 0
+
+
 def test_a_gateway_that_is_away_is_asked_again(asked: Any) -> None:
     done = asked(*REQUEST, "--wait", states=(UnreachableError("gone"), "active"))
     assert done.exit_code == 0
@@ -149,6 +169,7 @@ def test_an_approval_takes_filters_along(asked: Any) -> None:
     body = {"reason": "ok", "filters": {"patient": "n > 1"}}
     assert Gateway.sent == [("/v1/grants/g-1/approve", body)]
     assert asked("approve", "g-1", "--reason", "ok", "--filter", "patient").exit_code == 2
+    assert asked(*words, "--filter", "patient : n < 9").exit_code == 2  # which one would count?
 
 
 def test_a_list_is_columns_for_people_and_json_for_programs(asked: Any) -> None:

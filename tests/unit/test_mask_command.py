@@ -150,6 +150,10 @@ def test_stopped_in_the_middle_it_leaves_nothing(folder: Path, number: signal.Si
         cwd=folder,
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # Who runs the tests behind nohup or & has some of them ignored, and his children too.
+        preexec_fn=None
+        if number == signal.SIGKILL
+        else lambda: signal.signal(number, signal.SIG_DFL),
     ) as process:
         assert process.stdin is not None
         # A pipe holds far less: when all of it is written, the command is at work.

@@ -61,7 +61,7 @@ class Findings:
 async def inspect(connection: Connection) -> Findings:
     """What is wrong and what is loose. Raises UpstreamFailed when the database does not answer."""
     wrong: list[str] = []
-    loose = list(await connection.upstream.posture())
+    loose = list(await connection.upstream.posture(provisioned=connection.provisioned))
     for key, role in (("role", connection.role), ("clear_role", connection.clear_role)):
         if role is None:
             continue

@@ -34,6 +34,7 @@ async def request(
     identity = await establish(house, credential, client)
     found = house.connection(connection)
     scope = await resolve(found, tables)
+    conditions = await checked_filters(found, scope.tables, filters or {})
     return await house.grants.request(
         identity,
         connection,
@@ -42,7 +43,8 @@ async def request(
         duration_s,
         max_rows,
         columns=scope.columns,
-        filters=await checked_filters(found, scope.tables, filters or {}),
+        filters={table: [condition] for table, condition in conditions.items()},
+        database=await found.upstream.which(),
         **more,
     )
 

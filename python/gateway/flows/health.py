@@ -17,12 +17,16 @@ async def missing(house: House) -> list[str]:
         await house.store.check()
     except (MaskgateError, OSError) as error:
         found.append(f"control store: {_words(error)}")
+    if house.now.trouble:
+        found.append(f"clock: {house.now.trouble}")
     found += [f"issuer: {sentence}" for sentence in await house.identity.unreachable()]
     for connection in house.connections.values():
         try:
             await connection.upstream.ping()
         except (MaskgateError, OSError) as error:
             found.append(f"connection {connection.name}: {_words(error)}")
+        if connection.floor is not None and connection.floor.trouble:
+            found.append(f"connection {connection.name}: {connection.floor.trouble}")
     return found
 
 
@@ -44,9 +48,13 @@ def delivery(house: House) -> Delivery | None:
 
 
 def behind(house: House) -> list[str]:
-    """A sentence when the SIEM waits for too long, and for each time stamp and copy of the log that
-    could not be made. None hinders a query, or says anything about whether one would be served."""
+    """A sentence when the SIEM waits for too long, for each time stamp and copy of the log that
+    could not be made, and each role that is left in a database. None hinders a query, or says
+    anything about whether one would be served."""
     troubles = [one.trouble for one in house.errands if one.trouble]
+    for connection in house.connections.values():
+        left = connection.floor.left if connection.floor is not None else ()
+        troubles += [f"connection {connection.name}: {sentence}" for sentence in left]
     found = delivery(house)
     if house.siem is None or found is None or found.lag_seconds <= house.siem.behind_seconds:
         return troubles

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gateway.errors import NotFound, Unauthenticated
+from gateway.errors import NotFound, Unauthenticated, UpstreamFailed
 from gateway.flows.gate import Gate
 from gateway.masking import TokenKey
 from gateway.policy import Policy, PolicyShelf
 from gateway.sql import Settings as AnalysisSettings
 
 if TYPE_CHECKING:
+    from gateway.flows.provisioned import Provisioned
     from gateway.flows.session import Desk
     from gateway.grants import (
         AccessRules,
+        Clock,
         ControlStore,
         Grants,
         Lookups,
@@ -29,10 +31,10 @@ if TYPE_CHECKING:
     )
     from gateway.identity import Verifier
     from gateway.identity.saml import ServiceProvider
-    from gateway.model import Decision, Identity
+    from gateway.model import Grant, Identity
     from gateway.sessionlog import Errand, SessionLog
     from gateway.siem import Shipper
-    from gateway.upstream import Database
+    from gateway.upstream import Database, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,18 @@ class Connection:
     quiet_server_log: bool = False
     require_dpop: bool = False
     gate: Gate = field(default_factory=Gate, compare=False, repr=False)
+    provisioned: bool = False  # a role for each grant's columns, by `floor`
+    floor: Provisioned | None = None
 
-    def role_of(self, decision: Decision) -> str | None:
-        """The role that a statement so decided runs under; None is the login's own rights."""
-        return self.role if decision.raw or self.clear_role is None else self.clear_role
+    def transaction(
+        self, session_id: str, grant: Grant
+    ) -> AbstractAsyncContextManager[Transaction]:
+        """For one statement under this grant, with the floor that the connection has."""
+        if not self.provisioned:
+            return self.upstream.transaction(session_id)
+        if self.floor is None:
+            raise UpstreamFailed("nobody looks after the roles of this connection")
+        return self.floor.transaction(session_id, grant)
 
     def admit(self, identity: Identity) -> None:
         """Raises Unauthenticated where a token that anybody could send is not enough."""
@@ -67,10 +77,18 @@ class Connection:
     def database_floor(self) -> str:
         """What the database itself enforces, as every record says it."""
         role = self.role
-        if role is None:
+        if self.provisioned:
+            floor = (
+                "provisioned: a role for the grant's columns; the database enforces that a "
+                "statement reads no other"
+            )
+        elif role is None:
             floor = "none: the login's own rights; the database does not enforce the grant's scope"
         else:
-            floor = f"role {role}: the database enforces this role's rights, not the grant's scope"
+            floor = (
+                f"pre-made role {role}: the database enforces this role's rights, not the grant's "
+                "scope"
+            )
         if self.clear_role is not None:
             floor += (
                 f"; role {self.clear_role} where no protected column comes out: the database "
@@ -122,7 +140,7 @@ class House:
     token_key: TokenKey
     limits: Limits
     desk: Desk
-    now: Callable[[], datetime] = field(repr=False)
+    now: Clock = field(repr=False)
     saml: Mapping[str, ServiceProvider] = field(default_factory=dict)  # by name
     siem: Siem | None = None
     errands: tuple[Errand, ...] = ()  # time stamps and copies of the log

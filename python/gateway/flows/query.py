@@ -14,7 +14,7 @@ from typing import Any
 from gateway.errors import InvalidRequest, LimitExceeded
 from gateway.flows.entrance import establish
 from gateway.flows.house import House
-from gateway.flows.scope import check_columns, check_statement, with_filters_told
+from gateway.flows.scope import check_columns, check_database, check_statement, with_filters_told
 from gateway.flows.watch import watched
 from gateway.masking import masked, open_stream
 from gateway.model import Credential, Grant
@@ -78,7 +78,8 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             raise InvalidRequest(ask.malformed)
         check_statement(grant, ask)
         limit_rows, limited_by_grant = _row_limit(grant, ask.max_rows)
-        async with connection.upstream.transaction(statement.session) as transaction:
+        async with connection.transaction(statement.session, grant) as transaction:
+            check_database(grant, await transaction.database())
             # (3) sql.analyse(text, params, upstream) → Analysis (lineage) | refused
             analysis = await analyse(ask.sql, ask.params, transaction, connection.analysis)
 
@@ -101,7 +102,7 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
                 analysis = await without_dependents(analysis, hidden, transaction, settings)
                 if hidden := to_hide(grant, analysis, policy):
                     analysis = await mask_at_source(analysis, hidden, transaction, settings)
-            check_kept(fenced, analysis, grant.filters)
+            check_kept(fenced, analysis, grant.predicates)
             analysis = with_filters_told(grant, analysis)
             decision = decide(grant, analysis, policy)
             if decision.raw:
@@ -124,7 +125,8 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
             )
 
             # (5) sessionlog: the intent is durable BEFORE the database is asked for a row
-            await statement.intent(grant, analysis, decision)
+            role = transaction.role(raw=decision.raw)
+            await statement.intent(grant, analysis, decision, role)
 
             # (6) upstream.stream(decision) → COPY BINARY bytes
             head = Head(statement.session, statement.number)

@@ -73,8 +73,13 @@ async def list_reviews(
     await house.log.event("sessions.listed", {"identity": identity.key, "what": "reviews"})
     rows = await house.reviews.done()
     if not done:
-        # A row that the ledger does not bear out would keep a session from being looked at.
-        unproven = [row for row in rows if not await reviews_of(house, row.id, words=False)]
+        # A row that the ledger does not bear out would keep a session from being looked at. The
+        # sessions of another gateway are in its ledger, and that gateway's to list.
+        unproven = [
+            row
+            for row in rows
+            if house.log.ended(row.id) and not await reviews_of(house, row.id, words=False)
+        ]
         due = await house.reviews.due()
         rows = sorted([*due, *unproven], key=lambda row: not row.break_glass)
     return [

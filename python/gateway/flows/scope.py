@@ -149,11 +149,22 @@ def check_columns(grant: Grant, analysis: Analysis) -> None:
             )
 
 
+def check_database(grant: Grant, database: str) -> None:
+    """Raises OutOfScope for a grant that was asked for at another gateway, of another database that
+    is called the same there."""
+    if grant.database not in (None, database):
+        raise OutOfScope(
+            f"the grant {grant.id} is for another database than the connection "
+            f"{grant.connection!r} of this gateway leads to",
+            hint="ask for a grant here",
+        )
+
+
 def with_filters_told(grant: Grant, analysis: Analysis) -> Analysis:
     """With a note for each table of which the statement sees some rows only."""
     notes = [
         f"{table}: the grant covers rows where {predicate}"
-        for table, predicate in grant.filters
+        for table, predicate in grant.predicates
         if table in analysis.tables
     ]
     return replace(analysis, notes=(*analysis.notes, *notes)) if notes else analysis

@@ -12,7 +12,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 #: How many other grants, and tables of each, a hint names.
 _MOST_NAMED = 5
+#: Seconds that a session's end waits for the control store to know of it.
+_TOLD_WITHIN = 1.0
 
 
 @dataclass(eq=False, slots=True)
@@ -259,7 +261,8 @@ class Desk:
         task.add_done_callback(self._background.discard)
 
     async def close(self, house: House, session: LiveSession, reason: str) -> None:
-        """Close once: `close` record, ledger leaf and checkpoint are durable on return."""
+        """Close once: `close` record, ledger leaf and checkpoint are durable on return. The control
+        store follows the log: what it cannot be told now, the clock tells it."""
         if session.closing:
             return
         session.closing = True
@@ -270,14 +273,18 @@ class Desk:
             session.id, {**session.mark, "reason": reason, "statements": session.statements}
         )
         session.recorded = True
-        await self._forget(house, session)
+        telling = asyncio.ensure_future(self._forget(house, session))
+        self._background.add(telling)
+        telling.add_done_callback(self._background.discard)
+        await asyncio.wait({telling}, timeout=_TOLD_WITHIN)
 
     async def _forget(self, house: House, session: LiveSession) -> None:
-        """The control store follows the log; the clock tries again when it cannot now."""
-        await house.sessions.close_session(
-            session.id, session.identity, statements=session.statements
-        )
-        self._live.pop(session.id, None)
+        with suppress(StoreUnavailable):
+            with suppress(NotFound):  # a store put back from a copy, say
+                await house.sessions.close_session(
+                    session.id, session.identity, statements=session.statements
+                )
+            self._live.pop(session.id, None)
 
     def statements_of(self, session_id: str) -> int:
         """How many statements an open session has had; 0 for any other."""
@@ -303,8 +310,10 @@ class Desk:
                 await self.close(house, session, "the grant's time is over")
 
     async def close_all(self, house: House, reason: str) -> None:
-        for session in list(self._live.values()):
-            await self.close(house, session, reason)
+        closing = [self.close(house, session, reason) for session in list(self._live.values())]
+        for error in await asyncio.gather(*closing, return_exceptions=True):
+            if error is not None:
+                raise error
 
 
 async def close_left_over(house: House) -> int:
@@ -467,7 +476,7 @@ def grant_record(grant: Grant) -> dict[str, Any]:
         "break_glass": grant.break_glass,
         "renews": grant.renews,
         "columns": {table: list(names) for table, names in grant.columns},
-        "filters": dict(grant.filters),
+        "filters": dict(grant.predicates),
         "statement": grant.statement,
         "parameters": grant.parameters,
         "max_bytes": grant.max_bytes,

@@ -66,11 +66,14 @@ class Statement:
     def connection(self) -> Connection:
         return self._session.connection
 
-    async def intent(self, grant: Grant, analysis: Analysis, decision: Decision) -> None:
-        """Durable on return: what will be asked of the database, and why each column may leave."""
+    async def intent(
+        self, grant: Grant, analysis: Analysis, decision: Decision, role: str | None
+    ) -> None:
+        """Durable on return: what will be asked of the database under which role, and why each
+        column may leave."""
         self._grant = grant
         self._notes = list(decision.notes)
-        written = self._put("intent", self._intent(grant, analysis, decision))
+        written = self._put("intent", self._intent(grant, analysis, decision, role))
         written.add_done_callback(self._intent_written)
         ref = await self._durable(written)
         # The grant may have ended while the statement was analysed, and the gateway that approved
@@ -174,7 +177,9 @@ class Statement:
             receipt = receipt_of(self.session, self.number, ref.hash, body)
             self._session.receipts[self.number] = receipt
 
-    def _intent(self, grant: Grant, analysis: Analysis, decision: Decision) -> dict[str, Any]:
+    def _intent(
+        self, grant: Grant, analysis: Analysis, decision: Decision, role: str | None
+    ) -> dict[str, Any]:
         return {
             "statement": self._ask.sql,
             "params": _params(self._ask.params),
@@ -193,7 +198,7 @@ class Statement:
             "policy_hash": decision.policy_hash,
             "grant": grant.id,
             "format": self._ask.encoding,
-            "role": self.connection.role_of(decision),
+            "role": role,
             "database_floor": self.connection.database_floor,
             "masked_at_source": _hidden(analysis),
             "permitted": [

@@ -8,9 +8,11 @@ recorded before it takes effect.
 from __future__ import annotations
 
 from gateway.grants.access import AccessRules, AutoApprove, BreakGlass
+from gateway.grants.clock import Clock
 from gateway.grants.force import until
 from gateway.grants.lifecycle import Grants
 from gateway.grants.lookups import Lookups
+from gateway.grants.needs import Needed, Needs
 from gateway.grants.requests import parameters_text
 from gateway.grants.reviews import ReviewPlace, Reviews
 from gateway.grants.sessions import SessionRow, Sessions
@@ -36,10 +38,13 @@ __all__ = [
     "AutoApprove",
     "Bound",
     "BreakGlass",
+    "Clock",
     "ControlStore",
     "Grants",
     "Hook",
     "Lookups",
+    "Needed",
+    "Needs",
     "Quota",
     "ReviewPlace",
     "Reviews",

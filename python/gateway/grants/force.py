@@ -6,13 +6,12 @@ Refuses by default: what is not active, not begun, over or outside its hours is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from gateway.errors import GrantExpired, NoGrant, NotFound, Refusal
 from gateway.grants import hours, records
+from gateway.grants.clock import SKEW
 from gateway.model import Grant, GrantState
-
-SKEW = timedelta(seconds=5)  # between the clocks of gateways that share a store
 
 
 def ending(grant: Grant, now: datetime) -> Refusal | None:

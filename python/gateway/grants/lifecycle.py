@@ -16,7 +16,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from gateway.errors import (
@@ -32,23 +32,19 @@ from gateway.errors import (
 )
 from gateway.grants import records, requests
 from gateway.grants.access import AccessRules, BreakGlass, actor_key, parties
+from gateway.grants.clock import Clock
 from gateway.grants.force import ending, not_found, why_not
 from gateway.grants.store import ControlStore
 from gateway.grants.watch import Watch, Watcher
 from gateway.grants.webhooks import Webhooks
 from gateway.model import Grant, GrantState, Identity
 
-Clock = Callable[[], datetime]
 OnEvent = Callable[[str, dict[str, Any]], Awaitable[None]]
 T = TypeVar("T")
 
 MAX_PENDING = 100  # of one identity, give or take requests sent at once: a flood of the approvers
 LIST_LIMIT = 1000
 BY_CLOCK = "clock"
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Grants:
@@ -64,7 +60,7 @@ class Grants:
         store: ControlStore,
         rules: AccessRules,
         on_event: OnEvent,
-        clock: Clock = utc_now,
+        clock: Clock,
         webhooks: Webhooks | None = None,
     ) -> None:
         self._store = store
@@ -141,6 +137,7 @@ class Grants:
             max_bytes=row["max_bytes"],
             max_concurrent=row["max_concurrent"],
             max_per_minute=row["max_per_minute"],
+            database=row["database"],
         )
         return await self._insert(by, wanted, renews=grant_id)
 
@@ -148,7 +145,7 @@ class Grants:
         self, grant_id: str, by: Identity, reason: str, filters: Mapping[str, str] | None = None
     ) -> Grant:
         """One approval, by an approver who is no party to the request and has not approved it yet;
-        the last that is needed makes it active. `filters`, a checked predicate for each table, are
+        the last that is needed makes it active. `filters`, a checked condition for each table, are
         added to those that it has."""
         why = requests.checked_reason(reason)
         if not self._rules.approves(by):
@@ -161,7 +158,7 @@ class Grants:
                 before = await connection.fetch(records.APPROVALS, grant_id)
                 self._check_approval(row, before, by)
                 if filters:
-                    narrowed = narrow(json.loads(row["filters"]), filters)
+                    narrowed = _narrowed(json.loads(row["filters"]), filters)
                     row = await connection.fetchrow(records.NARROW, grant_id, json.dumps(narrowed))
                 await connection.execute(
                     records.APPROVE, grant_id, by.key, actor_key(by), self._clock(), why
@@ -190,7 +187,9 @@ class Grants:
 
         A grant whose time is over is out of force without this: it makes it so in the store and in
         the records. Raises StoreUnavailable and LogUnavailable; what is left is due the next time.
+        A clock that is not agreed on ends nothing for the other gateways.
         """
+        self._clock.check()
         moment = self._clock() if now is None else now
         due = await self._store.fetch(records.DUE, moment)
         ended = [await self._expire(row["id"], moment) for row in due]
@@ -235,6 +234,7 @@ class Grants:
     ) -> Grant:
         """The grant this identity may use on this connection now: the one named, else the one that
         ends last. Raises NoGrant or GrantExpired with what to do."""
+        self._clock.check()
         moment = self._clock() if now is None else now
         if grant_id is not None and not requests.is_id(grant_id):
             raise NoGrant("That is not the id of a grant.")
@@ -380,6 +380,7 @@ class Grants:
             wanted.max_concurrent,
             wanted.max_per_minute,
             wanted.filters,
+            wanted.database,
         )
         await self._record(connection, row, "requested", identity.key, wanted.purpose)
         return row
@@ -407,7 +408,8 @@ class Grants:
             )
 
     async def _activate(self, connection: Any, row: Any, by: str, why: str, event: str) -> Any:
-        now = self._clock()
+        self._clock.check()
+        now = self._clock.earliest()
         begins = now if row["begins_at"] is None else max(now, row["begins_at"])
         until = begins + timedelta(seconds=row["duration_s"])
         changed = await connection.fetchrow(
@@ -466,15 +468,10 @@ class Grants:
         return _wrong_state(await connection.fetchrow(records.ONE, grant_id), expected)
 
 
-def narrow(filters: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
-    """Both must let a row through; the guard of the control store knows this form."""
-    return {
-        **filters,
-        **{
-            table: f"({filters[table]}) AND ({predicate})" if table in filters else predicate
-            for table, predicate in more.items()
-        },
-    }
+def _narrowed(filters: Mapping[str, list[str]], more: Mapping[str, str]) -> dict[str, list[str]]:
+    """Conditions are added and none is taken away; the guard of the control store sees to it."""
+    added = {table: [*filters.get(table, ()), condition] for table, condition in more.items()}
+    return {**filters, **added}
 
 
 def _wrong_state(row: Any, expected: GrantState) -> Conflict:

@@ -11,15 +11,15 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.model import Grant, GrantState
+from gateway.model import Grant, GrantState, all_of
 
 INSERT = """
 INSERT INTO maskgate.grants (id, identity, actor, connection, tables, purpose, state, requested_at,
                              duration_s, max_rows, ticket, begins_at, hours, approvals_needed,
                              break_glass, renews, columns, statement, parameters, max_bytes,
-                             max_concurrent, max_per_minute, filters)
+                             max_concurrent, max_per_minute, filters, database)
 VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-        $19, $20, $21, $22) RETURNING *"""
+        $19, $20, $21, $22, $23) RETURNING *"""
 
 NARROW = """
 UPDATE maskgate.grants SET filters = $2 WHERE id = $1 AND state = 'pending' RETURNING *"""
@@ -118,6 +118,7 @@ def grant(row: Any) -> Grant:
         bytes_released=row["bytes_released"],
         max_concurrent=row["max_concurrent"],
         max_per_minute=row["max_per_minute"],
+        database=row["database"],
     )
 
 
@@ -127,8 +128,10 @@ def _columns(stored: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((table, tuple(names)) for table, names in sorted(json.loads(stored).items()))
 
 
-def _filters(stored: str) -> tuple[tuple[str, str], ...]:
-    return () if stored == "{}" else tuple(sorted(json.loads(stored).items()))
+def _filters(stored: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if stored == "{}":
+        return ()
+    return tuple((table, tuple(some)) for table, some in sorted(json.loads(stored).items()))
 
 
 def event(row: Any) -> dict[str, Any]:
@@ -165,13 +168,14 @@ def payload(row: Any, by: str, at: datetime, reason: str | None) -> dict[str, An
         "break_glass": row["break_glass"],
         "renews": row["renews"],
         "columns": json.loads(row["columns"]),
-        "filters": json.loads(row["filters"]),
+        "filters": {table: all_of(some) for table, some in json.loads(row["filters"]).items()},
         "statement": row["statement"],
         "parameters": row["parameters"],
         "max_bytes": row["max_bytes"],
         "bytes_released": row["bytes_released"],
         "max_concurrent": row["max_concurrent"],
         "max_per_minute": row["max_per_minute"],
+        "database": row["database"],
         "by": by,
         "at": text_of(at),
         "reason": reason,

@@ -42,12 +42,13 @@ class Wanted:
     begins_at: datetime | None
     hours: tuple[str, ...]
     columns: str  # JSON
-    filters: str  # JSON
+    filters: str  # JSON: of each table conditions, to which approvers add
     statement: str | None
     parameters: str | None  # JSON
     max_bytes: int | None
     max_concurrent: int | None
     max_per_minute: int | None
+    database: str | None
 
 
 def checked(
@@ -63,12 +64,13 @@ def checked(
     not_before: Any = None,
     hours: Any = (),
     columns: Mapping[str, Sequence[str]] | None = None,
-    filters: Mapping[str, str] | None = None,
+    filters: Mapping[str, Sequence[str]] | None = None,
     statement: Any = None,
     params: Any = None,
     max_bytes: Any = None,
     max_concurrent: Any = None,
     max_per_minute: Any = None,
+    database: str | None = None,
 ) -> Wanted:
     """The request, or InvalidRequest naming the value that is wrong."""
     if not _is_name(connection):
@@ -83,12 +85,13 @@ def checked(
         begins_at=None if not_before is None else _beginning(not_before, now),
         hours=weekly.checked(hours),
         columns=json.dumps({name: list(some) for name, some in (columns or {}).items()}),
-        filters=json.dumps(dict(filters or {})),
+        filters=json.dumps({table: list(some) for table, some in (filters or {}).items()}),
         statement=None if statement is None else _statement(statement),
         parameters=None if params is None else _parameters(params, statement),
         max_bytes=None if max_bytes is None else _whole(max_bytes, "max_bytes", MAX_ROWS),
         max_concurrent=_count(max_concurrent, "max_concurrent"),
         max_per_minute=_count(max_per_minute, "max_per_minute"),
+        database=database,
     )
 
 

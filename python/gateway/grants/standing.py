@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from gateway.errors import Conflict, MaskgateError, NotFound, Refusal, StoreUnavailable
 from gateway.grants import records
+from gateway.grants.clock import Clock
 from gateway.grants.force import ending
 from gateway.grants.lifecycle import Grants
 from gateway.grants.store import ControlStore
@@ -46,7 +46,7 @@ class _Question:
 class Standing:
     """The standing of all sessions of one gateway."""
 
-    def __init__(self, store: ControlStore, grants: Grants, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: ControlStore, grants: Grants, clock: Clock) -> None:
         self._store = store
         self._grants = grants
         self._clock = clock
@@ -80,6 +80,7 @@ class Standing:
             raise NotFound("There is no such session that you may see.")
         if row["closed_at"] is not None:
             raise Conflict("The session is closed.", hint="Open another session.")
+        self._clock.check()
         now = self._clock()
         if row["id"] is not None:
             grant = records.grant(row)

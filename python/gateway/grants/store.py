@@ -2,7 +2,8 @@
 
 Whatever goes wrong here becomes StoreUnavailable, so that nothing runs on a guess; when the
 database is back, the next call works without a restart. Refuses to wait for ever: connects,
-statements, locks and open transactions all have limits.
+statements, locks and open transactions all have limits, as a server that hangs and a line that is
+dead say nothing.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from gateway.errors import StoreUnavailable
 from gateway.grants.migrations import migrate, packaged
 
 CHANNEL = "maskgate_grants"  # agrees with migrations/0001, function tell_grant
-CONNECT_TIMEOUT_S = 5.0
-COMMAND_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 3.0
+COMMAND_TIMEOUT_S = 6.0  # more than a lock is waited for
+QUESTION_S = 1.5  # for what every statement asks, on a connection that was there, then on a new one
+PROOF_S = 2.0  # in which the listening connection answers, or is replaced
 LISTENER = "maskgate control listener"
 
 _SETTINGS = {
     "application_name": "maskgate control",
     "search_path": "pg_catalog",  # nothing of ours is named without its schema
-    "statement_timeout": "10s",
+    "statement_timeout": "6s",
     "lock_timeout": "5s",
     "idle_in_transaction_session_timeout": "30s",
     "default_transaction_isolation": "read committed",  # the compare-and-swap updates rely on it
@@ -42,6 +45,11 @@ _BY_KEYS = {
 }
 
 
+# How a connection ends that does not refuse.
+_LOST = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError,
+         asyncpg.OperatorInterventionError)  # fmt: skip
+
+
 class ControlStore:
     """A pool of connections to the control database; made by `connect`, ended by `close`."""
 
@@ -56,7 +64,7 @@ class ControlStore:
         with _unavailable():
             pool = await asyncpg.create_pool(
                 dsn,
-                min_size=1,
+                min_size=0,
                 max_size=max_connections,
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=COMMAND_TIMEOUT_S,
@@ -98,39 +106,50 @@ class ControlStore:
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
         """A connection inside a transaction: committed at the end, rolled back on any exception."""
-        with _unavailable():
-            async with (
-                self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection,
-                connection.transaction(),
-            ):
-                yield connection
+        async with self._lent() as connection, connection.transaction():
+            yield connection
 
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
-        with _unavailable():
-            rows: list[Any] = await self._pool.fetch(sql, *arguments)
+        async with self._lent() as connection:
+            rows: list[Any] = await connection.fetch(sql, *arguments)
         return rows
 
     async def fetchrow(self, sql: str, *arguments: Any) -> Any:
+        async with self._lent() as connection:
+            return await connection.fetchrow(sql, *arguments)
+
+    @contextlib.asynccontextmanager
+    async def _lent(self) -> AsyncIterator[Any]:
+        """A connection of the pool."""
         with _unavailable():
-            return await self._pool.fetchrow(sql, *arguments)
+            try:
+                async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
+                    yield connection
+            except TimeoutError:
+                # Where one line is dead the others are, each of which would take as long to tell.
+                await self._pool.expire_connections()
+                raise
 
     async def ask(self, sql: str, *arguments: Any) -> list[Any]:
-        """`fetch` on a connection beside the pool, for one caller at a time; for rows by keys."""
+        """`fetch` on a connection beside the pool, for one caller at a time; for rows by keys. A
+        connection that has died meanwhile is no reason to refuse: another one is asked."""
         with _unavailable():
             if self._pool.is_closing():
                 raise asyncpg.InterfaceError("the store is closed")
-            try:
-                if self._asking is None or self._asking.is_closed():
-                    self._asking = await asyncpg.connect(
-                        self._dsn,
-                        timeout=CONNECT_TIMEOUT_S,
-                        command_timeout=COMMAND_TIMEOUT_S,
-                        server_settings=_BY_KEYS,
-                    )
+            if self._asking is not None and not self._asking.is_closed():
+                with contextlib.suppress(*_LOST):
+                    return await self._asked(sql, *arguments)
+            return await self._asked(sql, *arguments)
+
+    async def _asked(self, sql: str, *arguments: Any) -> list[Any]:
+        try:
+            async with asyncio.timeout(QUESTION_S):
+                if self._asking is None:
+                    self._asking = await asyncpg.connect(self._dsn, server_settings=_BY_KEYS)
                 rows: list[Any] = await self._asking.fetch(sql, *arguments)
-            except BaseException:
-                self._stop_asking()  # lost, late, or left in the middle of an answer
-                raise
+        except BaseException:
+            self._stop_asking()  # lost, late, or left in the middle of an answer
+            raise
         return rows
 
     def _stop_asking(self) -> None:
@@ -144,25 +163,46 @@ class ControlStore:
         await self.fetch("SELECT 1")
 
     @contextlib.asynccontextmanager
-    async def listening(self, heard: Callable[[str], None]) -> AsyncIterator[asyncio.Event]:
-        """A connection of its own that hears every change of a grant; yields its end.
-
-        `heard` gets "ID STATE"; the event is set when the connection is lost.
-        """
-        lost = asyncio.Event()
+    async def listening(self, heard: Callable[[str], None] | None) -> AsyncIterator[Line]:
+        """A connection of its own that hears every change of a grant, as "ID STATE", from the
+        moment it is here; without `heard` one that is asked alone."""
         with _unavailable():
             connection = await asyncpg.connect(
                 self._dsn,
                 timeout=CONNECT_TIMEOUT_S,
-                command_timeout=COMMAND_TIMEOUT_S,
+                command_timeout=PROOF_S,
                 server_settings={**_SETTINGS, "application_name": LISTENER},
             )
             try:
-                connection.add_termination_listener(lambda _: lost.set())
-                await connection.add_listener(CHANNEL, lambda *told: heard(told[3]))
-                yield lost
+                line = Line(connection)
+                if heard is not None:
+                    await connection.add_listener(CHANNEL, lambda *told: heard(told[3]))
+                yield line
             finally:
                 connection.terminate()
+
+
+class Line:
+    """A listening connection. `lost` is set when it is known to be; an answer proves that it is
+    not, and a question without one in time has lost it."""
+
+    def __init__(self, connection: Any) -> None:
+        self.lost = asyncio.Event()
+        self._connection = connection
+        connection.add_termination_listener(lambda _: self.lost.set())
+
+    async def ask(self, sql: str, *arguments: Any) -> list[Any]:
+        with _unavailable():
+            rows: list[Any] = await self._connection.fetch(sql, *arguments)
+        return rows
+
+    async def until_lost(self, proven_every_s: float = 1.0) -> None:
+        """Return or raise StoreUnavailable when it is, also one that is dead without a word."""
+        while not self.lost.is_set():
+            await self.ask("SELECT 1")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(proven_every_s):
+                    await self.lost.wait()
 
 
 async def _settled(connection: Any) -> None:

@@ -24,6 +24,7 @@ _BEGIN = "SELECT * FROM maskgate.begin_statement($1, $2, $3, $4, $5)"
 _END = "DELETE FROM maskgate.statements_running WHERE statement = $1"
 _CHARGE = "SELECT * FROM maskgate.charge_day($1, $2, $3, $4, $5)"
 _LEEWAY = timedelta(seconds=60)  # for a statement to end after its time
+_END_S = 1.0  # that a statement waits until it is no longer counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,8 @@ class Usage:
             ending = asyncio.ensure_future(self._end(named))
             self._ending.add(ending)  # the loop alone would not keep it alive
             ending.add_done_callback(self._ending.discard)
-            await asyncio.shield(ending)  # though its caller is cancelled once more
+            # Though its caller is cancelled once more; a store that hangs does not hold up its end.
+            await asyncio.wait({ending}, timeout=_END_S)
 
     async def _end(self, named: str) -> None:
         with contextlib.suppress(StoreUnavailable):  # then it counts until its time is over

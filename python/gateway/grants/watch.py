@@ -2,8 +2,10 @@
 
 Three sources, any of which ends a watch: the store's notification (at once), a question to the
 store every `POLL_S` (when notifications are lost), and two clocks (the gateway's, and a monotonic
-one that a clock set back does not fool). Refuses to begin on a grant that is not in force. While
-the store is away a watch lasts until the grant's expiry at the latest.
+one that a clock set back does not fool). Notifications and answers come on one line, which each
+answer proves: a line that is dead without a word is replaced after `store.PROOF_S`, and the first
+thing that is asked on a new one is what was missed. Refuses to begin on a grant that is not in
+force. While the store is away a watch lasts until the grant's expiry at the latest.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from datetime import datetime
 
 from gateway.errors import GrantExpired, NoGrant, Refusal, StoreUnavailable
 from gateway.grants import hours, records
-from gateway.grants.store import ControlStore
+from gateway.grants.store import ControlStore, Line
 from gateway.model import Grant, GrantState
 
 POLL_S = 0.5
@@ -99,7 +101,7 @@ class Watch:
 
 
 class Watcher:
-    """All watches of one gateway: one listening connection, one question for all of them."""
+    """All watches of one gateway: one line to the store, one question for all of them."""
 
     def __init__(
         self,
@@ -117,7 +119,6 @@ class Watcher:
         self._listens = listen
         self._watches: dict[str, set[Watch]] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._missed = asyncio.Event()  # a new listener: look at everything once
 
     def watch(self, grant_id: str, told: Callable[[Refusal], None]) -> Watch:
         return Watch(self, grant_id, told)
@@ -151,8 +152,7 @@ class Watcher:
 
     def _start(self) -> None:
         if not self._tasks:
-            loops = [self._tick(), self._poll(), *([self._listen()] if self._listens else [])]
-            self._tasks = [asyncio.create_task(loop) for loop in loops]
+            self._tasks = [asyncio.create_task(loop) for loop in (self._tick(), self._follow())]
             for task in self._tasks:
                 task.add_done_callback(self._task_ended)
 
@@ -163,35 +163,30 @@ class Watcher:
                 watch.tick(now, monotonic)
             await asyncio.sleep(TICK_S)
 
-    async def _poll(self) -> None:
-        """Ask for the state of every watched grant, at intervals and when changes were missed."""
+    async def _follow(self) -> None:
+        """Hold one line to the store: hear what it tells, and ask it for the state of every watched
+        grant, at once and at intervals. When the line is lost, make another."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_s):
-                    await self._missed.wait()
-            self._missed.clear()
-            if self._watches:
-                with contextlib.suppress(StoreUnavailable):  # asked again at the next interval
-                    await self._ask()
+            with contextlib.suppress(StoreUnavailable):  # the clocks go on meanwhile
+                heard = self._heard if self._listens else None
+                async with self._store.listening(heard) as line:
+                    while not line.lost.is_set():
+                        await self._ask(line)
+                        with contextlib.suppress(TimeoutError):
+                            async with asyncio.timeout(self._poll_s):
+                                await line.lost.wait()
+            await asyncio.sleep(RELISTEN_S)
 
-    async def _ask(self) -> None:
+    async def _ask(self, line: Line) -> None:
+        """With nothing to ask for as well: who begins to watch is to find a line that works."""
         asked = list(self._watches)
-        rows = await self._store.fetch(records.STATES, asked)
+        rows = await line.ask(records.STATES, asked)
         states = {row["id"]: GrantState(row["state"]) for row in rows}
         for grant_id in asked:
             # A grant that is gone (a store put back from a copy, say) is not in force.
             state = states.get(grant_id, GrantState.REVOKED)
             if state is not GrantState.ACTIVE:
                 self._end(grant_id, state)
-
-    async def _listen(self) -> None:
-        """Hold one listening connection; when it is lost, make another and look at everything."""
-        while True:
-            with contextlib.suppress(StoreUnavailable):  # the poll goes on meanwhile
-                async with self._store.listening(self._heard) as lost:
-                    self._missed.set()
-                    await lost.wait()
-            await asyncio.sleep(RELISTEN_S)
 
     def _heard(self, told: str) -> None:
         grant_id, _, state = told.partition(" ")

@@ -2,8 +2,9 @@
 
 An event is put into the control store by the transaction of its change, so that there is one for
 each change that took effect and none for any other. It goes out at least once: until an answer of
-2xx, with a growing pause between attempts, by one gateway at a time, whichever still runs. Events
-may come late and in another order; `id` tells a repeated one, `at` its place.
+2xx, with a growing pause between attempts, by one gateway at a time of those that name the address.
+Events may come late and in another order; `id` tells a repeated one, `at` its place. What is left
+for an address that no gateway has named for a week goes unsent.
 
 Refuses to carry what somebody has worded: purposes, reasons, tickets, filters and statements may
 hold a patient's name, and an address outside is no place for it. Follows no redirect.
@@ -36,13 +37,25 @@ _ANSWER_S = 5.0
 _LEASE_S = 30.0  # more than the sending of one event takes
 _MOST_AT_ONCE = 20
 _LONGEST_PAUSE_S = 600.0
+_KEPT_S = 7 * 24 * 3600.0  # what is for an address that no gateway names
+_FORGET_EVERY_S = 3600.0
 _LOG = logging.getLogger("maskgate")
 
 _PUT = "INSERT INTO maskgate.webhook_events (hook, event, body) VALUES ($1, $2, $3)"
 _LEASE = """
-UPDATE maskgate.webhook_sender SET holder = $1, until = now() + $2 * interval '1 second'
- WHERE holder = $1 OR until < now() RETURNING holder"""
-_RELEASE = "UPDATE maskgate.webhook_sender SET until = '-infinity' WHERE holder = $1"
+INSERT INTO maskgate.webhook_senders AS s (hook, holder, until)
+VALUES ($1, $2, now() + $3 * interval '1 second')
+ON CONFLICT (hook) DO UPDATE SET holder = EXCLUDED.holder, until = EXCLUDED.until
+ WHERE s.holder = $2 OR s.until <= now() RETURNING holder"""
+_RELEASE = """
+UPDATE maskgate.webhook_senders SET until = least(until, now()) WHERE holder = $1"""
+# Events that nobody tries keep the time at which they were due.
+_FORGET = """
+DELETE FROM maskgate.webhook_events e
+ WHERE e.next_at < now() - $1 * interval '1 second'
+   AND NOT EXISTS (SELECT FROM maskgate.webhook_senders s
+                    WHERE s.hook = e.hook AND s.until > now() - $1 * interval '1 second')
+RETURNING seq"""
 _DUE = """
 SELECT seq, event, body, attempts FROM maskgate.webhook_events
  WHERE hook = $1 AND next_at <= now() ORDER BY next_at, seq LIMIT $2"""
@@ -119,24 +132,40 @@ class Webhooks:
 
     async def run(self) -> None:
         """Send what is due, for ever; for a task of its own, which is cancelled at the end."""
+        forgotten = -_FORGET_EVERY_S
         try:
-            while self._hooks:
+            while True:
                 with contextlib.suppress(StoreUnavailable):  # asked again at the next tick
                     await self.send_due()
+                    if time.monotonic() - forgotten >= _FORGET_EVERY_S:
+                        await self.forget()
+                        forgotten = time.monotonic()
                 await asyncio.sleep(_TICK_S)
         finally:
             with contextlib.suppress(StoreUnavailable):
                 await self._store.fetch(_RELEASE, self._holder)
 
+    async def forget(self) -> int:
+        """Drop what waits for addresses that were taken out of every configuration a week ago."""
+        dropped = len(await self._store.fetch(_FORGET, _KEPT_S))
+        if dropped:
+            _LOG.warning(
+                "%d events are dropped: no gateway has named their webhooks for %d days",
+                dropped,
+                _KEPT_S // 86400,
+            )
+        return dropped
+
     async def send_due(self) -> int:
-        """Send what is due now, if no other gateway does; returns how many were taken."""
+        """Send what is due now, to each address to which no other gateway does; returns how many
+        were taken."""
         taken = 0
         for hook in self._hooks.values():
-            if not await self._holds():
-                return taken
+            if not await self._holds(hook):
+                continue
             for row in await self._store.fetch(_DUE, hook.url, _MOST_AT_ONCE):
-                if not await self._holds():  # it took too long, and another has begun
-                    return taken
+                if not await self._holds(hook):  # it took too long, and another has begun
+                    break
                 if not await self._sent(hook, row["event"], row["body"].encode()):
                     doubled = self._first_pause_s * 2 ** min(row["attempts"], 20)
                     await self._store.fetch(_LATER, row["seq"], min(doubled, _LONGEST_PAUSE_S))
@@ -145,8 +174,8 @@ class Webhooks:
                 taken += 1
         return taken
 
-    async def _holds(self) -> bool:
-        return await self._store.fetchrow(_LEASE, self._holder, _LEASE_S) is not None
+    async def _holds(self, hook: Hook) -> bool:
+        return await self._store.fetchrow(_LEASE, hook.url, self._holder, _LEASE_S) is not None
 
     async def _sent(self, hook: Hook, event: str, body: bytes) -> bool:
         timestamp = str(int(self._now()))

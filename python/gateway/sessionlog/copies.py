@@ -1,12 +1,15 @@
 """The log's evidence copied to where its own operator cannot take it back.
 
     PREFIX/ledger/tile/…   PREFIX/sessions/SID.jsonl SID.json   PREFIX/pending/SIZE
-    PREFIX/checkpoints/SIZE
+    PREFIX/checkpoints/SIZE   PREFIX/timestamps/SIZE.…   PREFIX/log
+
+`log` names the key of the log whose copies these are, and is there before them: two logs under one
+prefix would be a copy of neither.
 
 One batch: the files of sessions that have ended, the new tiles (as C2SP tlog-tiles names them: a
 partial one is `N.p/W`), the ids of ended sessions whose files are not cut yet, and last of all the
-checkpoint: where that is, everything under it is. Whatever is put again is put with the same bytes,
-`pending` aside.
+checkpoint: where that is, everything under it is. Time stamps come when they are there. Whatever is
+put again is put with the same bytes, `pending` aside.
 
 At least once: how far the copies are is kept in `copies/state.json` and moves behind the objects. A
 crash in between puts some again. Nothing waits for a copy, and the sessions that are still open are
@@ -18,14 +21,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from gateway.errors import ConfigurationError
-from gateway.sessionlog import canonical, disk
+from gateway.sessionlog import canonical, disk, timestamps
 from gateway.sessionlog.errand import FailedError
 from gateway.sessionlog.note import Checkpoint
 from gateway.sessionlog.session import SessionStore, parse_id
@@ -38,6 +41,8 @@ _ENDS = (b'"type":"close"', b'"type":"recovery"')
 
 class Store(Protocol):
     """Where objects go; `objects.Bucket`."""
+
+    def claim(self, name: str, mark: bytes) -> bytes: ...
 
     def put(self, name: str, source: bytes | Path) -> None: ...
 
@@ -52,6 +57,7 @@ class State:
     sessions: int = 0  # leaves below which each ended session's files are there, or pending
     pending: tuple[str, ...] = ()  # ended, and without a file when their leaf was come to
     at: str = ""  # when `size` was reached
+    stamps: Mapping[str, int] = field(default_factory=dict)  # by authority, the newest there
 
     def encode(self) -> bytes:
         return canonical.encode(
@@ -61,6 +67,7 @@ class State:
                 "root": self.root,
                 "sessions": self.sessions,
                 "size": self.size,
+                "stamps": dict(self.stamps),
                 "target": self.target,
                 "v": 1,
             }
@@ -74,9 +81,9 @@ def state(directory: Path) -> State | None:
         stored = json.loads(path.read_bytes())
         found = State(
             str(stored["target"]), stored["size"], str(stored["root"]), stored["sessions"],
-            tuple(stored["pending"]), str(stored["at"]),
+            tuple(stored["pending"]), str(stored["at"]), stored.get("stamps", {}),
         )  # fmt: skip
-        counts = (found.size, found.sessions)
+        counts = (found.size, found.sessions, *found.stamps.values())
         if not all(type(one) is int and one >= 0 for one in counts):
             raise ValueError("a count")
         bytes.fromhex(found.root)
@@ -90,12 +97,19 @@ def state(directory: Path) -> State | None:
 
 
 class Copies:
-    """The copies of one log at one place. For one thread; `copy` is an errand."""
+    """The copies of one log at one place. For one thread; `copy` is an errand. `vkey` names the
+    log's key."""
 
     def __init__(
-        self, directory: Path, store: Store, target: str, newest: Callable[[], Checkpoint | None]
+        self,
+        directory: Path,
+        store: Store,
+        target: str,
+        newest: Callable[[], Checkpoint | None],
+        vkey: str,
     ) -> None:
         self._directory, self._store, self._newest = directory, store, newest
+        self._mark, self._claimed = f"{vkey}\n".encode(), False
         self._sessions = SessionStore(directory / "sessions")
         self._tiles = Tiles(directory / "ledger")
         self._state = State(target)
@@ -120,9 +134,14 @@ class Copies:
             raise FailedError(
                 f"the copies hold a ledger of {size} leaves that this one does not continue"
             )
+        self._claim()
         self._pending()
-        if checkpoint.size == size:
-            return
+        if checkpoint.size > size:
+            self._grown(size, checkpoint)
+        self._stamps()
+
+    def _grown(self, size: int, checkpoint: Checkpoint) -> None:
+        """What this checkpoint covers and one of `size` leaves does not; it itself at last."""
         self._ended(checkpoint.size)
         for name, data in tiles(self._tiles, size, checkpoint.size):
             self._store.put(f"ledger/{name}", data)
@@ -133,11 +152,25 @@ class Copies:
         root = checkpoint.root.hex()
         self._keep(replace(self._state, size=checkpoint.size, root=root, at=at))
 
+    def _claim(self) -> None:
+        if not self._claimed and self._store.claim("log", self._mark) != self._mark:
+            raise FailedError("another log's copies are there: give each log a prefix of its own")
+        self._claimed = True
+
     def _pending(self) -> None:
         """Sessions whose files were not there the last time."""
         left = tuple(sid for sid in self._state.pending if not self._file(sid))
         if left != self._state.pending:
             self._keep(replace(self._state, pending=left))
+
+    def _stamps(self) -> None:
+        """Each time stamp with its checkpoint, which need not be one of those that were copied."""
+        for size, authority, token in timestamps.tokens(self._directory):
+            if size <= self._state.stamps.get(authority, 0):
+                continue
+            for path in (timestamps.note_of(token, size), token):
+                self._store.put(f"{timestamps.FOLDER}/{path.name}", path)
+            self._keep(replace(self._state, stamps={**self._state.stamps, authority: size}))
 
     def _ended(self, size: int) -> None:
         """The sessions that end among the leaves up to `size`; kept after each tile of leaves."""

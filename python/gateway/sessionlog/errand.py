@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 _LOG = logging.getLogger("maskgate")
 FIRST_WAIT, LONGEST_WAIT = 1.0, 900.0
+_CLOCK = "%Y-%m-%dT%H:%M:%SZ"
 PATIENCE = 10.0  # seconds that the end of the gateway waits for one of them
 
 
@@ -29,16 +30,20 @@ class Errand:
         self.name, self._do, self._every = name, do, every
         self._stopping = threading.Event()
         self._failing: tuple[datetime, str] | None = None  # since when, and how the last time
+        self._began: datetime | None = None  # the work that goes on now
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
     def trouble(self) -> str:
-        """Since when it has failed, and how the last time; empty when the last try did not."""
-        failing = self._failing
-        if failing is None:
-            return ""
-        since, kind = failing
-        return f"{self.name}: failing since {since:%Y-%m-%dT%H:%M:%SZ}: {kind}"
+        """Since when it has failed, and how the last time; or since when it does not come to an
+        end, as with somebody who answers a byte at a time. Empty when the last try did well."""
+        failing, began = self._failing, self._began
+        if failing is not None:
+            since, kind = failing
+            return f"{self.name}: failing since {since:{_CLOCK}}: {kind}"
+        if began is not None and (datetime.now(UTC) - began).total_seconds() > LONGEST_WAIT:
+            return f"{self.name}: at work since {began:{_CLOCK}}, and not done"
+        return ""
 
     def start(self) -> None:
         self._thread.start()
@@ -64,6 +69,7 @@ class Errand:
             self._stopping.wait(pause)
 
     def _done(self) -> bool:
+        self._began = datetime.now(UTC)
         try:
             self._do()
         except BaseException as error:
@@ -74,6 +80,8 @@ class Errand:
                 _LOG.warning("%s: %s; tried again until it is done", self.name, kind)
             self._failing = (datetime.now(UTC) if failing is None else failing[0], kind)
             return False
+        finally:
+            self._began = None
         if self._failing is not None:
             _LOG.warning("%s: done again", self.name)
         self._failing = None

@@ -122,10 +122,15 @@ class SessionLog:
         """The first batch that may not be durable yet: whatever stands before it is."""
         return self._journal.batch
 
+    @property
+    def vkey(self) -> str:
+        """The log's key, as a C2SP note names it."""
+        return self._key.vkey
+
     def trust_file(self) -> dict[str, Any]:
         """What an auditor keeps, from outside any bundle: the origin, its keys, the size from
         which on an epoch's key must have signed too, its witnesses."""
-        own = {"keys": [self._key.vkey], "origin": self._key.origin, "type": "trust", "v": 1}
+        own = {"keys": [self.vkey], "origin": self._key.origin, "type": "trust", "v": 1}
         return own | {"epochs": self._journal.epochs.first} | self._anchoring.trusted()
 
     def sign_manifest(self, unsigned: bytes) -> bytes:

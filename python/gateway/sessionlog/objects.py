@@ -27,10 +27,15 @@ from gateway.sessionlog.errand import FailedError
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 ANSWER_LIMIT = 1 << 20  # bytes; nothing that is asked has an answer of more than some hundred
 _CODE = re.compile(r"[A-Za-z0-9]{1,60}")
+_NOTHING = ("NoSuchKey", "AccessDenied")
 
 
 class RefusedError(FailedError):
     """The store answers, and what it says will be the same tomorrow."""
+
+
+class NothingError(RefusedError):
+    """Nothing is there that we may see: who may not list a bucket is denied what is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,16 @@ class Bucket:
             raise RefusedError(f"bucket {self.place.bucket} has no Object Lock")
         self._checked = True
 
+    def claim(self, name: str, mark: bytes) -> bytes:
+        """What stands under this name: `mark`, put there now, where there was nothing."""
+        with contextlib.suppress(NothingError):
+            return self._read(name)
+        self.put(name, mark)
+        return self._read(name)
+
+    def _read(self, name: str) -> bytes:
+        return bytes(self._call("get_object", Key=self.place.prefix + name)["Body"].read())
+
     def put(self, name: str, source: bytes | Path) -> None:
         """The object is there with its lock on return. Raises FailedError, and OSError for a file
         that cannot be read. Putting the same once more adds a version of the same bytes."""
@@ -160,6 +175,8 @@ class Bucket:
             said = code if _CODE.fullmatch(code) else "an error"
             final = 400 <= status < 500 and status not in (408, 409, 429)
             kind = RefusedError if final else FailedError
+            if code in _NOTHING:
+                kind = NothingError
             raise kind(f"the store answered {said} ({status})") from None
         except self._errors.BotoCoreError as error:
             raise FailedError(f"the store was not reached: {type(error).__name__}") from None

@@ -103,15 +103,18 @@ def survey_copy(directory: Path, trust: Trusted) -> Survey:
             note.signed_by(trust.keys)
         except NoteError as reason:
             raise ConfigurationError(f"{path}: {reason}") from None
+        if note.origin != trust.keys[0].name:
+            raise ConfigurationError(f"{path}: names another log, {note.origin!r}")
         if f"{note.size:016d}" != path.name:
             raise ConfigurationError(f"{path}: is a checkpoint of {note.size} leaves")
         notes[note.size] = note
     if not notes:
         raise ConfigurationError(f"{directory}: holds no checkpoints/; it is no copy of a log")
     newest = notes[max(notes)]
+    _check_mark(directory / "log", trust)
     pending = _pending(directory / "pending" / f"{newest.size:016d}")
-    vkey = next(key.vkey for key in trust.keys if key.name == newest.origin)
-    found = Survey(newest.origin, vkey, newest.size, newest.root.hex())
+    signer = next(key for key in trust.keys if any(one.by(key) for one in newest.signatures))
+    found = Survey(newest.origin, signer.vkey, newest.size, newest.root.hex())
     ended = _read(found, Published(directory / "ledger", newest.size), notes, trust)
     if ended is not None:
         ended.finish(directory / "sessions", newest.size, pending)
@@ -133,6 +136,13 @@ def trusted(path: Path) -> Trusted:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigurationError(f"{path}: not a trust file") from None
     return Trusted(keys, epochs)
+
+
+def _check_mark(path: Path, trust: Trusted) -> None:
+    """Whose copies these are, where that was written: not under the first versions."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.read_bytes() not in {f"{key.vkey}\n".encode() for key in trust.keys}:
+            raise ConfigurationError(f"{path}: names another log; fetch the oldest version")
 
 
 def _pending(path: Path) -> frozenset[str]:

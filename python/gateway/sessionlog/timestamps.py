@@ -238,6 +238,20 @@ class Stamper:
         return bytes(answer)
 
 
+def tokens(directory: Path) -> list[tuple[int, str, Path]]:
+    """The tokens in a log's directory by size of their checkpoint: it, who made it, the file."""
+    return [
+        (int(named[1]), named[2], path)
+        for path in sorted((directory / FOLDER).glob("*.tsr"))
+        if (named := _NAME.fullmatch(path.name))
+    ]
+
+
+def note_of(token: Path, size: int) -> Path:
+    """The file of the checkpoint that a token stamps."""
+    return token.with_name(f"{size:016d}.checkpoint")
+
+
 def kept(
     directory: Path, origin: str, key: VerifierKey, trusted: Sequence[Certificate]
 ) -> tuple[list[Stamp], list[Unverified]]:
@@ -257,7 +271,7 @@ def _kept(path: Path, origin: str, key: VerifierKey, trusted: Sequence[Certifica
     found = _NAME.fullmatch(path.name)
     if found is None:
         raise UnverifiedError("its name is none of a time stamp")
-    checkpoint = path.with_name(f"{found[1]}.checkpoint")
+    checkpoint = note_of(path, int(found[1]))
     note = checkpoint.read_bytes()
     parsed = Note.parse(note)
     parsed.signed_by((key,))

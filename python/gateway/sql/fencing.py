@@ -26,7 +26,7 @@ from gateway.errors import (
     StatementRefused,
     Ungrouped,
 )
-from gateway.model import Analysis, Column, Reference
+from gateway.model import Analysis, Column, Reference, all_of
 from gateway.sql import clauses, guards, lineage, rewriting, structure
 from gateway.sql import statement as statements
 from gateway.sql.analyse import Settings, attempt
@@ -145,18 +145,22 @@ async def check_predicate(
 
 async def keep_to_rows(
     analysis: Analysis,
-    filters: Sequence[tuple[str, str]],
+    filters: Sequence[tuple[str, Sequence[str]]],
     server: Server,
     settings: Settings | None = None,
 ) -> Analysis:
-    """The analysis of the statement that sees the rows of each table that its predicate lets
-    through; `analysis` itself when it reads none of them.
+    """The analysis of the statement that sees the rows of each table that meet all its conditions;
+    `analysis` itself when it reads none of them.
 
-    Raises OutOfScope where the statement would see others, or might.
+    Raises OutOfScope where the statement would see others, or might, and InvalidRequest for a
+    condition that does not stand alone: beside others it would let more rows through.
     """
     settings = settings or Settings()
     predicates: dict[int, tuple[str, str]] = {}
-    for table, predicate in filters:
+    for table, conditions in filters:
+        for condition in conditions:
+            _check_text(condition)
+        predicate = all_of(conditions)
         schema, _, name = table.partition(".")
         rows = await server.fetch(_TABLE, schema, name)
         if not rows:

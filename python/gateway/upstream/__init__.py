@@ -5,7 +5,22 @@ the statement that runs equals the approved one, and to pass on the server's wor
 have been read.
 """
 
+from gateway.upstream.columns import ColumnSet, Table
 from gateway.upstream.database import Database, UpstreamSettings
-from gateway.upstream.transaction import Transaction
+from gateway.upstream.failures import Denied
+from gateway.upstream.roles import Desk, Role, Roles, Unfit
+from gateway.upstream.transaction import RoleRefused, Transaction
 
-__all__ = ["Database", "Transaction", "UpstreamSettings"]
+__all__ = [
+    "ColumnSet",
+    "Database",
+    "Denied",
+    "Desk",
+    "Role",
+    "RoleRefused",
+    "Roles",
+    "Table",
+    "Transaction",
+    "Unfit",
+    "UpstreamSettings",
+]

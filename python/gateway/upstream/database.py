@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncpg
@@ -22,6 +22,7 @@ from gateway.upstream.exchange import Guesses
 from gateway.upstream.facts import Facts
 from gateway.upstream.messages import quoted
 from gateway.upstream.pool import Pool
+from gateway.upstream.roles import Login
 from gateway.upstream.transaction import Session, Transaction
 from gateway.upstream.witness import Witness
 
@@ -55,13 +56,17 @@ class Database:
         self._settings = settings
         self._preamble = _preamble(settings)
         self._pool: Pool | None = None
-        self._witness = Witness(self._beside)
+        self._witness = Witness(self._session_beside)
         self._guesses = Guesses()
         self._facts = Facts()
 
     async def open(self) -> None:
         """Make the pool; sessions are opened when first needed."""
-        self._pool = Pool(self._beside, self._settings.max_connections)
+        self._pool = Pool(self._session_beside, self._settings.max_connections)
+
+    def beside(self, most: int) -> Database:
+        """Another pool of the same connection, for what may not wait for agents' statements."""
+        return Database(replace(self._settings, max_connections=most))
 
     async def close(self) -> None:
         """End every session, running ones too."""
@@ -77,20 +82,38 @@ class Database:
                 await session.fetchval("SELECT pg_catalog.current_setting('server_version')")
             )
 
-    async def posture(self) -> tuple[str, ...]:
+    async def which(self) -> str:
+        """Which database this is, whatever its address: the same for a replica, and for no other
+        one; empty when the login may not ask. Raises UpstreamFailed."""
+        async with self.transaction("which") as transaction:
+            return await transaction.database()
+
+    async def login(self) -> Login:
+        """Who the statements log in as, and where. Raises UpstreamFailed."""
+        async with self._own() as session:
+            return Login(*(await session.fetchrow(_LOGIN)))
+
+    async def posture(self, *, provisioned: bool = False) -> tuple[str, ...]:
         """What the database does not enforce for this login: sentences for start-up and records.
 
         Raises UpstreamFailed.
         """
+        found = list(await self.own_rights())
+        if self._settings.role is None and not provisioned:
+            found = [sentence for sentence in found if sentence != _READS]
+            found.append("no role is configured: the database does not enforce the scope")
+        return tuple(found)
+
+    async def own_rights(self) -> tuple[str, ...]:
+        """What the login may do by itself, whatever role a statement is to run under. Raises
+        UpstreamFailed."""
         async with self._own() as session:
             row = await session.fetchrow(_POSTURE)
         found = []
         if row["super"]:
             found.append("the login is a superuser: the database enforces nothing")
-        elif row["reads"] and self._settings.role is not None:
-            found.append("the login itself may read tables: the role is no floor")
-        if self._settings.role is None:
-            found.append("no role is configured: the database does not enforce the scope")
+        elif row["reads"]:
+            found.append(_READS)
         if row["ddl"]:
             found.append("the login may create temporary tables or objects in the schemas")
         return tuple(found)
@@ -102,17 +125,24 @@ class Database:
             await transaction.begun()
 
     @contextlib.asynccontextmanager
-    async def transaction(self, session_id: str) -> AsyncIterator[Transaction]:
-        """A read-only transaction for one statement; rolled back at the end, whatever happens."""
+    async def transaction(
+        self, session_id: str, role: str | None = None
+    ) -> AsyncIterator[Transaction]:
+        """A read-only transaction for one statement; rolled back at the end, whatever happens.
+
+        With `role`, the rows are read under that one, and it has been taken once already and given
+        back: RoleRefused comes before anything is asked.
+        """
         if not _SESSION_NAME.fullmatch(session_id):
             raise ConfigurationError("a session id has 1 to 63 letters, digits or _.:-")
         async with self._begun(
             f"{self._preamble}SET LOCAL application_name = '{session_id}';{_WATCH}",
-            role=self._settings.role,
-            clear_role=self._settings.clear_role,
+            role=role or self._settings.role,
+            clear_role=self._settings.clear_role if role is None else None,
             role_before_parse=self._settings.role_before_parse,
+            role_tried=role is not None,
         ) as transaction:
-            if self._settings.quiet_server_log:
+            if self._settings.quiet_server_log or role is not None:
                 # A statement that met a server without that setting would stand in its log.
                 await transaction.begun()
             yield transaction
@@ -125,6 +155,7 @@ class Database:
         role: str | None,
         clear_role: str | None = None,
         role_before_parse: bool = False,
+        role_tried: bool = False,
     ) -> AsyncIterator[Transaction]:
         session = await self._acquire()
         transaction = Transaction(
@@ -133,6 +164,7 @@ class Database:
             role=role,
             clear_role=clear_role,
             role_before_parse=role_before_parse,
+            role_tried=role_tried,
             terminate=self._terminate,
             grown=self._witness.grown,
             guesses=self._guesses,
@@ -198,7 +230,7 @@ class Database:
         if str(encoding).upper() not in ("UTF8", "UTF-8"):
             raise UpstreamFailed(f"the database's encoding is {encoding}; UTF8 is needed")
 
-    async def _beside(self) -> Session:
+    async def _session_beside(self) -> Session:
         """A session outside the pool."""
         session = await self._connect(
             self._settings.dsn, timeout=self._settings.connect_timeout, connection_class=Session
@@ -251,6 +283,13 @@ def _unwanted(opening: asyncio.Task[Session]) -> None:
 # Printing is switched on last: from then on every statement of the transaction prints its tree.
 _WATCH = "SET LOCAL client_min_messages = log;SET LOCAL debug_print_rewritten = on"
 
+_LOGIN = """
+SELECT r.oid, r.rolname,
+  (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()),
+  pg_catalog.pg_postmaster_start_time()
+FROM pg_catalog.pg_roles r WHERE r.rolname = session_user
+"""
+_READS = "the login itself may read tables: the role is no floor"
 _POSTURE = """
 SELECT r.rolsuper AS super,
        EXISTS (SELECT FROM pg_catalog.pg_class c

@@ -21,6 +21,11 @@ from gateway.errors import (
 # What drivers and sockets raise when the server is not there or goes away.
 LOST = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
+
+class Denied(OutOfScope):
+    """The database's own answer, by the rights of the role that the statement ran under."""
+
+
 _TIME_LIMIT = "the statement ran longer than this connection's time limit and was cancelled"
 _CLASSES = {
     "08": "the connection to the database was lost",
@@ -82,7 +87,7 @@ def while_running(error: asyncpg.PostgresError) -> MaskgateError:
     """The error of anything after Parse: the SQLSTATE class and a sentence of ours."""
     state = error.sqlstate or ""
     if state == "42501":
-        return OutOfScope(
+        return Denied(
             "the database role of this connection may not read a column that the statement names",
             hint="ask for a grant that covers the tables, or leave the column out",
         )

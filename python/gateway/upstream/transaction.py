@@ -30,7 +30,7 @@ from gateway.upstream import errand, failures, messages
 from gateway.upstream.copying import Copying
 from gateway.upstream.errand import Errand
 from gateway.upstream.exchange import Exchange, Guesses
-from gateway.upstream.facts import WHO, Facts
+from gateway.upstream.facts import MAY_ASK, WHICH, WHO, Facts
 from gateway.upstream.meter import Meter
 from gateway.upstream.witness import NO, OWN
 
@@ -44,14 +44,16 @@ _MOST_OF_A_TREE = 20 << 20  # bytes the server may send about one statement befo
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]
-    """A pooled session; of `server`, once that is known. It knows the questions `prepared`."""
+    """A pooled session; of `server` and `database`, once that is known. It knows the questions
+    `prepared`."""
 
-    __slots__ = ("meter", "prepared", "server")
+    __slots__ = ("database", "meter", "prepared", "server")
 
     def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:
         super().__init__(protocol, transport, *rest)
         self.prepared: set[Question] = set()
         self.server = ""
+        self.database: str | None = None
         self.meter = Meter(protocol, transport)
         transport.set_protocol(self.meter)
 
@@ -66,6 +68,10 @@ class Session(asyncpg.Connection):  # type: ignore[misc]
         )
 
 
+class RoleRefused(UpstreamFailed):
+    """The role that a statement was to run under is not there, or the login may not take it."""
+
+
 class Transaction:
     """Made by `Database.transaction`; used by one task at a time."""
 
@@ -77,6 +83,7 @@ class Transaction:
         role: str | None,
         clear_role: str | None,
         role_before_parse: bool,
+        role_tried: bool = False,
         terminate: Callable[[int], Awaitable[None]],
         grown: Callable[[Collection[int], int, Collection[int]], Awaitable[bool]],
         guesses: Guesses,
@@ -91,6 +98,7 @@ class Transaction:
         self._role = role
         self._clear_role = clear_role
         self._role_before_parse = role_before_parse
+        self._role_tried = role_tried
         self._taken = role
         self._terminate = terminate
         self._grown = grown
@@ -116,6 +124,13 @@ class Transaction:
         self._began = self._send(errand.simple(self._opening))
         if self._role_before_parse and self._role is not None:
             self._take_role(self._role)
+        elif self._role_tried and self._role is not None:
+            sets = [f"SET LOCAL ROLE {messages.quoted(self._role)}", "SET LOCAL ROLE NONE"]
+            self._roled = self._send(errand.often(sets, self._prepared))
+
+    def role(self, *, raw: bool) -> str | None:
+        """What the rows are read under, as `stream` takes it; None is the login's own rights."""
+        return self._role if raw or self._clear_role is None else self._clear_role
 
     async def begun(self) -> None:
         """Wait until the transaction is there. Raises UpstreamFailed."""
@@ -266,6 +281,15 @@ class Transaction:
         self._check_errands()
         return rows
 
+    async def database(self) -> str:
+        """Which database this is, for itself; empty when the login may not ask. Asked once of each
+        session."""
+        session: Session = self._session
+        if session.database is None:
+            (row,) = await self.fetch(MAY_ASK)
+            session.database = (await self.fetch(WHICH))[0]["which"] if row["may"] else ""
+        return session.database
+
     def before_rows(self, *settings: str) -> None:
         """Settings ("name = value") for the rest of the transaction, made before rows are asked
         for; they need no right."""
@@ -307,9 +331,8 @@ class Transaction:
         With `lend`, the last piece may be a `CopyReader` of all that comes next. Asking for what
         follows it, or closing the iterator, ends its reading.
         """
-        narrow = not raw and self._clear_role is not None
-        role = self._clear_role if narrow else self._role
-        self._take_role(None if self._role_before_parse else role, *self._before_rows)
+        role = None if self._role_before_parse else self.role(raw=raw)
+        self._take_role(role, *self._before_rows)
         most = self._meter.limit or _MOST_OF_A_ROW
         behind = b""
         if relations:
@@ -415,9 +438,7 @@ class Transaction:
         return errand.often(["ROLLBACK"], self._prepared)
 
     def _role_refused(self, state: str) -> UpstreamFailed:
-        return UpstreamFailed(
-            f"the login may not take the role {self._taken}", sqlstate_class=state
-        )
+        return RoleRefused(f"the login may not take the role {self._taken}", sqlstate_class=state)
 
 
 def _failed(task: asyncio.Task[None]) -> bool:

@@ -88,11 +88,16 @@ impl LanesJob for Hashed<'_> {
     /// The compression function; the specification of BLAKE3, section 2.2.
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let all = |word: u32| L::load([word; LANES]);
-        let mut m = self.blocks.words.map(L::load);
-        let [k0, k1, k2, k3, k4, k5, k6, k7] = self.key.map(all);
-        let [i0, i1, i2, i3] = IV.map(all);
-        let (zero, lengths, flags) = (all(0), L::load(self.blocks.lengths), all(FLAGS));
+        // Not `map`: its closures are compiled as functions of their own, for any processor.
+        let zero = L::load([0; LANES]);
+        let mut m = [zero; BLOCK / 4];
+        for (lanes, words) in m.iter_mut().zip(&self.blocks.words) {
+            *lanes = L::load(*words);
+        }
+        let [k0, k1, k2, k3, k4, k5, k6, k7] = filled::<L, 8>(*self.key);
+        let [i0, i1, i2, i3] = filled::<L, 4>(IV);
+        let lengths = L::load(self.blocks.lengths);
+        let [flags] = filled::<L, 1>([FLAGS]);
         let mut rows = [
             [k0, k1, k2, k3],
             [k4, k5, k6, k7],
@@ -111,8 +116,20 @@ impl LanesJob for Hashed<'_> {
         }
         let [[a0, a1, a2, a3], [b0, ..], [c0, c1, c2, c3], [d0, ..]] = rows;
         let words = [a0.xor(c0), a1.xor(c1), a2.xor(c2), a3.xor(c3), b0.xor(d0)];
-        *self.out = words.map(L::store);
+        for (out, lanes) in self.out.iter_mut().zip(words) {
+            *out = lanes.store();
+        }
     }
+}
+
+/// Each of the words in all lanes.
+#[inline(always)]
+fn filled<L: Lanes, const N: usize>(words: [u32; N]) -> [L; N] {
+    let mut all = [L::load([0; LANES]); N];
+    for (lanes, word) in all.iter_mut().zip(words) {
+        *lanes = L::load([word; LANES]);
+    }
+    all
 }
 
 /// One row of words of the state, four columns wide.
@@ -123,13 +140,13 @@ type Row<L> = [L; 4];
 fn mixed<L: Lanes>(rows: [Row<L>; 4], x: Row<L>, y: Row<L>) -> [Row<L>; 4] {
     let [mut a, mut b, mut c, mut d] = rows;
     a = plus(plus(a, b), x);
-    d = xor(d, a).map(L::turned::<16, 16>);
+    d = turned::<L, 16, 16>(xor(d, a));
     c = plus(c, d);
-    b = xor(b, c).map(L::turned::<12, 20>);
+    b = turned::<L, 12, 20>(xor(b, c));
     a = plus(plus(a, b), y);
-    d = xor(d, a).map(L::turned::<8, 24>);
+    d = turned::<L, 8, 24>(xor(d, a));
     c = plus(c, d);
-    b = xor(b, c).map(L::turned::<7, 25>);
+    b = turned::<L, 7, 25>(xor(b, c));
     [a, b, c, d]
 }
 
@@ -143,6 +160,16 @@ fn plus<L: Lanes>(a: Row<L>, b: Row<L>) -> Row<L> {
 fn xor<L: Lanes>(a: Row<L>, b: Row<L>) -> Row<L> {
     let ([a0, a1, a2, a3], [b0, b1, b2, b3]) = (a, b);
     [a0.xor(b0), a1.xor(b1), a2.xor(b2), a3.xor(b3)]
+}
+
+#[inline(always)]
+fn turned<L: Lanes, const N: i32, const REST: i32>([a, b, c, d]: Row<L>) -> Row<L> {
+    [
+        a.turned::<N, REST>(),
+        b.turned::<N, REST>(),
+        c.turned::<N, REST>(),
+        d.turned::<N, REST>(),
+    ]
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ ALTER TABLE maskgate.grants
 ALTER TABLE maskgate.grants
     ADD COLUMN columns        jsonb NOT NULL DEFAULT '{}'     -- "schema.table": [column, …]
         CHECK (jsonb_typeof(columns) = 'object'),
-    -- "schema.table": predicate; written by the requester or an approver, who may only narrow it
+    -- "schema.table": [condition, …], all of which a row has to meet; an approver may add to them
     ADD COLUMN filters        jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(filters) = 'object'),
     ADD COLUMN statement      text,                           -- no other text is run
     ADD COLUMN parameters     text,                           -- nor with others: JSON, compared as text
@@ -90,8 +90,12 @@ DECLARE
                                       'decided_at', 'reason', 'not_before', 'expires_at',
                                       'approvals', 'filters'];
     given text[];
-    part record;
 BEGIN
+    IF EXISTS (SELECT FROM jsonb_each(NEW.filters) f
+                WHERE NOT jsonb_path_exists(f.value, 'strict $ ? (@.type() == "array"
+                      && @.size() > 0 && !exists (@[*] ? (@.type() != "string")))')) THEN
+        RAISE EXCEPTION 'grant %: a filter is a list of conditions', NEW.id;
+    END IF;
     IF TG_OP = 'INSERT' THEN
         IF NEW.state <> 'pending' OR NEW.rows_released <> 0 OR NEW.bytes_released <> 0
            OR NEW.approvals <> '{}' THEN
@@ -120,13 +124,12 @@ BEGIN
         IF NEW.state <> 'pending' THEN
             RAISE EXCEPTION 'grant %: its filters change while it is pending', OLD.id;
         END IF;
-        FOR part IN SELECT key, value FROM jsonb_each_text(OLD.filters) LOOP
-            IF NEW.filters ->> part.key <> part.value
-               AND NOT starts_with(NEW.filters ->> part.key, '(' || part.value || ') AND (')
-               OR NOT NEW.filters ? part.key THEN
-                RAISE EXCEPTION 'grant %: a filter lets fewer rows through, never more', OLD.id;
-            END IF;
-        END LOOP;
+        IF EXISTS (SELECT FROM jsonb_each(OLD.filters) f,
+                               jsonb_array_elements(f.value) WITH ORDINALITY c (condition, number)
+                    WHERE NEW.filters -> f.key -> (c.number::integer - 1)
+                          IS DISTINCT FROM c.condition) THEN
+            RAISE EXCEPTION 'grant %: a filter lets fewer rows through, never more', OLD.id;
+        END IF;
     END IF;
     IF NEW.approvals <> OLD.approvals THEN
         SELECT coalesce(array_agg(identity ORDER BY seq), '{}') INTO given

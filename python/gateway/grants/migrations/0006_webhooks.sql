@@ -11,10 +11,9 @@ CREATE TABLE maskgate.webhook_events (
 );
 CREATE INDEX webhook_events_due ON maskgate.webhook_events (hook, next_at);
 
--- One gateway at a time sends.
-CREATE TABLE maskgate.webhook_sender (
-    one    boolean PRIMARY KEY DEFAULT true CHECK (one),
+-- One gateway at a time sends to one receiver; `until` also tells when one last did that names it.
+CREATE TABLE maskgate.webhook_senders (
+    hook   text PRIMARY KEY,
     holder text NOT NULL,
     until  timestamptz NOT NULL
 );
-INSERT INTO maskgate.webhook_sender VALUES (true, 'nobody', '-infinity');

@@ -156,14 +156,14 @@ impl Halves {
         self
     }
 
-    pub(super) fn of(&self, byte: u8) -> u8 {
-        let half = |table: &[u8; 16], i: u8| table.get(usize::from(i)).copied().unwrap_or(0);
-        half(&self.low, byte & 15) & half(&self.high, byte >> 4)
+    #[allow(clippy::indexing_slicing)] // half a byte indexes sixteen
+    pub(super) const fn of(&self, byte: u8) -> u8 {
+        self.low[(byte & 15) as usize] & self.high[(byte >> 4) as usize]
     }
 }
 
-const CLASSED: Halves = classed(&CLASSES);
-const KIND: Halves = classed(&KINDS);
+pub(super) const CLASSED: Halves = classed(&CLASSES);
+pub(super) const KIND: Halves = classed(&KINDS);
 
 #[allow(clippy::indexing_slicing)] // evaluated by the compiler: out of bounds would not compile
 const fn classed(classes: &[(u8, &[u8])]) -> Halves {
@@ -184,38 +184,42 @@ const fn classed(classes: &[(u8, &[u8])]) -> Halves {
     halves
 }
 
-/// The first four characters of the words that open rules, in eight groups of like words: what a
-/// group may begin with is, a character a table, the product of halves that its words have.
-#[derive(Debug, Default)]
-pub(super) struct Openings {
-    places: [Halves; 1 + AFTER],
-}
+/// For the lowest five bits of a character the bits it may have: they tell letters apart, whatever their
+/// case, and take what is no letter for one.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Letters(pub(super) [u8; 32]);
 
-/// The groups of words of up to three letters.
-pub(super) const BRIEF: u8 = 0b1100_0000;
-/// Of them by their first letters.
-const BRIEF_FIRSTS: [&[u8]; 2] = [b"dmprsy", b""];
-/// Of all other words by theirs: together, these let the fewest others through that clinical notes and
-/// letters are full of.
-const FIRSTS: [&[u8]; 6] = [b"abil", b"cwy", b"deo", b"hnp", b"rstu", b""];
-
-/// What is looked up: a character's classes, and what a word may have in its first places.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Tables {
-    pub(super) classes: Halves,
-    pub(super) kinds: Halves,
-    pub(super) openings: [Halves; 1 + AFTER],
-}
-
-impl Openings {
-    pub(super) fn tables(&self) -> Tables {
-        Tables {
-            classes: CLASSED,
-            kinds: KIND,
-            openings: self.places,
+impl Letters {
+    fn add(&mut self, bit: u8, byte: u8) {
+        if let Some(bits) = self.0.get_mut(usize::from(byte & 31)) {
+            *bits |= bit;
         }
     }
 
+    #[inline(always)]
+    pub(super) fn of(&self, byte: u8) -> u8 {
+        self.0.get(usize::from(byte & 31)).copied().unwrap_or(0)
+    }
+}
+
+/// The first four characters of the words that open rules, in sixteen groups of like words, eight in each
+/// half: what a group may begin with is, a character a table, what its words have there.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Openings {
+    pub(super) halves: [[Letters; 1 + AFTER]; 2],
+}
+
+/// The groups of words of up to three letters, in the second half.
+pub(super) const BRIEF: u8 = 0b1111_0000;
+/// Of them by their first letters.
+const BRIEF_FIRSTS: [&[u8]; 4] = [b"ahnt", b"dmsy", b"prz", b""];
+/// Of all other words by theirs: together, these let the fewest others through that clinical notes and
+/// letters are full of.
+const FIRSTS: [&[u8]; 12] = [
+    b"a", b"bl", b"c", b"dor", b"fjty", b"guv", b"h", b"in", b"m", b"p", b"s", b"",
+];
+
+impl Openings {
     /// Of the first words of these phrases, in lower case.
     pub(super) fn new<'a>(phrases: impl Iterator<Item = &'a str>) -> Self {
         let mut openings = Self::default();
@@ -231,36 +235,49 @@ impl Openings {
                 // What is behind a word may be anything; `a/c` is longer than its first word.
                 let fixed = phrase.split(|&c| c == b' ').next().unwrap_or_default();
                 let fixed = fixed.get(..AFTER).unwrap_or(fixed);
-                openings.add(fixed, 1 << (FIRSTS.len() + group(&BRIEF_FIRSTS)));
+                openings.add(fixed, FIRSTS.len() + group(&BRIEF_FIRSTS));
             } else {
-                openings.add(phrase, 1 << group(&FIRSTS));
+                openings.add(phrase, group(&FIRSTS));
             }
         }
         openings
     }
 
-    fn add(&mut self, fixed: &[u8], group: u8) {
-        for (i, place) in self.places.iter_mut().enumerate() {
+    fn add(&mut self, fixed: &[u8], group: usize) {
+        let bit = 1 << (group % 8);
+        let Some(places) = self.halves.get_mut(group / 8) else {
+            return;
+        };
+        for (i, place) in places.iter_mut().enumerate() {
             match fixed.get(i) {
-                Some(c) => {
-                    *place = place.with(group, *c).with(group, c.to_ascii_uppercase());
-                }
-                None => (0..16).for_each(|half| *place = place.with(group, half << 4 | half)),
+                Some(c) => place.add(bit, *c),
+                None => (0..32).for_each(|c| place.add(bit, c)),
             }
         }
+    }
+
+    /// The groups in each half that may begin with these four characters.
+    #[inline(always)]
+    fn of(&self, four: [u8; 1 + AFTER]) -> [u8; 2] {
+        let mut found = [u8::MAX; 2];
+        for (found, places) in found.iter_mut().zip(&self.halves) {
+            for (place, c) in places.iter().zip(four) {
+                *found &= place.of(c);
+            }
+        }
+        found
     }
 }
 
 /// One character after the other.
-pub(super) fn plain(block: &Block, tables: &Tables) -> Characters<u64> {
+pub(super) fn plain(block: &Block, openings: &Openings) -> Characters<u64> {
     let mut found = Characters::default();
-    let [first, second, third, fourth] = &tables.openings;
     for (i, four) in block.windows(1 + AFTER).enumerate() {
         let &[c, next, after, last] = four else {
             continue;
         };
-        let class = tables.classes.of(c);
-        let opens = first.of(c) & second.of(next) & third.of(after) & fourth.of(last);
+        let class = CLASSED.of(c);
+        let [long, others] = openings.of([c, next, after, last]);
         let lower = c | 0x20;
         let put = |bits: &mut u64, is: bool| *bits |= u64::from(is) << i;
         put(
@@ -281,8 +298,8 @@ pub(super) fn plain(block: &Block, tables: &Tables) -> Characters<u64> {
             &mut found.strange,
             !(b' '..0x7f).contains(&c) && class & LINE == 0,
         );
-        put(&mut found.words, opens & !BRIEF != 0);
-        put(&mut found.brief, opens & BRIEF != 0);
+        put(&mut found.words, (long | others & !BRIEF) != 0);
+        put(&mut found.brief, others & BRIEF != 0);
     }
     found
 }

@@ -72,10 +72,9 @@ impl Sieve {
         runs: &Runs,
         opening: &Opening,
     ) {
-        let count = self.list::<WORDS>(gates, |gated| std::mem::take(&mut gated.words));
         let words = &opening.words;
         let look = WordLook { text, runs, words };
-        let kept = self.compress(count, first, look);
+        let kept = self.keep::<WORDS, _>(gates, first, look);
         for &place in self.places.iter().take(kept) {
             let place = place as usize;
             let i = first + place;
@@ -110,8 +109,7 @@ impl Sieve {
         runs: &Runs,
         names: &Beginnings,
     ) {
-        let count = self.list::<NAMES>(gates, |gated| std::mem::take(&mut gated.begins));
-        let kept = self.compress(count, first, NameLook { text, runs, names });
+        let kept = self.keep::<NAMES, _>(gates, first, NameLook { text, runs, names });
         for &place in self.places.iter().take(kept) {
             let place = place as usize;
             let gated = gates.get_mut(place / GROUP);
@@ -124,8 +122,7 @@ impl Sieve {
     /// Leaves in the gates from character `first` on those numbers that a rule may want.
     #[inline(always)]
     fn keep_numbers(&mut self, text: &[u8], first: usize, gates: &mut [Gated], runs: &Runs) {
-        let count = self.list::<NUMBERS>(gates, |gated| std::mem::take(&mut gated.numbers));
-        let kept = self.compress(count, first, NumberLook { text, runs });
+        let kept = self.keep::<NUMBERS, _>(gates, first, NumberLook { text, runs });
         for &place in self.places.iter().take(kept) {
             let place = place as usize;
             let gated = gates.get_mut(place / GROUP);
@@ -133,6 +130,18 @@ impl Sieve {
                 *bits |= 1 << (place % 64);
             }
         }
+    }
+
+    /// Lists those of the triggers of a kind, from character `first` on, that may be more; how many they are.
+    #[inline(always)]
+    fn keep<const AT_ONCE: usize, L: Look>(
+        &mut self,
+        gates: &mut [Gated],
+        first: usize,
+        look: L,
+    ) -> usize {
+        let count = self.list::<AT_ONCE, L>(gates);
+        self.compress(count, first, look)
     }
 
     /// Moves those of the first `count` places, counted from `first` on, that may be more than a trigger
@@ -151,20 +160,16 @@ impl Sieve {
         kept
     }
 
-    /// Lists the ones of a bitmap; how many there are.
+    /// Lists the ones of a look's bitmap; how many there are.
     #[inline(always)]
-    fn list<const AT_ONCE: usize>(
-        &mut self,
-        gates: &mut [Gated],
-        of: impl Fn(&mut Gated) -> [u64; 4],
-    ) -> usize {
+    fn list<const AT_ONCE: usize, L: Look>(&mut self, gates: &mut [Gated]) -> usize {
         // A place for each character, and behind them those that are written along: what found none
         // would be left out.
         const { assert!(PLACES >= GROUPS * GROUP + AT_ONCE) };
         let mut count = 0;
         let mut base = 0u32;
         for gated in gates {
-            for mut left in of(gated) {
+            for mut left in std::mem::take(L::bits(gated)) {
                 let ones = left.count_ones() as usize;
                 // What is too many is written over.
                 let mut written = 0;
@@ -223,6 +228,8 @@ impl Job for Sift<'_> {
 
 /// A look at a trigger.
 trait Look: Copy {
+    /// The triggers that it is for; inlined always, as the look itself.
+    fn bits(gated: &mut Gated) -> &mut [u64; 4];
     /// Whether what is at `i` may be more. Must be `#[inline(always)]`, to be compiled with its loop, and
     /// without a branch.
     fn may(self, i: usize) -> bool;
@@ -236,6 +243,11 @@ struct WordLook<'a> {
 }
 
 impl Look for WordLook<'_> {
+    #[inline(always)]
+    fn bits(gated: &mut Gated) -> &mut [u64; 4] {
+        &mut gated.words
+    }
+
     #[inline(always)]
     fn may(self, i: usize) -> bool {
         let letters = letters(self.text, i, self.runs.letters(i));
@@ -251,6 +263,11 @@ struct NameLook<'a> {
 }
 
 impl Look for NameLook<'_> {
+    #[inline(always)]
+    fn bits(gated: &mut Gated) -> &mut [u64; 4] {
+        &mut gated.begins
+    }
+
     #[inline(always)]
     fn may(self, i: usize) -> bool {
         let length = self.runs.letters(i);
@@ -268,6 +285,11 @@ struct NumberLook<'a> {
 }
 
 impl Look for NumberLook<'_> {
+    #[inline(always)]
+    fn bits(gated: &mut Gated) -> &mut [u64; 4] {
+        &mut gated.numbers
+    }
+
     #[inline(always)]
     fn may(self, i: usize) -> bool {
         let (length, near) = self.runs.digits(i);

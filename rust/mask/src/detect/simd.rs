@@ -11,7 +11,7 @@ mod neon;
 #[cfg(target_arch = "x86_64")]
 use std::sync::OnceLock;
 
-use super::classes::{AFTER, GROUP, Group, Openings, Tables, blocks, plain};
+use super::classes::{AFTER, GROUP, Group, Openings, blocks, plain};
 
 /// Four times 64 characters' bits.
 pub(super) trait Words: Copy {
@@ -77,7 +77,8 @@ pub(super) trait Engine {
     fn classify(text: &[u8; GROUP + AFTER], tables: &Self::Tables, group: &mut Group);
 }
 
-/// [`Tables`] in registers of a kind.
+/// What is looked up, in registers of a kind: a character's classes, and what a word may have in its first
+/// places.
 #[derive(Clone, Copy)]
 #[cfg_attr(
     not(any(target_arch = "x86_64", target_arch = "aarch64")),
@@ -86,10 +87,10 @@ pub(super) trait Engine {
 pub(super) struct Loaded<V> {
     classes: Pair<V>,
     kinds: Pair<V>,
-    openings: [Pair<V>; 1 + AFTER],
+    openings: [[Pair<V>; 1 + AFTER]; 2],
 }
 
-/// [`super::classes::Halves`] in registers.
+/// [`super::classes::Halves`] or [`super::classes::Letters`] in registers.
 #[derive(Clone, Copy)]
 #[cfg_attr(
     not(any(target_arch = "x86_64", target_arch = "aarch64")),
@@ -168,15 +169,15 @@ pub(super) struct Plain;
 
 impl Engine for Plain {
     type Words = [u64; 4];
-    type Tables = Tables;
+    type Tables = Openings;
 
-    fn tables(openings: &Openings) -> Tables {
-        openings.tables()
+    fn tables(openings: &Openings) -> Openings {
+        *openings
     }
 
-    fn classify(text: &[u8; GROUP + AFTER], tables: &Tables, group: &mut Group) {
+    fn classify(text: &[u8; GROUP + AFTER], openings: &Openings, group: &mut Group) {
         for (lane, block) in blocks(text) {
-            group.put(lane, &plain(block, tables));
+            group.put(lane, &plain(block, openings));
         }
     }
 }
@@ -272,17 +273,17 @@ impl Lanes for [u32; 8] {
 mod avx2 {
     use std::arch::x86_64::{
         __m128i, __m256i, _mm_loadu_si128, _mm256_add_epi8, _mm256_add_epi32, _mm256_and_si256,
-        _mm256_andnot_si256, _mm256_blend_epi32, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
-        _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256,
-        _mm256_permute4x64_epi64, _mm256_set1_epi8, _mm256_set1_epi64x, _mm256_setzero_si256,
-        _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_slli_epi64,
-        _mm256_srli_epi16, _mm256_srli_epi32, _mm256_srli_epi64, _mm256_storeu_si256,
-        _mm256_xor_si256,
+        _mm256_andnot_si256, _mm256_blend_epi32, _mm256_blendv_epi8, _mm256_broadcastsi128_si256,
+        _mm256_cmpeq_epi8, _mm256_cmpgt_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
+        _mm256_or_si256, _mm256_permute4x64_epi64, _mm256_set1_epi8, _mm256_set1_epi64x,
+        _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi16, _mm256_slli_epi32,
+        _mm256_slli_epi64, _mm256_srli_epi16, _mm256_srli_epi32, _mm256_srli_epi64,
+        _mm256_storeu_si256, _mm256_xor_si256,
     };
 
     use super::super::classes::{
-        AFTER, AT, BRIEF, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group, Halves,
-        LETTERS, LINE, Openings, SEXES, SLASH, YEARS, blocks,
+        AFTER, AT, BRIEF, Block, CLASSED, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group,
+        KIND, LETTERS, LINE, Letters, Openings, SEXES, SLASH, YEARS, blocks,
     };
     use super::{Engine, Job, Lanes, LanesJob, Loaded, Words};
 
@@ -444,13 +445,14 @@ mod avx2 {
 
         #[inline(always)]
         fn tables(openings: &Openings) -> Tables {
-            let tables = openings.tables();
             // SAFETY: AVX2 as above.
             unsafe {
                 Tables {
-                    classes: pair(&tables.classes),
-                    kinds: pair(&tables.kinds),
-                    openings: tables.openings.map(|halves| pair(&halves)),
+                    classes: pair(&CLASSED.low, &CLASSED.high),
+                    kinds: pair(&KIND.low, &KIND.high),
+                    openings: openings
+                        .halves
+                        .map(|places| places.map(|one| letters(&one))),
                 }
             }
         }
@@ -474,16 +476,26 @@ mod avx2 {
     }
 
     #[target_feature(enable = "avx2")]
-    fn pair(halves: &Halves) -> Pair {
+    fn pair(low: &[u8; 16], high: &[u8; 16]) -> Pair {
         let load = |table: &[u8; 16]| {
             // SAFETY: sixteen bytes are read, from an array of sixteen, however aligned.
             let table = unsafe { _mm_loadu_si128(table.as_ptr().cast::<__m128i>()) };
             _mm256_broadcastsi128_si256(table)
         };
         Pair {
-            low: load(&halves.low),
-            high: load(&halves.high),
+            low: load(low),
+            high: load(high),
         }
+    }
+
+    /// Those below sixteen, and the others.
+    #[target_feature(enable = "avx2")]
+    fn letters(table: &Letters) -> Pair {
+        let [low, high] = [0, 16].map(|i| {
+            let half = table.0.get(i..).and_then(|half| half.first_chunk());
+            half.copied().unwrap_or_default()
+        });
+        pair(&low, &high)
     }
 
     /// The characters of a block from `START` on, 32 of them.
@@ -493,16 +505,14 @@ mod avx2 {
         const { assert!(START + AFTER + 32 <= size_of::<Block>()) };
         let x = load::<START, 0>(block);
         let class = looked_up(x, tables.classes);
-        let [first, second, third, fourth] = tables.openings;
-        let begin = _mm256_and_si256(
-            looked_up(x, first),
-            looked_up(load::<START, 1>(block), second),
-        );
-        let later = _mm256_and_si256(
-            looked_up(load::<START, 2>(block), third),
-            looked_up(load::<START, 3>(block), fourth),
-        );
-        let opens = _mm256_and_si256(begin, later);
+        let four = [
+            x,
+            load::<START, 1>(block),
+            load::<START, 2>(block),
+            load::<START, 3>(block),
+        ];
+        let [long, others] = tables.openings;
+        let (long, others) = (opens(four, long), opens(four, others));
         let kind = looked_up(x, tables.kinds);
         // Bits are moved to the top of their bytes and joined there. Comparisons joined instead become
         // vectors of single bits to the compiler, and those it takes apart one by one.
@@ -512,12 +522,9 @@ mod avx2 {
         const { assert!(LINE == 1 << 7) };
         let low = _mm256_andnot_si256(class, _mm256_cmpgt_epi8(all(b' '), x));
         let strange = _mm256_or_si256(low, _mm256_cmpeq_epi8(x, all(0x7f)));
-        // The two groups of brief words are in the highest bits; of the others, what is not zero reaches
-        // the highest bit.
-        const { assert!(BRIEF == 0b11 << 6) };
-        let brief = _mm256_or_si256(opens, top(1 << 6, opens));
-        let others = _mm256_and_si256(opens, all(!BRIEF));
-        let words = _mm256_add_epi8(others, all(0x7f));
+        let brief = all(BRIEF);
+        let words = reaching(_mm256_or_si256(long, _mm256_andnot_si256(brief, others)));
+        let brief = reaching(_mm256_and_si256(brief, others));
         let letters = any_of(LETTERS, kind);
         Characters {
             letters: mask(letters),
@@ -585,6 +592,38 @@ mod avx2 {
             _mm256_shuffle_epi8(tables.low, low),
             _mm256_shuffle_epi8(tables.high, high),
         )
+    }
+
+    /// [`Openings::of`] of each byte and those behind it, for a half.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn opens(four: [__m256i; 1 + AFTER], tables: [Pair; 1 + AFTER]) -> __m256i {
+        let [a, b, c, d] = four;
+        let [first, second, third, fourth] = tables;
+        _mm256_and_si256(
+            _mm256_and_si256(letter(a, first), letter(b, second)),
+            _mm256_and_si256(letter(c, third), letter(d, fourth)),
+        )
+    }
+
+    /// [`Letters::of`] of each byte.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn letter(x: __m256i, table: Pair) -> __m256i {
+        let place = _mm256_and_si256(x, all(15));
+        _mm256_blendv_epi8(
+            _mm256_shuffle_epi8(table.low, place),
+            _mm256_shuffle_epi8(table.high, place),
+            top(16, x),
+        )
+    }
+
+    /// Where any bit is the highest bit is set; what is below it is anything.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn reaching(x: __m256i) -> __m256i {
+        let low = all(0x7f);
+        _mm256_or_si256(x, _mm256_add_epi8(_mm256_and_si256(x, low), low))
     }
 
     #[target_feature(enable = "avx2")]

@@ -3,13 +3,13 @@
 
 use std::arch::x86_64::{
     __m512i, __mmask64, _mm512_and_si512, _mm512_cmpeq_epi8_mask, _mm512_loadu_si512,
-    _mm512_mask_blend_epi8, _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_set1_epi8,
-    _mm512_test_epi8_mask,
+    _mm512_mask_blend_epi8, _mm512_movepi8_mask, _mm512_permutex2var_epi8, _mm512_permutexvar_epi8,
+    _mm512_set1_epi8, _mm512_test_epi8_mask,
 };
 
 use super::super::classes::{
-    AFTER, AT, BRIEF, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group, LETTERS,
-    LINE, Openings, SEXES, SLASH, YEARS, blocks, joined,
+    AFTER, AT, BRIEF, Block, CLASSED, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group,
+    KIND, LETTERS, LINE, Letters, Openings, SEXES, SLASH, YEARS, blocks, joined,
 };
 use super::super::lexis::LETTER;
 use super::avx2::Four;
@@ -45,7 +45,7 @@ struct Table {
 pub(super) struct Tables {
     classes: Table,
     kinds: Table,
-    openings: [Table; 1 + AFTER],
+    openings: [[__m512i; 1 + AFTER]; 2],
 }
 
 // Bits of the second table that no other engine needs.
@@ -59,28 +59,14 @@ impl Engine for Avx512 {
 
     #[inline(always)]
     fn tables(openings: &Openings) -> Tables {
-        let tables = openings.tables();
-        let (_, low_line) = GAPS;
-        let class = |c: u8| match tables.kinds.of(c) & low_line {
-            0 => tables.classes.of(c),
-            _ => GAPS.0[0],
-        };
-        let kind = |c: u8| {
-            let strange = c == 0x7f || (c < b' ' && tables.classes.of(c) & LINE == 0);
-            let capital = c.is_ascii_uppercase();
-            (tables.kinds.of(c) & !low_line)
-                | if strange { STRANGE } else { 0 }
-                | if capital { CAPITAL } else { 0 }
-        };
         // SAFETY: AVX-512 as above.
         unsafe {
             Tables {
-                classes: table(class, 0),
-                kinds: table(kind, STRANGE),
-                // All bytes from 128 on open the same: a test says so.
-                openings: tables
-                    .openings
-                    .map(|halves| table(|c| halves.of(c), halves.of(LETTER))),
+                classes: table(&CLASS, 0),
+                kinds: table(&SECOND, STRANGE),
+                openings: openings
+                    .halves
+                    .map(|places| places.map(|one| letters(&one))),
             }
         }
     }
@@ -92,17 +78,55 @@ impl Engine for Avx512 {
     }
 }
 
-#[target_feature(enable = "avx512f,avx512bw")]
-fn table(of: impl Fn(u8) -> u8, beyond: u8) -> Table {
-    let (mut low, mut high) = ([0; 64], [0; 64]);
-    for ((low, high), c) in low.iter_mut().zip(&mut high).zip(0..) {
-        (*low, *high) = (of(c), of(c | 64));
+/// What each character of ASCII is, in two halves.
+type Ascii = [[u8; 64]; 2];
+const CLASS: Ascii = ascii(false);
+const SECOND: Ascii = ascii(true);
+
+#[allow(clippy::indexing_slicing)] // evaluated by the compiler: out of bounds would not compile
+const fn ascii(second: bool) -> Ascii {
+    let mut of = [[0; 64]; 2];
+    let mut c = 0u8;
+    while c < 128 {
+        of[(c / 64) as usize][(c % 64) as usize] = if second { kind(c) } else { class(c) };
+        c += 1;
     }
+    of
+}
+
+const fn class(c: u8) -> u8 {
+    let (spaces, low_line) = GAPS;
+    let [space, _] = spaces;
+    if KIND.of(c) & low_line == 0 {
+        CLASSED.of(c)
+    } else {
+        space
+    }
+}
+
+const fn kind(c: u8) -> u8 {
+    let (_, low_line) = GAPS;
+    let strange = c == 0x7f || (c < b' ' && CLASSED.of(c) & LINE == 0);
+    let capital = c.is_ascii_uppercase();
+    (KIND.of(c) & !low_line) | if strange { STRANGE } else { 0 } | if capital { CAPITAL } else { 0 }
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+fn table([low, high]: &Ascii, beyond: u8) -> Table {
     Table {
-        low: sixty_four(&low),
-        high: sixty_four(&high),
+        low: sixty_four(low),
+        high: sixty_four(high),
         beyond: all(beyond),
     }
+}
+
+/// Twice the same: the look-up goes by six bits.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn letters(table: &Letters) -> __m512i {
+    let mut twice = [0; 64];
+    let both = twice.iter_mut().zip(table.0.iter().cycle());
+    both.for_each(|(to, from)| *to = *from);
+    sixty_four(&twice)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
@@ -118,13 +142,9 @@ fn characters(block: &Block, tables: &Tables) -> Characters<u64> {
     let x = load::<0>(block);
     let class = looked_up(x, tables.classes);
     let kind = looked_up(x, tables.kinds);
-    let [first, second, third, fourth] = tables.openings;
-    let begin = _mm512_and_si512(looked_up(x, first), looked_up(load::<1>(block), second));
-    let later = _mm512_and_si512(
-        looked_up(load::<2>(block), third),
-        looked_up(load::<3>(block), fourth),
-    );
-    let opens = _mm512_and_si512(begin, later);
+    let four = [x, load::<1>(block), load::<2>(block), load::<3>(block)];
+    let [long, others] = tables.openings;
+    let (long, others) = (opens(four, long), opens(four, others));
     let other_letters = _mm512_cmpeq_epi8_mask(x, all(LETTER));
     let (spaces, _) = GAPS;
     Characters {
@@ -140,9 +160,26 @@ fn characters(block: &Block, tables: &Tables) -> Characters<u64> {
         years: any(kind, YEARS),
         sexes: any(kind, SEXES),
         strange: any(kind, STRANGE),
-        words: any(opens, !BRIEF),
-        brief: any(opens, BRIEF),
+        words: any(long, u8::MAX) | any(others, !BRIEF),
+        brief: any(others, BRIEF),
     }
+}
+
+/// [`Openings::of`] of each byte and those behind it, for a half.
+#[target_feature(enable = "avx512f,avx512vbmi")]
+#[inline]
+fn opens(four: [__m512i; 1 + AFTER], tables: [__m512i; 1 + AFTER]) -> __m512i {
+    let [a, b, c, d] = four;
+    let [first, second, third, fourth] = tables;
+    let begin = _mm512_and_si512(letter(a, first), letter(b, second));
+    _mm512_and_si512(begin, _mm512_and_si512(letter(c, third), letter(d, fourth)))
+}
+
+/// [`Letters::of`] of each byte.
+#[target_feature(enable = "avx512f,avx512vbmi")]
+#[inline]
+fn letter(x: __m512i, table: __m512i) -> __m512i {
+    _mm512_permutexvar_epi8(x, table)
 }
 
 /// What the table says of each byte.

@@ -1,13 +1,14 @@
 //! Sixteen characters at a time on ARM, where every processor of the target has NEON.
 
 use std::arch::aarch64::{
-    uint8x16_t, vandq_u8, vbicq_u8, vcgeq_u8, vcltq_u8, vdupq_n_u8, vgetq_lane_u64, vld1q_u8,
-    vorrq_u8, vpaddq_u8, vqtbl1q_u8, vreinterpretq_u64_u8, vshrq_n_u8, vtstq_u8,
+    uint8x16_t, uint8x16x2_t, vandq_u8, vbicq_u8, vcgeq_u8, vcltq_u8, vdupq_n_u8, vgetq_lane_u64,
+    vld1q_u8, vorrq_u8, vpaddq_u8, vqtbl1q_u8, vqtbl2q_u8, vreinterpretq_u64_u8, vshrq_n_u8,
+    vtstq_u8,
 };
 
 use super::super::classes::{
-    AFTER, AT, BRIEF, Block, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group, Halves,
-    LETTERS, LINE, Openings, SEXES, SLASH, YEARS, blocks, joined,
+    AFTER, AT, BRIEF, Block, CLASSED, COLON, Characters, DASH, DIGIT, DOT, GAPS, GROUP, Group,
+    Halves, KIND, LETTERS, LINE, Letters, Openings, SEXES, SLASH, YEARS, blocks, joined,
 };
 use super::{Engine, Loaded};
 
@@ -41,11 +42,12 @@ impl Engine for Neon {
 
 #[target_feature(enable = "neon")]
 fn tables(openings: &Openings) -> Tables {
-    let tables = openings.tables();
     Tables {
-        classes: Pair::of(&tables.classes),
-        kinds: Pair::of(&tables.kinds),
-        openings: tables.openings.map(|halves| Pair::of(&halves)),
+        classes: Pair::of(&CLASSED),
+        kinds: Pair::of(&KIND),
+        openings: openings
+            .halves
+            .map(|places| places.map(|one| Pair::of_letters(&one))),
     }
 }
 
@@ -54,11 +56,17 @@ fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
     let x = load::<0>(block);
     let class = x.map(|x| tables.classes.of_each(x));
     let kind = x.map(|x| tables.kinds.of_each(x));
-    let [first, second, third, fourth] = tables.openings;
-    let begin = x.map(|x| first.of_each(x));
-    let begin = both(begin, load::<1>(block).map(|x| second.of_each(x)));
-    let begin = both(begin, load::<2>(block).map(|x| third.of_each(x)));
-    let opens = both(begin, load::<3>(block).map(|x| fourth.of_each(x)));
+    let four = [x, load::<1>(block), load::<2>(block), load::<3>(block)];
+    let [long, others] = tables.openings;
+    let (long, others) = (opens(four, long), opens(four, others));
+    let [a, b, c, d] = any(long, u8::MAX);
+    let [e, f, g, h] = any(others, !BRIEF);
+    let words = [
+        vorrq_u8(a, e),
+        vorrq_u8(b, f),
+        vorrq_u8(c, g),
+        vorrq_u8(d, h),
+    ];
     let (spaces, low_line) = GAPS;
     let (space, line) = (any(class, joined(&spaces)), any(kind, low_line));
     let [a, b, c, d] = space;
@@ -104,9 +112,21 @@ fn classify(block: &Block, tables: &Tables) -> Characters<u64> {
         years: mask(any(kind, YEARS)),
         sexes: mask(any(kind, SEXES)),
         strange: mask(strange),
-        words: mask(any(opens, !BRIEF)),
-        brief: mask(any(opens, BRIEF)),
+        words: mask(words),
+        brief: mask(any(others, BRIEF)),
     }
+}
+
+/// [`Openings::of`] of each byte and those behind it, for a half.
+#[target_feature(enable = "neon")]
+#[inline]
+fn opens(four: [Four; 1 + AFTER], tables: [Pair; 1 + AFTER]) -> Four {
+    let [a, b, c, d] = four;
+    let [first, second, third, fourth] = tables;
+    let begin = a.map(|x| first.of_letter(x));
+    let begin = both(begin, b.map(|x| second.of_letter(x)));
+    let begin = both(begin, c.map(|x| third.of_letter(x)));
+    both(begin, d.map(|x| fourth.of_letter(x)))
 }
 
 impl Pair {
@@ -117,6 +137,30 @@ impl Pair {
             low: sixteen(&halves.low),
             high: sixteen(&halves.high),
         }
+    }
+
+    /// Those below sixteen, and the others.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn of_letters(table: &Letters) -> Self {
+        let [low, high] = [0, 16].map(|i| {
+            let half = table.0.get(i..).and_then(|half| half.first_chunk());
+            half.copied().unwrap_or_default()
+        });
+        Self {
+            low: sixteen(&low),
+            high: sixteen(&high),
+        }
+    }
+
+    /// [`Letters::of`] of each byte.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn of_letter(self, x: uint8x16_t) -> uint8x16_t {
+        vqtbl2q_u8(
+            uint8x16x2_t(self.low, self.high),
+            vandq_u8(x, vdupq_n_u8(31)),
+        )
     }
 
     /// [`Halves::of`] of each byte.
