@@ -27,6 +27,7 @@ from gateway.upstream import Roles, Unfit
 
 _LOG = logging.getLogger("maskgate")
 _AT_THE_END_S = 10.0
+_SESSIONS = 1  # of the login, for questions about what grants cover
 _NAMED = 5  # examples in one sentence
 
 
@@ -48,8 +49,11 @@ async def floors(
         needs = Needs(store)
         with placed(path, "connections", name, "admin_dsn"):
             dsn = config.resolve(settings.admin_dsn, path.parent)
-            roles = Roles(dsn, await needs.installation(), name, connection.upstream.login)
-            covered = Covered(connection.upstream, connection.analysis, connection.policy)
+            own = connection.upstream.beside(_SESSIONS)
+            await own.open()
+            stack.push_async_callback(own.close)
+            roles = Roles(dsn, await needs.installation(), name, own.login)
+            covered = Covered(own, connection.analysis, connection.policy)
             floor = Provisioned(name, connection.upstream, roles, needs, covered, clock)
             await _begun(name, floor)
         for sentence in await _loose(connection):

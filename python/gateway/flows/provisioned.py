@@ -236,7 +236,8 @@ class Provisioned:
         own = [grant for grant in needed.grants if grant.connection == self._connection]
         columns, problems = await self._columns(desk, own)
         standing = await desk.standing()
-        wanted = _fitting({desk.owner.name(one): one for one in columns.values()}, standing)
+        names = {one: desk.owner.name(one) for one in set(columns.values())}
+        wanted = _fitting({names[one]: one for one in columns.values()}, standing)
         dropped, stuck = await _drop(desk, wanted, _connections(needed), standing)
         missing = wanted.keys() - (standing.keys() - dropped) - failed.keys()
         made = set()
@@ -251,7 +252,7 @@ class Provisioned:
         stuck |= {name: why for name, why in failed.items() if name in wanted}
         roles = {}
         for grant, covered in columns.items():
-            name = desk.owner.name(covered)
+            name = names[covered]
             if name in stuck:
                 problems[grant] = UpstreamFailed(stuck[name])
             elif name in missing:
@@ -273,15 +274,27 @@ class Provisioned:
         named = {table for grant in grants for table in grant.tables}
         tables = await desk.tables(None if "*" in named else named)
         schemas = await desk.schemas()
+        found: dict[tuple[object, ...], ColumnSet | MaskgateError] = {}
         columns: dict[str, ColumnSet] = {}
         problems: dict[str, MaskgateError] = {}
         which = await self._database.which()
         for grant in grants:
             try:
                 check_database(grant, which)
-                columns[grant.id] = ColumnSet.of(await self._covered.by(grant, tables), schemas)
             except MaskgateError as error:
                 problems[grant.id] = error
+                continue
+            scope = (grant.tables, grant.columns, grant.filters)
+            if scope not in found:
+                try:
+                    found[scope] = ColumnSet.of(await self._covered.by(grant, tables), schemas)
+                except MaskgateError as error:
+                    found[scope] = error
+            covered = found[scope]
+            if isinstance(covered, ColumnSet):
+                columns[grant.id] = covered
+            else:
+                problems[grant.id] = covered
         return columns, problems
 
 

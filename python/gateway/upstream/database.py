@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncpg
@@ -56,13 +56,17 @@ class Database:
         self._settings = settings
         self._preamble = _preamble(settings)
         self._pool: Pool | None = None
-        self._witness = Witness(self._beside)
+        self._witness = Witness(self._session_beside)
         self._guesses = Guesses()
         self._facts = Facts()
 
     async def open(self) -> None:
         """Make the pool; sessions are opened when first needed."""
-        self._pool = Pool(self._beside, self._settings.max_connections)
+        self._pool = Pool(self._session_beside, self._settings.max_connections)
+
+    def beside(self, most: int) -> Database:
+        """Another pool of the same connection, for what may not wait for agents' statements."""
+        return Database(replace(self._settings, max_connections=most))
 
     async def close(self) -> None:
         """End every session, running ones too."""
@@ -226,7 +230,7 @@ class Database:
         if str(encoding).upper() not in ("UTF8", "UTF-8"):
             raise UpstreamFailed(f"the database's encoding is {encoding}; UTF8 is needed")
 
-    async def _beside(self) -> Session:
+    async def _session_beside(self) -> Session:
         """A session outside the pool."""
         session = await self._connect(
             self._settings.dsn, timeout=self._settings.connect_timeout, connection_class=Session

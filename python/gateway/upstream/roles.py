@@ -100,6 +100,8 @@ class Roles:
             raise _lost(error) from None
         try:
             await _check(session, login)
+            # What the server is set to give to whoever makes a role, the second credential leaves.
+            await session.execute("SET createrole_self_grant = ''")
             await session.execute("SELECT pg_advisory_lock($1)", LOCK)
             owner = Owner(self._installation, login.database, self._connection)
             yield Desk(session, owner, login)
