@@ -301,6 +301,20 @@ async def test_nothing_of_anybody_else_is_dropped(
     await clinic.admin.execute(f'drop role if exists "{stem}by_hand"')
 
 
+async def test_a_grant_for_another_database_of_that_name_needs_nothing_here(
+    clinic: Ground, desk: Desk, floor: Provisioned, server: servers.Server
+) -> None:
+    async with ground(server) as other:
+        there = await other.floor(desk)
+        grant = await desk.active(database=await other.opened[0].which())
+        assert (await floor.settle()).roles == {}
+        assert await refused(floor, grant)
+        assert set((await there.settle()).roles) == {grant.id}
+        await floor.settle()
+        assert len(await other.roles()) == 1
+        assert await under(there, grant, "select id from public.patient")
+
+
 async def test_what_hangs_on_a_role_elsewhere_keeps_it_but_not_for_the_login(
     clinic: Ground, desk: Desk, floor: Provisioned, server: servers.Server
 ) -> None:

@@ -55,6 +55,7 @@ class Login:
     name: str
     database: int
     started: datetime  # the server
+    which: str  # as grants name it
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,7 @@ class Desk:
     def __init__(self, session: Any, owner: Owner, login: Login) -> None:
         self._session = session
         self.owner = owner
+        self.database = login.which
         self._login = login
 
     async def tables(self, names: Collection[str] | None) -> dict[str, Table]:
