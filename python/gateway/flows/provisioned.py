@@ -233,11 +233,7 @@ class Provisioned:
 
     async def _made_true(self, desk: Desk, needed: Needed, failed: dict[str, str]) -> Found:
         """`failed` are roles that could not be made since somebody asked, and why."""
-        own = [
-            grant
-            for grant in needed.grants
-            if grant.connection == self._connection and grant.database in (None, desk.database)
-        ]
+        own = [grant for grant in needed.grants if grant.connection == self._connection]
         columns, problems = await self._columns(desk, own)
         standing = await desk.standing()
         names = {one: desk.owner.name(one) for one in set(columns.values())}

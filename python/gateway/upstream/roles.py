@@ -55,7 +55,6 @@ class Login:
     name: str
     database: int
     started: datetime  # the server
-    which: str  # as grants name it
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,6 @@ class Desk:
     def __init__(self, session: Any, owner: Owner, login: Login) -> None:
         self._session = session
         self.owner = owner
-        self.database = login.which
         self._login = login
 
     async def tables(self, names: Collection[str] | None) -> dict[str, Table]:
