@@ -44,6 +44,7 @@ BELIEVED_S = 300.0
 _TOGETHER_S = 0.05  # changes that are heard within it are one
 _AFTER_DENIAL_S = 1.0
 _RELISTEN_S = 0.25
+_PROOF_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +171,13 @@ class Provisioned:
     async def _listen(self) -> None:
         while True:
             with contextlib.suppress(StoreUnavailable):
-                async with self._needs.changes(self._heard) as lost:
+                async with self._needs.changes(self._heard) as line:
                     self._wake.set()
-                    await lost.wait()
+                    while not line.lost.is_set():
+                        with contextlib.suppress(TimeoutError):
+                            async with asyncio.timeout(_PROOF_S):
+                                await line.lost.wait()
+                        await line.ask("SELECT 1")  # a dead line says nothing
             await asyncio.sleep(_RELISTEN_S)
 
     def _heard(self, told: str) -> None:
