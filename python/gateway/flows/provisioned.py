@@ -19,6 +19,7 @@ from datetime import datetime
 
 from gateway.errors import LimitExceeded, MaskgateError, StoreUnavailable, UpstreamFailed
 from gateway.flows.covered import Covered
+from gateway.flows.scope import check_database
 from gateway.grants import Needed, Needs
 from gateway.model import Grant
 from gateway.upstream import (
@@ -44,7 +45,6 @@ BELIEVED_S = 300.0
 _TOGETHER_S = 0.05  # changes that are heard within it are one
 _AFTER_DENIAL_S = 1.0
 _RELISTEN_S = 0.25
-_PROOF_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +173,7 @@ class Provisioned:
             with contextlib.suppress(StoreUnavailable):
                 async with self._needs.changes(self._heard) as line:
                     self._wake.set()
-                    while not line.lost.is_set():
-                        with contextlib.suppress(TimeoutError):
-                            async with asyncio.timeout(_PROOF_S):
-                                await line.lost.wait()
-                        await line.ask("SELECT 1")  # a dead line says nothing
+                    await line.until_lost()
             await asyncio.sleep(_RELISTEN_S)
 
     def _heard(self, told: str) -> None:
@@ -285,7 +281,13 @@ class Provisioned:
         found: dict[tuple[object, ...], ColumnSet | MaskgateError] = {}
         columns: dict[str, ColumnSet] = {}
         problems: dict[str, MaskgateError] = {}
+        which = await self._database.which()
         for grant in grants:
+            try:
+                check_database(grant, which)
+            except MaskgateError as error:
+                problems[grant.id] = error
+                continue
             scope = (grant.tables, grant.columns, grant.filters)
             if scope not in found:
                 try:

@@ -51,7 +51,7 @@ class Needs:
         )
 
     def changes(self, heard: Callable[[str], None]) -> AbstractAsyncContextManager[Line]:
-        """`heard` is called at each change of a grant, while the line holds."""
+        """`heard` is called at each change of a grant, until the line is lost."""
         return self._store.listening(heard)
 
 
