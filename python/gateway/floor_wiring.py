@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from gateway import config
@@ -59,6 +60,7 @@ async def floors(
         for sentence in await _loose(connection):
             _LOG.warning("%s: %s", name, sentence)
         running = asyncio.create_task(floor.run())
+        running.add_done_callback(partial(_told, name))
         stack.push_async_callback(_ended, name, floor, running)
         found[name] = replace(connection, floor=floor)
     return found
@@ -97,6 +99,12 @@ async def _loose(connection: Connection) -> tuple[str, ...]:
         return await connection.upstream.own_rights()
     except MaskgateError:
         return ()
+
+
+def _told(name: str, running: asyncio.Task[None]) -> None:
+    """It ends by a fault of the gateway alone; each statement whose grant is new still looks."""
+    if not running.cancelled() and (error := running.exception()) is not None:
+        _LOG.error("%s: nobody looks after its roles any more", name, exc_info=error)
 
 
 async def _ended(name: str, floor: Provisioned, running: asyncio.Task[None]) -> None:
