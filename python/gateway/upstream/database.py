@@ -91,7 +91,7 @@ class Database:
     async def login(self) -> Login:
         """Who the statements log in as, and where. Raises UpstreamFailed."""
         async with self._own() as session:
-            return Login(*(await session.fetchrow(_LOGIN)))
+            return Login(*(await session.fetchrow(_LOGIN)), which=session.database)
 
     async def posture(self, *, provisioned: bool = False) -> tuple[str, ...]:
         """What the database does not enforce for this login: sentences for start-up and records.
