@@ -13,9 +13,10 @@ import floors
 import servers
 from control import DANA, Desk, fresh_database, open_desk
 from floors import Ground, drop_by_hand, ground, of, refused
-from gateway.errors import UpstreamFailed
+from gateway.errors import OutOfScope, UpstreamFailed
 from gateway.flows import provisioned
 from gateway.flows.provisioned import Provisioned
+from gateway.grants.store import LISTENER
 from gateway.upstream import ColumnSet
 from gateway.upstream.roles import LOCK
 
@@ -70,7 +71,7 @@ async def role_of(floor: Provisioned, grant: object) -> str:
             {
                 "tables": ["public.patient"],
                 "columns": {"public.patient": ["id"]},
-                "filters": {"public.patient": "city = 'Salem'"},
+                "filters": {"public.patient": ["city = 'Salem'"]},
             },
             of("patient", "id", "city"),
         ),
@@ -300,6 +301,20 @@ async def test_nothing_of_anybody_else_is_dropped(
     await clinic.admin.execute(f'drop role if exists "{stem}by_hand"')
 
 
+async def test_a_grant_for_another_database_of_that_name_needs_nothing_here(
+    clinic: Ground, desk: Desk, floor: Provisioned, server: servers.Server
+) -> None:
+    async with ground(server) as other:
+        there = await other.floor(desk)
+        grant = await desk.active(database=await other.opened[0].which())
+        assert (await floor.settle()).roles == {}
+        assert await refused(floor, grant)
+        assert set((await there.settle()).roles) == {grant.id}
+        await floor.settle()
+        assert len(await other.roles()) == 1
+        assert await under(there, grant, "select id from public.patient")
+
+
 async def test_what_hangs_on_a_role_elsewhere_keeps_it_but_not_for_the_login(
     clinic: Ground, desk: Desk, floor: Provisioned, server: servers.Server
 ) -> None:
@@ -443,3 +458,42 @@ async def test_who_waited_for_the_lock_asks_what_is_needed_behind_it(
     found = await settling
     assert (found.roles, found.dropped, found.made) == ({coming.id: role}, set(), set())
     assert await clinic.admin.fetchval("select oid from pg_roles where rolname = $1", role) == oid
+
+
+async def test_a_grant_for_another_database_of_that_name_has_no_role(
+    clinic: Ground, desk: Desk, floor: Provisioned
+) -> None:
+    own = await desk.active(tables=["public.patient"], database=await floor._database.which())
+    other = await desk.active(tables=["public.payroll"], database="7711438692888485933/5")
+    found = await floor.settle()
+    assert set(found.roles) == {own.id}
+    assert await clinic.roles() == [found.roles[own.id]]
+    with pytest.raises(OutOfScope, match="another database"):
+        async with floor.transaction("s", other):
+            raise AssertionError("it began")
+
+
+async def test_what_another_gateway_revokes_is_heard_and_taken_away(
+    clinic: Ground, desk: Desk, floor: Provisioned
+) -> None:
+    """Long before the next look that nothing was heard of; not by one's own line alone."""
+    running = asyncio.create_task(floor.run())
+    try:
+        async with open_desk(desk.dsn) as other, asyncio.timeout(20):
+            for _ in range(2):
+                grant = await other.active(tables=["public.patient"])
+                while not await clinic.roles():  # noqa: ASYNC110 nobody tells of a role
+                    await asyncio.sleep(0.05)
+                await other.grants.revoke(grant.id, DANA, "over")
+                while await clinic.roles():  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+                # The line is lost, and another one hears.
+                await desk.store.fetch(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE application_name = $1 AND datname = current_database()",
+                    LISTENER,
+                )
+                await asyncio.sleep(1)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -177,9 +177,9 @@ class Provisioned:
     async def _listen(self) -> None:
         while True:
             with contextlib.suppress(StoreUnavailable):
-                async with self._needs.changes(self._heard) as lost:
+                async with self._needs.changes(self._heard) as line:
                     self._wake.set()
-                    await lost.wait()
+                    await line.until_lost()
             await asyncio.sleep(_RELISTEN_S)
 
     def _heard(self, told: str) -> None:
@@ -287,7 +287,7 @@ class Provisioned:
             if grant.connection != self._connection:
                 continue
             try:
-                check_database(grant, desk.which)
+                check_database(grant, desk.database)
             except OutOfScope as error:
                 elsewhere[grant.id] = error
             else:
@@ -304,7 +304,13 @@ class Provisioned:
         found: dict[tuple[object, ...], ColumnSet | MaskgateError] = {}
         columns: dict[str, ColumnSet] = {}
         problems: dict[str, MaskgateError] = {}
+        which = await self._database.which()
         for grant in grants:
+            try:
+                check_database(grant, which)
+            except MaskgateError as error:
+                problems[grant.id] = error
+                continue
             scope = (grant.tables, grant.columns, grant.filters)
             if scope not in found:
                 try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import asyncpg
@@ -122,13 +123,20 @@ class ControlStore:
     async def _lent(self) -> AsyncIterator[Any]:
         """A connection of the pool."""
         with _unavailable():
-            try:
-                async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
-                    yield connection
-            except TimeoutError:
-                # Where one line is dead the others are, each of which would take as long to tell.
-                await self._pool.expire_connections()
-                raise
+            async with self._others_doubted(), self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as one:
+                yield one
+
+    @contextlib.asynccontextmanager
+    async def _others_doubted(self) -> AsyncIterator[None]:
+        """Where one connection is dead the others are, each of which would take as long to tell."""
+        try:
+            yield
+        except TimeoutError:
+            for holder in self._pool._holders:
+                if holder.is_connected() and holder.is_idle():
+                    holder.terminate()  # to close it politely waits for an answer
+            await self._pool.expire_connections()
+            raise
 
     async def ask(self, sql: str, *arguments: Any) -> list[Any]:
         """`fetch` on a connection beside the pool, for one caller at a time; for rows by keys. A
@@ -143,7 +151,7 @@ class ControlStore:
 
     async def _asked(self, sql: str, *arguments: Any) -> list[Any]:
         try:
-            async with asyncio.timeout(QUESTION_S):
+            async with self._others_doubted(), asyncio.timeout(QUESTION_S):
                 if self._asking is None:
                     self._asking = await asyncpg.connect(self._dsn, server_settings=_BY_KEYS)
                 rows: list[Any] = await self._asking.fetch(sql, *arguments)
@@ -174,7 +182,7 @@ class ControlStore:
                 server_settings={**_SETTINGS, "application_name": LISTENER},
             )
             try:
-                line = Line(connection)
+                line = Line(connection, self._others_doubted)
                 if heard is not None:
                     await connection.add_listener(CHANNEL, lambda *told: heard(told[3]))
                 yield line
@@ -186,15 +194,27 @@ class Line:
     """A listening connection. `lost` is set when it is known to be; an answer proves that it is
     not, and a question without one in time has lost it."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(
+        self, connection: Any, doubting: Callable[[], AbstractAsyncContextManager[None]]
+    ) -> None:
         self.lost = asyncio.Event()
         self._connection = connection
+        self._doubting = doubting
         connection.add_termination_listener(lambda _: self.lost.set())
 
     async def ask(self, sql: str, *arguments: Any) -> list[Any]:
         with _unavailable():
-            rows: list[Any] = await self._connection.fetch(sql, *arguments)
+            async with self._doubting():
+                rows: list[Any] = await self._connection.fetch(sql, *arguments)
         return rows
+
+    async def until_lost(self, proven_every_s: float = 1.0) -> None:
+        """Return or raise StoreUnavailable when it is, also one that is dead without a word."""
+        while not self.lost.is_set():
+            await self.ask("SELECT 1")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(proven_every_s):
+                    await self.lost.wait()
 
 
 async def _settled(connection: Any) -> None:

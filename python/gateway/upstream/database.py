@@ -85,13 +85,14 @@ class Database:
     async def which(self) -> str:
         """Which database this is, whatever its address: the same for a replica, and for no other
         one; empty when the login may not ask. Raises UpstreamFailed."""
-        async with self._own() as session:
-            return session.database
+        async with self.transaction("which") as transaction:
+            return await transaction.database()
 
     async def login(self) -> Login:
         """Who the statements log in as, and where. Raises UpstreamFailed."""
         async with self._own() as session:
-            return Login(*(await session.fetchrow(_LOGIN)), which=session.database)
+            oid, name, database, started = await session.fetchrow(_LOGIN)
+            return Login(oid, name, database, started, session.database)
 
     async def posture(self, *, provisioned: bool = False) -> tuple[str, ...]:
         """What the database does not enforce for this login: sentences for start-up and records.
@@ -229,8 +230,6 @@ class Database:
         encoding = session.get_settings().server_encoding
         if str(encoding).upper() not in ("UTF8", "UTF-8"):
             raise UpstreamFailed(f"the database's encoding is {encoding}; UTF8 is needed")
-        with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
-            session.database = await session.fetchval(_WHICH)
 
     async def _session_beside(self) -> Session:
         """A session outside the pool."""
@@ -284,13 +283,6 @@ def _unwanted(opening: asyncio.Task[Session]) -> None:
 
 # Printing is switched on last: from then on every statement of the transaction prints its tree.
 _WATCH = "SET LOCAL client_min_messages = log;SET LOCAL debug_print_rewritten = on"
-
-# Made by initdb, and by CREATE DATABASE in it.
-_WHICH = """
-SELECT pg_catalog.concat(c.system_identifier, '/', d.oid)
-FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d
-WHERE d.datname = pg_catalog.current_database()
-"""
 
 _LOGIN = """
 SELECT r.oid, r.rolname,

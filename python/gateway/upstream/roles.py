@@ -58,7 +58,7 @@ class Login:
     name: str
     database: int
     started: datetime  # the server
-    which: str  # the database as grants name it; empty when the login may not ask
+    which: str  # as grants name it
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Desk:
     def __init__(self, session: Any, owner: Owner, login: Login) -> None:
         self._session = session
         self.owner = owner
-        self.which = login.which
+        self.database = login.which
         self._login = login
 
     async def tables(self, names: Collection[str] | None) -> dict[str, Table]:
