@@ -17,7 +17,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from gateway.errors import LimitExceeded, MaskgateError, StoreUnavailable, UpstreamFailed
+from gateway.errors import (
+    LimitExceeded,
+    MaskgateError,
+    StoreUnavailable,
+    UpstreamFailed,
+)
 from gateway.flows.covered import Covered
 from gateway.flows.scope import check_database
 from gateway.grants import Needed, Needs
@@ -133,7 +138,7 @@ class Provisioned:
         if time.monotonic() - self._denied_at < _AFTER_DENIAL_S:
             return False
         self._denied_at = time.monotonic()
-        self._covered.forget()
+        self._covered.forget(grant)
         await self.settle()
         return self._found.roles.get(grant.id) != role or role in self._found.made
 
@@ -177,7 +182,8 @@ class Provisioned:
             await asyncio.sleep(_RELISTEN_S)
 
     def _heard(self, told: str) -> None:
-        if not told.endswith(" pending"):
+        # What never was in force has no role: an agent may ask and withdraw as often as he likes.
+        if not told.endswith((" pending", " denied")):
             self._wake.set()
 
     @property
@@ -250,6 +256,8 @@ class Provisioned:
             made.add(name)
             missing.discard(name)
         stuck |= {name: why for name, why in failed.items() if name in wanted}
+        # Whatever else bears such a name is nobody's role.
+        ready = made | {n for n, role in standing.items() if _good(role, desk) and n not in dropped}
         roles = {}
         for grant, covered in columns.items():
             name = names[covered]
@@ -257,8 +265,10 @@ class Provisioned:
                 problems[grant] = UpstreamFailed(stuck[name])
             elif name in missing:
                 problems[grant] = UpstreamFailed(f"the role {name} is not made yet")
-            elif name in wanted:
+            elif name in ready:
                 roles[grant] = name
+            elif name in wanted:
+                problems[grant] = UpstreamFailed(f"the role {name} bears another's mark")
             else:
                 problems[grant] = LimitExceeded(
                     f"{MOST_ROLES} roles with different columns are in use on this connection",
@@ -298,6 +308,10 @@ class Provisioned:
         return columns, problems
 
 
+def _good(role: Role, desk: Desk) -> bool:
+    return role.sound and role.mark == desk.owner.mark
+
+
 def _fitting(wanted: Mapping[str, ColumnSet], standing: Collection[str]) -> dict[str, ColumnSet]:
     """As many as there may be: those that stand, then the others in their order."""
     order = sorted(wanted, key=lambda name: name not in standing)
@@ -316,7 +330,7 @@ async def _drop(
     dropped, stuck = set(), {}
     for role in standing.values():
         own = role.mark == desk.owner.mark
-        if own and role.sound and role.name in wanted:
+        if _good(role, desk) and role.name in wanted:
             continue
         if not own and role.mark.removeprefix(desk.owner.marks) in connections:
             continue
