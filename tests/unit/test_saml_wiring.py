@@ -179,6 +179,19 @@ def test_a_gateway_that_gives_one() -> None:
     assert "mgs_x" not in repr(found)
 
 
+@pytest.mark.parametrize(("status", "ended"), [(204, True), (401, False)])
+def test_a_credential_that_counts_no_more(status: int, ended: bool) -> None:
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(status)))
+    assert saml_login.end(http, "https://maskgate.example.org", "mgs_x") is ended
+
+
+@pytest.mark.parametrize("status", [200, 404, 500, 503])
+def test_nobody_is_told_that_a_credential_ended_that_may_go_on(status: int) -> None:
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: streamed(status, {})))
+    with pytest.raises(SignInError, match=f"answered {status}; the credential is good until"):
+        saml_login.end(http, "https://maskgate.example.org", "mgs_x")
+
+
 def test_a_port_that_is_taken() -> None:
     with saml_login.listening(0) as listener:
         port = listener._server.server_port
