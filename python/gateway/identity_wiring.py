@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from gateway import grants_wiring
-from gateway.config import Configuration
+from gateway.config import Configuration, IssuerSettings, SamlSettings
 from gateway.errors import ConfigurationError
 from gateway.grants import AccessRules
 from gateway.identity import IssuerConfig
@@ -42,7 +42,6 @@ def build_saml(
     """Where people sign in, by name; `addresses` are the gateway's own. Raises ConfigurationError
     with the line of what is wrong."""
     found: dict[str, ServiceProvider] = {}
-    issuers = {one.issuer for one in configuration.issuers}
     for index, one in enumerate(configuration.saml):
         with placed(path, "saml", index, "entity_id"):
             if not addresses:
@@ -51,12 +50,7 @@ def build_saml(
                 )
             if one.name in found or one.entity_id in {each.entity_id for each in found.values()}:
                 raise ConfigurationError(f"saml {one.name!r}: name or entity_id is listed twice")
-            if one.entity_id in issuers and not one.same_people_as_issuer:
-                raise ConfigurationError(
-                    f"saml {one.name!r}: entity_id is an issuer's, too, and both would name "
-                    f"people {one.entity_id}#NAME: set same_people_as_issuer = true if "
-                    "identity_attribute holds what the issuer's identity_claim does"
-                )
+            _check_people(one, configuration.issuers)
             config = ProviderConfig(
                 name=one.name,
                 entity_id=one.entity_id,
@@ -72,6 +66,36 @@ def build_saml(
         with placed(path, "saml", index, "metadata"):
             found[one.name] = ServiceProvider(config, clock)
     return found
+
+
+def _check_people(one: SamlSettings, issuers: Sequence[IssuerSettings]) -> None:
+    """Whoever signs in by both protocols is one identity or two, as the operator means it: of two
+    each may approve what the other asks for."""
+    named = f"saml {one.name!r}: "
+    both = next((each for each in issuers if each.issuer == one.entity_id), None)
+    if both is None:
+        if one.same_people_as_issuer:
+            raise ConfigurationError(
+                f"{named}same_people_as_issuer, but {one.entity_id!r} is no issuer's name: its "
+                "people would be others than any issuer's"
+            )
+        return
+    if not one.same_people_as_issuer:
+        raise ConfigurationError(
+            f"{named}entity_id is an issuer's, too, and both would name people "
+            f"{one.entity_id}#NAME: set same_people_as_issuer = true if identity_attribute holds "
+            "what the issuer's identity_claim does"
+        )
+    if one.identity_attribute is None:
+        raise ConfigurationError(
+            f"{named}same_people_as_issuer needs identity_attribute, with what the issuer's "
+            "identity_claim holds: a NameID would make the same person a second one"
+        )
+    if both.require_dpop:
+        raise ConfigurationError(
+            f"{named}the issuer of the same people has require_dpop, and a sign-in's credential is "
+            "bound to no key: people would do without, and be the same"
+        )
 
 
 def build_identity(

@@ -133,7 +133,8 @@ def logout(url: Url = DEFAULT_URL) -> None:
             else:
                 said = "its issuer takes nothing back: the token is good until it ends"
     except SignInError as error:
-        said = f"its issuer was not told: {error}"
+        told = "its issuer was not told" if known.saml is None else "the gateway did not end it"
+        said = f"{told}: {error}"
     OUT.print(Text(f"signed out at {known.url}; {said}"), soft_wrap=True)
 
 

@@ -140,9 +140,14 @@ def listening(port: int) -> Iterator[Listener]:
 
 
 def end(http: httpx.Client, url: str, token: str) -> bool:
-    """Have the gateway end a credential; whether it did."""
+    """Have the gateway end a credential; whether it counted until now. Raises SignInError where it
+    may go on to count."""
     answer = ask(http, "DELETE", f"{url}{TOKEN}", headers={"authorization": f"Bearer {token}"})
-    return answer.is_success
+    if answer.status_code not in (204, 401):
+        raise SignInError(
+            f"{shown(url)} answered {answer.status_code}; the credential is good until it ends"
+        )
+    return answer.status_code == 204
 
 
 def _signed(found: dict[str, Any]) -> Signed:

@@ -125,6 +125,13 @@ def many_namespaces(idp: Idp) -> Any:
     return _text(idp).replace("<samlp:Response", f"<samlp:Response{more}", 1).encode()
 
 
+@forged("too many attributes")
+def the_same_namespaces_at_each_depth(idp: Idp) -> Any:
+    """To ask each of many elements for all that it stands in would take seconds."""
+    declared = "".join(f' xmlns:n{n}="urn:n"' for n in range(20))
+    return (f"<a{declared}>" * 30 + "<b/>" * 4_000 + "</a>" * 30).encode()
+
+
 @forged("too large: at most 262144")
 def large(idp: Idp) -> Any:
     return idp.signed(Response(name="x" * 262_144))

@@ -59,6 +59,7 @@ def test_honest(idp: Idp, changed: dict[str, Any]) -> None:
     [
         {"algorithm": "http://www.w3.org/2001/04/xmldsig-more#rsa-sha512"},
         {"prefixes": "xs"},
+        {"prefixes": "#default samlp saml ds xs xsi"},
         {"digest": "http://www.w3.org/2001/04/xmlenc#sha512"},
     ],
     ids=str,
@@ -257,6 +258,25 @@ def transforms_without_enveloped(idp: Idp) -> Any:
 @forged("canonicalised exclusively")
 def signed_info_inclusive(idp: Idp) -> Any:
     return idp.signed(canonical="http://www.w3.org/TR/2001/REC-xml-c14n-20010315")
+
+
+def _canonicalised_with(one: Any, prefixes: int, elements: int) -> None:
+    """Each prefix is looked for above each element, and before anybody's key is looked at: 200 kB
+    of both would keep a processor for hours."""
+    inclusive = etree.SubElement(one, f"{{{EXCLUSIVE}}}InclusiveNamespaces")
+    inclusive.set("PrefixList", " ".join(["a"] * prefixes))
+    for _ in range(elements):
+        etree.SubElement(inclusive, "a")
+
+
+@forged("canonicalised exclusively")
+def many_prefixes(idp: Idp) -> Any:
+    return _edited(idp, "CanonicalizationMethod", lambda one: _canonicalised_with(one, 17, 0))
+
+
+@forged("canonicalised exclusively")
+def elements_inside_of_the_prefixes(idp: Idp) -> Any:
+    return _edited(idp, "CanonicalizationMethod", lambda one: _canonicalised_with(one, 1, 1))
 
 
 @forged("more than a signature does")

@@ -105,6 +105,13 @@ def _small() -> str:
         ),
         (lambda key: metadata(key).replace(key.der[:8], "AAAAAAAA"), "cannot be read"),
         (lambda key: metadata(key).replace(key.der[:8], "%%%"), "cannot be read"),
+        (
+            lambda key: metadata(key).replace(
+                "</ds:X509Data>",
+                f"<ds:X509Certificate>{Key().der}</ds:X509Certificate></ds:X509Data>",
+            ),
+            "several keys",
+        ),
         (lambda key: _small(), "neither RSA of 2048"),
         (lambda key: metadata(Key(ec.generate_private_key(ec.SECP256K1()))), "neither RSA"),
         (lambda key: "<!DOCTYPE x>" + metadata(key).partition("?>")[2], "DTD"),

@@ -64,6 +64,7 @@ def test_what_is_said_is_built(tmp_path: Path, key: Key) -> None:
         (ONE + ONE, "listed twice"),
         (ONE + ONE.replace("corp", "other"), "listed twice"),
         (ONE.replace(IDP, "https://oidc.example.org"), "same_people_as_issuer"),
+        (ONE + "same_people_as_issuer = true\n", "no issuer's name"),
         (ONE.replace(IDP, "https://unknown.example.org"), "0 times"),
         (ONE.replace("idp.xml", "none.xml"), "cannot be read"),
         (ONE.replace('"corp"', '"Corp/x"'), "name"),
@@ -85,7 +86,14 @@ def test_a_gateway_that_does_not_know_its_address(tmp_path: Path, key: Key) -> N
 
 def test_one_name_of_both_protocols_on_purpose(tmp_path: Path, key: Key) -> None:
     base = BASE.replace("https://oidc.example.org", IDP)
-    assert built(tmp_path, key, ONE + "same_people_as_issuer = true\n", base=base)
+    same = ONE + "same_people_as_issuer = true\n"
+    assert built(tmp_path, key, same + 'identity_attribute = "uid"\n', base=base)
+    # By her NameID she would be somebody else than by her token, who may approve for her.
+    with pytest.raises(ConfigurationError, match="needs identity_attribute"):
+        built(tmp_path, key, same, base=base)
+    bound = base.replace(f'"{IDP}"', f'"{IDP}"\nrequire_dpop = true')
+    with pytest.raises(ConfigurationError, match="require_dpop"):
+        built(tmp_path, key, same + 'identity_attribute = "uid"\n', base=bound)
 
 
 # -- the terminal's listener -----------------------------------------------------------------------
@@ -169,6 +177,19 @@ def test_a_gateway_that_gives_one() -> None:
     found = finished(streamed(200, {"token": "mgs_x", "issuer": IDP, "expires_at": 12.5}))
     assert (found.token, found.issuer, found.expires_at) == ("mgs_x", IDP, 12.5)
     assert "mgs_x" not in repr(found)
+
+
+@pytest.mark.parametrize(("status", "ended"), [(204, True), (401, False)])
+def test_a_credential_that_counts_no_more(status: int, ended: bool) -> None:
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(status)))
+    assert saml_login.end(http, "https://maskgate.example.org", "mgs_x") is ended
+
+
+@pytest.mark.parametrize("status", [200, 404, 500, 503])
+def test_nobody_is_told_that_a_credential_ended_that_may_go_on(status: int) -> None:
+    http = httpx.Client(transport=httpx.MockTransport(lambda _: streamed(status, {})))
+    with pytest.raises(SignInError, match=f"answered {status}; the credential is good until"):
+        saml_login.end(http, "https://maskgate.example.org", "mgs_x")
 
 
 def test_a_port_that_is_taken() -> None:

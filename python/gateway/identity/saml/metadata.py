@@ -112,15 +112,26 @@ def _sign_on(role: Element) -> str:
 
 def _certificates(role: Element) -> tuple[x509.Certificate, ...]:
     found = []
-    for key in role.findall(f"{{{METADATA}}}KeyDescriptor"):
-        if key.get("use", "signing") == "signing":
-            found += [
-                _certificate("".join((one.text or "").split()))
-                for one in key.iter(f"{{{DS}}}X509Certificate")
-            ]
+    for described in role.findall(f"{{{METADATA}}}KeyDescriptor"):
+        if described.get("use", "signing") == "signing":
+            found += _of_one_key(described)
     if not found:
         raise ConfigurationError("it has no certificate of a signing key")
     return tuple(dict.fromkeys(found))
+
+
+def _of_one_key(described: Element) -> list[x509.Certificate]:
+    """The certificates of a KeyDescriptor. A chain would let each authority above the provider
+    sign people in."""
+    found = [
+        _certificate("".join((one.text or "").split()))
+        for one in described.iter(f"{{{DS}}}X509Certificate")
+    ]
+    if any(one.public_key() != found[0].public_key() for one in found):
+        raise ConfigurationError(
+            "a KeyDescriptor in it has certificates of several keys; leave the signing key's alone"
+        )
+    return found
 
 
 def _certificate(text: str) -> x509.Certificate:

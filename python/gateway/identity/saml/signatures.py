@@ -25,6 +25,8 @@ from gateway.identity.saml.documents import DS, Element, again, children, read_v
 EXCLUSIVE = "http://www.w3.org/2001/10/xml-exc-c14n#"
 ENVELOPED = f"{DS}enveloped-signature"
 SIGNATURE = f"{{{DS}}}Signature"
+#: In an InclusiveNamespaces; providers name three or four.
+MAX_PREFIXES = 16
 _INCLUSIVE = f"{{{EXCLUSIVE}}}InclusiveNamespaces"
 
 METHODS = frozenset(
@@ -43,7 +45,7 @@ METHODS = frozenset(
 DIGESTS = frozenset({DigestAlgorithm.SHA256, DigestAlgorithm.SHA384, DigestAlgorithm.SHA512})
 _TWO_TRANSFORMS = (
     "its signature must have the transforms enveloped-signature and exclusive canonicalisation, "
-    "without comments."
+    f"without comments and with at most {MAX_PREFIXES} prefixes."
 )
 _METHODS = frozenset(one.value for one in METHODS)
 _DIGESTS = frozenset(one.value for one in DIGESTS)
@@ -121,7 +123,8 @@ def _check_profile(signature: Element, identifier: str | None, what: str) -> Non
         raise Unauthenticated(f"{what}: {_TWO_TRANSFORMS}")
     if not _is_exclusive(canonical):
         raise Unauthenticated(
-            f"{what}: its signature must be canonicalised exclusively, without comments."
+            f"{what}: its signature must be canonicalised exclusively, without comments and with "
+            f"at most {MAX_PREFIXES} prefixes."
         )
     if method.get("Algorithm") not in _METHODS or digest.get("Algorithm") not in _DIGESTS:
         raise Unauthenticated(
@@ -135,5 +138,16 @@ def _holds(element: Element, *names: str) -> bool:
 
 
 def _is_exclusive(method: Element) -> bool:
-    more = [child.tag for child in children(method)]
-    return method.get("Algorithm") == EXCLUSIVE and more in ([], [_INCLUSIVE])
+    """Exclusive canonicalisation, perhaps with a short list of prefixes. libxml2 looks for each of
+    them above each element, and does so before anybody's key has been looked at."""
+    if method.get("Algorithm") != EXCLUSIVE:
+        return False
+    more = list(children(method))
+    if not more:
+        return True
+    prefixes = more[0].get("PrefixList", "").split()
+    return (
+        [child.tag for child in more] == [_INCLUSIVE]
+        and not len(more[0])
+        and len(prefixes) <= MAX_PREFIXES
+    )
