@@ -4,8 +4,8 @@ It is the latest of three: this machine's clock; what that said at the start, wi
 clock has counted since; the store's clock as it was last heard, counted on in the same way. So no
 clock that is slow or is set back puts the end of a grant off. Refuses to judge while this machine's
 clock and the store's are further apart than gateways may be: one of them is wrong, and nobody here
-knows which. And for good once the clock of the start is that far ahead of the other two: either it
-was wrong and has been set right, or both of them were set back; every new grant would be over early.
+knows which. And for good once the clock of the start is that far ahead of the other two: it was
+wrong and has been set right, or both of them were set back; every new grant would be over early.
 """
 
 from __future__ import annotations
