@@ -462,6 +462,7 @@ async def _clock(house: House) -> None:
         await asyncio.sleep(_CLOCK_TICK)
         try:
             await house.now.hear(house.store)
+            await house.store.look()
             if not house.now.trouble:
                 await house.grants.expire_due()
             await house.desk.close_ended(house)

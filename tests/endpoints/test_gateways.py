@@ -366,6 +366,28 @@ def test_a_store_s_clock_that_is_moved_stops_everything_and_begins_nothing(
         assert one(world, world.session(grant=grant)).status_code == 200
 
 
+def test_a_clock_that_was_fast_at_the_start_and_is_set_right_asks_for_a_restart(pair: Pair) -> None:
+    with moved(pair.clock, 3600):
+        pair.there.restart()
+    try:
+        grant = pair.here.grant()["id"]
+        ready = pair.there.call(None, "GET", "/readyz")
+        assert ready.status_code == 503
+        assert any("restart this gateway" in sentence for sentence in ready.json()["missing"])
+        early = {"connection": "clinic", "grant": grant}
+        refused = pair.there.call(AGENT, "POST", "/v1/sessions", early)
+        assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+        assert "restart this gateway" in refused.json()["hint"]
+        asked = pair.here.call(AGENT, "POST", "/v1/grants", BODY).json()["id"]
+        assert pair.there.call(
+            STEWARD, "POST", f"/v1/grants/{asked}/approve", {"reason": "ok"}
+        ).status_code == 503  # fmt: skip
+    finally:
+        pair.there.restart()
+    assert pair.here.call(AGENT, "GET", f"/v1/grants/{grant}").json()["state"] == "active"
+    assert one(pair.there, pair.there.session(grant=grant)).status_code == 200
+
+
 def test_a_store_that_is_killed_and_comes_back(pair: Pair) -> None:
     grant = pair.here.grant()["id"]
     stream = Stream(pair.there, pair.there.session(grant=grant)).begun()
