@@ -90,9 +90,10 @@ class Database:
 
     async def login(self) -> Login:
         """Who the statements log in as, and where. Raises UpstreamFailed."""
+        which = await self.which()
         async with self._own() as session:
             oid, name, database, started = await session.fetchrow(_LOGIN)
-            return Login(oid, name, database, started, session.database)
+        return Login(oid, name, database, started, which)
 
     async def posture(self, *, provisioned: bool = False) -> tuple[str, ...]:
         """What the database does not enforce for this login: sentences for start-up and records.

@@ -55,7 +55,7 @@ class Login:
     name: str
     database: int
     started: datetime  # the server
-    which: str | None  # as grants name it
+    which: str  # as grants name it
 
 
 @dataclass(frozen=True, slots=True)
