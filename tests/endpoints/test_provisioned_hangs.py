@@ -52,10 +52,10 @@ def test_a_second_credential_that_hangs_holds_up_what_has_no_role_alone(fragile:
         assert time.monotonic() - began < 2
         refused = fragile.query(other, "select id from encounter", client=OTHER)
         assert (refused.status_code, refused.json()["code"]) == (502, "upstream_failed")
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 45  # a look that is under way, and one of its own
         relay.heal()
         text = "select id from encounter where id = 1"
-        wait_until(lambda: fragile.query(other, text, client=OTHER).status_code == 200, 30)
+        wait_until(lambda: fragile.query(other, text, client=OTHER).status_code == 200, 60)
         assert len(admin(fragile)) == 2
     finally:
         relay.stop()
