@@ -55,6 +55,10 @@ class Covered:
             found.append((table, names))
         return found
 
+    async def which(self) -> str:
+        """As `Database.which`, and waits for no agent's statement. Raises UpstreamFailed."""
+        return await self._database.which()
+
     def forget(self, grant: Grant) -> None:
         """What was found out for it may have been of another catalog."""
         filters = dict(grant.predicates)

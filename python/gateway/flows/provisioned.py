@@ -17,12 +17,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from gateway.errors import (
-    LimitExceeded,
-    MaskgateError,
-    StoreUnavailable,
-    UpstreamFailed,
-)
+from gateway.errors import LimitExceeded, MaskgateError, StoreUnavailable, UpstreamFailed
 from gateway.flows.covered import Covered
 from gateway.flows.scope import check_database
 from gateway.grants import Needed, Needs
@@ -287,7 +282,7 @@ class Provisioned:
         found: dict[tuple[object, ...], ColumnSet | MaskgateError] = {}
         columns: dict[str, ColumnSet] = {}
         problems: dict[str, MaskgateError] = {}
-        which = await self._database.which()
+        which = await self._covered.which()
         for grant in grants:
             try:
                 check_database(grant, which)
