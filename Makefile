@@ -131,7 +131,7 @@ AGREEMENT_CASES ?= 1000000
 fuzz: setup ## many more cases of the property tests (FUZZ_CASES; Hypothesis with chance), lives of grants (GRANT_EXAMPLES), notes (FUZZ_WINDOWS), statements (NONINTERFERENCE_CASES), forged bundles (AGREEMENT_CASES)
 	PROPTEST_CASES=$(FUZZ_CASES) cargo test --locked --release -q -p pgtree -p pgcopy -p encode -p mask -p verify
 	MASK_FUZZ_WINDOWS=$(FUZZ_WINDOWS) MASK_FUZZ_SEED=$(FUZZ_SEED) cargo test --locked --release -q -p mask --lib windows_of_damaged -- --nocapture
-	$(BIN)/python -m pytest -q --hypothesis-profile=chance tests/unit/masking tests/unit/sql tests/unit/test_stream.py tests/unit/test_stream_row.py tests/unit/test_latest.py tests/unit/sessionlog/test_sessionlog_vectors.py
+	$(BIN)/python -m pytest -q --hypothesis-profile=chance tests/unit/masking tests/unit/sql tests/unit/test_stream.py tests/unit/test_stream_row.py tests/unit/test_latest.py tests/saml/test_changed_responses.py tests/unit/sessionlog/test_sessionlog_vectors.py
 	GRANT_EXAMPLES=$(GRANT_EXAMPLES) $(BIN)/python -m pytest -q tests/postgres/test_grant_states.py
 	PYTHONPATH=tests NONINTERFERENCE_CASES=$(NONINTERFERENCE_CASES) $(BIN)/python -m noninterference
 	PYTHONPATH=tests/tampering AGREEMENT_CASES=$(AGREEMENT_CASES) $(BIN)/python -m agreement

@@ -23,7 +23,7 @@ from gateway.sql import Settings
 from gateway.upstream import Database, Roles, UpstreamSettings
 
 PAGE = Path(__file__).parents[1] / "docs" / "database-floor.md"
-LOGIN, SECOND = "maskgate_login", "maskgate_roles"
+LOGIN, SECOND = "floor_login", "floor_roles"
 TABLES = """
 create table patient (id int primary key, full_name text, city text, notes text, ssn text);
 insert into patient values (1, 'Nadia Planted', 'Salem', 'seen', '900-11-1234');
@@ -42,16 +42,23 @@ insert into "Odd ""table" values (1, 2);
 OURS = "select rolname::text from pg_roles where rolname ~ '^maskgate_[0-9a-f]{8}_' order by 1"
 
 
-def logins(database: str) -> str:
+def logins(database: str, login: str = LOGIN) -> str:
     """The SQL of the page, for this database; its logins may be there from another."""
     (block,) = re.findall(r"^```sql\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
-    made = re.sub(
+    made: str = re.sub(
         r"^CREATE ROLE (\w+) (.*);$",
         r"DO $do$ BEGIN CREATE ROLE \1 \2; EXCEPTION WHEN duplicate_object THEN NULL; END $do$;",
         block,
         flags=re.M,
     )
-    return str(made).replace("clinic", f'"{database}"')
+    for name, ours in (
+        ("maskgate_login", login),
+        ("maskgate_roles", SECOND),
+        ("clinic", f'"{database}"'),
+    ):
+        assert name in made
+        made = made.replace(name, ours)
+    return made
 
 
 @dataclass

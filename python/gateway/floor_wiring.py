@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from gateway import config
@@ -27,6 +28,7 @@ from gateway.upstream import Roles, Unfit
 
 _LOG = logging.getLogger("maskgate")
 _AT_THE_END_S = 10.0
+_SESSIONS = 1  # of the login, for questions about what grants cover
 _NAMED = 5  # examples in one sentence
 
 
@@ -48,13 +50,17 @@ async def floors(
         needs = Needs(store)
         with placed(path, "connections", name, "admin_dsn"):
             dsn = config.resolve(settings.admin_dsn, path.parent)
-            roles = Roles(dsn, await needs.installation(), name, connection.upstream.login)
-            covered = Covered(connection.upstream, connection.analysis, connection.policy)
+            own = connection.upstream.beside(_SESSIONS)
+            await own.open()
+            stack.push_async_callback(own.close)
+            roles = Roles(dsn, await needs.installation(), name, own.login)
+            covered = Covered(own, connection.analysis, connection.policy)
             floor = Provisioned(name, connection.upstream, roles, needs, covered, clock)
             await _begun(name, floor)
         for sentence in await _loose(connection):
             _LOG.warning("%s: %s", name, sentence)
         running = asyncio.create_task(floor.run())
+        running.add_done_callback(partial(_told, name))
         stack.push_async_callback(_ended, name, floor, running)
         found[name] = replace(connection, floor=floor)
     return found
@@ -93,6 +99,12 @@ async def _loose(connection: Connection) -> tuple[str, ...]:
         return await connection.upstream.own_rights()
     except MaskgateError:
         return ()
+
+
+def _told(name: str, running: asyncio.Task[None]) -> None:
+    """It ends by a fault of the gateway alone; each statement whose grant is new still looks."""
+    if not running.cancelled() and (error := running.exception()) is not None:
+        _LOG.error("%s: nobody looks after its roles any more", name, exc_info=error)
 
 
 async def _ended(name: str, floor: Provisioned, running: asyncio.Task[None]) -> None:

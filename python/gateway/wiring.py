@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -27,7 +26,7 @@ import uvloop
 
 from gateway import config, diagnostics, floor_wiring, grants_wiring, log_wiring
 from gateway.config import Configuration, ConnectionSettings
-from gateway.doors.http import BoundedProtocol, create_app
+from gateway.doors.http import BoundedProtocol, create_app, listener
 from gateway.errors import ConfigurationError, MaskgateError
 from gateway.flows import floor, health
 from gateway.flows.floor import Findings
@@ -74,8 +73,11 @@ def serve(path: Path) -> None:
 
 async def _serve(path: Path, configuration: Configuration) -> None:
     host, port = configuration.server.address
-    listener = _listen(host, port)
-    bound = listener.getsockname()
+    try:
+        door = listener(host, port)
+    except OSError as error:
+        raise ConfigurationError(f"server.listen: {host}:{port}: {error.strerror}") from error
+    bound = door.getsockname()
     async with open_house(path, configuration, origins(configuration, bound[1])) as house:
         settings = configuration.server
         server = _Server(
@@ -106,7 +108,7 @@ async def _serve(path: Path, configuration: Configuration) -> None:
         gc.freeze()
         # And of what a statement makes nearly all goes without it.
         gc.set_threshold(10_000)
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=[door])
 
 
 class _Server(uvicorn.Server):
@@ -123,18 +125,6 @@ class _Server(uvicorn.Server):
     def _asked_to_stop(self) -> None:
         self.force_exit = self.should_exit  # the second time without waiting for clients
         self.should_exit = True
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        raise ConfigurationError(f"server.listen: {host}:{port}: {error.strerror}") from error
-    listener.listen(1024)
-    return listener
 
 
 @asynccontextmanager
@@ -472,6 +462,7 @@ async def _clock(house: House) -> None:
         await asyncio.sleep(_CLOCK_TICK)
         try:
             await house.now.hear(house.store)
+            await house.store.look()
             if not house.now.trouble:
                 await house.grants.expire_due()
             await house.desk.close_ended(house)

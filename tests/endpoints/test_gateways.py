@@ -251,7 +251,7 @@ def swallowing(relay: Relay) -> Iterator[None]:
 def test_a_store_that_hangs(pair: Pair) -> None:
     """Statements are refused in seconds; streams go on until their expiry, blind, and end when a
     revocation can be heard again."""
-    blind, short = pair.here.grant()["id"], pair.here.grant(duration_s=6)["id"]
+    blind, short = pair.here.grant()["id"], pair.here.grant(duration_s=5)["id"]
     streams = [Stream(pair.there, pair.there.session(grant=one)) for one in (blind, short)]
     waiting = pair.there.session(grant=blind)
     for stream in streams:
@@ -261,8 +261,7 @@ def test_a_store_that_hangs(pair: Pair) -> None:
         assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
         assert seconds < 5.0
         decide(pair.here, blind, "revoke")
-        assert pair.there.call(None, "GET", "/readyz").status_code == 503
-        streams[1].ended(7.0)
+        streams[1].ended(6.0)
         streams[0].goes_on()
         moment = time.monotonic()
     assert streams[0].ended(10.0) - moment < 4.0
@@ -280,7 +279,7 @@ def test_a_one_statement_session_ends_well_though_the_store_goes_away(pair: Pair
     with (
         pair.there.http(AGENT) as http,
         http.stream(
-            "POST", "/v1/query", json={"connection": "clinic", "sql": LONG, "max_rows": 400_000}
+            "POST", "/v1/query", json={"connection": "clinic", "sql": LONG, "max_rows": 200_000}
         ) as stream,
     ):
         body = stream.iter_raw()
@@ -326,25 +325,22 @@ def test_a_gateway_s_clock_an_hour_ahead_ends_its_streams_and_no_grant(pair: Pai
     streams[0].ended(5.0)
 
 
-@pytest.mark.parametrize("seconds", [-3600, -30])
-def test_a_gateway_s_clock_that_is_set_back_prolongs_nothing(pair: Pair, seconds: int) -> None:
-    grant = pair.here.grant(duration_s=8)
+def test_a_gateway_s_clock_that_is_set_back_prolongs_nothing(pair: Pair) -> None:
+    grant = pair.here.grant(duration_s=6)
     began = time.monotonic()
     stream = Stream(pair.there, pair.there.session(grant=grant["id"])).begun()
     waiting = pair.there.session(grant=grant["id"])
-    with moved(pair.clock, seconds):
+    with moved(pair.clock, -30):  # a token is not taken by a clock that is further behind
         stream.goes_on()
-        if seconds == -30:  # a token is not taken by a clock that is further behind
-            time.sleep(1.5)
-            refused = one(pair.there, waiting)
-            assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
-            assert "30 s behind the control store's" in refused.json()["detail"]
-            asked = pair.there.call(AGENT, "POST", "/v1/grants", BODY).json()["id"]
-            decided = pair.there.call(
-                STEWARD, "POST", f"/v1/grants/{asked}/approve", {"reason": "ok"}
-            )
-            assert decided.json()["code"] == "store_unavailable"
-        assert stream.ended(10.0) - began < 9.0
+        time.sleep(1.2)  # in which it hears what time it is
+        refused = one(pair.there, waiting)
+        assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+        assert "30 s behind the control store's" in refused.json()["detail"]
+        asked = pair.there.call(AGENT, "POST", "/v1/grants", BODY).json()["id"]
+        decided = pair.there.call(STEWARD, "POST", f"/v1/grants/{asked}/approve", {"reason": "ok"})
+        assert decided.json()["code"] == "store_unavailable"
+        pair.clock.move(-3600)
+        assert stream.ended(8.0) - began < 7.0
     assert f"The grant {grant['id']} ended at" in stream.reason()
     assert one(pair.there, waiting).json()["code"] in ("grant_expired", "not_found")
 
@@ -368,6 +364,28 @@ def test_a_store_s_clock_that_is_moved_stops_everything_and_begins_nothing(
     for world in (pair.here, pair.there):
         wait_until(lambda world=world: world.call(None, "GET", "/readyz").status_code == 200)
         assert one(world, world.session(grant=grant)).status_code == 200
+
+
+def test_a_clock_that_was_fast_at_the_start_and_is_set_right_asks_for_a_restart(pair: Pair) -> None:
+    with moved(pair.clock, 3600):
+        pair.there.restart()
+    try:
+        grant = pair.here.grant()["id"]
+        ready = pair.there.call(None, "GET", "/readyz")
+        assert ready.status_code == 503
+        assert any("restart this gateway" in sentence for sentence in ready.json()["missing"])
+        early = {"connection": "clinic", "grant": grant}
+        refused = pair.there.call(AGENT, "POST", "/v1/sessions", early)
+        assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+        assert "restart this gateway" in refused.json()["hint"]
+        asked = pair.here.call(AGENT, "POST", "/v1/grants", BODY).json()["id"]
+        assert pair.there.call(
+            STEWARD, "POST", f"/v1/grants/{asked}/approve", {"reason": "ok"}
+        ).status_code == 503  # fmt: skip
+    finally:
+        pair.there.restart()
+    assert pair.here.call(AGENT, "GET", f"/v1/grants/{grant}").json()["state"] == "active"
+    assert one(pair.there, pair.there.session(grant=grant)).status_code == 200
 
 
 def test_a_store_that_is_killed_and_comes_back(pair: Pair) -> None:

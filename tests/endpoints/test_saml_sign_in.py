@@ -35,6 +35,7 @@ from gateway.pairing import challenge_of, user_code
 VERIFIER = "v" * 64
 STATE = "s" * 43
 PORT = 40123
+OTHER = "https://other.example.org/saml"
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +49,12 @@ def here(
 ) -> Iterator[World]:
     with worlds.built(tmp_path_factory.mktemp("saml"), newest, "saml") as built:
         built.write_config(port=int(built.url.rpartition(":")[2]))
+        elsewhere = built.home / "other.xml"
+        elsewhere.write_text(played.metadata(idp.other, entity=OTHER))
         with built.config.open("a") as file:
             file.write(
                 f'[[saml]]\nname = "corp"\nentity_id = "{played.IDP}"\nmetadata = "{idp.file}"\n'
+                f'[[saml]]\nname = "other"\nentity_id = "{OTHER}"\nmetadata = "{elsewhere}"\n'
             )
         built.restart()
         yield built
@@ -73,9 +77,9 @@ def request_of(location: str) -> Any:
     return etree.fromstring(zlib.decompress(base64.b64decode(packed), wbits=-15))
 
 
-def answer_to(world: World, idp: played.Idp, request: Any, **changed: Any) -> str:
+def answer_to(world: World, idp: played.Idp, request: Any, at: str = "corp", **changed: Any) -> str:
     now = datetime.now(UTC)
-    base = f"{world.url}/v1/saml/corp"
+    base = f"{world.url}/v1/saml/{at}"
     told: dict[str, Any] = {
         "request": request.get("ID"),
         "audience": played.AUDIENCE.replace(played.BASE, base),
@@ -90,7 +94,8 @@ def answer_to(world: World, idp: played.Idp, request: Any, **changed: Any) -> st
         "session": played.stamp(now + timedelta(hours=1)),
         "id": "_" + request.get("ID")[5:],
     }
-    return played.encoded(idp.signed(played.Response(**{**told, **changed})))
+    key = idp.key if at == "corp" else idp.other
+    return played.encoded(idp.signed(played.Response(**{**told, **changed}), key=key))
 
 
 class Browser:
@@ -297,11 +302,35 @@ def test_what_one_gateway_began_another_ends_and_neither_takes_it_twice(
         other.gateway.end()
 
 
-def test_a_request_of_one_provider_is_not_answered_at_another_address(
+def test_a_request_to_one_provider_is_not_another_s_to_answer(here: World, idp: played.Idp) -> None:
+    browser = Browser(here)
+    request = browser.begin(login_address(here))
+    response = answer_to(here, idp, request, "other", issuer=OTHER, response_issuer=OTHER)
+    refused = browser.answer(response, "other")
+    assert (refused.status_code, "no open request" in refused.text) == (401, True)
+    refused = browser.answer(response)
+    assert (refused.status_code, "does not match any key" in refused.text) == (401, True)
+    assert browser.answer("AAAA", name="none").status_code == 404
+    assert browser.answer(answer_to(here, idp, request)).status_code == 303
+
+
+def test_a_connection_for_bound_tokens_is_not_open_to_a_sign_in(
     here: World, idp: played.Idp
 ) -> None:
-    answered = Browser(here).answer("AAAA", name="other")
-    assert answered.status_code == 404
+    credential = signed_in(here, idp)
+    text = here.config.read_text()
+    try:
+        here.config.write_text(
+            text.replace("[connections.clinic]", "[connections.clinic]\nrequire_dpop = true", 1)
+        )
+        here.restart()
+        mine = {"Authorization": f"Bearer {credential}"}
+        body = {"connection": "clinic"}
+        refused = httpx.post(f"{here.url}/v1/sessions", json=body, headers=mine)
+        assert (refused.status_code, "DPoP" in refused.text) == (401, True)
+    finally:
+        here.config.write_text(text)
+        here.restart()
 
 
 def test_only_the_browser_that_began_goes_on(here: World, idp: played.Idp) -> None:
@@ -437,7 +466,7 @@ def test_a_provider_that_is_no_longer_configured(here: World, idp: played.Idp) -
     credential = signed_in(here, idp)
     text = here.config.read_text()
     try:
-        here.config.write_text(text.partition("[[saml]]")[0])
+        here.config.write_text(text.partition("[[saml]]")[0])  # ends the file
         here.restart()
         assert whoami(here, credential).status_code == 401
         other = text.replace('name = "corp"', 'name = "else"')
@@ -457,7 +486,7 @@ def test_the_gateway_s_own_metadata(here: World) -> None:
     assert root.get("entityID") == f"{here.url}/v1/saml/corp/metadata"
     assert httpx.get(f"{here.url}/v1/saml/none/metadata").status_code == 404
     document = httpx.get(f"{here.url}/.well-known/oauth-protected-resource").json()
-    assert document["maskgate_saml_providers"] == ["corp"]
+    assert document["maskgate_saml_providers"] == ["corp", "other"]
 
 
 def test_a_browser_that_calls_the_gateway_by_another_name_is_sent_to_the_first(

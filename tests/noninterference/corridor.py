@@ -66,7 +66,9 @@ class _Record:
     ran: str = ""
     decided: list[str] = field(default_factory=list)
 
-    async def intent(self, _: Grant, analysis: Analysis, decision: Decision) -> None:
+    async def intent(
+        self, _: Grant, analysis: Analysis, decision: Decision, role: str | None
+    ) -> None:
         self.ran = analysis.server_text
         self.decided = [repr(column) for column in decision.columns]
         self.decided += [*decision.notes, *analysis.notes]
@@ -151,6 +153,7 @@ def _house(record: _Record, grant: Grant) -> House:
         SimpleNamespace(
             lookups=SimpleNamespace(charge=charge),
             identity=SimpleNamespace(establish=establish),
+            saml={},
             standing=SimpleNamespace(hold=hold),
             desk=SimpleNamespace(statement=statement),
             limits=SimpleNamespace(statement_seconds=60.0, client_stall_seconds=60.0, quotas=()),

@@ -120,7 +120,8 @@ async def test_a_store_of_a_newer_version_is_refused(desk: Desk) -> None:
     connection = await asyncpg.connect(desk.dsn)
     try:
         await connection.execute(
-            "INSERT INTO maskgate.schema_migrations VALUES (9, '0009_later.sql', 'x')"
+            "INSERT INTO maskgate.schema_migrations VALUES ($1, '9999_later.sql', 'x')",
+            len(packaged()) + 1,
         )
         with pytest.raises(ConfigurationError, match="newer version"):
             await ControlStore.connect(desk.dsn)

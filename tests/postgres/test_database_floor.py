@@ -13,8 +13,11 @@ import floors
 import servers
 from control import DANA, Desk, fresh_database, open_desk
 from floors import Ground, drop_by_hand, ground, of, refused
+from gateway.errors import OutOfScope, UpstreamFailed
 from gateway.flows import provisioned
 from gateway.flows.provisioned import Provisioned
+from gateway.grants.store import LISTENER
+from gateway.upstream import ColumnSet
 from gateway.upstream.roles import LOCK
 
 PATIENT = of("patient", "id", "full_name", "city", "notes", "ssn")
@@ -68,7 +71,7 @@ async def role_of(floor: Provisioned, grant: object) -> str:
             {
                 "tables": ["public.patient"],
                 "columns": {"public.patient": ["id"]},
-                "filters": {"public.patient": "city = 'Salem'"},
+                "filters": {"public.patient": ["city = 'Salem'"]},
             },
             of("patient", "id", "city"),
         ),
@@ -87,7 +90,7 @@ async def test_a_grant_for_everything_covers_what_can_be_handed_on(
     clinic: Ground, desk: Desk, floor: Provisioned
 ) -> None:
     await clinic.admin.execute("create table later (id int)")
-    await clinic.admin.execute("revoke select on payroll from maskgate_roles")
+    await clinic.admin.execute("revoke select on payroll from floor_roles")
     grant = await desk.active(tables=["*"])
     role = await role_of(floor, grant)
     every = {f"{t}.{c}" for t, columns in (await clinic.columns()).items() for c in columns}
@@ -181,11 +184,11 @@ async def test_a_role_that_somebody_dropped_is_made_again_once(
     assert await clinic.roles() == [role]
     # And what cannot be made again is refused: nothing runs without the floor.
     await drop_by_hand(clinic.admin, role)
-    await clinic.admin.execute("alter role maskgate_roles nocreaterole")
+    await clinic.admin.execute("alter role floor_roles nocreaterole")
     try:
         assert "may not make roles" in await refused(floor, grant)
     finally:
-        await clinic.admin.execute("alter role maskgate_roles createrole")
+        await clinic.admin.execute("alter role floor_roles createrole")
 
 
 async def test_what_nobody_has_looked_at_for_long_is_not_believed(
@@ -193,13 +196,13 @@ async def test_what_nobody_has_looked_at_for_long_is_not_believed(
 ) -> None:
     grant = await desk.active()
     await floor.settle()
-    await clinic.admin.execute("alter role maskgate_roles nologin")
+    await clinic.admin.execute("alter role floor_roles nologin")
     try:
         assert await refused(floor, grant) == ""
         monkeypatch.setattr(provisioned, "BELIEVED_S", 0.0)
         assert "roles of the database floor cannot be looked after" in await refused(floor, grant)
     finally:
-        await clinic.admin.execute("alter role maskgate_roles login")
+        await clinic.admin.execute("alter role floor_roles login")
 
 
 @pytest.mark.parametrize(
@@ -212,9 +215,9 @@ async def test_what_nobody_has_looked_at_for_long_is_not_believed(
         'alter role "{role}" superuser',
         'alter role "{role}" bypassrls',
         'alter role "{role}" login',
-        'set role maskgate_roles; revoke select (city) on patient from "{role}"; reset role',
-        'grant "{role}" to maskgate_login with inherit true',
-        'grant "{role}" to maskgate_login with admin true',
+        'set role floor_roles; revoke select (city) on patient from "{role}"; reset role',
+        'grant "{role}" to floor_login with inherit true',
+        'grant "{role}" to floor_login with admin true',
         'grant "{role}" to floor_stranger',
         'grant create on schema public to "{role}"',
         'grant execute on function pg_read_file(text) to "{role}"',
@@ -292,8 +295,24 @@ async def test_nothing_of_anybody_else_is_dropped(
         assert set(await clinic.roles()) == {f"{stem}by_hand", *theirs, *elsewhere, *beside}
         # What a connection left that has no grant in force any more, whoever looks.
         desk.clock.turn(3600)
-        assert (await floor.settle()).dropped == beside
+        found = await floor.settle()
+        assert (found.dropped, found.stuck) == (beside, {})
+        assert set(await clinic.roles()) == {f"{stem}by_hand", *theirs, *elsewhere}
     await clinic.admin.execute(f'drop role if exists "{stem}by_hand"')
+
+
+async def test_a_grant_for_another_database_of_that_name_needs_nothing_here(
+    clinic: Ground, desk: Desk, floor: Provisioned, server: servers.Server
+) -> None:
+    async with ground(server) as other:
+        there = await other.floor(desk)
+        grant = await desk.active(database=await other.opened[0].which())
+        assert (await floor.settle()).roles == {}
+        assert await refused(floor, grant)
+        assert set((await there.settle()).roles) == {grant.id}
+        await floor.settle()
+        assert len(await other.roles()) == 1
+        assert await under(there, grant, "select id from public.patient")
 
 
 async def test_what_hangs_on_a_role_elsewhere_keeps_it_but_not_for_the_login(
@@ -319,30 +338,49 @@ async def test_what_hangs_on_a_role_elsewhere_keeps_it_but_not_for_the_login(
 async def test_what_the_second_credential_may_not_grant_is_said(
     clinic: Ground, desk: Desk, floor: Provisioned
 ) -> None:
-    await clinic.admin.execute(
-        "revoke grant option for select on payroll from maskgate_roles cascade"
-    )
+    await clinic.admin.execute("revoke grant option for select on payroll from floor_roles cascade")
     whole, other = await desk.active(tables=["public.payroll"]), await desk.active()
     assert "may not grant SELECT on id, salary of public.payroll" in await refused(floor, whole)
     assert await refused(floor, other) == ""
     await clinic.admin.execute("create schema inner_ward; create table inner_ward.t (id int)")
-    await clinic.admin.execute("grant select on inner_ward.t to maskgate_roles with grant option")
+    await clinic.admin.execute("grant select on inner_ward.t to floor_roles with grant option")
     closed = await desk.active(tables=["inner_ward.t"])
     await floor.settle()
     assert "may not grant USAGE on the schema inner_ward" in await refused(floor, closed)
     await clinic.admin.execute(
-        "grant usage on schema inner_ward to maskgate_roles with grant option;"
-        "grant usage on schema inner_ward to maskgate_login"
+        "grant usage on schema inner_ward to floor_roles with grant option;"
+        "grant usage on schema inner_ward to floor_login"
     )
     await floor.settle()
     assert await under(floor, closed, "select id from inner_ward.t") == []
+
+
+async def test_a_role_that_gets_less_than_it_should_is_none(
+    clinic: Ground, desk: Desk, floor: Provisioned
+) -> None:
+    """Without the grant option GRANT warns and does nothing; what changed since one looked."""
+    async with floor._roles.locked() as locked:
+        tables = await locked.tables(["public.patient", "public.payroll"])
+        await clinic.admin.execute(
+            "revoke grant option for select on payroll from floor_roles cascade"
+        )
+        wanted = ColumnSet.of((table, table.columns) for table in tables.values())
+        with pytest.raises(UpstreamFailed, match="did not get the rights"):
+            await locked.make(wanted)
+        await clinic.admin.execute(
+            "alter table patient rename to was; alter table event rename to patient"
+        )
+        wanted = ColumnSet.of([(tables["public.patient"], ["id"])])
+        with pytest.raises(UpstreamFailed, match="did not get the rights"):
+            await locked.make(wanted)
+    assert await clinic.roles() == []
 
 
 @pytest.mark.parametrize(
     ("user", "database", "says"),
     [
         (floors.LOGIN, None, "the login of dsn"),
-        ("floor_weak", None, 'may not make roles: ALTER ROLE "floor_weak" CREATEROLE'),
+        ("floor_weak", None, "may not make roles: ALTER ROLE … CREATEROLE"),
         ("postgres", "postgres", "another server or database"),
     ],
 )
@@ -356,6 +394,17 @@ async def test_a_credential_that_is_not_good_for_it_is_refused(
     second = clinic.server.dsn(user, database or clinic.name)
     floor = await clinic.floor(desk, second=second)
     assert says in await refused(floor, await desk.active())
+
+
+async def test_what_the_server_gives_to_makers_of_roles_is_left(
+    clinic: Ground, desk: Desk, floor: Provisioned
+) -> None:
+    await clinic.admin.execute("alter role floor_roles set createrole_self_grant = 'set, inherit'")
+    try:
+        grant = await desk.active()
+        assert await clinic.readable(await role_of(floor, grant)) == PATIENT
+    finally:
+        await clinic.admin.execute("alter role floor_roles reset createrole_self_grant")
 
 
 async def test_a_superuser_can_be_the_second_credential(clinic: Ground, desk: Desk) -> None:
@@ -409,3 +458,42 @@ async def test_who_waited_for_the_lock_asks_what_is_needed_behind_it(
     found = await settling
     assert (found.roles, found.dropped, found.made) == ({coming.id: role}, set(), set())
     assert await clinic.admin.fetchval("select oid from pg_roles where rolname = $1", role) == oid
+
+
+async def test_a_grant_for_another_database_of_that_name_has_no_role(
+    clinic: Ground, desk: Desk, floor: Provisioned
+) -> None:
+    own = await desk.active(tables=["public.patient"], database=await floor._database.which())
+    other = await desk.active(tables=["public.payroll"], database="7711438692888485933/5")
+    found = await floor.settle()
+    assert set(found.roles) == {own.id}
+    assert await clinic.roles() == [found.roles[own.id]]
+    with pytest.raises(OutOfScope, match="another database"):
+        async with floor.transaction("s", other):
+            raise AssertionError("it began")
+
+
+async def test_what_another_gateway_revokes_is_heard_and_taken_away(
+    clinic: Ground, desk: Desk, floor: Provisioned
+) -> None:
+    """Long before the next look that nothing was heard of; not by one's own line alone."""
+    running = asyncio.create_task(floor.run())
+    try:
+        async with open_desk(desk.dsn) as other, asyncio.timeout(20):
+            for _ in range(2):
+                grant = await other.active(tables=["public.patient"])
+                while not await clinic.roles():  # noqa: ASYNC110 nobody tells of a role
+                    await asyncio.sleep(0.05)
+                await other.grants.revoke(grant.id, DANA, "over")
+                while await clinic.roles():  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+                # The line is lost, and another one hears.
+                await desk.store.fetch(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE application_name = $1 AND datname = current_database()",
+                    LISTENER,
+                )
+                await asyncio.sleep(1)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -12,13 +12,16 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
 import servers
 from control import DANA, Desk, fresh_database, open_desk
 from floors import SECOND, Ground, ground, of, refused
+from gateway.errors import UpstreamFailed
 from gateway.flows import provisioned
+from gateway.flows.provisioned import Provisioned
 from gateway.upstream import roles
 
 #: A gateway that looks after the roles once, as a process of its own.
@@ -145,6 +148,67 @@ async def test_a_kill_at_any_step_leaves_nothing_half_done(clinic: Ground, desk:
         assert (said, code) == (most, -9)
         steps = most
     assert steps > 15
+
+
+async def coming_and_going(desk: Desk, floor: Provisioned, rounds: int) -> int:
+    """How many looks came to nothing."""
+    failed = 0
+    for number in range(rounds):
+        grant = await desk.active(
+            columns={"public.patient": ["id", ("city", "ssn", "notes")[number % 3]]}
+        )
+        if await refused(floor, grant):
+            failed += 1
+        await desk.grants.revoke(grant.id, DANA, "enough")
+        try:
+            await floor.settle()
+        except UpstreamFailed:
+            failed += 1
+    return failed
+
+
+async def test_sessions_that_somebody_ends_leave_nothing(clinic: Ground, desk: Desk) -> None:
+    floor = await clinic.floor(desk)
+    working = asyncio.create_task(coming_and_going(desk, floor, 40))
+    ended = 0
+    while not working.done():
+        ended += await clinic.admin.fetchval(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+            "where application_name = 'maskgate roles' and random() < 0.3"
+        )
+        await asyncio.sleep(0.01)
+    assert await working > 0
+    assert ended > 0
+    await floor.settle()
+    assert await clinic.roles() == []
+
+
+async def test_rights_that_somebody_changes_meanwhile_are_no_matter(
+    clinic: Ground, desk: Desk
+) -> None:
+    """Two who hold no lock write the very rows of the catalog that a role's rights stand in."""
+    floor = await clinic.floor(desk)
+    working = asyncio.create_task(coming_and_going(desk, floor, 20))
+
+    async def change(stranger: str) -> int:
+        connection = await asyncpg.connect(clinic.server.dsn(database=clinic.name))
+        await connection.execute(f"create role {stranger}")
+        changed = 0
+        while not working.done():
+            with contextlib.suppress(asyncpg.PostgresError):
+                await connection.execute(f"grant select (id, city) on patient to {stranger}")
+                await connection.execute(f"revoke select (id, city) on patient from {stranger}")
+                changed += 1
+        await connection.execute(f"drop owned by {stranger}; drop role {stranger}")
+        await connection.close()
+        return changed
+
+    assert min(await asyncio.gather(change("floor_one"), change("floor_two"))) > 10
+    failed = await working
+    print(f"{failed} of 40 looks met somebody else's change once too often")
+    assert failed < 20
+    await floor.settle()
+    assert await clinic.roles() == []
 
 
 async def test_many_grants_in_a_row_leave_no_role(clinic: Ground, desk: Desk) -> None:

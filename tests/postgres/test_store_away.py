@@ -13,6 +13,7 @@ import pytest_asyncio
 import servers
 from control import AGENT, DANA, Desk, fresh_database, open_desk
 from gateway.errors import NoGrant, Refusal, StoreUnavailable
+from gateway.model import GrantState
 from relay import Relay, relaying
 
 STATEMENT_S = 3.0  # what docs/grants.md promises; then its answer is no
@@ -85,6 +86,10 @@ async def test_a_revocation_is_heard_over_a_line_that_is_dead_without_a_word(
         await near.grants.revoke(grant.id, DANA, "over")
         assert isinstance(await asyncio.wait_for(ended, 30), NoGrant)
         assert time.monotonic() - begun < REVOKED_S + SLACK_S
+        # What one line was found out to be is known of the others.
+        begun = time.monotonic()
+        assert (await behind.grants.get(grant.id, AGENT)).state is GrantState.REVOKED
+        assert time.monotonic() - begun < SLACK_S
 
 
 async def test_a_revocation_while_the_store_was_away_is_in_force_when_it_is_back(

@@ -8,11 +8,12 @@ import contextlib
 import asyncpg
 import pytest
 
+import servers
 from corpus import clinic as corpus
 from corpus.clinic import opened
 from gateway.errors import InvalidRequest, LimitExceeded, UpstreamFailed
 from gateway.sql import analyse
-from gateway.upstream import Database
+from gateway.upstream import Database, UpstreamSettings
 from gateway.upstream import pool as pools
 
 _STATE = "SELECT state FROM pg_stat_activity WHERE pid = $1"
@@ -165,3 +166,35 @@ async def test_a_question_of_the_gateway_s_own_that_was_left_ends_its_session(
         with contextlib.suppress(asyncio.CancelledError):
             await asking
         assert corpus.rows(await run(database, "select 1")) == [[b"\0\0\0\1"]]
+
+
+async def test_a_database_is_told_apart_by_what_made_it(
+    server: servers.Server,
+) -> None:
+    """Not by its address; a login that may not ask gets no answer, and no error."""
+    admin = await asyncpg.connect(server.dsn())
+    await admin.execute("CREATE DATABASE other_of_that_server")
+    await admin.execute("CREATE ROLE asks_nothing LOGIN")
+    try:
+        found = []
+        for dsn in (
+            server.dsn(),
+            server.dsn().replace("127.0.0.1", "localhost"),
+            server.dsn(database="other_of_that_server"),
+            server.dsn(user="asks_nothing"),
+        ):
+            database = Database(UpstreamSettings(dsn))
+            await database.open()
+            found.append(await database.which())
+            await database.close()
+        assert found[0] == found[1] == found[3] != found[2]
+        await admin.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+        database = Database(UpstreamSettings(server.dsn(user="asks_nothing")))
+        await database.open()
+        assert await database.which() == ""
+        await database.close()
+    finally:
+        await admin.execute("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC")
+        await admin.execute("DROP DATABASE other_of_that_server")
+        await admin.execute("DROP ROLE asks_nothing")
+        await admin.close()

@@ -55,6 +55,7 @@ def house(log: SessionLog, caller: Identity) -> Any:
     return SimpleNamespace(
         log=log,
         identity=SimpleNamespace(establish=establish),
+        saml={},
         rules=SimpleNamespace(audits=lambda who: "auditors" in who.groups),
         sessions=SimpleNamespace(get_session=get_session),
         reviews=Reviews(),

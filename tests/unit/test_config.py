@@ -85,6 +85,10 @@ def test_a_sound_file_loads(tmp_path: Path) -> None:
         (('"env:CLINIC_DSN"', '"env:NOT A NAME"'), r":13: connections\.clinic\.dsn: write env:"),
         (('"env:CLINIC_DSN"', '"mysql://x/y"'), r":13: connections\.clinic\.dsn: write env:"),
         (('"env:CLINIC_DSN"', '"env:X"\nadmin_dsn = "x"'), r":14: connections\.clinic\.admin_dsn"),
+        (
+            ('"env:CLINIC_DSN"', '"env:X"\nadmin_dsn = "env:Y"\nrole = "reader"'),
+            r":15: connections\.clinic\.role = 'reader': with admin_dsn the gateway makes",
+        ),
         (("[access]", '[state]\ncontrol = "local"\n[access]'), r':9: state\.control: .*"embedded"'),
         (
             ("[access]", '[masking]\ntoken_key = "env:KEY"\n[access]'),

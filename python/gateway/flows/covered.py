@@ -55,9 +55,13 @@ class Covered:
             found.append((table, names))
         return found
 
-    def forget(self) -> None:
-        """What was found out may have been of another catalog."""
-        self._known = Latest(_MOST_KNOWN)
+    def forget(self, grant: Grant) -> None:
+        """What was found out for it may have been of another catalog."""
+        filters = dict(grant.predicates)
+        scopes = {(columns, filters.get(table)) for table, columns in grant.columns}
+        for key in list(self._known):
+            if key[2:] in scopes:
+                self._known.drop(key)
 
     async def _beside(
         self, table: Table, columns: tuple[str, ...], predicate: str | None

@@ -17,8 +17,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from gateway.errors import LimitExceeded, MaskgateError, StoreUnavailable, UpstreamFailed
+from gateway.errors import (
+    LimitExceeded,
+    MaskgateError,
+    StoreUnavailable,
+    UpstreamFailed,
+)
 from gateway.flows.covered import Covered
+from gateway.flows.scope import check_database
 from gateway.grants import Needed, Needs
 from gateway.model import Grant
 from gateway.upstream import (
@@ -132,7 +138,7 @@ class Provisioned:
         if time.monotonic() - self._denied_at < _AFTER_DENIAL_S:
             return False
         self._denied_at = time.monotonic()
-        self._covered.forget()
+        self._covered.forget(grant)
         await self.settle()
         return self._found.roles.get(grant.id) != role or role in self._found.made
 
@@ -170,13 +176,14 @@ class Provisioned:
     async def _listen(self) -> None:
         while True:
             with contextlib.suppress(StoreUnavailable):
-                async with self._needs.changes(self._heard) as lost:
+                async with self._needs.changes(self._heard) as line:
                     self._wake.set()
-                    await lost.wait()
+                    await line.until_lost()
             await asyncio.sleep(_RELISTEN_S)
 
     def _heard(self, told: str) -> None:
-        if not told.endswith(" pending"):
+        # What never was in force has no role: an agent may ask and withdraw as often as he likes.
+        if not told.endswith((" pending", " denied")):
             self._wake.set()
 
     @property
@@ -235,7 +242,8 @@ class Provisioned:
         own = [grant for grant in needed.grants if grant.connection == self._connection]
         columns, problems = await self._columns(desk, own)
         standing = await desk.standing()
-        wanted = _fitting({desk.owner.name(one): one for one in columns.values()}, standing)
+        names = {one: desk.owner.name(one) for one in set(columns.values())}
+        wanted = _fitting({names[one]: one for one in columns.values()}, standing)
         dropped, stuck = await _drop(desk, wanted, _connections(needed), standing)
         missing = wanted.keys() - (standing.keys() - dropped) - failed.keys()
         made = set()
@@ -248,15 +256,19 @@ class Provisioned:
             made.add(name)
             missing.discard(name)
         stuck |= {name: why for name, why in failed.items() if name in wanted}
+        # Whatever else bears such a name is nobody's role.
+        ready = made | {n for n, role in standing.items() if _good(role, desk) and n not in dropped}
         roles = {}
         for grant, covered in columns.items():
-            name = desk.owner.name(covered)
+            name = names[covered]
             if name in stuck:
                 problems[grant] = UpstreamFailed(stuck[name])
             elif name in missing:
                 problems[grant] = UpstreamFailed(f"the role {name} is not made yet")
-            elif name in wanted:
+            elif name in ready:
                 roles[grant] = name
+            elif name in wanted:
+                problems[grant] = UpstreamFailed(f"the role {name} bears another's mark")
             else:
                 problems[grant] = LimitExceeded(
                     f"{MOST_ROLES} roles with different columns are in use on this connection",
@@ -272,14 +284,32 @@ class Provisioned:
         named = {table for grant in grants for table in grant.tables}
         tables = await desk.tables(None if "*" in named else named)
         schemas = await desk.schemas()
+        found: dict[tuple[object, ...], ColumnSet | MaskgateError] = {}
         columns: dict[str, ColumnSet] = {}
         problems: dict[str, MaskgateError] = {}
+        which = await self._database.which()
         for grant in grants:
             try:
-                columns[grant.id] = ColumnSet.of(await self._covered.by(grant, tables), schemas)
+                check_database(grant, which)
             except MaskgateError as error:
                 problems[grant.id] = error
+                continue
+            scope = (grant.tables, grant.columns, grant.filters)
+            if scope not in found:
+                try:
+                    found[scope] = ColumnSet.of(await self._covered.by(grant, tables), schemas)
+                except MaskgateError as error:
+                    found[scope] = error
+            covered = found[scope]
+            if isinstance(covered, ColumnSet):
+                columns[grant.id] = covered
+            else:
+                problems[grant.id] = covered
         return columns, problems
+
+
+def _good(role: Role, desk: Desk) -> bool:
+    return role.sound and role.mark == desk.owner.mark
 
 
 def _fitting(wanted: Mapping[str, ColumnSet], standing: Collection[str]) -> dict[str, ColumnSet]:
@@ -300,7 +330,7 @@ async def _drop(
     dropped, stuck = set(), {}
     for role in standing.values():
         own = role.mark == desk.owner.mark
-        if own and role.sound and role.name in wanted:
+        if _good(role, desk) and role.name in wanted:
             continue
         if not own and role.mark.removeprefix(desk.owner.marks) in connections:
             continue

@@ -79,7 +79,7 @@ async def walk(house: House, ask: Ask) -> AsyncGenerator[Head | bytes, None]:
         check_statement(grant, ask)
         limit_rows, limited_by_grant = _row_limit(grant, ask.max_rows)
         async with connection.transaction(statement.session, grant) as transaction:
-            check_database(grant, transaction.database)
+            check_database(grant, await transaction.database())
             # (3) sql.analyse(text, params, upstream) → Analysis (lineage) | refused
             analysis = await analyse(ask.sql, ask.params, transaction, connection.analysis)
 

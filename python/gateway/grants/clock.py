@@ -4,7 +4,8 @@ It is the latest of three: this machine's clock; what that said at the start, wi
 clock has counted since; the store's clock as it was last heard, counted on in the same way. So no
 clock that is slow or is set back puts the end of a grant off. Refuses to judge while this machine's
 clock and the store's are further apart than gateways may be: one of them is wrong, and nobody here
-knows which.
+knows which. And for good once the clock of the start is that far ahead of the other two: it was
+wrong and has been set right, or both of them were set back; every new grant would be over early.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Clock:
         self._monotonic = monotonic
         self._begun = wall(), monotonic()
         self._heard: tuple[datetime, float] | None = None  # from the store, and when
-        self._agreed = True
+        self._told = ""  # what the operator was last told, without its numbers
 
     def __call__(self) -> datetime:
         """Now, at the latest: what is over by this is over."""
@@ -63,21 +64,24 @@ class Clock:
             self._tell()
 
     def check(self) -> None:
-        """Raises StoreUnavailable while the two clocks do not agree."""
-        apart = self._ahead()
-        if abs(apart) > SKEW:
-            raise StoreUnavailable(_sentence(apart), hint="The operator has to set the clocks.")
+        """Raises StoreUnavailable while the clocks do not agree."""
+        found = self._trouble()
+        if found:
+            raise StoreUnavailable(found[0], hint=found[1])
 
     @property
     def trouble(self) -> str:
-        """A sentence while the two clocks do not agree; else empty."""
-        apart = self._ahead()
-        return _sentence(apart) if abs(apart) > SKEW else ""
+        """A sentence or two while the clocks do not agree; else empty."""
+        return " ".join(self._trouble())
 
-    def _ahead(self) -> timedelta:
-        """Of the store's clock; nothing is known before it was heard."""
-        found = self._of_the_store()
-        return self._wall() - found[0] if found else timedelta()
+    def _trouble(self) -> tuple[str, ...]:
+        """What is wrong and what has to be done about it."""
+        wall, store = self._wall(), self._of_the_store()
+        apart = wall - store[0] if store else timedelta()  # nothing is known before it was heard
+        if abs(apart) > SKEW:
+            return _apart(apart), _SET
+        back = self._since(self._begun) - max((wall, *store))
+        return (_back(back), _RESTART) if back > SKEW else ()
 
     def _of_the_store(self) -> tuple[datetime, ...]:
         return () if self._heard is None else (self._since(self._heard),)
@@ -87,16 +91,29 @@ class Clock:
         return moment + timedelta(seconds=self._monotonic() - then)
 
     def _tell(self) -> None:
-        trouble = self.trouble
-        if bool(trouble) is self._agreed:
-            self._agreed = not trouble
-            _LOG.warning("%s", trouble or "this gateway's clock and the control store's agree")
+        found = self._trouble()
+        told = found[1] if found else ""
+        if told != self._told:
+            self._told = told
+            said = " ".join(found) or "this gateway's clock and the control store's agree"
+            _LOG.warning("%s", said)
 
 
-def _sentence(ahead: timedelta) -> str:
+_SET = "The operator has to set the clocks."
+_RESTART = "The operator has to restart this gateway."
+
+
+def _apart(ahead: timedelta) -> str:
     seconds = ahead.total_seconds()
     which = "ahead of" if seconds > 0 else "behind"
     return (
         f"This gateway's clock is {abs(seconds):.0f} s {which} the control store's: which grants "
         "are in force cannot be told."
+    )
+
+
+def _back(back: timedelta) -> str:
+    return (
+        f"This gateway's clock has been set back by {back.total_seconds():.0f} s since the gateway "
+        "started, which goes on with the time it started with: it would end every grant too early."
     )

@@ -153,7 +153,7 @@ class Grants:
         await self._row(grant_id)
 
         async def change() -> Grant:
-            async with self._store.transaction() as connection:
+            async with self._store.change() as connection:
                 row = await connection.fetchrow(records.LOCK, grant_id)
                 before = await connection.fetch(records.APPROVALS, grant_id)
                 self._check_approval(row, before, by)
@@ -285,7 +285,7 @@ class Grants:
             raise await self._not_an_approver(grant_id, by)
 
         async def change() -> Grant:
-            async with self._store.transaction() as connection:
+            async with self._store.change() as connection:
                 changed = await connection.fetchrow(
                     records.DECIDE, grant_id, before, after, by.key, self._clock(), why
                 )
@@ -302,7 +302,7 @@ class Grants:
         rule = self._rules.automatic(identity, wanted.connection, wanted.duration_s)
 
         async def change() -> Grant:
-            async with self._store.transaction() as connection:
+            async with self._store.change() as connection:
                 row = await self._pending(connection, identity, wanted, renews, glass=False)
                 if rule is not None:
                     by = f"auto:{rule.name}"
@@ -317,7 +317,7 @@ class Grants:
         rule = self._emergency(identity, wanted)
 
         async def change() -> Grant:
-            async with self._store.transaction() as connection:
+            async with self._store.change() as connection:
                 row = await self._pending(connection, identity, wanted, None, glass=True)
                 by = f"break-glass:{rule.name}"
                 row = await self._activate(connection, row, by, why, "break_glass")
@@ -425,7 +425,7 @@ class Grants:
         """active → expired when it is due; None when another gateway was first."""
 
         async def change() -> Grant | None:
-            async with self._store.transaction() as connection:
+            async with self._store.change() as connection:
                 row = await connection.fetchrow(records.EXPIRE, grant_id, now)
                 if row is None:
                     return None

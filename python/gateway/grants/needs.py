@@ -10,12 +10,11 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from gateway.grants import records
 from gateway.grants.clock import SKEW
 from gateway.grants.force import ending, until
-from gateway.grants.store import ControlStore
+from gateway.grants.store import ControlStore, Line
 from gateway.model import Grant
 
 _ACTIVE = """
@@ -51,8 +50,8 @@ class Needs:
             min(moments, default=None),
         )
 
-    def changes(self, heard: Callable[[str], None]) -> AbstractAsyncContextManager[Any]:
-        """`heard` is called at each change of a grant; yields an event, set when that ends."""
+    def changes(self, heard: Callable[[str], None]) -> AbstractAsyncContextManager[Line]:
+        """`heard` is called at each change of a grant, until the line is lost."""
         return self._store.listening(heard)
 
 

@@ -38,7 +38,7 @@ class Table:
         return f"{self.schema}.{self.name}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ColumnSet:
     """Columns of some tables, each once, and the schemas that a statement may name."""
 

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncpg
@@ -56,13 +56,17 @@ class Database:
         self._settings = settings
         self._preamble = _preamble(settings)
         self._pool: Pool | None = None
-        self._witness = Witness(self._beside)
+        self._witness = Witness(self._session_beside)
         self._guesses = Guesses()
         self._facts = Facts()
 
     async def open(self) -> None:
         """Make the pool; sessions are opened when first needed."""
-        self._pool = Pool(self._beside, self._settings.max_connections)
+        self._pool = Pool(self._session_beside, self._settings.max_connections)
+
+    def beside(self, most: int) -> Database:
+        """Another pool of the same connection, for what may not wait for agents' statements."""
+        return Database(replace(self._settings, max_connections=most))
 
     async def close(self) -> None:
         """End every session, running ones too."""
@@ -81,8 +85,8 @@ class Database:
     async def which(self) -> str:
         """Which database this is, whatever its address: the same for a replica, and for no other
         one; empty when the login may not ask. Raises UpstreamFailed."""
-        async with self._own() as session:
-            return session.database
+        async with self.transaction("which") as transaction:
+            return await transaction.database()
 
     async def login(self) -> Login:
         """Who the statements log in as, and where. Raises UpstreamFailed."""
@@ -225,10 +229,8 @@ class Database:
         encoding = session.get_settings().server_encoding
         if str(encoding).upper() not in ("UTF8", "UTF-8"):
             raise UpstreamFailed(f"the database's encoding is {encoding}; UTF8 is needed")
-        with contextlib.suppress(asyncpg.InsufficientPrivilegeError):
-            session.database = await session.fetchval(_WHICH)
 
-    async def _beside(self) -> Session:
+    async def _session_beside(self) -> Session:
         """A session outside the pool."""
         session = await self._connect(
             self._settings.dsn, timeout=self._settings.connect_timeout, connection_class=Session
@@ -280,13 +282,6 @@ def _unwanted(opening: asyncio.Task[Session]) -> None:
 
 # Printing is switched on last: from then on every statement of the transaction prints its tree.
 _WATCH = "SET LOCAL client_min_messages = log;SET LOCAL debug_print_rewritten = on"
-
-# Made by initdb, and by CREATE DATABASE in it.
-_WHICH = """
-SELECT pg_catalog.concat(c.system_identifier, '/', d.oid)
-FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d
-WHERE d.datname = pg_catalog.current_database()
-"""
 
 _LOGIN = """
 SELECT r.oid, r.rolname,

@@ -23,6 +23,16 @@ SELECT pg_catalog.concat_ws(' ', pg_catalog.pg_postmaster_start_time(),
   pg_catalog.inet_server_addr(), pg_catalog.inet_server_port(), pg_catalog.current_database(),
   pg_catalog.version()) AS server
 """
+#: Which database, whatever its address: by what initdb and CREATE DATABASE made. A failing question
+#: would end the transaction, so whether it may be put is asked first.
+MAY_ASK = """
+SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may
+"""
+WHICH = """
+SELECT pg_catalog.concat(c.system_identifier, '/', d.oid) AS which
+FROM pg_catalog.pg_control_system() c, pg_catalog.pg_database d
+WHERE d.datname = pg_catalog.current_database()
+"""
 
 
 class Facts:

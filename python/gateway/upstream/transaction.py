@@ -30,7 +30,7 @@ from gateway.upstream import errand, failures, messages
 from gateway.upstream.copying import Copying
 from gateway.upstream.errand import Errand
 from gateway.upstream.exchange import Exchange, Guesses
-from gateway.upstream.facts import WHO, Facts
+from gateway.upstream.facts import MAY_ASK, WHICH, WHO, Facts
 from gateway.upstream.meter import Meter
 from gateway.upstream.witness import NO, OWN
 
@@ -44,7 +44,7 @@ _MOST_OF_A_TREE = 20 << 20  # bytes the server may send about one statement befo
 
 
 class Session(asyncpg.Connection):  # type: ignore[misc]
-    """A pooled session with a `database`; of `server`, once that is known. It knows the questions
+    """A pooled session; of `server` and `database`, once that is known. It knows the questions
     `prepared`."""
 
     __slots__ = ("database", "meter", "prepared", "server")
@@ -53,7 +53,7 @@ class Session(asyncpg.Connection):  # type: ignore[misc]
         super().__init__(protocol, transport, *rest)
         self.prepared: set[Question] = set()
         self.server = ""
-        self.database = ""  # empty when the login may not ask
+        self.database: str | None = None
         self.meter = Meter(protocol, transport)
         transport.set_protocol(self.meter)
 
@@ -93,7 +93,6 @@ class Transaction:
         # Of the session itself: a pool that is closed takes it away from under `session`.
         self._meter: Meter = session.meter
         self._prepared: set[Question] = session.prepared
-        self.database: str = session.database
         self._facts = facts
         self._opening = opening
         self._role = role
@@ -281,6 +280,15 @@ class Transaction:
         self._left = False
         self._check_errands()
         return rows
+
+    async def database(self) -> str:
+        """Which database this is, for itself; empty when the login may not ask. Asked once of each
+        session."""
+        session: Session = self._session
+        if session.database is None:
+            (row,) = await self.fetch(MAY_ASK)
+            session.database = (await self.fetch(WHICH))[0]["which"] if row["may"] else ""
+        return session.database
 
     def before_rows(self, *settings: str) -> None:
         """Settings ("name = value") for the rest of the transaction, made before rows are asked

@@ -12,7 +12,7 @@ from typing import Any
 
 import uvicorn
 
-from gateway.doors.http import BoundedProtocol
+from gateway.doors.http import BoundedProtocol, listener
 from gateway.errors import ConfigurationError
 from gateway.sessionlog.note import ED25519, NoteError, VerifierKey
 from gateway.witness.memory import Logs, Memory
@@ -37,8 +37,8 @@ def run(
         raise ConfigurationError("a witness needs at least one log: --log trust.json")
     memory, key = Memory.open(directory, name, known)
     try:
-        listener = _listen(listen)
-        host, port = listener.getsockname()[:2]
+        door = _listen(listen)
+        host, port = door.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         scheme = "https" if tls_cert else "http"
         server = uvicorn.Server(
@@ -59,7 +59,7 @@ def run(
         told = {"url": f"{scheme}://{shown}:{port}", "witness": key.vkey}
         sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()
-        server.run(sockets=[listener])
+        server.run(sockets=[door])
     finally:
         memory.close()
 
@@ -100,15 +100,10 @@ def _listen(address: str) -> socket.socket:
     if not port.isdecimal() or not 0 <= int(port) <= 65535:
         raise ConfigurationError(f"--listen {address!r}: write host:port")
     host = host.strip("[]") or "127.0.0.1"
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((host, int(port)))
+        return listener(host, int(port), backlog=128)
     except OSError as error:
-        listener.close()
         raise ConfigurationError(f"--listen {address!r}: {error.strerror}") from error
-    listener.listen(128)
-    return listener
 
 
 def application(witness: Witness) -> Any:

@@ -11,7 +11,7 @@ const GROWTH: usize = 4;
 /// No chunk has more rows.
 const MOST_ROWS: usize = 65_536;
 /// Masked bytes aimed at.
-const AIM_BYTES: usize = 3 << 19;
+const AIM_BYTES: usize = 1 << 21;
 /// The row that takes a chunk to this many masked bytes is its last.
 const MOST_BYTES: usize = 4 << 20;
 

@@ -109,3 +109,52 @@ async def test_a_late_answer_says_nothing() -> None:
     await machine.hear()
     machine.clock.check()
     assert machine.clock() == START + timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("heard_wrong", [False, True])
+async def test_a_clock_that_was_fast_at_the_start_and_is_set_right_asks_for_a_restart(
+    heard_wrong: bool,
+) -> None:
+    """Or every new grant would be over early for ever, and nobody be told why."""
+    machine = Machine(wall=START + HOUR)
+    if heard_wrong:
+        await machine.hear()
+        assert "3600 s ahead of the control store's" in machine.clock.trouble
+    machine.pass_(60)
+    machine.wall = machine.store
+    await machine.hear()
+    with pytest.raises(StoreUnavailable, match="set back by 3600 s") as refused:
+        machine.clock.check()
+    assert "restart this gateway" in str(refused.value.hint)
+    assert "restart this gateway" in machine.clock.trouble
+    machine.pass_(7200)  # nothing but a restart mends it
+    await machine.hear()
+    assert machine.clock.trouble
+    assert machine.clock() == machine.wall + HOUR
+
+
+async def test_a_machine_s_clock_that_is_set_back_with_the_store_s_on_it_is_told() -> None:
+    machine = await Machine().hear()
+    machine.wall, machine.store = START - HOUR, START - HOUR
+    await machine.hear()
+    with pytest.raises(StoreUnavailable, match="set back by 3600 s"):
+        machine.clock.check()
+
+
+async def test_each_trouble_of_the_clocks_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    machine = Machine(wall=START + HOUR)
+    for _ in range(3):
+        await machine.hear()
+    machine.wall = machine.store
+    for _ in range(3):
+        await machine.hear()
+    told = [record.getMessage() for record in caplog.records]
+    assert ["set the clocks" in told[0], "restart this gateway" in told[1]] == [True, True]
+    assert len(told) == 2
+
+
+async def test_a_clock_that_is_set_back_by_a_few_seconds_is_nothing() -> None:
+    machine = await Machine(wall=START + timedelta(seconds=4)).hear()
+    machine.wall = machine.store
+    await machine.hear()
+    machine.clock.check()
