@@ -13,7 +13,7 @@ _SIGN_IN = f" {PREFIX}"
 
 async def establish(house: House, credential: Credential, client: str) -> Identity:
     """The identity behind a credential. Raises Unauthenticated, IssuerUnavailable or
-    LimitExceeded (proofs of possession), after the record of it."""
+    LimitExceeded (proofs of possession, sign-ins), after the record of it."""
     try:
         if house.saml and _SIGN_IN in (credential.authorization or "")[:12]:
             return await _signed_in(house, credential)

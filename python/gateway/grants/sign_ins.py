@@ -8,10 +8,13 @@ Every secret is kept as its hash.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 import secrets
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +31,13 @@ REQUEST_LIFE = timedelta(minutes=10)
 CODE_LIFE = timedelta(seconds=60)
 #: Requests that may be open at once: whoever finds the address can begin one.
 MOST_OPEN = 10_000
+#: How many of the store's eight connections strangers may have at once, who need nothing for a
+#: sign-in's steps or for a credential that is none; and how long one waits for his turn.
+TURNS = 4
+TURN_S = 3.0
+#: For how long nobody asks again whether too many are open, or forgets what is over.
+FULL_S = 5.0
+FORGET_S = 10.0
 #: What a credential begins with, so that no token of an issuer is taken for one.
 PREFIX = "mgs_"
 _CREDENTIAL = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}")
@@ -130,15 +140,21 @@ class SignIns:
 
     def __init__(self, store: ControlStore) -> None:
         self._store = store
+        self._turns = asyncio.Semaphore(TURNS)
+        self._full_until = self._forget_at = 0.0
 
     async def begin(self, request: str, provider: str, terminal: Terminal) -> str:
         """Note a request. Returns the secret of the browser that began."""
         browser = secrets.token_urlsafe(32)
-        await self._forget()
-        row = await self._store.fetchrow(
-            _BEGIN, request, provider, terminal.challenge, terminal.port, terminal.state,
-            _hash(browser), REQUEST_LIFE, MOST_OPEN,
-        )  # fmt: skip
+        async with self._turn():
+            row = None
+            if time.monotonic() >= self._full_until:
+                await self._forget()
+                row = await self._store.fetchrow(
+                    _BEGIN, request, provider, terminal.challenge, terminal.port, terminal.state,
+                    _hash(browser), REQUEST_LIFE, MOST_OPEN,
+                )  # fmt: skip
+                self._full_until = time.monotonic() + FULL_S if row is None else 0.0
         if row is None:
             raise LimitExceeded(f"{MOST_OPEN} sign-ins have begun and not ended", retry_after=60)
         return browser
@@ -172,7 +188,8 @@ class SignIns:
     ) -> Answered:
         """What waits for its person's word, for the browser that began: `browser_of` a request is
         the secret that this one has of it."""
-        row = await self._store.fetchrow(_SHOW, _hash(handle), provider)
+        async with self._turn():
+            row = await self._store.fetchrow(_SHOW, _hash(handle), provider)
         if row is None:
             raise Unauthenticated(
                 "This sign-in has ended, or went on already.",
@@ -195,7 +212,8 @@ class SignIns:
 
     async def take(self, code: str, verifier: str) -> SignIn:
         """Whose the code is. It is used up, whether or not the terminal's secret fits it."""
-        row = await self._store.fetchrow(_TAKE, _hash(code))
+        async with self._turn():
+            row = await self._store.fetchrow(_TAKE, _hash(code))
         if row is None:
             raise Unauthenticated("The code is none that is open, or was used.", error=None)
         if not hmac.compare_digest(challenge_of(verifier), row["challenge"]):
@@ -215,7 +233,8 @@ class SignIns:
         if not _CREDENTIAL.fullmatch(credential):
             raise Unauthenticated("The credential is no sign-in's.")
         fingerprint = _hash(credential)
-        row = await self._store.fetchrow(_FIND, fingerprint)
+        async with self._turn():
+            row = await self._store.fetchrow(_FIND, fingerprint)
         if row is None:
             raise Unauthenticated(
                 "The sign-in has ended.", hint="Sign in again: maskgate login --saml NAME."
@@ -225,7 +244,23 @@ class SignIns:
     async def end(self, fingerprint: str) -> None:
         await self._store.fetch(_END, fingerprint)
 
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Strangers wait for one another, and no statement for them."""
+        try:
+            async with asyncio.timeout(TURN_S):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise LimitExceeded("too many sign-ins go on at once", retry_after=5) from None
+        try:
+            yield
+        finally:
+            self._turns.release()
+
     async def _forget(self) -> None:
+        if time.monotonic() < self._forget_at:
+            return
+        self._forget_at = time.monotonic() + FORGET_S
         for statement in _FORGET:
             await self._store.fetch(statement)
 

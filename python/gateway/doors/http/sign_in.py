@@ -129,6 +129,8 @@ async def _shown(answer: Callable[[], Awaitable[Response]]) -> Response:
         hint = f"<p>{escape(error.hint)}</p>" if error.hint else ""
         page = _page(error.title, f"<p>{escape(error.detail)}</p>{hint}")
         page.status_code = error.status
+        if error.retry_after is not None:
+            page.headers["Retry-After"] = str(error.retry_after)
         return _closed(page)
 
 
