@@ -467,8 +467,8 @@ def _write_trust(path: Path, log: SessionLog) -> None:
 
 
 async def _clock(house: House) -> None:
-    """Ends what time ends. Whatever goes wrong is tried again at the next tick: a clock that stopped
-    would end nothing from then on, and nobody would be told."""
+    """Ends what time ends. Whatever goes wrong is tried again at the next tick: a clock that had
+    stopped would end nothing from then on, and nobody would be told."""
     while True:
         await asyncio.sleep(_CLOCK_TICK)
         try:
