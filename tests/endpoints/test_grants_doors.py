@@ -204,7 +204,7 @@ def test_a_filter_that_cannot_be_kept_to_is_refused(
 
 
 def test_a_filter_that_cannot_be_kept_to_beside_the_others_is_not_added(ward: World) -> None:
-    """Each would do for itself; together they are too long, and the grant would be good for none."""
+    """Each would do for itself; together they are too long, and the grant would be useless."""
     long = "city IN (" + ", ".join(f"'{n:05d}'" for n in range(300)) + ")"
     asked = ask(ward, filters={"patient": long}).json()["id"]
     path = f"/v1/grants/{asked}/approve"
