@@ -203,6 +203,19 @@ def test_a_filter_that_cannot_be_kept_to_is_refused(
     assert (answer.status_code, answer.json()["code"]) == (422, code), answer.text
 
 
+def test_a_filter_that_cannot_be_kept_to_beside_the_others_is_not_added(ward: World) -> None:
+    """Each would do for itself; together they are too long, and the grant would be useless."""
+    long = "city IN (" + ", ".join(f"'{n:05d}'" for n in range(300)) + ")"
+    asked = ask(ward, filters={"patient": long}).json()["id"]
+    path = f"/v1/grants/{asked}/approve"
+    more = {"reason": "ok", "filters": {"patient": long.replace("IN", "NOT IN")}}
+    refused = ward.call(STEWARD, "POST", path, more)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request"), refused.text
+    assert "at most 4096 characters" in refused.json()["detail"]
+    assert ward.call(AGENT, "GET", f"/v1/grants/{asked}").json()["state"] == "pending"
+    assert ward.call(STEWARD, "POST", path, {"reason": "ok"}).status_code == 200
+
+
 def test_a_grant_for_one_statement_runs_that_and_no_other(ward: World) -> None:
     sql = "select id from patient\nwhere id <= $1"
     free = ward.session(grant=_approved(ward, statement=sql))

@@ -31,6 +31,7 @@ class Taken:
     url: str = ""
     location: str = "/elsewhere"  # of a redirect
     two: asyncio.Event = field(default_factory=asyncio.Event)  # have come
+    takes: float = 0.0  # seconds, for each
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
@@ -39,6 +40,7 @@ class Taken:
         self.requests.append((headers, body))
         if len(self.requests) == 2:
             self.two.set()
+        await asyncio.sleep(self.takes)
         status = self.status.pop(0) if self.status else 204
         where = f"Location: {self.location}\r\n" if status == 302 else ""
         writer.write(f"HTTP/1.1 {status} X\r\n{where}Content-Length: 0\r\n\r\n".encode())
@@ -261,6 +263,26 @@ async def test_a_broken_glass_is_told(desk: Desk, taken: Taken) -> None:
     assert (taken.events[1]["event"], taken.events[1]["break_glass"]) == ("grant.break_glass", True)
     holder = await desk.store.fetchrow("SELECT until < now() AS free FROM maskgate.webhook_senders")
     assert holder["free"]
+
+
+async def test_a_receiver_that_takes_its_time_holds_up_no_other(desk: Desk, taken: Taken) -> None:
+    """Each answer comes in time, and there are many."""
+    slow = Taken(takes=2.0)
+    server = await asyncio.start_server(slow, "127.0.0.1", 0)
+    slow.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    async with hooked(desk, slow.url, taken.url) as (grants, webhooks):
+        task = asyncio.create_task(webhooks.run())
+        for _ in range(4):
+            await ask(grants)
+        await asyncio.wait_for(slow.two.wait(), 20)  # it is at work
+        before = len(taken.requests)
+        asked = await ask(grants)
+        await asyncio.sleep(3.0)
+        assert before == 4
+        assert taken.events[-1]["grant"] == asked.id
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    server.close()
 
 
 async def test_a_short_secret_is_refused() -> None:

@@ -73,7 +73,7 @@ async def decide(
             raise InvalidRequest("filters belong to an approval")
         asked = await house.grants.get(grant_id, identity)
         found = house.connection(asked.connection)
-        more = await checked_filters(found, asked.tables, filters)
+        more = await checked_filters(found, asked.tables, filters, dict(asked.filters))
         return await house.grants.approve(grant_id, identity, reason, more)
     change = {
         "approve": house.grants.approve,

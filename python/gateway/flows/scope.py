@@ -22,7 +22,7 @@ from gateway.errors import (
 )
 from gateway.flows.house import Connection
 from gateway.grants import parameters_text
-from gateway.model import Analysis, Grant, GrantState
+from gateway.model import Analysis, Grant, GrantState, all_of
 from gateway.policy import decide
 from gateway.sql import check_predicate, describe
 
@@ -73,10 +73,14 @@ async def resolve(connection: Connection, tables: Sequence[Any]) -> Scope:
 
 
 async def checked_filters(
-    connection: Connection, tables: Sequence[str], filters: Mapping[str, str]
+    connection: Connection,
+    tables: Sequence[str],
+    filters: Mapping[str, str],
+    beside: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, str]:
-    """Predicates that can be kept to, each by its table's full name. Raises InvalidRequest, and
-    ProtectedUse for a column that a policy protects: which rows come would tell its values."""
+    """Predicates that can be kept to, each by its table's full name; with the conditions `beside`
+    them, to which they are to be added. Raises InvalidRequest, and ProtectedUse for a column that a
+    policy protects: which rows come would tell its values."""
     found: dict[str, str] = {}
     if not filters:
         return found
@@ -93,6 +97,10 @@ async def checked_filters(
                 analysis = await check_predicate(
                     table, predicate.strip(), transaction, connection.analysis
                 )
+                if others := (beside or {}).get(table):
+                    # Or each would do, and the grant be good for nothing.
+                    whole = all_of([*others, predicate.strip()])
+                    await check_predicate(table, whole, transaction, connection.analysis)
             except (StatementRefused, NotUnderstood) as refusal:
                 raise InvalidRequest(
                     f"the filter for {table}: {refusal.detail}", hint=refusal.hint

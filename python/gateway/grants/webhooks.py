@@ -20,9 +20,10 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -131,16 +132,13 @@ class Webhooks:
                 await connection.execute(_PUT, url, told["id"], json.dumps(told))
 
     async def run(self) -> None:
-        """Send what is due, for ever; for a task of its own, which is cancelled at the end."""
-        forgotten = -_FORGET_EVERY_S
+        """Send what is due, for ever; for a task of its own, which is cancelled at the end. Each
+        receiver has its own loop: one that takes its time holds up nobody else's events."""
         try:
-            while True:
-                with contextlib.suppress(StoreUnavailable):  # asked again at the next tick
-                    await self.send_due()
-                    if time.monotonic() - forgotten >= _FORGET_EVERY_S:
-                        await self.forget()
-                        forgotten = time.monotonic()
-                await asyncio.sleep(_TICK_S)
+            async with asyncio.TaskGroup() as loops:
+                for hook in self._hooks.values():
+                    loops.create_task(_again(partial(self._send_due, hook), _TICK_S))
+                loops.create_task(_again(self.forget, _FORGET_EVERY_S))
         finally:
             with contextlib.suppress(StoreUnavailable):
                 await self._store.fetch(_RELEASE, self._holder)
@@ -159,19 +157,21 @@ class Webhooks:
     async def send_due(self) -> int:
         """Send what is due now, to each address to which no other gateway does; returns how many
         were taken."""
+        return sum([await self._send_due(hook) for hook in self._hooks.values()])
+
+    async def _send_due(self, hook: Hook) -> int:
         taken = 0
-        for hook in self._hooks.values():
-            if not await self._holds(hook):
-                continue
-            for row in await self._store.fetch(_DUE, hook.url, _MOST_AT_ONCE):
-                if not await self._holds(hook):  # it took too long, and another has begun
-                    break
-                if not await self._sent(hook, row["event"], row["body"].encode()):
-                    doubled = self._first_pause_s * 2 ** min(row["attempts"], 20)
-                    await self._store.fetch(_LATER, row["seq"], min(doubled, _LONGEST_PAUSE_S))
-                    break  # the other receivers do not wait for this one's other events
-                await self._store.fetch(_TAKEN, row["seq"])
-                taken += 1
+        if not await self._holds(hook):
+            return taken
+        for row in await self._store.fetch(_DUE, hook.url, _MOST_AT_ONCE):
+            if not await self._holds(hook):  # it took too long, and another has begun
+                break
+            if not await self._sent(hook, row["event"], row["body"].encode()):
+                doubled = self._first_pause_s * 2 ** min(row["attempts"], 20)
+                await self._store.fetch(_LATER, row["seq"], min(doubled, _LONGEST_PAUSE_S))
+                break  # the next ones are tried at the next tick
+            await self._store.fetch(_TAKEN, row["seq"])
+            taken += 1
         return taken
 
     async def _holds(self, hook: Hook) -> bool:
@@ -197,3 +197,14 @@ class Webhooks:
             why = type(error).__name__
         _LOG.warning("a webhook did not take an event, which is sent again: %s", why)
         return False
+
+
+async def _again(act: Callable[[], Awaitable[int]], every_s: float) -> None:
+    while True:
+        try:
+            await act()
+        except StoreUnavailable:
+            pass  # asked again at the next tick
+        except Exception as error:  # or nobody would be told of anything from now on
+            _LOG.warning("the webhooks could not be served: %s", type(error).__name__)
+        await asyncio.sleep(every_s)
