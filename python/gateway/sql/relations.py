@@ -251,6 +251,11 @@ def _in_catalog(relation: Relation) -> bool:
 def _check(relation: Relation, kind: str, row_security: frozenset[str]) -> None:
     if relation.kind != kind:
         raise NotUnderstood(f"the tree and the catalog do not agree on what {relation.name} is")
+    if "." in relation.schema:  # a grant for "a"."b.c" would be one for "a.b"."c"
+        raise StatementRefused(
+            f"{relation.name} has a dot in the name of its schema, and could be another table",
+            hint="an operator renames the schema, or makes a view in another",
+        )
     if relation.temporary or _TEMPORARY.match(relation.schema):
         raise StatementRefused(f"{relation.name} is a temporary table")
     if relation.schema.startswith("pg_toast"):
