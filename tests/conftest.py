@@ -32,3 +32,11 @@ def newest() -> Iterator[servers.Server]:
     """A PostgreSQL 18 for tests that do not depend on the version."""
     with servers.running(servers.majors()[-1]) as running:
         yield running
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the commands of this test keep sign-ins; nobody is signed in."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("MASKGATE_TOKEN", raising=False)
+    return tmp_path / "maskgate" / "logins"

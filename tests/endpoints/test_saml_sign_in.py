@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import copy
-import io
 import re
 import subprocess
 import sys
@@ -29,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "saml"))
 import played_idp as played
 
 import servers
-from gateway import cli, logins
+from commands import run
+from gateway import logins
 from gateway.pairing import challenge_of, user_code
 
 VERIFIER = "v" * 64
@@ -58,13 +57,6 @@ def here(
             )
         built.restart()
         yield built
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.delenv("MASKGATE_TOKEN", raising=False)
-    return tmp_path / "maskgate" / "logins"
 
 
 def login_address(world: World, name: str = "corp", **changed: str) -> str:
@@ -149,22 +141,6 @@ def signed_in(world: World, idp: played.Idp, **changed: Any) -> str:
 
 def whoami(world: World, credential: str) -> httpx.Response:
     return httpx.get(f"{world.url}/v1/whoami", headers={"Authorization": f"Bearer {credential}"})
-
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        patch.setattr(sys, "argv", ["maskgate", *arguments])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-    return code, out.getvalue(), err.getvalue()
 
 
 def asked(world: World, sql: str) -> list[Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import re
@@ -20,7 +18,8 @@ import world as worlds
 from world import AGENT, STEWARD, World, wait_until
 
 import servers
-from gateway import cli, logins
+from commands import run
+from gateway import logins
 from gateway.client import Bearer, Client, RefusedError
 from gateway.proof_key import ProofKey
 
@@ -33,32 +32,6 @@ def here(
 ) -> Iterator[worlds.World]:
     with worlds.built(tmp_path_factory.mktemp("sign-in"), newest, "sign_in") as built:
         yield built
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.delenv("MASKGATE_TOKEN", raising=False)
-    return tmp_path / "maskgate" / "logins"
-
-
-def run(*arguments: str, **more: str) -> tuple[int, str, str]:
-    """The command in this process, from its arguments to its exit code: a start takes a second."""
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        patch.setattr(sys, "argv", ["maskgate", *arguments])
-        for name, value in more.items():
-            patch.setenv(name, value)
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-    return code, out.getvalue(), err.getvalue()
 
 
 def secret_of(world: World, client: str) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import html
-import io
 import json
 import os
 import re
@@ -34,10 +33,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "endpoints"))
 
 import world as worlds
 
+import commands
 import servers
-from gateway import cli, logins
+from gateway import logins
 from gateway.client import Client
 
+pytestmark = pytest.mark.usefixtures("home")  # no sign-in of the machine's user is touched
 PERSON, PASSWORD, AGENT, SECRET = "steward-pat", "correct horse", "agent-reporting", "s" * 32
 STARTS_IN = 240.0  # seconds; it builds itself at its first start
 
@@ -216,13 +217,6 @@ same_people_as_issuer = true
         started.end()
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.delenv("MASKGATE_TOKEN", raising=False)
-    return tmp_path
-
-
 class Browser:
     """A person at Keycloak's pages and the gateway's: follows them, fills in their forms."""
 
@@ -272,20 +266,7 @@ class Browser:
 
 
 def maskgate(world: worlds.World, *arguments: str) -> tuple[int, str, str]:
-    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        patch.setattr(sys, "argv", ["maskgate", *arguments, "--url", world.url])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-    out.seek(0)
-    return code, out.read(), err.getvalue()
+    return commands.run(*arguments, "--url", world.url)
 
 
 def in_browser(

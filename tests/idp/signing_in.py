@@ -7,9 +7,7 @@ person in a browser; keys rotated; tokens for somebody else, and stolen ones, re
 from __future__ import annotations
 
 import base64
-import contextlib
 import html
-import io
 import json
 import os
 import re
@@ -28,10 +26,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "endpoints"))
 
 import world as worlds
 
+import commands
 import servers
-from gateway import cli, logins
+from gateway import logins
 from gateway.client import Client, RefusedError
 
+pytestmark = pytest.mark.usefixtures("home")  # no sign-in of the machine's user is touched
 HERE = Path(__file__).parent
 AGENT, PERSON, CLI = "agent-reporting", "steward-pat", "maskgate-cli"
 
@@ -91,28 +91,8 @@ def here(
         yield built
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.delenv("MASKGATE_TOKEN", raising=False)
-    return tmp_path
-
-
 def maskgate(world: worlds.World, *arguments: str) -> tuple[int, str, str]:
-    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        patch.setattr(sys, "argv", ["maskgate", *arguments, "--url", world.url])
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-    out.seek(0)
-    return code, out.read(), err.getvalue()
+    return commands.run(*arguments, "--url", world.url)
 
 
 def as_program(world: worlds.World, provider: Provider, *options: str) -> tuple[int, str, str]:

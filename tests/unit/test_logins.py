@@ -20,12 +20,6 @@ URL = "https://gw.example.org"
 LOGIN = Login(URL, "https://idp.example.org", "cli", "first", 0.0, "r1")
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    return tmp_path / "maskgate" / "logins"
-
-
 def test_a_sign_in_is_not_undone_by_a_command_that_renews_an_older_one(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
