@@ -83,12 +83,13 @@ async def test_a_change_that_cannot_be_recorded_does_not_happen(
     ):
         with pytest.raises(LogUnavailable):
             await change
+    states = {grant.id: grant.state for grant in await desk.grants.list(AMIR)}
+    assert states == {pending.id: GrantState.PENDING, active.id: GrantState.ACTIVE}
     desk.clock.turn(3601)
     with pytest.raises(LogUnavailable):
         await desk.grants.expire_due()
-
-    states = {grant.id: grant.state for grant in await desk.grants.list(AMIR)}
-    assert states == {pending.id: GrantState.PENDING, active.id: GrantState.ACTIVE}
+    told = await desk.grants.history(active.id, AMIR)
+    assert [line["event"] for line in told] == ["requested", "approved"]
     desk.ledger.broken = None
     with pytest.raises(GrantExpired):
         await desk.grants.in_force(AGENT, "clinic")
@@ -175,6 +176,18 @@ async def test_no_way_back(desk: Desk) -> None:
         for change in (desk.grants.approve, desk.grants.deny, desk.grants.revoke):
             with pytest.raises(Conflict):
                 await change(grant.id, ELIF, "again")
+
+
+async def test_a_grant_whose_time_is_over_is_shown_so_before_it_is_recorded(desk: Desk) -> None:
+    over, active = await desk.active(duration_s=1), await desk.active()
+    desk.clock.turn(1)
+    assert (await desk.grants.get(over.id, AGENT)).state is GrantState.EXPIRED
+    shown = {grant.id: grant.state for grant in await desk.grants.list(AGENT)}
+    assert shown == {over.id: GrantState.EXPIRED, active.id: GrantState.ACTIVE}
+    for state, grant in ((GrantState.ACTIVE, active), (GrantState.EXPIRED, over)):
+        listed = await desk.grants.list(AGENT, state=state)
+        assert [one.id for one in listed] == [grant.id]
+    assert desk.ledger.names[-1] == "grant.approved"
 
 
 async def test_races_have_one_winner(desk: Desk) -> None:

@@ -53,7 +53,7 @@ from gateway.errors import (
     NotFound,
     Refusal,
 )
-from gateway.grants import AccessRules, BreakGlass
+from gateway.grants import AccessRules, BreakGlass, records
 from gateway.grants.force import until
 from gateway.grants.standing import Hold
 from gateway.model import Grant, GrantState, Identity
@@ -77,6 +77,7 @@ DECISIONS = (("approve", DANA), ("approve", ELIF), ("deny", DANA), ("deny", AGEN
 USES = (("charge", None), ("charge", None), ("revoke", ELIF), ("revoke", AGENT), ("expire", None))
 MOVES = st.sampled_from(DECISIONS + USES)
 TERMINAL = {GrantState.EXPIRED, GrantState.REVOKED, GrantState.DENIED}
+OF_CONNECTION = "SELECT * FROM maskgate.grants WHERE connection = $1"
 
 
 @dataclass
@@ -419,8 +420,8 @@ class Life(RuleBasedStateMachine):
         return known.state is GrantState.ACTIVE and not self.ended(known) and inside
 
     def stored(self) -> dict[str, Any]:
-        rows: tuple[Grant, ...] = self.do(self.gateways[0].grants.list(AMIR))
-        return {grant.id: grant for grant in rows if grant.connection == self.connection}
+        rows = self.do(self.gateways[0].store.fetch(OF_CONNECTION, self.connection))
+        return {row["id"]: records.grant(row) for row in rows}
 
     @invariant()
     def streams_end_with_their_grants_and_not_before(self) -> None:
@@ -444,6 +445,12 @@ class Life(RuleBasedStateMachine):
         assert {one: grant.state for one, grant in stored.items()} == {
             one: known.state for one, known in self.known.items()
         }
+        shown: tuple[Grant, ...] = self.do(self.gateways[0].grants.list(AMIR))
+        for grant in shown:
+            if grant.connection == self.connection:
+                known = self.known[grant.id]
+                over = known.state is GrantState.ACTIVE and self.ended(known)
+                assert grant.state is (GrantState.EXPIRED if over else known.state)
         for grant in stored.values():
             if grant.state in TERMINAL - {GrantState.DENIED} or grant.state is GrantState.ACTIVE:
                 assert grant.not_before is not None

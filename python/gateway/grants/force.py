@@ -6,6 +6,7 @@ Refuses by default: what is not active, not begun, over or outside its hours is 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from gateway.errors import GrantExpired, NoGrant, NotFound, Refusal
@@ -41,6 +42,14 @@ def ending(grant: Grant, now: datetime) -> Refusal | None:
         )
     why = f" ({grant.reason})" if grant.reason else ""
     return NoGrant(f"The grant {grant.id} was {grant.state}{why}.", hint="Ask for a new grant.")
+
+
+def as_of(grant: Grant, now: datetime) -> Grant:
+    """The grant as it is at `now`: over when its time is, before the store was told."""
+    over = grant.expires_at is not None and grant.expires_at <= now
+    if grant.state is GrantState.ACTIVE and over:
+        return replace(grant, state=GrantState.EXPIRED)
+    return grant
 
 
 def why_not(

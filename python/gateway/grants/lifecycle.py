@@ -33,7 +33,7 @@ from gateway.errors import (
 from gateway.grants import records, requests
 from gateway.grants.access import AccessRules, BreakGlass, actor_key, parties
 from gateway.grants.clock import Clock
-from gateway.grants.force import ending, not_found, why_not
+from gateway.grants.force import as_of, ending, not_found, why_not
 from gateway.grants.store import ControlStore
 from gateway.grants.watch import Watch, Watcher
 from gateway.grants.webhooks import Webhooks
@@ -254,15 +254,16 @@ class Grants:
         row = await self._row(grant_id)
         if row["identity"] != by.key and not self._rules.sees_all(by):
             raise not_found()
-        return records.grant(row)
+        return as_of(records.grant(row), self._clock())
 
     async def list(
         self, by: Identity, *, state: GrantState | None = None, limit: int = LIST_LIMIT
     ) -> tuple[Grant, ...]:
         """The newest grants first: one's own; approvers and auditors see everybody's."""
         whose = None if self._rules.sees_all(by) else by.key
-        rows = await self._store.fetch(records.LIST, whose, state, max(1, min(limit, LIST_LIMIT)))
-        return tuple(records.grant(row) for row in rows)
+        now, most = self._clock(), max(1, min(limit, LIST_LIMIT))
+        rows = await self._store.fetch(records.LIST, whose, state, most, now)
+        return tuple(as_of(records.grant(row), now) for row in rows)
 
     async def history(self, grant_id: str, by: Identity) -> tuple[dict[str, Any], ...]:
         """Who asked, who decided, when and why; visible as `get` is."""

@@ -75,9 +75,12 @@ SELECT * FROM maskgate.grants
   WHERE identity = $1 AND connection = $2 AND ($3::text IS NULL OR id = $3) AND state <> 'active'
   ORDER BY requested_at DESC, id LIMIT 1)"""
 
+# A grant whose time is over is expired, before its row says so.
 LIST = """
 SELECT * FROM maskgate.grants
- WHERE ($1::text IS NULL OR identity = $1) AND ($2::text IS NULL OR state = $2)
+ WHERE ($1::text IS NULL OR identity = $1)
+   AND ($2::text IS NULL
+        OR $2 = CASE WHEN state = 'active' AND expires_at <= $4 THEN 'expired' ELSE state END)
  ORDER BY requested_at DESC, id LIMIT $3"""
 
 HISTORY = """
