@@ -14,6 +14,7 @@ import random
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -21,6 +22,8 @@ import world as worlds
 from blake3 import blake3
 
 CLIENTS = 6
+#: So many of them have an answer's head before the gateway may be killed.
+BUSY = 3
 #: Rows of statements, from one to far more than a client reads.
 _COPIES = (0, 1, 5, 40)
 _MOST_READ = 6 << 20
@@ -102,7 +105,9 @@ def run(world: worlds.World, kills: int, seed: int) -> Seen:
         clients = [Client(world, numbers, choice.randrange(1 << 30)) for _ in range(CLIENTS)]
         for client in clients:
             client.start()
-        time.sleep(choice.uniform(0.05, 1.2))
+        # However slow the machine is, there is something to lose.
+        worlds.wait_until(partial(_busy, clients), 60)
+        time.sleep(choice.uniform(0.0, 1.2))
         world.gateway.child.kill()
         for client in clients:
             client.join(60)
@@ -113,6 +118,10 @@ def run(world: worlds.World, kills: int, seed: int) -> Seen:
             _check(world.home / "log" / "sessions", one, seen)
         _verify(world, received, seen)
     return seen
+
+
+def _busy(clients: list[Client]) -> bool:
+    return sum(bool(client.received) for client in clients) >= BUSY
 
 
 def _check(folder: Path, one: Received, seen: Seen) -> None:
