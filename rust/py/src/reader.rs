@@ -18,10 +18,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// Bytes of a piece, of one that is given on while more come, and of all that may wait to be taken.
+/// Bytes of a piece, of one that is given on while more come, and of all that may wait to be taken: as
+/// much as comes while a chunk is filled, hashed and handed over, or the server would wait meanwhile.
 const MOST_AT_ONCE: usize = 1 << 18;
 const WORTH_GIVING: usize = 1 << 17;
-const MOST_WAITING: usize = 1 << 20;
+const MOST_WAITING: usize = 4 << 20;
 /// Between two reads. The pause grows while little comes in it and shrinks while much comes: the server
 /// must not wait because its half of a local socket is full.
 const PAUSES: [Duration; 2] = [Duration::from_micros(60), Duration::from_micros(960)];
