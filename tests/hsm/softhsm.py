@@ -106,30 +106,14 @@ class SoftHsm:
         session.close()
         return point
 
-    def imported(self, token: str, label: str, seed: bytes, public: bytes) -> None:
-        """A key that was elsewhere before."""
-        session = (
-            pkcs11.lib(str(self.module)).get_token(token_label=token).open(rw=True, user_pin=PIN)
-        )
-        both = {
-            Attribute.KEY_TYPE: KeyType.EC_EDWARDS, Attribute.TOKEN: True,
-            Attribute.LABEL: label, Attribute.ID: b"\1",
-            Attribute.EC_PARAMS: b"\x13\x0cedwards25519",
-        }  # fmt: skip
-        session.create_object(
-            both | {
-                Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.VALUE: seed,
-                Attribute.PRIVATE: True, Attribute.SENSITIVE: True,
-                Attribute.EXTRACTABLE: False, Attribute.SIGN: True,
-            }
+    def imported(self, token: str, label: str, file: Path) -> None:
+        """A key that was in a file before, as the operator's page says."""
+        subprocess.run(
+            ["softhsm2-util", "--import", str(file), "--token", token, "--label", label,
+             "--id", "01", "--pin", PIN],
+            check=True, capture_output=True, env={**os.environ, "SOFTHSM2_CONF": str(self.conf)},
         )  # fmt: skip
-        session.create_object(
-            both | {
-                Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.VERIFY: True,
-                Attribute.EC_POINT: b"\x04\x20" + public,
-            }
-        )  # fmt: skip
-        session.close()
+        self.begin()
 
     def destroy(self, token: str, label: str, *kinds: ObjectClass) -> None:
         session = (

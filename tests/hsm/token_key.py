@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pkcs11 import Attribute, ObjectClass
 from softhsm import P256, PIN, SoftHsm
 
 from gateway.errors import ConfigurationError, LogUnavailable
 from gateway.pkcs11_uri import KeyUri
-from gateway.sessionlog import token
+from gateway.sessionlog import SessionLog, survey, token
 from gateway.sessionlog.token import Place, TokenKey
 
 GOOD = ("clinic", "log")
@@ -178,17 +178,29 @@ def test_a_session_that_is_lost_is_opened_again_once(hsm: SoftHsm) -> None:
     key.close()
 
 
-def test_a_token_that_goes_away_signs_nothing_and_is_known_again(
-    hsm: SoftHsm, tmp_path: Path
-) -> None:
+def test_a_token_that_goes_away_is_asked_no_more(hsm: SoftHsm, tmp_path: Path) -> None:
     hsm.make(*GOOD)
-    key = TokenKey(hsm.place(hsm.uri(*GOOD)))
+    asked: list[str] = []
+
+    def pin() -> str:
+        asked.append(PIN)
+        return PIN
+
+    place = Place(KeyUri.parse(hsm.uri(*GOOD)), hsm.module, pin)
+    key = TokenKey(place)
     hsm.lose(tmp_path / "kept")
-    with pytest.raises(LogUnavailable, match=r"does not sign .* nor after a new login: .*no such"):
+    gone = r"does not sign \(.*\), nor after a new login: .*no such token is there"
+    with pytest.raises(LogUnavailable, match=gone):
         key.sign(b"gone")
     hsm.restore(tmp_path / "kept")
-    key.public_key().verify(key.sign(b"back"), b"back")
-    key.close()
+    # Each would be a login, and of a wrong PIN perhaps one too many.
+    with pytest.raises(LogUnavailable, match=gone):
+        key.sign(b"back")
+    assert len(asked) == 2
+    hsm.begin()
+    again = TokenKey(place)
+    again.public_key().verify(again.sign(b"back"), b"back")
+    again.close()
 
 
 def test_another_key_of_that_name_does_not_sign_in_its_place(hsm: SoftHsm, tmp_path: Path) -> None:
@@ -212,12 +224,18 @@ def test_a_signature_that_does_not_verify_is_not_used(hsm: SoftHsm) -> None:
     key.close()
 
 
-def test_a_key_that_was_a_file_before(hsm: SoftHsm) -> None:
-    private = Ed25519PrivateKey.generate()
-    public = private.public_key().public_bytes_raw()
-    hsm.imported(*GOOD, private.private_bytes_raw(), public)
+async def test_a_log_whose_key_was_a_file_goes_on_in_a_token(hsm: SoftHsm, tmp_path: Path) -> None:
+    log = SessionLog.open(tmp_path / "log", origin="log.example.org", version="0")
+    vkey = log.vkey
+    await log.aclose()
+    hsm.imported(*GOOD, tmp_path / "log" / "key")
+    (tmp_path / "log" / "key").unlink()
     key = TokenKey(hsm.place(hsm.uri(*GOOD)))
-    assert key.sign(b"as before") == private.sign(b"as before")
+    log = SessionLog.open(tmp_path / "log", origin="log.example.org", version="0", held=key)
+    assert log.vkey == vkey
+    await log.aclose()
+    found = survey.survey(tmp_path / "log", "log.example.org", key)
+    assert (found.wrong, found.epochs) == ([], 2)
     key.close()
 
 

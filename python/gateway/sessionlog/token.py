@@ -2,8 +2,8 @@
 
 Refuses a key that may leave its token, one that signs for whoever has no PIN, one of another curve,
 and a name that two keys have. No signature is used before it is verified. When the token does not
-sign, one new login is tried; after that the caller gets LogUnavailable, and under a checkpoint that
-ends the log as a failed write does.
+sign, one new login is tried; when that fails, it signs nothing more, and the next checkpoint ends
+the log as a failed write does.
 
 Trusted: the module's file, for its code runs in this process; the token, to keep what it says it
 keeps. Whoever owns this process can have the token sign, and cannot take the key along.
@@ -73,6 +73,7 @@ class TokenKey:
     def __init__(self, place: Place) -> None:
         """Log in, find the key and have it sign once. Raises ConfigurationError."""
         self._place = place
+        self._ended = ""  # why it signs no more
         try:
             with _CALLS:
                 self._session, self._key, self._public = _login(place)
@@ -86,6 +87,8 @@ class TokenKey:
     def sign(self, data: bytes, /) -> bytes:
         """64 bytes, verified. Blocks as long as the token does. Raises LogUnavailable."""
         with _CALLS:
+            if self._ended:
+                raise LogUnavailable(self._ended)
             try:
                 signature = self._signed(data)
             except PKCS11Error as lost:
@@ -108,19 +111,21 @@ class TokenKey:
 
     def _signed_anew(self, data: bytes, lost: PKCS11Error) -> bytes:
         """After one new login, from the module's beginning: sessions end with the connection to a
-        token, and some modules see one that comes back only then."""
+        token, and some modules see one that comes back only then. A login that fails is the last:
+        tokens count wrong PINs, and each receipt that a client asks for would be one more."""
         try:
             with contextlib.suppress(PKCS11Error):
                 pkcs11.lib(str(self._place.module)).finalize()
             self._session, self._key, public = _login(self._place)
             if public != self._public:
-                raise LogUnavailable(f"{self._place.name}: it is another key than at the start")
+                raise ConfigurationError("it is another key than at the start")
             return self._signed(data)
         except (PKCS11Error, ConfigurationError) as reason:
             said = reason.detail if isinstance(reason, ConfigurationError) else _named(reason)
-            raise LogUnavailable(
+            self._ended = (
                 f"{self._place.name} does not sign ({_named(lost)}), nor after a new login: {said}"
-            ) from None
+            )
+            raise LogUnavailable(self._ended) from None
 
 
 def generate(place: Place) -> None:
