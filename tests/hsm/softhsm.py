@@ -78,13 +78,16 @@ class SoftHsm:
         parsed = KeyUri.parse(uri)
         return Place(parsed, Path(parsed.module), lambda: pin)
 
+    def session(self, token: str) -> pkcs11.Session:
+        """Logged in, to change what is there."""
+        there = pkcs11.lib(str(self.module)).get_token(token_label=token)
+        return there.open(rw=True, user_pin=PIN)
+
     def make(
         self, token: str, label: str, *, id: bytes = b"\1", curve: bytes = EDWARDS, **given: bool
     ) -> bytes:
         """A pair in the token, with the attributes that are given; its public key's bytes."""
-        session = (
-            pkcs11.lib(str(self.module)).get_token(token_label=token).open(rw=True, user_pin=PIN)
-        )
+        session = self.session(token)
         edwards = curve == EDWARDS
         wanted: dict[Attribute, Any] = {
             Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False,
@@ -116,9 +119,7 @@ class SoftHsm:
         self.begin()
 
     def destroy(self, token: str, label: str, *kinds: ObjectClass) -> None:
-        session = (
-            pkcs11.lib(str(self.module)).get_token(token_label=token).open(rw=True, user_pin=PIN)
-        )
+        session = self.session(token)
         for kind in kinds or (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
             for one in list(session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: label})):
                 one.destroy()

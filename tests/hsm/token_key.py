@@ -71,11 +71,7 @@ def of_another_pair(hsm: SoftHsm) -> None:
     hsm.make("clinic", "log")
     hsm.destroy("clinic", "log", ObjectClass.PUBLIC_KEY)
     hsm.make("clinic", "other")
-    session = (
-        token.pkcs11.lib(str(hsm.module))
-        .get_token(token_label="clinic")
-        .open(rw=True, user_pin=PIN)
-    )
+    session = hsm.session("clinic")
     wanted = {Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.LABEL: "other"}
     (public,) = list(session.get_objects(wanted))
     public[Attribute.LABEL] = "log"
