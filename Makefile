@@ -11,7 +11,7 @@ export PIP_CONSTRAINT = $(CURDIR)/constraints.txt
 export VIRTUAL_ENV = $(CURDIR)/$(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-rust test-python test-pg15 test-idp test-keycloak test-arm check accuracy bench bench-check bench-long model test-kills fuzz format clean
+.PHONY: help setup demo test test-rust test-python test-pg15 test-idp test-keycloak test-pkcs11 test-arm check accuracy bench bench-check bench-long model test-kills fuzz format clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -73,6 +73,10 @@ build/keycloak/.ready: Makefile
 
 test-keycloak: setup build/keycloak/.ready ## Keycloak and a gateway that believes it, by SAML and OIDC (needs Java 17 and Maven)
 	MASKGATE_TEST_KEYCLOAK=$(CURDIR)/build/keycloak $(BIN)/python -m pytest -q tests/idp/keycloak.py
+
+test-pkcs11: setup ## the log's key in a token of SoftHSM (apt-get install softhsm2)
+	@command -v softhsm2-util > /dev/null || { echo "test-pkcs11 needs SoftHSM 2.6: apt-get install softhsm2"; exit 1; }
+	$(BIN)/python -m pytest -q tests/hsm/token_key.py tests/hsm/gateway_with_token.py
 
 ARM := aarch64-unknown-linux-gnu
 test-arm: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER = aarch64-linux-gnu-gcc

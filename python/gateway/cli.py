@@ -51,8 +51,9 @@ app.add_typer(grants_command.app, name="grants")
 app.add_typer(sessions_app, name="sessions")
 app.add_typer(ledger_command.app, name="ledger")
 keygen_app = typer.Typer(
-    help="Make keys. The log makes its own: the long-term key at its first start, as a file, and "
-    "an epoch's key at each start and day, in memory alone (`maskgate ledger show`).",
+    help="Make keys. The log makes its own: the long-term key at its first start, as a file unless "
+    "a token has it, and an epoch's key at each start and day, in memory alone "
+    "(`maskgate ledger show`).",
     no_args_is_help=True,
 )
 app.add_typer(keygen_app, name="keygen")
@@ -117,6 +118,7 @@ app.command("login")(login_command.login)
 app.command("logout")(login_command.logout)
 app.command("review")(evidence_command.review)
 keygen_app.command("auditor")(seal_command.keygen)
+keygen_app.command("log")(ledger_command.keygen)
 sessions_app.command("unseal")(seal_command.unseal)
 
 

@@ -11,16 +11,18 @@ from __future__ import annotations
 import os
 import re
 import ssl
+import stat
 import tomllib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gateway import places
 from gateway.errors import ConfigurationError
+from gateway.pkcs11_uri import KeyUri
 from gateway.values import (
     SCHEMES,
     AuthorityUrl,
@@ -97,6 +99,8 @@ class LogSettings(_Section):
     # "sealed": statements and what else is worded are encrypted to the auditor's key.
     statements: Literal["verbatim", "sealed"] = "verbatim"
     auditor_key: str | None = None  # X25519 public key, PEM
+    # The long-term key in a token; None: a file in the log's directory.
+    key: Annotated[KeyUri, BeforeValidator(KeyUri.parse)] | None = None
     witnesses: list[WitnessSettings] = []
     quorum: int | None = Field(default=None, ge=1)  # default: more than half of the witnesses
     require_within: Duration | None = None
@@ -294,6 +298,21 @@ def header(value: str, base: Path) -> str:
     found = _found(value, base)
     if not re.fullmatch(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?", found):
         raise ConfigurationError(f"{value} does not hold the value of a header field")
+    return found
+
+
+def pin(value: str, base: Path) -> str:
+    """A token's PIN from where `env:NAME` or `file:PATH` point; the file is its owner's alone."""
+    kind, _, name = value.partition(":")
+    if kind == "file" and (base / name).exists():
+        mode = (base / name).stat().st_mode
+        if not stat.S_ISREG(mode) or mode & 0o077:
+            raise ConfigurationError(
+                f"{base / name}: mode is {stat.S_IMODE(mode):04o}, expected a file of mode 0600"
+            )
+    found = _found(value, base)
+    if not found:
+        raise ConfigurationError(f"{value} holds no PIN")
     return found
 
 

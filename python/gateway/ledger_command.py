@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -20,6 +22,7 @@ from rich.text import Text
 from gateway import config, log_wiring
 from gateway.errors import ConfigurationError
 from gateway.sessionlog import SessionLog, copies, retention, survey, timestamps
+from gateway.sessionlog.note import LogKey, Private
 from gateway.sessionlog.session import SessionStore, parse_id
 from gateway.sessionlog.tiles import LedgerError, Tiles, continues
 
@@ -33,23 +36,46 @@ DEFAULT_CONFIG = Path("maskgate.toml")
 _DAYS = retention.YEARS * 366
 
 
-def _place(path: Path) -> tuple[Path, str]:
-    """The log's directory and origin."""
+@contextmanager
+def _placed(path: Path) -> Iterator[tuple[Path, str, Private | None]]:
+    """The log's directory, its origin, and its key where that is in a token."""
     loaded = config.load(path)
-    return path.parent / loaded.state.log, loaded.log_origin
+    held = log_wiring.held_key(path, loaded)
+    try:
+        yield path.parent / loaded.state.log, loaded.log_origin, held
+    finally:
+        if held is not None:
+            held.close()
 
 
 @app.command("checkpoint")
 def show_checkpoint(path: ConfigFile = DEFAULT_CONFIG) -> None:
     """Print the newest checkpoint, a signed note: to be kept by somebody else."""
-    directory, origin = _place(path)
-    OUT.file.write(survey.checkpoint(directory, origin).note.decode())
+    with _placed(path) as place:
+        OUT.file.write(survey.checkpoint(*place).note.decode())
+
+
+def keygen(path: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Make the log's long-term key (Ed25519) in the token that `log.key` names.
+
+    Refuses where there is a key of that name. Without `log.key` the first start makes a file.
+    """
+    loaded = config.load(path)
+    place = log_wiring.key_place(path, loaded)
+    if place is None:
+        raise ConfigurationError(f"{path}: log.key names no token; the log makes a file of its own")
+    log_wiring.make_key(path, place)
+    with _placed(path) as (_, origin, held):
+        if held is not None:
+            told = f"{place.name}: made\n{LogKey(origin, held).vkey}"
+            OUT.print(told, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
 def show(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """How large the ledger is, what is in it, and from when to when."""
-    _told(survey.survey(*_place(path)), as_json)
+    with _placed(path) as place:
+        _told(survey.survey(*place), as_json)
 
 
 @app.command()
@@ -73,7 +99,8 @@ def verify(
     if copy is not None and trust is not None:
         found = survey.survey_copy(copy, survey.trusted(trust))
     else:
-        found = survey.survey(*_place(path))
+        with _placed(path) as place:
+            found = survey.survey(*place)
     _told(found, as_json)
     if found.wrong:
         raise typer.Exit(1)
@@ -82,8 +109,8 @@ def verify(
 @app.command("copies")
 def show_copies(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """How far the copies under an Object Lock are; exit code 1 when there is none yet."""
-    directory, origin = _place(path)
-    newest, found = survey.checkpoint(directory, origin).size, copies.state(directory)
+    with _placed(path) as place:
+        newest, found = survey.checkpoint(*place).size, copies.state(place[0])
     told: dict[str, Any] = {"copied": 0, "newest": newest, "pending": [], "target": "", "at": ""}
     if found is not None:
         told |= {"copied": found.size, "pending": list(found.pending)}
@@ -111,7 +138,8 @@ def prove(
 
     The leaf's data is the proof's extra data; it may run beside the gateway.
     """
-    proof = survey.prove(*_place(path), index)
+    with _placed(path) as (directory, origin, held):
+        proof = survey.prove(directory, origin, index, held)
     if out is None:
         OUT.file.write(proof.decode())
         return
@@ -137,8 +165,9 @@ def prune(
     """
     before = (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="microseconds")
     before = before.removesuffix("+00:00") + "Z"
-    directory, origin = _place(path)
-    survey.checkpoint(directory, origin)  # a mistaken path makes no log
+    with _placed(path) as place:
+        survey.checkpoint(*place)  # a mistaken path makes no log
+    directory = place[0]
     store, tiles = SessionStore(directory / "sessions"), Tiles(directory / "ledger")
     try:
         ended = retention.ended_before(store, tiles, before)
@@ -155,12 +184,13 @@ def prune(
         typer.confirm("Their records cannot be brought back. Remove them?", abort=True)
     # The log's start drops segments: what the SIEM has not got must be held before.
     log_wiring.tail(path, config.load(path), directory)
-    gone = asyncio.run(_prune(directory, origin, before))
+    with _placed(path) as place:
+        gone = asyncio.run(_prune(*place, before))
     OUT.print(f"{len(gone):,} sessions removed; their leaves stay", highlight=False)
 
 
-async def _prune(directory: Path, origin: str, before: str) -> list[str]:
-    log = SessionLog.open(directory, origin=origin, version=version("maskgate"))
+async def _prune(directory: Path, origin: str, held: Private | None, before: str) -> list[str]:
+    log = SessionLog.open(directory, origin=origin, version=version("maskgate"), held=held)
     try:
         return await log.prune(before)
     finally:
@@ -187,14 +217,14 @@ def list_timestamps(
     stamped checkpoint that this ledger does not continue, and a session that none covers yet.
     """
     loaded = config.load(path)
-    directory, origin = _place(path)
     known = [root for one in log_wiring.authorities(path, loaded) for root in one.roots]
     known += [] if roots is None else timestamps.roots(roots)
-    key = survey.verifier(directory, origin)
+    with _placed(path) as place:
+        key, newest = survey.verifier(*place), survey.checkpoint(*place).size
+    directory, origin, _ = place
     stamps, bad = timestamps.kept(directory, origin, key, known)
     wrong = [f"{one.token.name}: {one.why}" for one in bad]
     tiles = Tiles(directory / "ledger")
-    newest = survey.checkpoint(directory, origin).size
     for one in list(stamps):
         if not continues(tiles, newest, one.size, one.root):
             stamps.remove(one)

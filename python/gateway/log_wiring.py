@@ -1,9 +1,10 @@
-"""What becomes of the log by the configuration: sealed, told to a SIEM, stamped, copied."""
+"""What becomes of the log by the configuration: whose key, sealed, told on, stamped, copied."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gateway import config
 from gateway.config import Configuration, SiemSettings
@@ -20,6 +21,46 @@ from gateway.sessionlog.tail import Tail
 from gateway.sessionlog.timestamps import Authority, Stamper
 from gateway.siem import FileSink, HttpSink, Shipper, Sink, StdoutSink
 from gateway.sql import Vocabulary
+
+if TYPE_CHECKING:
+    from gateway.sessionlog import token
+
+
+def key_place(path: Path, configuration: Configuration) -> token.Place | None:
+    """Where the log's long-term key is, when it is in a token; looked at by nobody yet."""
+    uri = configuration.log.key
+    if uri is None:
+        return None
+    try:
+        from gateway.sessionlog import token
+    except ImportError:
+        with placed(path, "log", "key"):
+            raise ConfigurationError(
+                "log.key: a key in a token needs the package's extra pkcs11: "
+                "pip install 'maskgate[pkcs11]'"
+            ) from None
+    return token.Place(
+        uri, (path.parent / uri.module).resolve(), lambda: config.pin(uri.pin, path.parent)
+    )
+
+
+def held_key(path: Path, configuration: Configuration) -> token.TokenKey | None:
+    """The key in a token, logged in to. Raises ConfigurationError with the line."""
+    place = key_place(path, configuration)
+    if place is None:
+        return None
+    from gateway.sessionlog import token  # the extra is there
+
+    with placed(path, "log", "key"):
+        return token.TokenKey(place)
+
+
+def make_key(path: Path, place: token.Place) -> None:
+    """A new key there. Raises ConfigurationError with the line."""
+    from gateway.sessionlog import token  # as above
+
+    with placed(path, "log", "key"):
+        token.generate(place)
 
 
 def sealing(path: Path, configuration: Configuration, vocabulary: Vocabulary) -> Sealing | None:

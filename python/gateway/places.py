@@ -16,7 +16,7 @@ from gateway.errors import ConfigurationError
 
 _SECRET_KEYS = {
     "dsn", "admin_dsn", "control", "token_key", "authorization", "access_key", "secret_key",
-    "secret",
+    "secret", "key",
 }  # fmt: skip
 
 

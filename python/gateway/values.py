@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 SCHEMES = ("postgresql://", "postgres://")
 _FILE = re.compile(r"file:.+")
-_KEPT = re.compile(rf"env:[A-Za-z_][A-Za-z0-9_]*|{_FILE.pattern}")  # where a secret may be
+KEPT = re.compile(rf"env:[A-Za-z_][A-Za-z0-9_]*|{_FILE.pattern}")  # where a secret may be
 
 
 def _seconds(value: int | str) -> int:
@@ -40,7 +40,7 @@ def _principal(value: str) -> str:
 
 def _dsn(value: str) -> str:
     """An address of PostgreSQL, or where it is kept; never repeated, it may hold a password."""
-    if not _KEPT.fullmatch(value) and not value.startswith(SCHEMES):
+    if not KEPT.fullmatch(value) and not value.startswith(SCHEMES):
         raise ValueError("write env:NAME, file:PATH or postgresql://…")
     return value
 
@@ -85,7 +85,7 @@ def _hook(value: str) -> str:
 
 
 def _secret_place(value: str, holds: str = "the field Authorization") -> str:
-    if not _KEPT.fullmatch(value):
+    if not KEPT.fullmatch(value):
         raise ValueError(f"write env:NAME or file:PATH, which hold {holds}")
     return value
 

@@ -152,6 +152,9 @@ async def open_house(
         copied = log_wiring.bucket(path, configuration)
         if away := await asyncio.to_thread(log_wiring.refuse_unlocked, path, copied):
             _LOG.warning("%s", away)
+        held = await asyncio.to_thread(log_wiring.held_key, path, configuration)
+        if held is not None:
+            stack.push_async_callback(asyncio.to_thread, held.close)
         with placed(path, "state", "origin" if configuration.state.origin else "log"):
             log = SessionLog.open(
                 log_directory,
@@ -159,6 +162,7 @@ async def open_house(
                 version=version("maskgate"),
                 anchoring=anchoring,
                 seal=seal,
+                held=held,
             )
         siem = log_wiring.siem(path, configuration, log, tail, vocabulary)
         if siem is not None:
@@ -316,6 +320,8 @@ async def problems(path: Path, configuration: Configuration) -> Findings:
     build_saml(path, configuration, origins(configuration, configuration.server.address[1]), _now)
     log_wiring.sealing(path, configuration, Vocabulary())
     log_wiring.authorities(path, configuration)
+    if (held := log_wiring.held_key(path, configuration)) is not None:
+        held.close()
     if configuration.siem is not None:
         log_wiring.sink(path, configuration.siem).close()
     wrong: list[str] = []

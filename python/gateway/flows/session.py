@@ -391,14 +391,14 @@ async def receipt(
     await _seen(house, identity, session_id, "receipt")
     kept = house.desk.receipt(session_id, number)
     if kept is not None:
-        return house.log.signed_receipt(kept)
+        return await asyncio.to_thread(house.log.signed_receipt, kept)
     lines = (await house.log.session_bytes(session_id, wait=0)).records.splitlines()
     for line, following in itertools.pairwise(lines):
         record = json.loads(line)
         if record["type"] == "release" and record["body"]["statement_no"] == number:
             # A record's hash is what the next one carries as `prev`.
             found = receipt_of(session_id, number, json.loads(following)["prev"], record["body"])
-            return house.log.signed_receipt(found)
+            return await asyncio.to_thread(house.log.signed_receipt, found)
     raise NotFound("no completed statement of that number in the session")
 
 

@@ -22,7 +22,7 @@ from gateway.sessionlog import disk, epochs, leaves, merkle, recovery, retention
 from gateway.sessionlog.anchors import Anchoring, Anchors
 from gateway.sessionlog.archive import Archive
 from gateway.sessionlog.journal import Journal
-from gateway.sessionlog.note import Checkpoint, LogKey, check_origin
+from gateway.sessionlog.note import Checkpoint, LogKey, Private, check_origin
 from gateway.sessionlog.proofs import Found, prove, receipt
 from gateway.sessionlog.session import (
     KIND,
@@ -82,18 +82,20 @@ class SessionLog:
         version: str,
         anchoring: Anchoring | None = None,
         seal: Seal | None = None,
+        held: Private | None = None,
     ) -> SessionLog:
         """Take the directory, recover what is in it, and write this boot's first leaf.
 
-        Every body of a record goes through `seal`; what that raises, the caller gets. Blocks while
-        it reads; no witness is asked before `anchor`. Raises ConfigurationError when the directory
-        is another process's, another origin's, or not as a log or a crash leaves it.
+        Every body of a record goes through `seal`; what that raises, the caller gets. `held` is the
+        long-term key where no file has it; it signs in threads and may block. Blocks while it
+        reads; no witness is asked before `anchor`. Raises ConfigurationError when the directory is
+        another process's, another origin's, or not as a log or a crash leaves it.
         """
         check_origin(origin)
         with disk.taking(directory, "session log") as lock:
             for part in ("wal", "sessions", "ledger", "quarantine"):
                 disk.make_directory(directory / part)
-            key = recovery.long_term_key(directory, origin)
+            key = recovery.long_term_key(directory, origin, held)
             return cls(directory, key, version, lock, anchoring or Anchoring(), seal)
 
     # What callers use.
@@ -134,7 +136,8 @@ class SessionLog:
         return own | {"epochs": self._journal.epochs.first} | self._anchoring.trusted()
 
     def sign_manifest(self, unsigned: bytes) -> bytes:
-        """The log's signature over a bundle's canonical manifest without its signature."""
+        """The log's signature over a bundle's canonical manifest without its signature. Blocks
+        where a token signs, and raises LogUnavailable where it does not."""
         return self._key.sign_manifest(unsigned)
 
     async def open_session(self, session_id: str, body: dict[str, Any]) -> RecordRef:
@@ -226,7 +229,8 @@ class SessionLog:
             return session.ended if session is not None else self._store.holds(session_id)
 
     def signed_receipt(self, stated: dict[str, Any]) -> dict[str, Any]:
-        """A statement's receipt with the log's key and signature, for its client to keep."""
+        """A statement's receipt with the log's key and signature, for its client to keep. Blocks
+        where a token signs, and raises LogUnavailable where it does not."""
         return receipt(stated, self._key)
 
     async def session_bytes(

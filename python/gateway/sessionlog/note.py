@@ -6,9 +6,9 @@ knows the log's key alone passes over it. Manifests and receipts are signed unde
 first line holds spaces, which an origin cannot, and so are certificates of epochs: no signature can
 be passed off as another kind.
 
-Trusted: the file of a private key, mode 0600. Its thief can sign in that name from now on; he
-cannot change what a checkpoint that somebody else keeps has covered. A key file that others may
-read is refused at start.
+Trusted: the file of a private key, mode 0600, or the token that the log's is in (token.py). A
+thief of the file can sign in that name from now on; he cannot change what a checkpoint that
+somebody else keeps has covered. A key file that others may read is refused at start.
 """
 
 from __future__ import annotations
@@ -183,13 +183,22 @@ def check_origin(origin: str) -> None:
         )
 
 
+class Private(Protocol):
+    """An Ed25519 private key: in this memory, or where it signs and does not come out."""
+
+    def sign(self, data: bytes, /) -> bytes: ...
+
+    def public_key(self) -> Ed25519PublicKey: ...
+
+
 class SigningKey:
-    """An Ed25519 private key with a name, in a PEM file that only its owner may read."""
+    """An Ed25519 private key with a name: of a PEM file that only its owner may read, as `load` and
+    `create` have it, or held elsewhere."""
 
     KIND: ClassVar[str]
     TYPE: ClassVar[bytes]
 
-    def __init__(self, name: str, private: Ed25519PrivateKey) -> None:
+    def __init__(self, name: str, private: Private) -> None:
         self.name = name
         self._private = private
         self.verifier = VerifierKey(name, self.TYPE, private.public_key().public_bytes_raw())
@@ -213,14 +222,14 @@ class SigningKey:
     @classmethod
     def create(cls, path: Path, name: str) -> Self:
         """A new key, durable before it signs anything."""
-        key = cls(name, Ed25519PrivateKey.generate())
-        pem = key._private.private_bytes(
+        private = Ed25519PrivateKey.generate()
+        pem = private.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
         disk.replace(path, pem)
-        return key
+        return cls(name, private)
 
     @property
     def vkey(self) -> str:
@@ -242,7 +251,7 @@ class LogKey(SigningKey):
 
     KIND, TYPE = "log key", ED25519
 
-    def __init__(self, origin: str, private: Ed25519PrivateKey) -> None:
+    def __init__(self, origin: str, private: Private) -> None:
         check_origin(origin)
         super().__init__(origin, private)
 

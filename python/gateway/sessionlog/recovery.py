@@ -20,7 +20,7 @@ from typing import Any
 from gateway.errors import ConfigurationError, InvalidRequest
 from gateway.sessionlog import disk, wal
 from gateway.sessionlog.merkle import Frontier, leaf_hash
-from gateway.sessionlog.note import Checkpoint, LogKey
+from gateway.sessionlog.note import Checkpoint, LogKey, Private
 from gateway.sessionlog.packed import Shelf
 from gateway.sessionlog.session import BrokenChainError, Session, SessionStore
 from gateway.sessionlog.tiles import LedgerError, Tiles
@@ -72,14 +72,24 @@ class State:
         }
 
 
-def long_term_key(directory: Path, origin: str) -> LogKey:
-    """The log's key, made at the first start and never again."""
+def long_term_key(directory: Path, origin: str, held: Private | None) -> LogKey:
+    """The log's key: the one that is held elsewhere, or the file's, which is made at the first
+    start and never again."""
     path = directory / "key"
+    if held is not None:
+        if path.exists():
+            # Of no use any more, or the copy that a token is there to rule out.
+            raise ConfigurationError(
+                f"log key {path}: there is a file beside the key in a token; destroy it, "
+                "or leave out log.key"
+            )
+        return LogKey(origin, held)
     if path.exists():
         return LogKey.load(path, origin)
     if wal.segments(directory / "wal") or (directory / "ledger" / "tile").exists():
         raise ConfigurationError(
-            f"log key {path}: missing beside a log; restore it, or move the log"
+            f"log key {path}: missing beside a log; restore it, name its token as log.key, "
+            "or move the log"
         )
     return LogKey.create(path, origin)
 

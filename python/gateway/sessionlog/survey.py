@@ -19,7 +19,15 @@ from gateway.sessionlog import proofs, wal
 from gateway.sessionlog.copies import Published
 from gateway.sessionlog.epochs import Certificate
 from gateway.sessionlog.merkle import Frontier, inclusion_proof, leaf_hash
-from gateway.sessionlog.note import ED25519, Checkpoint, LogKey, Note, NoteError, VerifierKey
+from gateway.sessionlog.note import (
+    ED25519,
+    Checkpoint,
+    LogKey,
+    Note,
+    NoteError,
+    Private,
+    VerifierKey,
+)
 from gateway.sessionlog.tiles import LedgerError, Tiles
 
 
@@ -52,11 +60,12 @@ class Trusted:
     epochs: int = 0  # the size from which on an epoch's key signs too; 0 where nobody says
 
 
-def checkpoint(directory: Path, origin: str) -> Checkpoint:
-    """The newest checkpoint. Raises ConfigurationError when there is none that this key signed."""
+def checkpoint(directory: Path, origin: str, held: Private | None = None) -> Checkpoint:
+    """The newest checkpoint; `held` is the log's key where no file has it. Raises
+    ConfigurationError when there is none that this key signed."""
     path = directory / "ledger" / "checkpoint"
     try:
-        return LogKey.load(directory / "key", origin).open_checkpoint(path.read_bytes())
+        return _key(directory, origin, held).open_checkpoint(path.read_bytes())
     except FileNotFoundError as missing:
         raise ConfigurationError(
             f"session log {directory}: {Path(missing.filename).name} is missing; "
@@ -66,20 +75,24 @@ def checkpoint(directory: Path, origin: str) -> Checkpoint:
         raise ConfigurationError(f"{path}: {reason}") from None
 
 
-def verifier(directory: Path, origin: str) -> VerifierKey:
+def verifier(directory: Path, origin: str, held: Private | None = None) -> VerifierKey:
     """Whose signature the log's checkpoints have."""
-    return LogKey.load(directory / "key", origin).verifier
+    return _key(directory, origin, held).verifier
 
 
-def survey(directory: Path, origin: str) -> Survey:
+def _key(directory: Path, origin: str, held: Private | None) -> LogKey:
+    return LogKey.load(directory / "key", origin) if held is None else LogKey(origin, held)
+
+
+def survey(directory: Path, origin: str, held: Private | None = None) -> Survey:
     """Recompute the tree from its leaves and hold it against the checkpoint and the files.
 
     Time and memory grow with the number of leaves and sessions. Raises ConfigurationError as
     `checkpoint` does.
     """
     kept = _kept(directory / "wal")  # first: a start that goes on meanwhile makes files of them
-    signed = checkpoint(directory, origin)
-    key = verifier(directory, origin)
+    signed = checkpoint(directory, origin, held)
+    key = verifier(directory, origin, held)
     found = Survey(origin, key.vkey, signed.size, signed.root.hex())
     notes = {signed.size: Note.parse(signed.note)}
     ended = _read(found, Tiles(directory / "ledger"), notes, Trusted((key,)))
@@ -176,17 +189,17 @@ def _read(found: Survey, tiles: Tiles, notes: dict[int, Note], trust: Trusted) -
     return ended
 
 
-def prove(directory: Path, origin: str, index: int) -> bytes:
+def prove(directory: Path, origin: str, index: int, held: Private | None = None) -> bytes:
     """The proof of one leaf as a C2SP tlog-proof: under the newest checkpoint that witnesses have
     cosigned when it covers the leaf, else under the newest. Raises ConfigurationError."""
-    newest = checkpoint(directory, origin)
+    newest = checkpoint(directory, origin, held)
     if index >= newest.size:
         raise ConfigurationError(f"leaf {index}: the ledger has {newest.size} leaves")
     tiles, size, note = Tiles(directory / "ledger"), newest.size, newest.note
     try:
         cosigned = (directory / "ledger" / "cosigned").read_bytes()
         parsed = Note.parse(cosigned)
-        parsed.signed_by((LogKey.load(directory / "key", origin).verifier,))
+        parsed.signed_by((verifier(directory, origin, held),))
         if index < parsed.size <= newest.size:
             size, note = parsed.size, cosigned
     except FileNotFoundError:
