@@ -20,9 +20,13 @@ use std::time::Duration;
 
 /// Bytes of a piece, of one that is given on while more come, and of all that may wait to be taken: as
 /// much as comes while a chunk is filled, hashed and handed over, or the server would wait meanwhile.
+/// When so many wait, no more are read until there are few.
 const MOST_AT_ONCE: usize = 1 << 18;
 const WORTH_GIVING: usize = 1 << 17;
 const MOST_WAITING: usize = 4 << 20;
+const FEW_WAITING: usize = 1 << 20;
+/// Pieces that are taken at once: theirs is memory beside that of those that wait.
+const MOST_TAKEN: usize = 4;
 /// Between two reads. The pause grows while little comes in it and shrinks while much comes: the server
 /// must not wait because its half of a local socket is full.
 const PAUSES: [Duration; 2] = [Duration::from_micros(60), Duration::from_micros(960)];
@@ -181,9 +185,9 @@ impl CopyReader {
 }
 
 impl CopyReader {
-    /// Waits for pieces and takes them all, for `used` ones; none when no more will come, or it was
+    /// Waits for pieces and takes some, for `used` ones; none when no more will come, or it was
     /// stopped.
-    pub(crate) fn take(&self, used: &mut Vec<Piece>) -> VecDeque<Piece> {
+    pub(crate) fn take(&self, used: &mut Vec<Piece>) -> Vec<Piece> {
         let mut waiting = self.shared.lock();
         waiting.spare.append(used);
         while waiting.pieces.is_empty() && !waiting.ended && !waiting.stopped {
@@ -194,13 +198,16 @@ impl CopyReader {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         if waiting.stopped {
-            return VecDeque::new();
+            return Vec::new();
         }
-        if waiting.size >= MOST_WAITING {
+        let some = MOST_TAKEN.min(waiting.pieces.len());
+        let taken: Vec<Piece> = waiting.pieces.drain(..some).collect();
+        let size: usize = taken.iter().map(|piece| piece.filled).sum();
+        waiting.size = waiting.size.saturating_sub(size);
+        if waiting.size <= FEW_WAITING {
             self.shared.changed.notify_all();
         }
-        waiting.size = 0;
-        std::mem::take(&mut waiting.pieces)
+        taken
     }
 }
 
@@ -266,7 +273,11 @@ fn read_on(mut stream: TcpStream, messages: &Mutex<Messages>, shared: &Shared) -
 /// False when it is to stop.
 fn wait_for_room(shared: &Shared) -> bool {
     let mut waiting = shared.lock();
-    while waiting.size >= MOST_WAITING && !waiting.stopped {
+    if waiting.size < MOST_WAITING {
+        return !waiting.stopped;
+    }
+    // Not for each few that are taken.
+    while waiting.size > FEW_WAITING && !waiting.stopped {
         waiting = shared
             .changed
             .wait(waiting)

@@ -360,7 +360,7 @@ impl Pipeline {
                 .iter()
                 .flat_map(Piece::rows)
                 .try_for_each(|rows| self.take_rows(rows, &mut full));
-            used.extend(pieces.drain(..));
+            used.append(&mut pieces);
         }
         self.after(full, outcome)
     }
