@@ -400,7 +400,7 @@ def test_a_reader_does_not_run_far_ahead_and_ends_when_forgotten() -> None:
             for _ in range(1000):
                 theirs.sendall(message(b"d", bytes(10_000)))
                 sent += 10_000
-        assert sent < 4 << 20
+        assert 3 << 20 < sent < 6 << 20  # what may wait, and what fits into the socket
         del reader
         theirs.close()
     assert not messages.ended
