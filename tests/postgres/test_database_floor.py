@@ -17,6 +17,7 @@ from gateway.errors import OutOfScope, UpstreamFailed
 from gateway.flows import provisioned
 from gateway.flows.provisioned import Provisioned
 from gateway.grants.store import LISTENER
+from gateway.model import Grant
 from gateway.upstream import ColumnSet
 from gateway.upstream.roles import LOCK
 
@@ -41,9 +42,9 @@ async def floor(clinic: Ground, desk: Desk) -> Provisioned:
     return await clinic.floor(desk)
 
 
-async def role_of(floor: Provisioned, grant: object) -> str:
+async def role_of(floor: Provisioned, grant: Grant) -> str:
     found = await floor.settle()
-    return found.roles[grant.id]  # type: ignore[attr-defined]
+    return found.roles[grant.id]
 
 
 @pytest.mark.parametrize(
@@ -166,9 +167,9 @@ async def test_a_role_cannot_log_in(clinic: Ground, desk: Desk, floor: Provision
 # ------------------------------------------------------------------------- others' hands
 
 
-async def under(floor: Provisioned, grant: object, sql: str) -> list[object]:
+async def under(floor: Provisioned, grant: Grant, sql: str) -> list[object]:
     """A statement's rows as the corridor would ask for them, under the role of the grant."""
-    async with floor.transaction("test", grant) as transaction:  # type: ignore[arg-type]
+    async with floor.transaction("test", grant) as transaction:
         role = transaction.role(raw=True)
         await transaction.fetch(f'SET LOCAL ROLE "{role}"')
         return await transaction.fetch(sql)
