@@ -49,18 +49,14 @@ def held_key(path: Path, configuration: Configuration) -> token.TokenKey | None:
     place = key_place(path, configuration)
     if place is None:
         return None
-    from gateway.sessionlog import token  # the extra is there
-
     with placed(path, "log", "key"):
-        return token.TokenKey(place)
+        return place.log_in()
 
 
 def make_key(path: Path, place: token.Place) -> None:
     """A new key there. Raises ConfigurationError with the line."""
-    from gateway.sessionlog import token  # as above
-
     with placed(path, "log", "key"):
-        token.generate(place)
+        place.generate()
 
 
 def sealing(path: Path, configuration: Configuration, vocabulary: Vocabulary) -> Sealing | None:

@@ -11,21 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pyarrow as pa
 import pytest
 import world as worlds
 from test_faults import LONG, read_some
 from world import AGENT, OTHER, STEWARD, World, wait_until
 
 import servers
-from floors import SECOND, drop_by_hand, logins
+from floors import OURS_HERE, SECOND, drop_by_hand, logins
 
 LOGIN = "maskgate_login"  # the world's
-# Of this database: a grant that another test has left in force keeps its role on the same server.
-OURS = """
-select rolname::text from pg_roles where rolname ~ '^maskgate_[0-9a-f]{8}_'
-  and split_part(shobj_description(oid, 'pg_authid'), ' ', 3)
-      = (select oid::text from pg_database where datname = current_database()) order by 1
-"""
 
 
 def admin(world: World, *commands: str) -> list[str]:
@@ -36,7 +31,7 @@ def admin(world: World, *commands: str) -> list[str]:
         try:
             for command in commands:
                 await connection.execute(command)
-            return [row["rolname"] for row in await connection.fetch(OURS)]
+            return [row["rolname"] for row in await connection.fetch(OURS_HERE)]
         finally:
             await connection.close()
 
@@ -151,11 +146,18 @@ def test_columns_that_change_are_told_and_then_read(clinic: World) -> None:
     clinic.grant(tables=["encounter"])
     session = clinic.session()
     assert clinic.rows(session, "select id from encounter where id = 1")
-    admin(clinic, "alter table encounter add column ward text default 'east'")
-    changed = clinic.query(session, "select ward from encounter where id = 1")
+    for number in range(10):
+        column = f"ward_{number}"
+        admin(clinic, f"alter table encounter add column {column} text default 'east'")
+        statement = f"select {column} from encounter where id = 1"
+        changed = clinic.query(session, statement)
+        if changed.status_code == 502:
+            break
+        # A look of the gateway's own, for a grant that has begun or ended, was between.
+        assert pa.ipc.open_stream(changed.content).read_all().to_pylist() == [{column: "east"}]
     assert changed.status_code == 502
     assert changed.json()["hint"] == "send the statement again"
-    assert clinic.rows(session, "select ward from encounter where id = 1") == [{"ward": "east"}]
+    assert clinic.rows(session, statement) == [{column: "east"}]
 
 
 def test_a_role_goes_with_the_time_of_its_grant_though_nobody_asks(clinic: World) -> None:

@@ -31,18 +31,18 @@ def test_the_token_signs_and_the_signature_is_anybodys_to_verify(hsm: SoftHsm) -
 
 def test_a_generated_key_is_taken_and_never_made_twice(hsm: SoftHsm) -> None:
     place = hsm.place(hsm.uri(*GOOD))
-    token.generate(place)
+    place.generate()
     key = TokenKey(place)
     before = key.public_key().public_bytes_raw()
     key.close()
     with pytest.raises(ConfigurationError, match="'log' in token 'clinic': there is one"):
-        token.generate(place)
+        place.generate()
     # Half a pair is one, too: its other half may be all that a log has left.
     hsm.destroy(*GOOD, ObjectClass.PRIVATE_KEY)
     with pytest.raises(ConfigurationError, match="there is one"):
-        token.generate(place)
+        place.generate()
     hsm.destroy(*GOOD)
-    token.generate(place)
+    place.generate()
     key = TokenKey(place)
     assert key.public_key().public_bytes_raw() != before
     key.close()

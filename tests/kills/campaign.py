@@ -22,8 +22,8 @@ import world as worlds
 from blake3 import blake3
 
 CLIENTS = 6
-#: So many of them have an answer's head before the gateway may be killed.
-BUSY = 3
+#: So many answers have begun before the gateway may be killed, however slow the machine is.
+BEGUN = 5
 #: Rows of statements, from one to far more than a client reads.
 _COPIES = (0, 1, 5, 40)
 _MOST_READ = 6 << 20
@@ -105,9 +105,10 @@ def run(world: worlds.World, kills: int, seed: int) -> Seen:
         clients = [Client(world, numbers, choice.randrange(1 << 30)) for _ in range(CLIENTS)]
         for client in clients:
             client.start()
-        # However slow the machine is, there is something to lose.
-        worlds.wait_until(partial(_busy, clients), 60)
+        worlds.wait_until(partial(_begun, clients), 60)
         time.sleep(choice.uniform(0.0, 1.2))
+        # There is something to lose.
+        worlds.wait_until(partial(_reading, clients), 60)
         world.gateway.child.kill()
         for client in clients:
             client.join(60)
@@ -120,8 +121,14 @@ def run(world: worlds.World, kills: int, seed: int) -> Seen:
     return seen
 
 
-def _busy(clients: list[Client]) -> bool:
-    return sum(bool(client.received) for client in clients) >= BUSY
+def _begun(clients: list[Client]) -> bool:
+    return sum(len(client.received) for client in clients) >= BEGUN
+
+
+def _reading(clients: list[Client]) -> bool:
+    """Whether one has some of an answer and is not done with it."""
+    last = [client.received[-1] for client in clients if client.received]
+    return any(one.body and not one.whole for one in last)
 
 
 def _check(folder: Path, one: Received, seen: Seen) -> None:

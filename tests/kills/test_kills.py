@@ -19,8 +19,8 @@ def test_no_row_without_its_record(newest: servers.Server, tmp_path: Path) -> No
         seen = campaign.run(world, kills=5, seed=18)
     assert seen.wrong == []
     assert seen.kills == 5
-    assert seen.statements >= 5 * campaign.BUSY
-    assert seen.cut >= 1
+    assert seen.statements > 20
+    assert seen.cut >= 5
     assert seen.verified >= 1
 
 

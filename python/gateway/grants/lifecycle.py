@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 from gateway.errors import (
     Conflict,
     Forbidden,
-    GrantExpired,
     InvalidRequest,
     LimitExceeded,
     LogUnavailable,
@@ -241,7 +240,7 @@ class Grants:
         rows = await self._store.fetch(records.OF_IDENTITY, identity.key, connection, grant_id)
         grants = [records.grant(row) for row in rows]
         for number, grant in enumerate(grants):
-            if grant.state is GrantState.ACTIVE and isinstance(ending(grant, moment), GrantExpired):
+            if as_of(grant, moment).state is not grant.state:
                 # What was once over stays over, even if the clock is set back later.
                 grants[number] = await self._expire(grant.id, moment) or grant
         usable = [grant for grant in grants if ending(grant, moment) is None]

@@ -66,6 +66,26 @@ class Place:
     def _token(self) -> str:
         return self.uri.token or f"serial {self.uri.serial}"
 
+    def log_in(self) -> TokenKey:
+        """The key that is there. Raises ConfigurationError."""
+        return TokenKey(self)
+
+    def generate(self) -> None:
+        """Make the pair in the token, for good. Raises ConfigurationError, and where there is a key
+        of that name: it may be the one that a log goes on with."""
+        with _CALLS:
+            session = _session(self, rw=True)
+            try:
+                for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
+                    if _named_so(self, session, kind):
+                        raise ConfigurationError(f"{self.name}: there is one")
+                _make(self, session)
+            except PKCS11Error as reason:
+                raise ConfigurationError(f"{self.name}: not made: {_named(reason)}") from None
+            finally:
+                with contextlib.suppress(PKCS11Error):
+                    session.close()
+
 
 class TokenKey:
     """An open login to the token, and the key in it. Its methods may be called from any thread."""
@@ -126,23 +146,6 @@ class TokenKey:
                 f"{self._place.name} does not sign ({_named(lost)}), nor after a new login: {said}"
             )
             raise LogUnavailable(self._ended) from None
-
-
-def generate(place: Place) -> None:
-    """Make the pair in the token, for good. Raises ConfigurationError, and where there is a key of
-    that name: it may be the one that a log goes on with."""
-    with _CALLS:
-        session = _session(place, rw=True)
-        try:
-            for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
-                if _named_so(place, session, kind):
-                    raise ConfigurationError(f"{place.name}: there is one")
-            _make(place, session)
-        except PKCS11Error as reason:
-            raise ConfigurationError(f"{place.name}: not made: {_named(reason)}") from None
-        finally:
-            with contextlib.suppress(PKCS11Error):
-                session.close()
 
 
 def _make(place: Place, session: pkcs11.Session) -> None:

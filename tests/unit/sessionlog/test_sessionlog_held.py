@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from gateway.errors import ConfigurationError, LogUnavailable
@@ -23,8 +24,8 @@ SID = "018f0000-0000-7000-8000-00000000000{}"
 class Held:
     """Signs until it is told not to, as a token does that goes away (tests/hsm has a real one)."""
 
-    def __init__(self) -> None:
-        self._private = Ed25519PrivateKey.generate()
+    def __init__(self, private: Ed25519PrivateKey | None = None) -> None:
+        self._private = private or Ed25519PrivateKey.generate()
         self.away = False
         self.seconds = 0.0
         self.signed = 0
@@ -88,8 +89,9 @@ async def test_a_file_beside_a_held_key_is_refused(tmp_path: Path) -> None:
     log = opened(tmp_path, None)
     await lived(log, 1)
     await log.aclose()
-    held = Held()
-    held._private = LogKey.load(tmp_path / "key", ORIGIN)._private  # type: ignore[assignment]
+    brought = serialization.load_pem_private_key((tmp_path / "key").read_bytes(), None)
+    assert isinstance(brought, Ed25519PrivateKey)
+    held = Held(brought)
     with pytest.raises(ConfigurationError, match="a file beside the key in a token"):
         opened(tmp_path, held)
     (tmp_path / "key").unlink()
