@@ -39,12 +39,15 @@ insert into event values (1, '2026-02-02', 'plain');
 create table "Odd ""table" ("a ""b" int, "c,d" int);
 insert into "Odd ""table" values (1, 2);
 """
-_NAMED = "select rolname::text from pg_roles where rolname ~ '^maskgate_[0-9a-f]{8}_'"
-OURS = f"{_NAMED} order by 1"
-#: Of the database that is asked: a grant that another test has left in force keeps its role on the
-#: same server.
-OURS_HERE = f"""{_NAMED} and split_part(shobj_description(oid, 'pg_authid'), ' ', 3)
-  = (select oid::text from pg_database where datname = current_database()) order by 1"""
+#: Provisioned roles, whoever made them, but those that say of themselves that they are of another
+#: database: a grant that another test has left in force keeps its role on the same server.
+OURS = """
+select rolname::text from pg_roles
+where rolname ~ '^maskgate_[0-9a-f]{8}_'
+  and split_part(coalesce(shobj_description(oid, 'pg_authid'), ''), ' ', 3)
+      in ('', (select oid::text from pg_database where datname = current_database()))
+order by 1
+"""
 
 
 def logins(database: str, login: str = LOGIN) -> str:
@@ -85,7 +88,7 @@ class Ground:
         return self.server.dsn(SECOND, self.name)
 
     async def roles(self) -> list[str]:
-        """Every provisioned role of the server, whoever made it."""
+        """Every provisioned role here, whoever made it."""
         return [row["rolname"] for row in await self.admin.fetch(OURS)]
 
     async def floor(

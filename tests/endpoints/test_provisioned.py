@@ -18,7 +18,7 @@ from test_faults import LONG, read_some
 from world import AGENT, OTHER, STEWARD, World, wait_until
 
 import servers
-from floors import OURS_HERE, SECOND, drop_by_hand, logins
+from floors import OURS, SECOND, drop_by_hand, logins
 
 LOGIN = "maskgate_login"  # the world's
 
@@ -31,7 +31,7 @@ def admin(world: World, *commands: str) -> list[str]:
         try:
             for command in commands:
                 await connection.execute(command)
-            return [row["rolname"] for row in await connection.fetch(OURS_HERE)]
+            return [row["rolname"] for row in await connection.fetch(OURS)]
         finally:
             await connection.close()
 
