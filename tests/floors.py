@@ -166,8 +166,7 @@ async def clear(admin: asyncpg.Connection) -> None:
         f"grant select on all tables in schema public to {SECOND} with grant option"
     )
     for row in await admin.fetch(OURS):
-        with contextlib.suppress(asyncpg.DependentObjectsStillExistError):  # of another database
-            await drop_by_hand(admin, row[0])
+        await drop_by_hand(admin, row[0])
 
 
 async def refused(floor: Provisioned, grant: Any) -> str:

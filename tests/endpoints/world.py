@@ -244,9 +244,7 @@ role = "clinic_reader"
         return self.table(session, sql, **more).to_pylist()
 
     def table(self, session: str, sql: str, **more: Any) -> pa.Table:
-        answer = self.query(session, sql, **more)
-        assert answer.status_code == 200, answer.text
-        return pa.ipc.open_stream(io.BytesIO(answer.content)).read_all()
+        return table_of(self.query(session, sql, **more))
 
     def close(self, session: str, client: str = AGENT) -> None:
         assert self.call(client, "DELETE", f"/v1/sessions/{session}").status_code == 204
@@ -264,6 +262,12 @@ role = "clinic_reader"
             lines = bundle.read("session.jsonl").splitlines()
         records = [json.loads(line) for line in lines]
         return [{"type": record["type"], **record["body"]} for record in records]
+
+
+def table_of(answer: httpx.Response) -> pa.Table:
+    """The rows of a statement's answer, which has to be one."""
+    assert answer.status_code == 200, answer.text
+    return pa.ipc.open_stream(io.BytesIO(answer.content)).read_all()
 
 
 def verify(bundle: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -37,6 +37,12 @@ class Received:
     sql: str
     body: bytearray = field(default_factory=bytearray)
     whole: bool = False
+    left: bool = False  # by the client, who wanted no more
+
+    @property
+    def cut(self) -> bool:
+        """By the kill, if that was; else it is under way."""
+        return not (self.whole or self.left)
 
 
 @dataclass
@@ -93,6 +99,7 @@ class Client(threading.Thread):
             for piece in answer.iter_raw():
                 received.body += piece
                 if len(received.body) > most:
+                    received.left = True
                     return
         received.whole = True
 
@@ -126,16 +133,16 @@ def _begun(clients: list[Client]) -> bool:
 
 
 def _reading(clients: list[Client]) -> bool:
-    """Whether one has some of an answer and is not done with it."""
+    """Whether an answer has begun to come and goes on."""
     last = [client.received[-1] for client in clients if client.received]
-    return any(one.body and not one.whole for one in last)
+    return any(one.body and one.cut for one in last)
 
 
 def _check(folder: Path, one: Received, seen: Seen) -> None:
     """Every byte of the body in a recorded chunk."""
     seen.statements += 1
     seen.whole += one.whole
-    seen.cut += not one.whole
+    seen.cut += one.cut
     seen.bytes += len(one.body)
     file = folder / f"{one.session}.jsonl"
     lines = file.read_bytes().splitlines() if file.exists() else []
@@ -166,7 +173,7 @@ def _check(folder: Path, one: Received, seen: Seen) -> None:
 
 def _verify(world: worlds.World, received: list[Received], seen: Seen) -> None:
     """One session of which an answer was cut, as an auditor would verify it."""
-    cut = [one.session for one in received if not one.whole and one.body]
+    cut = [one.session for one in received if one.cut and one.body]
     if not cut:
         return
     bundle = world.home / "bundle.zip"
