@@ -57,7 +57,15 @@ async def session(log: SessionLog) -> str:
 def answers(home: Path) -> int:
     """How many witnesses the log says are back. It waits for their cosignatures again from then on;
     a witness remembers a checkpoint before the log has its answer."""
-    return sum(one.read_bytes().count(b"witness.answers") for one in home.glob("wal/*/*.wal"))
+    return sum(kind == b"witness.answers" for kind, _ in told_of_witnesses(home))
+
+
+def told_of_witnesses(home: Path) -> list[tuple[bytes, bytes]]:
+    """The kinds and reasons of the log's records of its witnesses."""
+    record = rb'"kind":"(witness[.a-z]+)","reason":"([^"]*)"'
+    return [
+        told for one in home.glob("wal/*/*.wal") for told in re.findall(record, one.read_bytes())
+    ]
 
 
 def signers(files: SessionFiles, *known: Standing) -> list[str]:
@@ -168,9 +176,10 @@ async def test_its_silence_and_its_return_are_recorded(home: Path, three: list[S
     three[0].mode = "well"
     await until(lambda: answers(home) == 1)
     await log.aclose()
-    (gateway,) = home.glob("wal/*/*.wal")
-    told = re.findall(rb'"kind":"(witness[.a-z]+)","reason":"([^"]*)"', gateway.read_bytes())
-    assert told == [(b"witness.silent", b"it answered 500"), (b"witness.answers", b"")]
+    assert told_of_witnesses(home) == [
+        (b"witness.silent", b"it answered 500"),
+        (b"witness.answers", b""),
+    ]
 
 
 async def test_a_signature_by_another_key_does_not_count(
